@@ -1,0 +1,55 @@
+# Jobtrail. `make` alone prints this help; Python 3.11+ and make are all a machine needs.
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down kafka test lint format lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+READY := .venv/.ready
+PACKAGES := libs/job-events libs/platforms libs/local-stack services/puller services/matcher services/syncer services/job-tracker sandbox cli
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jobtrail needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which with: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 could not make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $(READY)
+
+install: $(READY) ## Install everything into .venv
+
+demo: $(READY) ## Run the whole road once on real servers and show it (NHANH=FILE SHOPIFY=FILE for your own catalogues)
+	@$(BIN)/jobtrail demo $(if $(NHANH),--nhanh "$(NHANH)") $(if $(SHOPIFY),--shopify "$(SHOPIFY)")
+
+up: $(READY) ## Start the system and leave it running until Ctrl-C
+	@$(BIN)/jobtrail up
+
+down: $(READY) ## End what an earlier `make up` left running
+	@$(BIN)/jobtrail down
+
+kafka: $(READY) ## Run one of Kafka's own tools: make kafka ARGS="consumer-groups --describe --all-groups"
+	@$(BIN)/jobtrail kafka $(ARGS)
+
+test: $(READY) ## Run the unit, contract, integration and acceptance tests on real servers
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## Resolve the dependencies anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml $(PROJECTS) \
+	  --no-emit-package job-events --no-emit-package platforms --no-emit-package local-stack \
+	  --no-header --no-annotate --output-file requirements.lock
+
+clean: ## Remove the virtual environment and all local data
+	rm -rf .venv .jobtrail demo-report.json
