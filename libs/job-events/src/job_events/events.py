@@ -1,0 +1,220 @@
+"""The message types of the contract, one struct a type, as CloudEvents 1.0 in structured mode.
+
+Readers are tolerant (unknown fields are ignored); the published schemas in `schemas/` are closed.
+Bounds stand in the types: whatever decodes here can be stored, whatever cannot becomes a dead letter.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from job_events.errors import Category
+
+JOB_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+MAX_COUNT = 2**53 - 1  # the greatest integer that every JSON reader keeps exact
+
+JobId = Annotated[str, Meta(pattern=JOB_ID_PATTERN)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+ShortText = Annotated[str, Meta(max_length=512)]
+LongText = Annotated[str, Meta(max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Attempt = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+Priority = Literal["low", "normal", "high", "urgent"]
+Outcome = Literal["success", "partial", "failure", "error", "timeout", "cancelled", "skipped"]
+Action = Literal["created", "updated", "unchanged", "skipped", "failed", "conflict", "would_create", "would_update"]
+
+
+class JobInfo(Struct, frozen=True, omit_defaults=True):
+    """What every lifecycle event says of its job, so that no row depends on another topic's retention."""
+
+    type: Name
+    account: Name
+    batch: ShortText | None = None
+    about: dict[Name, ShortText] | None = None
+
+
+class Then(Struct, frozen=True, omit_defaults=True):
+    """A job type to follow, with the parent types it waits for and what comes after it."""
+
+    type: Name
+    needs: tuple[Name, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    then: tuple["Then", ...] = ()
+
+
+class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What was asked for. `parents` are the finished jobs that a chain's step grew from."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    priority: Priority = "normal"
+    then: tuple[Then, ...] = ()
+    requested_by: ShortText = ""
+    retryof: JobId | None = None
+    parents: tuple[JobId, ...] = ()
+
+
+class RequestCopy(Request, frozen=True, omit_defaults=True, kw_only=True):
+    """The request as its start repeats it: with the id and time of the original event."""
+
+    id: ShortText
+    time: Time
+
+
+class Counters(Struct, frozen=True):
+    """`total` is null while unknown. Emitters keep processed ≤ total and never let a number fall."""
+
+    total: Count | None = None
+    processed: Count = 0
+    successful: Count = 0
+    failed: Count = 0
+    skipped: Count = 0
+
+
+class ErrorInfo(Struct, frozen=True):
+    """Why a job or an item failed: a category for machines, the platform's code, a sentence for people."""
+
+    category: Category
+    code: ShortText
+    message: LongText
+
+
+class RequestedData(Request, frozen=True, omit_defaults=True, kw_only=True):
+    """Data of `job.requested.v1`."""
+
+    job: JobInfo
+
+
+class StartedData(Struct, frozen=True, kw_only=True):
+    """Data of `job.started.v1`: an attempt begins."""
+
+    job: JobInfo
+    attempt: Attempt
+    seq: Count
+    request: RequestCopy
+    worker: ShortText
+    total: Count | None = None
+
+
+class ProgressData(Struct, frozen=True, kw_only=True):
+    """Data of `job.progress.v1`: the whole vector, never a difference."""
+
+    job: JobInfo
+    attempt: Attempt
+    seq: Count
+    phase: ShortText
+    counters: Counters
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class FinishedData(Struct, frozen=True, kw_only=True):
+    """Data of `job.finished.v1`. `duration_ms` sums the attempts' monotonic spans, in milliseconds."""
+
+    job: JobInfo
+    attempt: Attempt
+    seq: Count
+    outcome: Outcome
+    counters: Counters
+    metadata: dict[str, Any] = field(default_factory=dict)
+    error: ErrorInfo | None = None
+    duration_ms: Count = 0
+    then: tuple[Then, ...] = ()
+
+
+class ControlTarget(Struct, frozen=True, omit_defaults=True):
+    """Exactly one of: a job, an account (all its jobs in that service), or the service's whole queue."""
+
+    kind: Literal["job", "account", "queue"]
+    job_id: JobId | None = None
+    account: Name | None = None
+
+
+class ControlData(Struct, frozen=True, kw_only=True):
+    """Data of `job.cancel.v1`, `job.pause.v1` and `job.resume.v1`."""
+
+    target: ControlTarget
+    requested_by: ShortText = ""
+    reason: LongText = ""
+
+
+class FieldChange(Struct, frozen=True):
+    """A changed field by name; values of personal fields come masked."""
+
+    name: Name
+    before: ShortText | None = None
+    after: ShortText | None = None
+
+
+class ItemData(Struct, frozen=True, kw_only=True):
+    """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the platform's answer time."""
+
+    job: JobInfo
+    attempt: Attempt
+    item: ShortText
+    action: Action
+    ids: dict[Name, ShortText] = field(default_factory=dict)
+    response_ms: Count | None = None
+    worker: ShortText = ""
+    error: ErrorInfo | None = None
+    changes: tuple[FieldChange, ...] = ()
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", rename={"job_id": "subject"}):
+    """The CloudEvents attributes that all messages share.
+
+    `subject` is the job id; `correlationid` the chain; `causationid` the parent job. Every
+    subclass carries its `type` as the msgspec tag, so one pass over the bytes decodes any message.
+    """
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(min_length=1, max_length=512)]
+    source: Annotated[str, Meta(min_length=1, max_length=512)]
+    job_id: JobId
+    time: Time
+    tenant: Name
+    correlationid: JobId
+    causationid: JobId | None = None
+    traceparent: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Requested(Event, frozen=True, kw_only=True, tag="job.requested.v1"):
+    data: RequestedData
+
+
+class Started(Event, frozen=True, kw_only=True, tag="job.started.v1"):
+    data: StartedData
+
+
+class Progress(Event, frozen=True, kw_only=True, tag="job.progress.v1"):
+    data: ProgressData
+
+
+class Finished(Event, frozen=True, kw_only=True, tag="job.finished.v1"):
+    data: FinishedData
+
+
+class Cancel(Event, frozen=True, kw_only=True, tag="job.cancel.v1"):
+    data: ControlData
+
+
+class Pause(Event, frozen=True, kw_only=True, tag="job.pause.v1"):
+    data: ControlData
+
+
+class Resume(Event, frozen=True, kw_only=True, tag="job.resume.v1"):
+    data: ControlData
+
+
+class ItemRecorded(Event, frozen=True, kw_only=True, tag="item.recorded.v1"):
+    data: ItemData
+
+
+Lifecycle = Requested | Started | Progress | Finished
+Control = Cancel | Pause | Resume
+AnyEvent = Lifecycle | Control | ItemRecorded
+EVENT_TYPES: dict[str, type[Event]] = {
+    str(cls.__struct_config__.tag): cls
+    for cls in (Requested, Started, Progress, Finished, Cancel, Pause, Resume, ItemRecorded)
+}

@@ -1,0 +1,315 @@
+"""The fold: events of one job, in any order and however often, to one row.
+
+A job is a product of four registers. Each keeps its greatest key; equal keys keep the greater
+canonical bytes. Keeping a maximum is commutative, associative and idempotent, so order, duplicates
+and batching cannot show in the row:
+
+    request   the smallest (time, id) wins; a description without a request loses to any request
+    start     (attempt, seq)
+    progress  (attempt, seq): the whole vector with its metadata
+    end       (attempt, seq)
+
+`job_tracker`'s upsert keeps the same maxima in SQL, column by column.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple, Self, TypeVar
+
+from job_events.envelope import canonical
+from job_events.events import (
+    Finished,
+    FinishedData,
+    Lifecycle,
+    Progress,
+    ProgressData,
+    Request,
+    Requested,
+    RequestedData,
+    Started,
+    StartedData,
+)
+
+# A description known only from a start, progress or end sorts behind every true request.
+NO_REQUEST_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+class RequestRegister(NamedTuple):
+    """Who the job is. `time` is NO_REQUEST_TIME and `id` empty while no request is known."""
+
+    time: datetime
+    id: str
+    body: str
+    tenant: str
+    account: str
+    job_type: str
+    chain: str
+    parent: str | None
+    batch: str | None
+    priority: str | None
+    retry_of: str | None
+    requested_by: str | None
+
+    @classmethod
+    def of(cls, event: Lifecycle) -> Self:
+        """Read the register from any lifecycle event; a start repeats its request in full."""
+        data = event.data
+        request: Request | None = None
+        time, id_ = NO_REQUEST_TIME, ""
+        if isinstance(data, RequestedData):
+            request, time, id_ = data, event.time, event.id
+        elif isinstance(data, StartedData):
+            request, time, id_ = data.request, data.request.time, data.request.id
+        job = data.job
+        return cls(
+            time.astimezone(UTC),
+            id_,
+            _request_body(event, request),
+            event.tenant,
+            job.account,
+            job.type,
+            event.correlationid,
+            event.causationid,
+            job.batch,
+            request.priority if request else None,
+            request.retryof if request else None,
+            request.requested_by if request else None,
+        )
+
+    def beats(self, other: "RequestRegister | None") -> bool:
+        """Smaller (time, id) wins; then the greater bytes."""
+        if other is None:
+            return True
+        mine, theirs = (self.time, self.id.encode()), (other.time, other.id.encode())
+        return mine < theirs or (mine == theirs and self.body.encode() > other.body.encode())
+
+
+class StartRegister(NamedTuple):
+    attempt: int
+    seq: int
+    body: str
+    at: datetime
+    worker: str
+    total: int | None
+
+    @classmethod
+    def of(cls, event: Started) -> Self:
+        data, at = event.data, event.time.astimezone(UTC)
+        body = canonical({"at": at, "worker": data.worker, "total": data.total})
+        return cls(data.attempt, data.seq, body, at, data.worker, data.total)
+
+
+class ProgressRegister(NamedTuple):
+    """`body` holds the metadata; the counters stand in columns of their own besides."""
+
+    attempt: int
+    seq: int
+    body: str
+    at: datetime
+    phase: str
+    total: int | None
+    processed: int
+    successful: int
+    failed: int
+    skipped: int
+
+    @classmethod
+    def of(cls, event: Progress) -> Self:
+        data, at = event.data, event.time.astimezone(UTC)
+        body = canonical({"at": at, "phase": data.phase, "counters": data.counters, "metadata": data.metadata})
+        return cls(data.attempt, data.seq, body, at, data.phase, *_counters(data))
+
+
+class EndRegister(NamedTuple):
+    attempt: int
+    seq: int
+    body: str
+    at: datetime
+    outcome: str
+    total: int | None
+    processed: int
+    successful: int
+    failed: int
+    skipped: int
+    duration_ms: int
+    error_category: str | None
+
+    @classmethod
+    def of(cls, event: Finished) -> Self:
+        data, at = event.data, event.time.astimezone(UTC)
+        body = canonical(
+            {
+                "at": at,
+                "outcome": data.outcome,
+                "counters": data.counters,
+                "metadata": data.metadata,
+                "error": data.error,
+                "duration_ms": data.duration_ms,
+                "then": data.then,
+            }
+        )
+        category = data.error.category if data.error else None
+        return cls(data.attempt, data.seq, body, at, data.outcome, *_counters(data), data.duration_ms, category)
+
+
+class JobState:
+    """The registers of one job while a batch is folded.
+
+    Events are kept as they are and turned into registers once, at the end of the batch: most
+    progress events of a batch lose to a later one and are never looked at closely.
+    """
+
+    __slots__ = ("end", "progress", "request", "start", "stub")
+
+    def __init__(self) -> None:
+        self.request: Requested | Started | None = None
+        self.stub: Progress | Finished | None = None
+        self.start: Started | None = None
+        self.progress: Progress | None = None
+        self.end: Finished | None = None
+
+    def apply(self, event: Lifecycle) -> None:
+        """Fold one more event in."""
+        match event:
+            case Progress():
+                self.progress = _later(self.progress, event, ProgressRegister.of)
+                self._describe(event)
+            case Finished():
+                self.end = _later(self.end, event, EndRegister.of)
+                self._describe(event)
+            case Started():
+                self.start = _later(self.start, event, StartRegister.of)
+                self._ask(event)
+            case Requested():
+                self._ask(event)
+
+    def merge(self, other: "JobState") -> None:
+        """Fold another state of the same job in: folding in parts gives what folding at once gives."""
+        for event in (other.request, other.stub, other.start, other.progress, other.end):
+            if event is not None:
+                self.apply(event)
+
+    def registers(self) -> "Registers":
+        """What the table stores."""
+        known = self.request or self.stub
+        if known is None:
+            raise ValueError("a job without an event has no row")
+        return Registers(
+            RequestRegister.of(known),
+            StartRegister.of(self.start) if self.start else None,
+            ProgressRegister.of(self.progress) if self.progress else None,
+            EndRegister.of(self.end) if self.end else None,
+        )
+
+    def _ask(self, event: Requested | Started) -> None:
+        if self.request is None or RequestRegister.of(event).beats(RequestRegister.of(self.request)):
+            self.request = event
+
+    def _describe(self, event: Progress | Finished) -> None:
+        if self.request is not None or (self.stub is not None and _same_description(self.stub, event)):
+            return
+        if self.stub is None or RequestRegister.of(event).beats(RequestRegister.of(self.stub)):
+            self.stub = event
+
+
+class Registers(NamedTuple):
+    """The row of one job as it is stored; everything shown is a function of it."""
+
+    request: RequestRegister
+    start: StartRegister | None
+    progress: ProgressRegister | None
+    end: EndRegister | None
+
+    @property
+    def state(self) -> str:
+        if self.end:
+            return "finished"
+        return "running" if self.start or self.progress else "queued"
+
+    @property
+    def attempt(self) -> int:
+        return max((register.attempt for register in (self.start, self.progress, self.end) if register), default=0)
+
+    @property
+    def status(self) -> str:
+        """The one word for people."""
+        return status_word(self.state, self.end.outcome if self.end else None)
+
+
+STATUS_OF_OUTCOME = {
+    "success": "COMPLETED",
+    "partial": "MIXED",
+    "failure": "FAILED",
+    "error": "FAILED",
+    "timeout": "FAILED",
+    "cancelled": "CANCELLED",
+    "skipped": "CANCELLED",
+}
+STATUSES = ("PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED")
+
+
+def status_word(state: str, outcome: str | None) -> str:
+    """PENDING, RUNNING, COMPLETED, MIXED, FAILED or CANCELLED, from the two fields that decide it."""
+    if outcome is not None:
+        return STATUS_OF_OUTCOME[outcome]
+    return "RUNNING" if state == "running" else "PENDING"
+
+
+def fold(events: Iterable[Lifecycle]) -> dict[str, Registers]:
+    """Fold events of any number of jobs; returns job id → registers."""
+    states: dict[str, JobState] = {}
+    for event in events:
+        states.setdefault(event.job_id, JobState()).apply(event)
+    return {job_id: state.registers() for job_id, state in states.items()}
+
+
+def _request_body(event: Lifecycle, request: Request | None) -> str:
+    body: dict[str, object] = {
+        "tenant": event.tenant,
+        "chain": event.correlationid,
+        "parent": event.causationid,
+        "job": event.data.job,
+    }
+    if request is not None:
+        body |= {
+            "params": request.params,
+            "priority": request.priority,
+            "then": request.then,
+            "requested_by": request.requested_by,
+            "retryof": request.retryof,
+            "parents": request.parents,
+        }
+    return canonical(body)
+
+
+def _counters(data: ProgressData | FinishedData) -> tuple[int | None, int, int, int, int]:
+    counters = data.counters
+    return counters.total, counters.processed, counters.successful, counters.failed, counters.skipped
+
+
+def _same_description(one: Progress | Finished, other: Progress | Finished) -> bool:
+    return (
+        one.data.job == other.data.job
+        and one.tenant == other.tenant
+        and one.correlationid == other.correlationid
+        and one.causationid == other.causationid
+    )
+
+
+_Attempted = TypeVar("_Attempted", Started, Progress, Finished)
+
+
+def _later(
+    held: _Attempted | None, event: _Attempted, register: Callable[[_Attempted], tuple[object, ...]]
+) -> _Attempted:
+    """The event with the greater (attempt, seq); equal ones are decided by their canonical bytes."""
+    if held is None:
+        return event
+    mine, theirs = (event.data.attempt, event.data.seq), (held.data.attempt, held.data.seq)
+    if mine != theirs:
+        return event if mine > theirs else held
+    return event if _bytes(register(event)) > _bytes(register(held)) else held
+
+
+def _bytes(register: tuple[object, ...]) -> bytes:
+    return str(register[2]).encode()

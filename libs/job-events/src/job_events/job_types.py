@@ -1,0 +1,142 @@
+"""The job types: which service runs each, what parameters it takes, and the chains people start.
+
+The tracker stores jobs of any type; this list decides what the API accepts and what a worker runs.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from job_events.errors import InvalidRequest
+from job_events.events import ShortText, Then
+
+PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class PullParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`filters` go to Nhanh as they are, `query` to Shopify's search; both empty means everything."""
+
+    filters: dict[str, Any] | None = None
+    query: ShortText | None = None
+    page_size: Annotated[int, Meta(ge=1, le=250)] | None = None
+
+
+class MatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Scores from 0 to 1: at `auto` and above a pair links by itself, from `review` on a person decides."""
+
+    auto: Annotated[float, Meta(ge=0, le=1)] | None = None
+    review: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class SyncParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`confirm` lets a run through that CHANGE_TOO_LARGE stopped; `only` limits it to these Nhanh ids."""
+
+    dry_run: bool = False
+    confirm: bool = False
+    only: Annotated[tuple[PlatformId, ...], Meta(max_length=1000)] = ()
+
+
+class EditMatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A person's word on a mapping. `correct` moves the Nhanh record to another Shopify record."""
+
+    action: Literal["create", "correct", "delete"]
+    kind: Literal["product", "customer"]
+    nhanh_id: PlatformId
+    shopify_id: PlatformId | None = None
+
+
+Params = PullParams | MatchParams | SyncParams | EditMatchParams
+
+
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """One kind of job. `service` owns it and reads it from its own request topic."""
+
+    name: str
+    service: Literal["puller", "matcher", "syncer"]
+    params: type[Params]
+    summary: str
+
+
+JOB_TYPES: dict[str, JobType] = {
+    job_type.name: job_type
+    for job_type in (
+        JobType("PULL_NHANH_PRODUCTS", "puller", PullParams, "Read all products and stock from Nhanh"),
+        JobType("PULL_NHANH_CUSTOMERS", "puller", PullParams, "Read all customers from Nhanh"),
+        JobType("PULL_SHOPIFY_PRODUCTS", "puller", PullParams, "Read all products and stock from Shopify"),
+        JobType("PULL_SHOPIFY_CUSTOMERS", "puller", PullParams, "Read all customers from Shopify"),
+        JobType("AUTO_MATCH_PRODUCTS", "matcher", MatchParams, "Find which products are the same thing"),
+        JobType("AUTO_MATCH_CUSTOMERS", "matcher", MatchParams, "Find which customers are the same person"),
+        JobType("EDIT_MATCH", "matcher", EditMatchParams, "Create, correct or delete one mapping"),
+        JobType("PRODUCT_SYNC", "syncer", SyncParams, "Write Nhanh's stock and prices to Shopify"),
+        JobType("CUSTOMER_SYNC", "syncer", SyncParams, "Write Nhanh's customer fields to Shopify"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Jobs that start together under one chain id, and what follows them."""
+
+    first: tuple[str, ...]
+    then: tuple[Then, ...]
+
+
+def _chain(pulls: tuple[str, ...], match: str, sync: str) -> Chain:
+    return Chain(pulls, (Then(match, needs=pulls, then=(Then(sync, needs=(match,)),)),))
+
+
+CHAINS: dict[str, Chain] = {
+    "products": _chain(("PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS"), "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC"),
+    "customers": _chain(("PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_CUSTOMERS"), "AUTO_MATCH_CUSTOMERS", "CUSTOMER_SYNC"),
+}
+
+
+def job_type(name: str) -> JobType:
+    """Look a type up.
+
+    Raises:
+        InvalidRequest: no service runs such a job.
+    """
+    found = JOB_TYPES.get(name)
+    if found is None:
+        raise InvalidRequest("type", f"unknown job type {name[:100]!r}; known are {', '.join(JOB_TYPES)}")
+    return found
+
+
+def read_params(type_name: str, params: object) -> Params:
+    """Check and read the parameters of a job type.
+
+    Raises:
+        InvalidRequest: unknown type, or a parameter that is missing, unknown or out of range.
+    """
+    kind = job_type(type_name)
+    try:
+        read = msgspec.convert(params, kind.params)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise InvalidRequest("params" + path.rstrip("`"), reason) from None
+    if isinstance(read, EditMatchParams) and read.action != "delete" and read.shopify_id is None:
+        raise InvalidRequest("params.shopify_id", f"is needed to {read.action} a mapping")
+    return read
+
+
+def check_then(then: tuple[Then, ...], path: str = "then", depth: int = 0) -> None:
+    """Check every step of a chain before its first job runs.
+
+    Raises:
+        InvalidRequest: an unknown type, bad parameters, a step that needs nothing, or more than 8 levels.
+    """
+    if depth > 8:
+        raise InvalidRequest(path, "more than 8 steps follow each other")
+    for index, step in enumerate(then):
+        here = f"{path}[{index}]"
+        try:
+            read_params(step.type, step.params)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{here}.{error.field}", error.reason) from None
+        if not step.needs:
+            raise InvalidRequest(f"{here}.needs", "names no parent type")
+        check_then(step.then, f"{here}.then", depth + 1)

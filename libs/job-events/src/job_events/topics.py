@@ -1,0 +1,97 @@
+"""The topics: names, partitions, retention. Created explicitly; brokers must not create them by accident."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+DAY_MS = 24 * 60 * 60 * 1000
+SERVICES = ("puller", "matcher", "syncer")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as the broker shall hold it. `retention_days` bounds how far back a replay reaches."""
+
+    name: str
+    partitions: int
+    retention_days: int
+
+    def config(self) -> dict[str, str]:
+        """Broker settings. The append time is stored by the tracker, so the broker must be the one to stamp it."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_days * DAY_MS),
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": "2097152",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topic names under a prefix (empty in production, unique in tests)."""
+
+    prefix: str = ""
+
+    def requests(self, service: str) -> str:
+        """The topic on which `service` takes job requests and control messages."""
+        return f"{self.prefix}jobs.requests.{service}"
+
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}jobs.events"
+
+    @property
+    def items(self) -> str:
+        return f"{self.prefix}jobs.items"
+
+    @property
+    def chunks(self) -> str:
+        return f"{self.prefix}matcher.chunks"
+
+    @property
+    def changes(self) -> str:
+        return f"{self.prefix}platform.changes"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}jobs.dead-letters"
+
+    def lifecycle(self) -> list[str]:
+        """What the job table is folded from."""
+        return [*(self.requests(service) for service in SERVICES), self.events]
+
+    def specs(self) -> list[TopicSpec]:
+        """Every topic of the contract."""
+        return [
+            *(TopicSpec(self.requests(service), 3, 30) for service in SERVICES),
+            TopicSpec(self.events, 6, 30),
+            TopicSpec(self.items, 6, 30),
+            TopicSpec(self.chunks, 6, 2),
+            TopicSpec(self.changes, 3, 7),
+            TopicSpec(self.dead_letters, 3, 90),
+        ]
+
+
+def request_key(tenant: str, account: str) -> bytes:
+    """Key of a request: one account's requests and their control messages keep their order."""
+    return f"{tenant}/{account}".encode()
+
+
+def create_topics(bootstrap_servers: str, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
+    """Create what is missing; existing topics are left as they are. `timeout` in seconds.
+
+    Raises:
+        KafkaException: the broker refused or could not be reached in time.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
+    created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
+    for future in created.values():
+        try:
+            future.result(timeout)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
