@@ -1,0 +1,101 @@
+"""Every error that leaves this library, on one screen.
+
+`category` is one of the closed list of the event contract; `message` holds no secret and fits an event.
+"""
+
+from typing import ClassVar, Literal
+
+Category = Literal[
+    "RATE_LIMITED",
+    "NETWORK_ERROR",
+    "TIMEOUT",
+    "INVALID_CREDENTIALS",
+    "PERMISSION_DENIED",
+    "NOT_FOUND",
+    "CONFLICT",
+    "VALIDATION_FAILED",
+    "PLATFORM_ERROR",
+]
+
+
+class PlatformError(Exception):
+    """A platform did not do what was asked. `code`: the platform's own code, or the HTTP status."""
+
+    default_category: ClassVar[Category] = "PLATFORM_ERROR"
+
+    def __init__(self, code: str, message: str, *, category: Category | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.category: Category = category or self.default_category
+        self.code = code
+        self.message = message
+
+
+class InvalidCredentials(PlatformError):
+    """The token is wrong, expired or of another version: stop, ask for a new authorisation."""
+
+    default_category = "INVALID_CREDENTIALS"
+
+
+class PermissionDenied(PlatformError):
+    """The token is right but may not do this (missing scope, depot not granted, API switched off)."""
+
+    default_category = "PERMISSION_DENIED"
+
+
+class NotFound(PlatformError):
+    """The shop, path or record does not exist."""
+
+    default_category = "NOT_FOUND"
+
+
+class Conflict(PlatformError):
+    """The value on the platform is not the one the caller had seen; nothing was written."""
+
+    default_category = "CONFLICT"
+
+
+class ValidationFailed(PlatformError):
+    """What we sent can never be accepted as it is; repeating is useless."""
+
+    default_category = "VALIDATION_FAILED"
+
+
+class RateLimited(PlatformError):
+    """Still over the limit after the client's patience; `until`: unix seconds of the next useful call."""
+
+    default_category = "RATE_LIMITED"
+
+    def __init__(self, code: str, message: str, *, until: float) -> None:
+        super().__init__(code, message)
+        self.until = until
+
+
+class Unavailable(PlatformError):
+    """Network error, timeout or 5xx that outlived the client's patience (NETWORK_ERROR or TIMEOUT)."""
+
+    default_category = "NETWORK_ERROR"
+
+
+class Rejected(PlatformError):
+    """The platform refused for a reason of its own."""
+
+
+class AccountError(Exception):
+    """Base of what the account store refuses."""
+
+
+class UnknownAccount(AccountError):
+    """No such account, or the account has no connection to that platform."""
+
+
+class InvalidAccount(AccountError):
+    """A name, address, credential or setting that cannot be stored; `field` names it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class CredentialsUnreadable(AccountError):
+    """Stored credentials do not open with this secret key."""

@@ -1,0 +1,98 @@
+"""What a merchant may decide about the jobs of an account; every field has a default."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from platforms.errors import InvalidAccount
+
+PriceField = Literal["retail", "retail_vat", "old", "wholesale", "import", "import_vat", "avg_cost"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class PriceRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a Nhanh price becomes a Shopify price. All amounts are decimals, never floats.
+
+    field: which of Nhanh's prices. vat_percent: added when the price is kept without VAT (0 = never).
+    rounding: the step to round to, in the shop's currency (1000 for VND shelf prices, 0.01 for USD).
+    currency_factor: shop currency per VND.
+    """
+
+    field: PriceField = "retail"
+    vat_percent: Decimal = Decimal(0)
+    rounding: Decimal = Decimal(1)
+    currency_factor: Decimal = Decimal(1)
+
+    def __post_init__(self) -> None:
+        _require_between("vat_percent", self.vat_percent, Decimal(0), Decimal(100))
+        _require_positive("rounding", self.rounding)
+        _require_positive("currency_factor", self.currency_factor)
+
+
+class WriteSwitches(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a sync may write at all."""
+
+    price: bool = True
+    stock: bool = True
+    customer: bool = True
+    metafields: bool = True
+
+
+class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of one account.
+
+    depot_locations: Nhanh depot id -> Shopify location id; empty = all depots summed into the first location.
+    max_change_share: share of the known items (0 to 1) that one run may change without being confirmed.
+    max_change_floor: that many changes never stop a run.
+    conflict_rule: who wins when a value on the platform changed since we wrote it.
+    """
+
+    depot_locations: dict[Id, Id] = field(default_factory=dict)
+    price_rule: PriceRule = PriceRule()
+    write: WriteSwitches = WriteSwitches()
+    max_change_share: Share = 0.5
+    max_change_floor: Annotated[int, Meta(ge=0)] = 20
+    conflict_rule: Literal["nhanh_wins", "keep_platform"] = "nhanh_wins"
+
+
+def parse_settings(values: Mapping[str, Any]) -> AccountSettings:
+    """The settings in `values` (JSON types), defaults filled in.
+
+    Raises InvalidAccount whose field is the path of the wrong one, such as `settings.price_rule.field`.
+    """
+    try:
+        return msgspec.convert(dict(values), AccountSettings)
+    except msgspec.ValidationError as error:
+        raise InvalidAccount(*_field_and_reason(str(error))) from None
+
+
+def settings_to_json(settings: AccountSettings) -> dict[str, Any]:
+    """The settings as JSON types (decimals as strings), all fields written out."""
+    return msgspec.to_builtins(settings)
+
+
+def _field_and_reason(message: str) -> tuple[str, str]:
+    reason, _, path = message.partition(" - at `$")
+    steps = path.rstrip("`")
+    unknown = re.search(r"unknown field `([^`]*)`", reason)
+    own = re.match(r"(\w+) must ", reason)
+    if unknown:
+        steps += f".{unknown.group(1)}"
+    elif own:
+        steps += f".{own.group(1)}"
+    return f"settings{steps}", reason
+
+
+def _require_between(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
+    if not (value.is_finite() and low <= value <= high):
+        raise ValueError(f"{name} must be between {low} and {high}")
+
+
+def _require_positive(name: str, value: Decimal) -> None:
+    if not (value.is_finite() and value > 0):
+        raise ValueError(f"{name} must be greater than 0")
