@@ -15,6 +15,16 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
+def _require_between(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
+    if not (value.is_finite() and low <= value <= high):
+        raise ValueError(f"{name} must be between {low} and {high}")
+
+
+def _require_positive(name: str, value: Decimal) -> None:
+    if not (value.is_finite() and value > 0):
+        raise ValueError(f"{name} must be greater than 0")
+
+
 class PriceRule(Struct, frozen=True, forbid_unknown_fields=True):
     """How a Nhanh price becomes a Shopify price. All amounts are decimals, never floats.
 
@@ -86,13 +96,3 @@ def _field_and_reason(message: str) -> tuple[str, str]:
     elif own:
         steps += f".{own.group(1)}"
     return f"settings{steps}", reason
-
-
-def _require_between(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
-    if not (value.is_finite() and low <= value <= high):
-        raise ValueError(f"{name} must be between {low} and {high}")
-
-
-def _require_positive(name: str, value: Decimal) -> None:
-    if not (value.is_finite() and value > 0):
-        raise ValueError(f"{name} must be greater than 0")

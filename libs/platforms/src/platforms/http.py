@@ -1,0 +1,115 @@
+"""One HTTP exchange: sent, counted, shown to `on_exchange` without secrets, its failures named."""
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from platforms.connections import Connection
+from platforms.errors import Unavailable
+from platforms.redaction import Redactor
+from platforms.results import Exchange, OnExchange
+
+BODY_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 500
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class HttpCaller:
+    """POSTs to one connection. Not thread-safe; `requests` counts the exchanges."""
+
+    def __init__(self, connection: Connection, *, http: httpx.Client | None, on_exchange: OnExchange | None) -> None:
+        # A proxy of the environment is for the world outside, never for a sandbox on this machine.
+        outside = urlsplit(connection.base_url).hostname not in _LOOPBACK
+        self._http = http or httpx.Client(timeout=_TIMEOUT, trust_env=outside)
+        self._owns_http = http is None
+        self._on_exchange = on_exchange
+        secrets = (value for key, value in connection.credentials.items() if _is_secret(key))
+        self.redactor = Redactor(secrets)
+        self.requests = 0
+
+    def post(
+        self,
+        url: str,
+        content: bytes,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send once and read the whole answer, whatever its status. Raises Unavailable if none came."""
+        request = self._http.build_request("POST", url, content=content, headers=headers, params=params)
+        self.requests += 1
+        started = time.perf_counter()
+        try:
+            response = self._http.send(request)
+        except httpx.TimeoutException as error:
+            raise self._unanswered(request, content, started, "TIMEOUT", error) from None
+        except httpx.TransportError as error:
+            raise self._unanswered(request, content, started, "NETWORK_ERROR", error) from None
+        self._report(request, content, started, status=response.status_code, body=response.text)
+        return response
+
+    def message(self, text: str) -> str:
+        """`text` of a platform, fit for an error message: without secrets and not too long."""
+        return self.redactor.bounded(" ".join(text.split()), MESSAGE_LIMIT)
+
+    def close(self) -> None:
+        """Close the connections, unless the HTTP client was given from outside."""
+        if self._owns_http:
+            self._http.close()
+
+    def _unanswered(
+        self, request: httpx.Request, content: bytes, started: float, category: str, error: httpx.TransportError
+    ) -> Unavailable:
+        text = self.message(f"{type(error).__name__}: {error}")
+        self._report(request, content, started, error=text)
+        if category == "TIMEOUT":
+            return Unavailable("TIMEOUT", text, category="TIMEOUT")
+        return Unavailable("NETWORK_ERROR", text)
+
+    def _report(
+        self,
+        request: httpx.Request,
+        content: bytes,
+        started: float,
+        *,
+        status: int | None = None,
+        body: str = "",
+        error: str | None = None,
+    ) -> None:
+        if self._on_exchange is None:
+            return
+        self._on_exchange(
+            Exchange(
+                method=request.method,
+                url=self.redactor.text(str(request.url)),
+                request_body=self.redactor.bounded(content.decode("utf-8", "replace"), BODY_LIMIT),
+                status=status,
+                response_body=self.redactor.bounded(body, BODY_LIMIT),
+                duration_ms=(time.perf_counter() - started) * 1000,
+                error=error,
+            )
+        )
+
+
+def retry_after(response: httpx.Response, now: float) -> float | None:
+    """Seconds that the platform's Retry-After header asks for (a number, or an HTTP date), None without one."""
+    value = response.headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def _is_secret(key: str) -> bool:
+    """Ids are no secrets and must stay readable in stored exchanges."""
+    return not key.endswith("_id")

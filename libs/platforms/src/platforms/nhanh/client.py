@@ -1,0 +1,165 @@
+"""The client of Nhanh.vn's Open API v3 (the only version: v2 ends on 2026-11-30)."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+import msgspec
+import structlog
+
+from platforms.buckets import Buckets, LocalBuckets, WindowRule
+from platforms.connections import Connection
+from platforms.errors import PlatformError, RateLimited, Rejected
+from platforms.http import HttpCaller
+from platforms.nhanh.cursors import CursorGuard
+from platforms.nhanh.envelope import Success, as_text, read
+from platforms.results import CheckResult, Json, OnExchange, Page, Wait
+from platforms.retry import DEFAULT_PATIENCE, Retrying
+
+RULE: Final = WindowRule(limit=150, seconds=30.0)
+"""Per app, business and URL, as Nhanh documents it."""
+MAX_SIZE: Final = 100
+_CHECK_PATIENCE: Final = 10.0  # seconds; somebody is waiting for the answer
+_MAX_DEPOT_PAGES: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class NhanhClient:
+    """Reads one merchant's products, customers and depots. Not thread-safe: one instance a job.
+
+    Every call may raise InvalidCredentials, PermissionDenied, ValidationFailed, NotFound, Rejected at once,
+    and RateLimited or Unavailable after `patience` seconds of trying. Prices and quantities come as JSON
+    numbers (Nhanh's doubles): take them through `Decimal(str(value))`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        wait: Wait,
+        buckets: Buckets | None = None,
+        clock: Callable[[], float] = time.time,
+        http: httpx.Client | None = None,
+        on_exchange: OnExchange | None = None,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> None:
+        self._connection = connection
+        self._wait = wait
+        self._clock = clock
+        self._buckets = buckets or LocalBuckets(clock)
+        self._caller = HttpCaller(connection, http=http, on_exchange=on_exchange)
+        self._patience = patience
+        self._guards: dict[str, CursorGuard] = {}
+        self.rate_limit_hits = 0
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+        return self._caller.requests
+
+    def products(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
+        """A page of `/product/list`, oldest id first. filters: see Nhanh's documentation (`updatedAtFrom` …)."""
+        return self._page("product/list", next, filters, size, sort={"id": "asc"})
+
+    def customers(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
+        """A page of `/customer/list`. Its order is undocumented: a customer may come twice, so dedupe by id."""
+        return self._page("customer/list", next, filters, size, sort=None)
+
+    def depots(self) -> list[Json]:
+        """All depots that the token may see (`id`, `code`, `name`, …)."""
+        depots: list[Json] = []
+        cursor: Any | None = None
+        for _ in range(_MAX_DEPOT_PAGES):
+            page = self._page("business/depot", cursor, None, MAX_SIZE, sort=None)
+            depots.extend(page.items)
+            cursor = page.next
+            if cursor is None:
+                return depots
+        raise Rejected("TOO_MANY_PAGES", f"more than {_MAX_DEPOT_PAGES} pages of depots")
+
+    def check(self) -> CheckResult:
+        """Whether the token works. With `secret_key` among the credentials also what it may see, and until when."""
+        secret_key = self._connection.credentials.get("secret_key")
+        patience = min(self._patience, _CHECK_PATIENCE)
+        try:
+            if secret_key:
+                rights = self._call("app/checkaccesstoken", {"secretKey": secret_key}, patience).data
+                return CheckResult(True, _describe_rights(rights))
+            self._call("product/list", {"filters": {}, "paginator": {"size": 1}}, patience)
+        except PlatformError as error:
+            return CheckResult(False, error.message, error)
+        return CheckResult(True, "Nhanh accepts the token")
+
+    def close(self) -> None:
+        """Close the network connections."""
+        self._caller.close()
+
+    def _page(self, action: str, cursor: Any | None, filters: Json | None, size: int, sort: Json | None) -> Page:
+        if not 1 <= size <= MAX_SIZE:
+            raise ValueError(f"size must be between 1 and {MAX_SIZE}")
+        paginator: Json = {"size": size}
+        if sort is not None:
+            paginator["sort"] = sort
+        if cursor is not None:
+            paginator["next"] = cursor
+        answer = self._call(action, {"filters": filters or {}, "paginator": paginator}, self._patience)
+        guard = self._guards.setdefault(action + msgspec.json.encode(filters).decode(), CursorGuard())
+        guard.check(cursor, answer.next)
+        return Page(items=_records(answer.data), next=answer.next)
+
+    def _call(self, action: str, body: Json, patience: float) -> Success:
+        credentials = self._connection.credentials
+        app_id, business_id = credentials["app_id"], credentials["business_id"]
+        url = f"{self._connection.base_url}/v3.0/{action}"
+        key = f"nhanh {app_id} {business_id} {url}"
+        headers = {"Authorization": credentials["access_token"], "Content-Type": "application/json"}
+        params = {"appId": app_id, "businessId": business_id}
+        content = msgspec.json.encode(body)
+        retrying = Retrying(self._wait, self._clock, patience)
+        while True:
+            self._buckets.take_call(key, RULE, self._wait)
+            try:
+                response = self._caller.post(url, content, headers=headers, params=params)
+            except PlatformError as error:
+                retrying.again(error)
+                continue
+            answer = read(response, self._clock())
+            if isinstance(answer, Success):
+                if answer.warning:
+                    _log.warning("nhanh warns", action=action, warning=self._caller.message(answer.warning))
+                return answer
+            error = answer.error
+            error.message = self._caller.message(error.message)
+            if isinstance(error, RateLimited):
+                self.rate_limit_hits += 1
+                # The bucket makes everybody wait until then, this client included.
+                self._buckets.lock(key, error.until)
+                retrying.again(error, pause=0.0)
+            elif answer.passing:
+                retrying.again(error, pause=answer.pause)
+            else:
+                raise error
+
+
+def _records(data: Any) -> list[Json]:
+    if not data:  # an empty list comes as [], {} or null
+        return []
+    if isinstance(data, list):
+        return data
+    raise Rejected("BAD_ENVELOPE", f"expected a list of records, got {type(data).__name__}")
+
+
+def _describe_rights(rights: Any) -> str:
+    fields: Json = rights if isinstance(rights, dict) else {}
+    depots = fields.get("depotIds")
+    if isinstance(depots, list) and depots and depots != ["All"]:
+        seen = f"sees only depots {', '.join(map(str, depots))} (stock elsewhere is not counted)"
+    else:
+        seen = "sees all depots"
+    expires = fields.get("expiredAt")
+    until = datetime.fromtimestamp(expires, UTC).date().isoformat() if isinstance(expires, int) else "unknown"
+    permissions = as_text(fields.get("permissions")) or "not told"
+    return f"Nhanh accepts the token: valid until {until}, {seen}; permissions: {permissions}"

@@ -1,0 +1,128 @@
+"""Nhanh's answer to a call, v3: what it means, whatever the HTTP status says.
+
+Errors come under HTTP 200; an unknown path answers an HTML page; `messages` may be a string, an array or an
+object of field texts, and rate limits say `message` instead.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from platforms.errors import (
+    InvalidCredentials,
+    NotFound,
+    PermissionDenied,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    ValidationFailed,
+)
+from platforms.http import retry_after
+
+_DEFAULT_LOCK: Final = 10.0  # seconds; what Nhanh's own example shows
+_LONGEST_LOCK: Final = 3600.0  # an `unlockedAt` further off than this means that the clocks disagree
+
+_ERRORS: Final[dict[str, type[PlatformError]]] = {
+    "ERR_INVALID_APP_ID": InvalidCredentials,
+    "ERR_INVALID_BUSINESS_ID": InvalidCredentials,
+    "ERR_INVALID_ACCESS_TOKEN": InvalidCredentials,
+    "ERR_INVALID_VERSION": InvalidCredentials,
+    "ERR_BUSINESS_NOT_ENABLE_API": PermissionDenied,
+    "ERR_403": PermissionDenied,
+    "ERR_INVALID_DEPOT_ID": PermissionDenied,
+    "ERR_INVALID_FORM_FIELDS": ValidationFailed,
+    "ERR_INVALID_DATA": ValidationFailed,
+}
+_RATE_LIMITS: Final = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
+
+
+@dataclass(frozen=True)
+class Success:
+    """data: as it came; next: the cursor as it came, None = the end; warning: text of an optional warning."""
+
+    data: Any
+    next: Any | None
+    warning: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """error: to be raised, or overcome if `passing`; pause: seconds told by the platform, None = not told."""
+
+    error: PlatformError
+    passing: bool = False
+    pause: float | None = None
+
+
+def read(response: httpx.Response, now: float) -> Success | Failure:
+    """Understand an answer. now: unix seconds, to turn `unlockedAt` and Retry-After into spans."""
+    status = response.status_code
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        return _not_json(response, now)
+    if not isinstance(body, dict) or body.get("code") not in {0, 1}:
+        if status >= 500 or status == 429:
+            return _not_json(response, now)
+        return Failure(Rejected("BAD_ENVELOPE", f"HTTP {status} without Nhanh's envelope"))
+    if body["code"] == 1:
+        paginator = body.get("paginator")
+        cursor = paginator.get("next") if isinstance(paginator, dict) else None
+        return Success(body.get("data"), cursor, as_text(body.get("warning")))
+    code = str(body.get("errorCode") or status)
+    text = as_text(body.get("messages")) or as_text(body.get("message")) or "no reason given"
+    if code in _RATE_LIMITS:
+        pause = _lock_seconds(body.get("data"), now)
+        return Failure(RateLimited(code, text, until=now + pause), passing=True, pause=pause)
+    if code in _ERRORS:
+        return Failure(_ERRORS[code](code, text))
+    if status >= 500:
+        return Failure(Unavailable(code, text), passing=True, pause=retry_after(response, now))
+    return Failure(Rejected(code, text))
+
+
+def as_text(value: Any) -> str:
+    """A message in any of Nhanh's forms as one line; empty for none."""
+    if isinstance(value, dict):
+        return "; ".join(
+            text if text.startswith(str(name)) else f"{name}: {text}"
+            for name, text in ((name, as_text(part)) for name, part in value.items())
+        )
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(as_text, value)))
+    return "" if value is None else str(value)
+
+
+def _not_json(response: httpx.Response, now: float) -> Failure:
+    status = response.status_code
+    pause = retry_after(response, now)
+    if status == 429:
+        pause = _DEFAULT_LOCK if pause is None else pause
+        error = RateLimited("429", "too many requests", until=now + pause)
+        return Failure(error, passing=True, pause=pause)
+    if status == 404:
+        return Failure(NotFound("404", f"Nhanh knows no path {response.request.url.path}"))
+    if status == 401:
+        return Failure(InvalidCredentials("401", "Nhanh refused the token"))
+    if status == 403:
+        return Failure(PermissionDenied("403", "Nhanh refused the request"))
+    if status >= 500 or status == 200:
+        # Under 200 too: a maintenance page is no answer, and says nothing about the request.
+        error = Unavailable(str(status), f"HTTP {status} with a body that is not JSON")
+        return Failure(error, passing=True, pause=pause)
+    return Failure(Rejected(str(status), f"HTTP {status} with a body that is not JSON"))
+
+
+def _lock_seconds(data: Any, now: float) -> float:
+    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right."""
+    fields: dict[str, Any] = data if isinstance(data, dict) else {}
+    unlocked_at = fields.get("unlockedAt")
+    if isinstance(unlocked_at, int | float):
+        left = float(unlocked_at) - now
+        if 0 < left <= _LONGEST_LOCK:
+            return left
+    seconds = fields.get("lockedSeconds")
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else _DEFAULT_LOCK

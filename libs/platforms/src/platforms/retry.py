@@ -1,0 +1,54 @@
+"""How long a client goes on trying: growing, jittered pauses until its patience is over."""
+
+import random
+from collections.abc import Callable
+
+import structlog
+
+from platforms.errors import PlatformError
+from platforms.results import Wait
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+DEFAULT_PATIENCE = 1800.0  # seconds; a platform that is down for minutes delays a job and does not fail it
+
+_log = structlog.get_logger(__name__)
+
+
+class Retrying:
+    """The retries of one call. Patience counts from its first failure, on the injected clock."""
+
+    def __init__(
+        self,
+        wait: Wait,
+        clock: Callable[[], float],
+        patience: float,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._wait = wait
+        self._clock = clock
+        self._patience = patience
+        self._jitter = jitter
+        self._failures = 0
+        self._first_failure = 0.0
+
+    def again(self, error: PlatformError, *, pause: float | None = None) -> None:
+        """Return after the pause before the next attempt; raise `error` when patience is over.
+
+        pause: seconds told by the platform, kept exactly; None = ours, 1 s doubling to 30 s, the last
+        half of it random, so that workers do not come back all at once.
+        """
+        now = self._clock()
+        if self._failures == 0:
+            self._first_failure = now
+        elif now - self._first_failure >= self._patience:
+            raise error
+        if pause is None:
+            # The exponent is bounded because 2.0 to the power of a long outage overflows.
+            ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+            pause = ceiling * (0.5 + 0.5 * self._jitter())
+        self._failures += 1
+        _log.info("platform call repeated", code=error.code, reason=error.message, pause=pause, failures=self._failures)
+        if pause > 0:
+            self._wait(pause, f"{error.code}: {error.message}")
