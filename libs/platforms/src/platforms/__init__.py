@@ -1,0 +1,6 @@
+"""Clients of the platforms that Jobtrail moves data between, with accounts, credentials and rate limits.
+
+`accounts.AccountStore` keeps who is connected to what; `nhanh.NhanhClient` and `shopify.ShopifyClient` talk to
+the platforms; `buckets.RateBuckets` shares their rate limits between all workers; `errors` says all that can
+go wrong. `migrate.migrate` brings the schema `accounts` to its newest version.
+"""

@@ -33,6 +33,11 @@ class Retrying:
         self._failures = 0
         self._first_failure = 0.0
 
+    @property
+    def failures(self) -> int:
+        """How often this call has failed so far."""
+        return self._failures
+
     def again(self, error: PlatformError, *, pause: float | None = None) -> None:
         """Return after the pause before the next attempt; raise `error` when patience is over.
 

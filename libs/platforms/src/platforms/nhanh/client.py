@@ -126,13 +126,12 @@ class NhanhClient:
             except PlatformError as error:
                 retrying.again(error)
                 continue
-            answer = read(response, self._clock())
+            answer = read(response, self._clock(), self._caller.message)
             if isinstance(answer, Success):
                 if answer.warning:
-                    _log.warning("nhanh warns", action=action, warning=self._caller.message(answer.warning))
+                    _log.warning("nhanh warns", action=action, warning=answer.warning)
                 return answer
             error = answer.error
-            error.message = self._caller.message(error.message)
             if isinstance(error, RateLimited):
                 self.rate_limit_hits += 1
                 # The bucket makes everybody wait until then, this client included.

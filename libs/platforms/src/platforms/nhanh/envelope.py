@@ -4,6 +4,7 @@ Errors come under HTTP 200; an unknown path answers an HTML page; `messages` may
 object of field texts, and rate limits say `message` instead.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from platforms.errors import (
     ValidationFailed,
 )
 from platforms.http import retry_after
+from platforms.results import Json
 
 _DEFAULT_LOCK: Final = 10.0  # seconds; what Nhanh's own example shows
 _LONGEST_LOCK: Final = 3600.0  # an `unlockedAt` further off than this means that the clocks disagree
@@ -36,6 +38,7 @@ _ERRORS: Final[dict[str, type[PlatformError]]] = {
     "ERR_INVALID_FORM_FIELDS": ValidationFailed,
     "ERR_INVALID_DATA": ValidationFailed,
 }
+_STATUSES: Final[dict[int, type[PlatformError]]] = {401: InvalidCredentials, 403: PermissionDenied}
 _RATE_LIMITS: Final = {"ERR_429", "ERR_EXCEEDED_RATE_LIMIT"}
 
 
@@ -57,29 +60,33 @@ class Failure:
     pause: float | None = None
 
 
-def read(response: httpx.Response, now: float) -> Success | Failure:
-    """Understand an answer. now: unix seconds, to turn `unlockedAt` and Retry-After into spans."""
-    status = response.status_code
+def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> Success | Failure:
+    """Understand an answer. now: unix seconds, to turn `unlockedAt` and Retry-After into spans;
+    clean: makes the platform's text fit for an error message."""
     try:
         body = msgspec.json.decode(response.content)
     except msgspec.DecodeError:
         return _not_json(response, now)
-    if not isinstance(body, dict) or body.get("code") not in {0, 1}:
-        if status >= 500 or status == 429:
-            return _not_json(response, now)
-        return Failure(Rejected("BAD_ENVELOPE", f"HTTP {status} without Nhanh's envelope"))
-    if body["code"] == 1:
+    if isinstance(body, dict) and body.get("code") == 1:
         paginator = body.get("paginator")
         cursor = paginator.get("next") if isinstance(paginator, dict) else None
-        return Success(body.get("data"), cursor, as_text(body.get("warning")))
-    code = str(body.get("errorCode") or status)
-    text = as_text(body.get("messages")) or as_text(body.get("message")) or "no reason given"
+        return Success(body.get("data"), cursor, clean(as_text(body.get("warning"))))
+    if isinstance(body, dict) and body.get("code") == 0:
+        return _failure(body, response, now, clean)
+    if response.status_code in {401, 403, 404, 429} or response.status_code >= 500:
+        return _not_json(response, now)
+    return Failure(Rejected("BAD_ENVELOPE", f"HTTP {response.status_code} without Nhanh's envelope"))
+
+
+def _failure(body: Json, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Failure:
+    code = str(body.get("errorCode") or response.status_code)
+    text = clean(as_text(body.get("messages")) or as_text(body.get("message")) or "no reason given")
     if code in _RATE_LIMITS:
         pause = _lock_seconds(body.get("data"), now)
         return Failure(RateLimited(code, text, until=now + pause), passing=True, pause=pause)
     if code in _ERRORS:
         return Failure(_ERRORS[code](code, text))
-    if status >= 500:
+    if response.status_code >= 500:
         return Failure(Unavailable(code, text), passing=True, pause=retry_after(response, now))
     return Failure(Rejected(code, text))
 
@@ -105,10 +112,8 @@ def _not_json(response: httpx.Response, now: float) -> Failure:
         return Failure(error, passing=True, pause=pause)
     if status == 404:
         return Failure(NotFound("404", f"Nhanh knows no path {response.request.url.path}"))
-    if status == 401:
-        return Failure(InvalidCredentials("401", "Nhanh refused the token"))
-    if status == 403:
-        return Failure(PermissionDenied("403", "Nhanh refused the request"))
+    if status in _STATUSES:
+        return Failure(_STATUSES[status](str(status), "Nhanh refused the request"))
     if status >= 500 or status == 200:
         # Under 200 too: a maintenance page is no answer, and says nothing about the request.
         error = Unavailable(str(status), f"HTTP {status} with a body that is not JSON")

@@ -1,0 +1,5 @@
+"""Shopify, through its Admin GraphQL API."""
+
+from platforms.shopify.client import ShopifyClient
+
+__all__ = ["ShopifyClient"]

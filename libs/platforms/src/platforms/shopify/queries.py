@@ -1,0 +1,220 @@
+"""What is read from a shop: pages of products and customers, records by id, locations, the shop itself.
+
+Every connection inside a record is complete: it comes as `{"nodes": [...]}` with all its nodes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from platforms.errors import Rejected
+from platforms.results import Json, Page
+from platforms.shopify import cost
+from platforms.shopify.cost import Kind, Nested
+from platforms.shopify.transport import GraphqlTransport, QueryTooDear
+
+WALK_LIMIT: Final = 24_000
+"""Shopify ends a walk over one connection after 25,000 objects; before that a new walk starts behind the last id."""
+
+_MANY: Final = 0.25  # share of records with unfinished connections from which on bigger pages pay
+_MAX_NESTED_PAGES: Final = 1000
+
+
+class Reader:
+    """Reads one shop; learns while it reads how large its pages may be."""
+
+    def __init__(self, transport: GraphqlTransport) -> None:
+        self._transport = transport
+        self._nested: dict[Kind, Nested] = {}
+        self._ceilings: dict[Kind, int] = {}
+
+    def products(self, cursor: Json | None, query: str | None, size: int) -> Page:
+        """A page of products with all their variants and levels, by ascending id."""
+        data = self._page("products", cursor, query, size)
+        for product in data["nodes"]:
+            self._finish_product(product)
+        self._adapt_products("products", data["nodes"])
+        return _as_page(data, cursor)
+
+    def customers(self, cursor: Json | None, query: str | None, size: int) -> Page:
+        """A page of customers with all their addresses, by ascending id."""
+        data = self._page("customers", cursor, query, size)
+        for customer in data["nodes"]:
+            self._finish_customer(customer)
+        return _as_page(data, cursor)
+
+    def variants_by_ids(self, ids: Sequence[str]) -> list[Json]:
+        """The variants among `ids` that exist, in that order, each with its `product {id}` and all levels."""
+        found = self._by_ids("variants_by_ids", ids, {})
+        for variant in found:
+            self._finish_levels(variant)
+        return found
+
+    def customers_by_ids(self, ids: Sequence[str], namespace: str) -> list[Json]:
+        """The customers among `ids` that exist, with addresses and the metafields of `namespace`."""
+        extra = {"metafields": cost.METAFIELDS_FIRST, "namespace": namespace}
+        found = self._by_ids("customers_by_ids", ids, extra)
+        for customer in found:
+            self._finish_customer(customer)
+        return found
+
+    def locations(self) -> list[Json]:
+        """All active locations by ascending id: `id`, `name`, `isActive`."""
+        nodes: list[Json] = []
+        self._follow(nodes, None, self._locations_page)
+        return nodes
+
+    def shop(self, patience: float) -> Json:
+        """The shop's `id`, `name`, `myshopifyDomain` and `currencyCode`."""
+        return self._transport.execute("shop", {}, cost=1, patience=patience)["shop"]
+
+    def _page(self, kind: Kind, cursor: Json | None, query: str | None, size: int) -> Json:
+        position = cursor or {}
+        above = position.get("above")
+        if above is not None:
+            query = f"({query}) AND id:>{above}" if query else f"id:>{above}"
+        variables = {"after": position.get("after"), "query": query}
+        return self._sized(kind, size, lambda first, nested: {"first": first, **variables, **_sizes(kind, nested)})[
+            kind
+        ]
+
+    def _by_ids(self, kind: Kind, ids: Sequence[str], extra: Json) -> list[Json]:
+        found: list[Json] = []
+        done = 0
+        while done < len(ids):
+            chunk: Sequence[str] = ()
+
+            def variables(first: int, nested: Nested) -> Json:
+                nonlocal chunk
+                chunk = ids[done : done + first]  # noqa: B023  called before the loop goes on
+                return {"ids": chunk, **extra, **_sizes(kind, nested)}
+
+            data = self._sized(kind, len(ids) - done, variables)
+            done += len(chunk)
+            found.extend(record for record in data["nodes"] if record and "id" in record)
+        return found
+
+    def _sized(self, kind: Kind, at_most: int, variables: Callable[[int, Nested], Json]) -> Json:
+        """Run document `kind` with the largest page that fits; halve it as often as the shop finds it too dear."""
+        while True:
+            nested = self._nested.setdefault(kind, Nested())
+            ceiling = self._ceilings.get(kind, cost.MAX_FIRST)
+            first = cost.fitting_first(kind, nested, min(at_most, ceiling))
+            try:
+                return self._transport.execute(kind, variables(first, nested), cost=cost.page(kind, first, nested))
+            except QueryTooDear:
+                if first > 1:
+                    self._ceilings[kind] = first // 2
+                    continue
+                smaller = cost.narrowed(nested)
+                if smaller is None:
+                    raise
+                self._nested[kind] = smaller
+
+    def _adapt_products(self, kind: Kind, products: list[Json]) -> None:
+        """Ask for more nested records where many products needed a query of their own."""
+        nested = self._nested[kind]
+        if kind in self._ceilings or not products:
+            return  # the shop counts dearer than we do: don't press it
+        variants = [variant for product in products for variant in product["variants"]["nodes"]]
+        self._nested[kind] = cost.widened(
+            nested,
+            variants=_share(products, lambda p: len(p["variants"]["nodes"]) > nested.variants) >= _MANY,
+            levels=_share(variants, lambda v: len(_levels(v)["nodes"]) > nested.levels) >= _MANY,
+        )
+
+    def _finish_product(self, product: Json) -> None:
+        def more(after: str | None) -> Json | None:
+            nested = Nested()
+            first = cost.fitting_first("variants", nested, cost.NESTED_FIRST)
+            variables = {"id": product["id"], "first": first, "after": after, **_sizes("variants", nested)}
+            estimate = 1 + cost.page("variants", first, nested)
+            found = self._transport.execute("product_variants", variables, cost=estimate)["product"]
+            return found and found["variants"]
+
+        self._finish(product, "variants", more)
+        for variant in product["variants"]["nodes"]:
+            self._finish_levels(variant)
+
+    def _finish_levels(self, variant: Json) -> None:
+        item = variant["inventoryItem"]
+
+        def more(after: str | None) -> Json | None:
+            variables = {"id": item["id"], "first": cost.NESTED_FIRST, "after": after}
+            estimate = 1 + cost.connection(cost.NESTED_FIRST, 3)
+            found = self._transport.execute("inventory_levels", variables, cost=estimate)["inventoryItem"]
+            return found and found["inventoryLevels"]
+
+        self._finish(item, "inventoryLevels", more)
+
+    def _finish_customer(self, customer: Json) -> None:
+        def more(after: str | None) -> Json | None:
+            variables = {"id": customer["id"], "first": cost.NESTED_FIRST, "after": after}
+            estimate = 1 + cost.connection(cost.NESTED_FIRST, 1)
+            found = self._transport.execute("customer_addresses", variables, cost=estimate)["customer"]
+            return found and found["addressesV2"]
+
+        self._finish(customer, "addressesV2", more)
+
+    def _finish(self, record: Json, field: str, more: Callable[[str | None], Json | None]) -> None:
+        part = record[field]
+        nodes = list(part["nodes"])
+        if part["pageInfo"]["hasNextPage"]:
+            self._follow(nodes, part["pageInfo"]["endCursor"], more)
+        record[field] = {"nodes": nodes}
+
+    def _follow(self, nodes: list[Json], after: str | None, more: Callable[[str | None], Json | None]) -> None:
+        """Append the pages behind `after`. `more` answers None when the record has been deleted meanwhile."""
+        for _ in range(_MAX_NESTED_PAGES):
+            part = more(after)
+            if part is None:
+                return
+            nodes.extend(part["nodes"])
+            info = part["pageInfo"]
+            if not info["hasNextPage"]:
+                return
+            after = _moved(after, info["endCursor"])
+        raise Rejected("TOO_MANY_PAGES", f"more than {_MAX_NESTED_PAGES} pages inside one record")
+
+    def _locations_page(self, after: str | None) -> Json:
+        variables = {"first": cost.NESTED_FIRST, "after": after}
+        estimate = cost.connection(cost.NESTED_FIRST, 1)
+        return self._transport.execute("locations", variables, cost=estimate)["locations"]
+
+
+def _as_page(data: Json, cursor: Json | None) -> Page:
+    nodes, info = data["nodes"], data["pageInfo"]
+    if not info["hasNextPage"]:
+        return Page(items=nodes, next=None)
+    position = cursor or {}
+    walked = position.get("walked", 0) + len(nodes)
+    if walked >= WALK_LIMIT and nodes:
+        return Page(items=nodes, next={"above": nodes[-1]["id"].rpartition("/")[2]})
+    after = _moved(position.get("after"), info["endCursor"])
+    following: Json = {"after": after, "walked": walked}
+    if "above" in position:
+        following["above"] = position["above"]
+    return Page(items=nodes, next=following)
+
+
+def _moved(before: str | None, after: str | None) -> str:
+    if after is None or after == before:
+        raise Rejected("REPEATED_CURSOR", "Shopify promised another page behind the cursor that we came from")
+    return after
+
+
+def _sizes(kind: Kind, nested: Nested) -> Json:
+    match kind:
+        case "products":
+            return {"variants": nested.variants, "levels": nested.levels}
+        case "variants" | "variants_by_ids":
+            return {"levels": nested.levels}
+        case "customers" | "customers_by_ids":
+            return {"addresses": nested.addresses}
+
+
+def _levels(variant: Json) -> Json:
+    return variant["inventoryItem"]["inventoryLevels"]
+
+
+def _share(records: Sequence[Json], holds: Callable[[Json], Any]) -> float:
+    return sum(1 for record in records if holds(record)) / len(records) if records else 0.0

@@ -1,0 +1,222 @@
+"""One GraphQL call to a shop: cost bucket, throttling, retries, errors, and the alarm on the served version."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import httpx
+import msgspec
+import structlog
+
+from platforms.buckets import Buckets, LocalBuckets, PointsStatus
+from platforms.connections import Connection
+from platforms.errors import (
+    InvalidCredentials,
+    NotFound,
+    PermissionDenied,
+    PlatformError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    ValidationFailed,
+)
+from platforms.http import HttpCaller, retry_after
+from platforms.results import Json, OnExchange, Wait
+from platforms.retry import DEFAULT_PATIENCE, Retrying
+from platforms.shopify import documents
+
+API_VERSION: Final = "2026-10"
+
+_STATUSES: Final[dict[int, type[PlatformError]]] = {
+    400: ValidationFailed,
+    401: InvalidCredentials,
+    402: PermissionDenied,  # the shop is frozen for lack of payment
+    403: PermissionDenied,
+    404: NotFound,
+    423: PermissionDenied,  # the shop is locked
+}
+_CODES: Final[dict[str, type[PlatformError]]] = {
+    "ACCESS_DENIED": PermissionDenied,
+    "SHOP_INACTIVE": PermissionDenied,
+    "UNAUTHORIZED": InvalidCredentials,
+}
+_PASSING: Final = {"INTERNAL_SERVER_ERROR", "TIMEOUT"}
+
+_log = structlog.get_logger(__name__)
+
+
+class QueryTooDear(ValidationFailed):
+    """MAX_COST_EXCEEDED: refused for good at this page size."""
+
+
+class GraphqlTransport:
+    """Sends the documents of this package to one shop. Not thread-safe.
+
+    Everything sent here may be repeated after a network error: queries, and mutations that set absolute values.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        wait: Wait,
+        buckets: Buckets | None = None,
+        clock: Callable[[], float] = time.time,
+        http: httpx.Client | None = None,
+        on_exchange: OnExchange | None = None,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> None:
+        self._url = f"{connection.base_url}/admin/api/{API_VERSION}/graphql.json"
+        self._headers = {
+            "X-Shopify-Access-Token": connection.credentials["access_token"],
+            "Content-Type": "application/json",
+        }
+        self._key = f"shopify {connection.base_url}"
+        self._wait = wait
+        self._clock = clock
+        self._buckets = buckets or LocalBuckets(clock)
+        self._caller = HttpCaller(connection, http=http, on_exchange=on_exchange)
+        self._patience = patience
+        self._version_checked = False
+        self._ratios: dict[str, float] = {}
+        self.rate_limit_hits = 0
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+        return self._caller.requests
+
+    def retrying(self, patience: float | None = None) -> Retrying:
+        """A fresh series of retries, for refusals that only the caller can tell to be passing."""
+        return Retrying(self._wait, self._clock, self._patience if patience is None else patience)
+
+    def execute(self, name: str, variables: Mapping[str, Any], *, cost: int, patience: float | None = None) -> Json:
+        """The `data` of document `name`. cost: our estimate of its points, corrected by what the shop tells.
+
+        Raises InvalidCredentials, PermissionDenied, NotFound, ValidationFailed (QueryTooDear: ask for less),
+        Rejected at once; RateLimited and Unavailable after `patience` seconds of trying.
+        """
+        content = msgspec.json.encode({"query": documents.text(name), "variables": dict(variables)})
+        retrying = self.retrying(patience)
+        while True:
+            charged = cost * self._ratios.get(name, 1.0)
+            self._buckets.take_points(self._key, charged, self._wait)
+            try:
+                response = self._caller.post(self._url, content, headers=self._headers)
+            except Unavailable as error:
+                retrying.again(error)
+                continue
+            self._check_version(response)
+            body = _graphql_body(response)
+            if body is None:
+                error = self._http_error(response)
+                learned = False
+            else:
+                learned = self._learn(name, cost, charged, body)
+                error = self._graphql_error(body)
+                if error is None:
+                    return body["data"]
+            self._overcome(error, retrying, retry_after(response, self._clock()), learned)
+
+    def close(self) -> None:
+        """Close the network connections."""
+        self._caller.close()
+
+    def error(self, kind: type[PlatformError], code: str, message: str) -> PlatformError:
+        """An error of `kind` whose message is free of secrets."""
+        return kind(code, self._caller.message(message))
+
+    def _overcome(self, error: PlatformError, retrying: Retrying, pause: float | None, learned: bool) -> None:
+        """Wait if the error may pass, raise it if not."""
+        if isinstance(error, RateLimited):
+            self.rate_limit_hits += 1
+            if pause is not None:
+                self._buckets.lock(self._key, self._clock() + pause)
+                retrying.again(error, pause=0.0)
+            else:
+                # An answer that told what is left lets the bucket work out the wait; should that not
+                # have been enough, pauses of our own are added.
+                retrying.again(error, pause=0.0 if learned and retrying.failures == 0 else None)
+        elif isinstance(error, Unavailable):
+            retrying.again(error, pause=pause)
+        else:
+            raise error
+
+    def _learn(self, name: str, estimate: int, charged: float, body: Json) -> bool:
+        """Correct the bucket and the estimates; False if the answer told nothing."""
+        cost = _dict(_dict(body.get("extensions")).get("cost"))
+        status = _dict(cost.get("throttleStatus"))
+        requested, actual = cost.get("requestedQueryCost"), cost.get("actualQueryCost")
+        try:
+            points = PointsStatus(
+                maximum=float(status["maximumAvailable"]),
+                available=float(status["currentlyAvailable"]),
+                restore_rate=float(status["restoreRate"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            return False
+        if isinstance(requested, int | float) and requested > 0:
+            self._ratios[name] = float(requested) / estimate
+        if points.maximum <= 0 or points.restore_rate <= 0:
+            return False
+        used = float(actual) if isinstance(actual, int | float) else 0.0
+        self._buckets.settle_points(self._key, refund=charged - used, status=points)
+        return True
+
+    def _graphql_error(self, body: Json) -> PlatformError | None:
+        errors = [_dict(error) for error in body.get("errors") or ()]
+        if not errors:
+            if isinstance(body.get("data"), dict):
+                return None
+            return Rejected("BAD_ENVELOPE", "an answer with neither data nor errors")
+        codes = [str(_dict(error.get("extensions")).get("code") or "") for error in errors]
+        text = self._caller.message("; ".join(str(error.get("message", "")) for error in errors))
+        code = next(filter(None, codes), "GRAPHQL_ERROR")
+        if "THROTTLED" in codes:
+            return RateLimited("THROTTLED", text, until=self._clock())
+        if "MAX_COST_EXCEEDED" in codes:
+            return QueryTooDear("MAX_COST_EXCEEDED", text)
+        if _PASSING.intersection(codes):
+            return Unavailable(code, text)
+        # What remains of the codes says that the document or its variables are wrong.
+        return _CODES.get(code, ValidationFailed)(code, text)
+
+    def _http_error(self, response: httpx.Response) -> PlatformError:
+        status = response.status_code
+        text = f"Shopify answered HTTP {status}"
+        if status == 429:
+            pause = retry_after(response, self._clock()) or 0.0
+            return RateLimited("429", text, until=self._clock() + pause)
+        if status in _STATUSES:
+            return _STATUSES[status](str(status), text)
+        if status >= 500 or status == 200:
+            return Unavailable(str(status), text if status >= 500 else f"{text} without JSON")
+        return Rejected(str(status), text)
+
+    def _check_version(self, response: httpx.Response) -> None:
+        served = response.headers.get("X-Shopify-API-Version")
+        if served and served != API_VERSION and not self._version_checked:
+            self._version_checked = True
+            _log.warning(
+                "shopify serves another API version than asked: ours was retired",
+                asked=API_VERSION,
+                served=served,
+            )
+
+
+def _graphql_body(response: httpx.Response) -> Json | None:
+    """The GraphQL answer, None if this is none (429 may carry one too, other statuses never do)."""
+    if response.status_code not in {200, 429}:
+        return None
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(body, dict) or not ({"data", "errors"} & body.keys()):
+        return None
+    # `{"errors": "text"}` is how the gateway in front of GraphQL speaks.
+    return body if isinstance(body.get("errors", []), list) else None
+
+
+def _dict(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
