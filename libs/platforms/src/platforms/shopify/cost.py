@@ -14,6 +14,7 @@ MAX_FIRST: Final = 250
 NESTED_FIRST: Final = 50  # of pages that follow a nested connection
 METAFIELDS_FIRST: Final = 10
 _PAGE_INFO: Final = 1
+_COUNT: Final = 1  # the first page of a walk also asks how many there are
 _LEVEL: Final = 3  # the level, its location, its one quantity
 
 
@@ -56,12 +57,12 @@ def node(kind: Kind, nested: Nested) -> int:
 
 def page(kind: Kind, first: int, nested: Nested) -> int:
     """A whole page of `first` records."""
-    return connection(first, node(kind, nested))
+    return _COUNT + connection(first, node(kind, nested))
 
 
 def fitting_first(kind: Kind, nested: Nested, at_most: int) -> int:
     """The largest page that stays under the limit, at least 1."""
-    room = MAX_QUERY_COST - connection(0, 0)
+    room = MAX_QUERY_COST - _COUNT - connection(0, 0)
     return max(1, min(at_most, MAX_FIRST, room // node(kind, nested)))
 
 

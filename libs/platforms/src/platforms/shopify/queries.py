@@ -4,7 +4,7 @@ Every connection inside a record is complete: it comes as `{"nodes": [...]}` wit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from platforms.errors import Rejected
 from platforms.results import Json, Page
@@ -29,18 +29,18 @@ class Reader:
 
     def products(self, cursor: Json | None, query: str | None, size: int) -> Page:
         """A page of products with all their variants and levels, by ascending id."""
-        data = self._page("products", cursor, query, size)
-        for product in data["nodes"]:
+        page = self._page("products", cursor, query, size)
+        for product in page.items:
             self._finish_product(product)
-        self._adapt_products("products", data["nodes"])
-        return _as_page(data, cursor)
+        self._adapt_products("products", page.items)
+        return page
 
     def customers(self, cursor: Json | None, query: str | None, size: int) -> Page:
         """A page of customers with all their addresses, by ascending id."""
-        data = self._page("customers", cursor, query, size)
-        for customer in data["nodes"]:
+        page = self._page("customers", cursor, query, size)
+        for customer in page.items:
             self._finish_customer(customer)
-        return _as_page(data, cursor)
+        return page
 
     def variants_by_ids(self, ids: Sequence[str]) -> list[Json]:
         """The variants among `ids` that exist, in that order, each with its `product {id}` and all levels."""
@@ -67,15 +67,20 @@ class Reader:
         """The shop's `id`, `name`, `myshopifyDomain` and `currencyCode`."""
         return self._transport.execute("shop", {}, cost=1, patience=patience)["shop"]
 
-    def _page(self, kind: Kind, cursor: Json | None, query: str | None, size: int) -> Json:
-        position = cursor or {}
+    def _page(self, kind: Literal["products", "customers"], cursor: Json | None, query: str | None, size: int) -> Page:
+        position: Json = cursor or {}
         above = position.get("above")
         if above is not None:
             query = f"({query}) AND id:>{above}" if query else f"id:>{above}"
-        variables = {"after": position.get("after"), "query": query}
-        return self._sized(kind, size, lambda first, nested: {"first": first, **variables, **_sizes(kind, nested)})[
-            kind
-        ]
+        fixed = {"after": position.get("after"), "query": query, "count": cursor is None}
+
+        def variables(first: int, nested: Nested) -> Json:
+            return {"first": first, **fixed, **_sizes(kind, nested)}
+
+        data = self._sized(kind, size, variables)
+        count = data.get(f"{kind}Count")
+        total = count["count"] if count else position.get("total")
+        return _as_page(data[kind], position, total)
 
     def _by_ids(self, kind: Kind, ids: Sequence[str], extra: Json) -> list[Json]:
         found: list[Json] = []
@@ -181,19 +186,19 @@ class Reader:
         return self._transport.execute("locations", variables, cost=estimate)["locations"]
 
 
-def _as_page(data: Json, cursor: Json | None) -> Page:
-    nodes, info = data["nodes"], data["pageInfo"]
+def _as_page(part: Json, position: Json, total: int | None) -> Page:
+    nodes, info = part["nodes"], part["pageInfo"]
     if not info["hasNextPage"]:
-        return Page(items=nodes, next=None)
-    position = cursor or {}
+        return Page(items=nodes, next=None, total=total)
     walked = position.get("walked", 0) + len(nodes)
+    following: Json = {"total": total}
     if walked >= WALK_LIMIT and nodes:
-        return Page(items=nodes, next={"above": nodes[-1]["id"].rpartition("/")[2]})
-    after = _moved(position.get("after"), info["endCursor"])
-    following: Json = {"after": after, "walked": walked}
-    if "above" in position:
-        following["above"] = position["above"]
-    return Page(items=nodes, next=following)
+        following["above"] = nodes[-1]["id"].rpartition("/")[2]
+    else:
+        following["after"] = _moved(position.get("after"), info["endCursor"])
+        following["walked"] = walked
+        following["above"] = position.get("above")
+    return Page(items=nodes, next=following, total=total)
 
 
 def _moved(before: str | None, after: str | None) -> str:
