@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from job_events.errors import InvalidEvent
-from job_events.events import EVENT_TYPES, JOB_ID_PATTERN, AnyEvent
+from job_events.events import EVENT_TYPES, JOB_ID_PATTERN, AnyEvent, DeadLetter
 
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.encode())]
@@ -18,6 +18,7 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(AnyEvent)
+_letter_decoder = msgspec.json.Decoder(DeadLetter)
 _subject = re.compile(JOB_ID_PATTERN)
 
 
@@ -29,6 +30,23 @@ def encode(event: AnyEvent) -> bytes:
 def canonical(value: object) -> str:
     """The one JSON text of a value: keys sorted, no spaces. Ties between events are decided by it."""
     return _canonical.encode(value).decode()
+
+
+def dead_letter_bytes(letter: DeadLetter) -> bytes:
+    """A dead letter as it travels on `jobs.dead-letters`."""
+    return _encoder.encode(letter)
+
+
+def read_dead_letter(value: bytes | None) -> DeadLetter:
+    """Read a message of `jobs.dead-letters`.
+
+    Raises:
+        InvalidEvent: the bytes are no dead letter.
+    """
+    try:
+        return _letter_decoder.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise InvalidEvent(f"no dead letter: {error}") from None
 
 
 def decode(value: bytes | None) -> AnyEvent:
@@ -45,7 +63,21 @@ def decode(value: bytes | None) -> AnyEvent:
         raise _explain(value, error) from None
     if not EARLIEST <= event.time < LATEST:
         raise InvalidEvent(f"time {event.time.isoformat()} lies outside 1970 to 3000", event.job_id)
+    if b"\\u0000" in value and _holds_nul(msgspec.json.decode(value)):
+        raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event
+
+
+def _holds_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_holds_nul(key) or _holds_nul(inner) for key, inner in value.items())
+        case list():
+            return any(map(_holds_nul, value))
+        case _:
+            return False
 
 
 def _explain(value: bytes, error: Exception) -> InvalidEvent:

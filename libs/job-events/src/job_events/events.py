@@ -218,3 +218,32 @@ EVENT_TYPES: dict[str, type[Event]] = {
     str(cls.__struct_config__.tag): cls
     for cls in (Requested, Started, Progress, Finished, Cancel, Pause, Resume, ItemRecorded)
 }
+
+
+class DeadLetterData(Struct, frozen=True, kw_only=True):
+    """A message that `consumer` could not use, where it lies, and why.
+
+    `value` is the message as text, or base64 where it is no UTF-8 (`encoding` says which); a
+    message longer than a mebibyte is cut and marked.
+    """
+
+    topic: ShortText
+    partition: Count
+    offset: Count
+    consumer: ShortText
+    reason: LongText
+    key: str | None = None
+    value: str | None = None
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    truncated: bool = False
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="job.dead-letter.v1"):
+    """The one message on `jobs.dead-letters`; `subject` is the job id where it could be read."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    time: Time
+    subject: JobId | None = None
+    data: DeadLetterData

@@ -1,0 +1,49 @@
+"""One PostgreSQL, a schema a service: migrations and connections that stay inside their schema."""
+
+import zlib
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+import yoyo
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+
+def migrate(database_url: str, schema: str, packages: list[str]) -> None:
+    """Bring `schema` to its newest version from the `migrations/` folders of `packages`.
+
+    Safe to call from many processes at once: one works, the others wait. yoyo keeps its own tables
+    inside the schema, so that services migrate without knowing of each other. File names must be
+    unique over all packages.
+
+    Raises:
+        psycopg.OperationalError: the server does not answer.
+    """
+    with ExitStack() as stack:
+        guard = stack.enter_context(psycopg.connect(database_url, autocommit=True))
+        # Ends with the connection, so a killed process leaves nothing locked.
+        guard.execute("select pg_advisory_lock(%s)", [zlib.crc32(f"migrate {schema}".encode())])
+        guard.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+        folders = [stack.enter_context(as_file(files(package) / "migrations")) for package in packages]
+        backend = stack.enter_context(yoyo.get_backend(_yoyo_url(database_url, schema)))
+        backend.apply_migrations(backend.to_apply(yoyo.read_migrations(*map(str, folders))))
+
+
+def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
+    """Connections whose unqualified names mean `schema`. Opened at once; the caller closes it."""
+    return ConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=size,
+        kwargs={"options": f"-c search_path={schema} -c timezone=UTC", "application_name": schema},
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
+def _yoyo_url(database_url: str, schema: str) -> str:
+    parts = urlsplit(database_url)
+    query = urlencode([*parse_qsl(parts.query), ("schema", schema)])
+    return urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, query, ""))

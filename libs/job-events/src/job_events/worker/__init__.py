@@ -1,0 +1,9 @@
+"""The worker loop: requests become rows, rows are claimed under a lease, jobs run and resume from checkpoints.
+
+intake.py    Kafka to inbox rows, control messages, the next steps of chains
+inbox.py     the rows: claim, renew, checkpoint, finish (SQL in sql/inbox.sql)
+outbox.py    what must reach Kafka, written in the same transaction as its cause
+chain.py     which job follows which, pure
+job.py       what a job's own code sees: pages, counters, waiting
+loop.py      the threads
+"""

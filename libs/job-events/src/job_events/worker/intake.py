@@ -1,0 +1,295 @@
+"""Kafka to rows: requests into the inbox, control messages obeyed, finished parents noted, the rest dead-lettered.
+
+1. Read a batch.
+2. One transaction holds everything the batch causes: rows, notes, and outbox messages.
+3. Commit it, then commit the offsets. A crash between the two reads the batch again, and every
+   effect is keyed so that it happens once.
+A message that PostgreSQL refuses is found by going through the batch one by one; it becomes a dead letter.
+"""
+
+import base64
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message
+from psycopg import Connection, DataError, IntegrityError, OperationalError
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from job_events.clock import Clock
+from job_events.envelope import dead_letter_bytes, decode
+from job_events.errors import InvalidEvent, InvalidRequest
+from job_events.events import (
+    Cancel,
+    Counters,
+    DeadLetter,
+    DeadLetterData,
+    ErrorInfo,
+    Event,
+    Finished,
+    FinishedData,
+    JobInfo,
+    Pause,
+    Requested,
+    Resume,
+)
+from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
+from job_events.topics import Topics
+from job_events.worker import inbox
+from job_events.worker.chain import Parent, next_job
+from job_events.worker.inbox import SQL
+from job_events.worker.outbox import OutboxSender
+
+log = structlog.get_logger(__name__)
+BATCH = 500
+MAX_LETTER = 1_048_576
+REACH = timedelta(days=400)
+"""Inbox rows are kept this long, far beyond any topic's retention; an older request could be a repeat."""
+
+
+class Intake:
+    """The only consumer of a service. `known_account(tenant, account)` says whether jobs may run for it."""
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        consumer: Consumer,
+        pool: ConnectionPool,
+        topics: Topics,
+        outbox: OutboxSender,
+        known_account: Callable[[str, str], bool],
+        clock: Clock,
+        on_rows: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._source = f"jobtrail/{service}/intake"
+        self._consumer = consumer
+        self._pool = pool
+        self._topics = topics
+        self._outbox = outbox
+        self._known_account = known_account
+        self._clock = clock
+        self._on_rows = on_rows
+
+    def run(self, stop: threading.Event) -> None:
+        """Read until `stop`; while PostgreSQL is away the batch in hand waits and nothing is committed."""
+        self._consumer.subscribe([self._topics.requests(self._service), self._topics.events])
+        try:
+            while not stop.is_set():
+                messages = self._good(self._consumer.consume(BATCH, timeout=0.2))
+                while messages and not stop.is_set():
+                    try:
+                        self.take(messages)
+                        break
+                    except (OperationalError, PoolTimeout) as error:
+                        log.warning("intake waits for PostgreSQL", reason=str(error).strip())
+                        stop.wait(1)
+        finally:
+            self._consumer.close()
+
+    def take(self, messages: list[Message]) -> None:
+        """Carry out a batch and commit its offsets."""
+        try:
+            with self._pool.connection() as conn:
+                for message in messages:
+                    self._handle(conn, message)
+        except (DataError, IntegrityError, UnicodeEncodeError):
+            for message in messages:
+                self._take_alone(message)
+        self._outbox.poke()
+        self._on_rows()
+        try:
+            self._commit(messages)
+        except KafkaException as error:
+            log.warning("offsets not committed; the batch will be read again", reason=str(error))
+
+    def _commit(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._consumer.store_offsets(message=message)
+        self._consumer.commit(asynchronous=False)
+
+    def _take_alone(self, message: Message) -> None:
+        try:
+            with self._pool.connection() as conn:
+                self._handle(conn, message)
+        except (DataError, IntegrityError, UnicodeEncodeError) as error:
+            with self._pool.connection() as conn:
+                self._dead_letter(conn, message, f"PostgreSQL refuses it: {str(error).splitlines()[0]}")
+
+    def _handle(self, conn: Connection, message: Message) -> None:
+        try:
+            event = decode(message.value())
+        except InvalidEvent as error:
+            self._dead_letter(conn, message, error.reason)
+            if error.job_id is not None and message.topic() != self._topics.events:
+                self._end_unread(conn, message, error.job_id, error.reason)
+            return
+        match event:
+            case Requested() if message.topic() != self._topics.events:
+                self._request(conn, message, event)
+            case Cancel() | Pause() | Resume() if message.topic() != self._topics.events:
+                self._control(conn, message, event)
+            case Finished() if message.topic() == self._topics.events:
+                self._follow(conn, event)
+            case _ if message.topic() == self._topics.events:
+                pass  # the tracker's business
+            case _:
+                self._dead_letter(conn, message, f"a {_type_of(event)} does not belong on {message.topic()}")
+
+    def _request(self, conn: Connection, message: Message, event: Requested) -> None:
+        try:
+            self._check(message, event)
+        except InvalidRequest as error:
+            self._dead_letter(conn, message, str(error))
+            self._end(conn, event, event.data.job, str(error))
+            return
+        inbox.insert_request(conn, event)
+
+    def _check(self, message: Message, event: Requested) -> None:
+        job = event.data.job
+        if job_type(job.type).service != self._service:
+            raise InvalidRequest("type", f"{job.type} is run by {job_type(job.type).service}, not by {self._service}")
+        read_params(job.type, event.data.params)
+        check_then(event.data.then)
+        if not self._known_account(event.tenant, job.account):
+            raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
+        appended = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+        if self._clock.now() - appended > REACH:
+            raise InvalidRequest("time", f"the request is older than {REACH.days} days and may be a repeat")
+
+    def _control(self, conn: Connection, message: Message, event: Cancel | Pause | Resume) -> None:
+        if event.data.target.kind == "job" and inbox.find(conn, event.job_id) is None:
+            self._dead_letter(conn, message, f"no job {event.job_id} was ever requested here")
+            return
+        inbox.obey(conn, event)
+
+    def _follow(self, conn: Connection, event: Finished) -> None:
+        """Note this parent for each step of ours; when all parents are there, the child follows."""
+        data = event.data
+        for step in data.then:
+            owner = JOB_TYPES.get(step.type)
+            if owner is None or owner.service != self._service or data.job.type not in step.needs:
+                continue
+            names = {"chain": event.correlationid, "child_type": step.type}
+            # Two parents may be read by two processes at the same moment; one of them must see both.
+            conn.execute(SQL["lock_chain"], names)
+            conn.execute(
+                SQL["note_parent"],
+                {
+                    **names,
+                    "parent_type": data.job.type,
+                    "parent_id": event.job_id,
+                    "outcome": data.outcome,
+                    "finished_at": event.time,
+                },
+            )
+            rows = conn.execute(SQL["latest_parents"], {**names, "needs": list(step.needs)}).fetchall()
+            child = next_job(event, step, [Parent(*row) for row in rows], self._source)
+            if child is None or conn.execute(SQL["note_child"], {"job_id": child.job_id}).rowcount == 0:
+                continue
+            if isinstance(child, Finished):
+                inbox.insert_ended(conn, child, child.data.outcome)
+                inbox.put_event(conn, self._topics.events, child.job_id, child)
+            else:
+                key = f"{child.tenant}/{child.data.job.account}"
+                inbox.put_event(conn, self._topics.requests(self._service), key, child)
+
+    def _end_unread(self, conn: Connection, message: Message, job_id: str, reason: str) -> None:
+        """A request that cannot be read still names its job: that job ends, visibly."""
+        raw: Any = msgspec.json.decode(message.value() or b"{}")
+        data = raw.get("data")
+        described = data.get("job") if isinstance(data, dict) else None
+        names: dict[str, object] = described if isinstance(described, dict) else {}
+        if raw.get("type") in {"job.cancel.v1", "job.pause.v1", "job.resume.v1"}:
+            return  # a broken control message says nothing of its job
+        event = Event(
+            specversion="1.0",
+            id=_text(raw.get("id"), job_id),
+            source=self._source,
+            job_id=job_id,
+            time=self._clock.now(),
+            tenant=_text(raw.get("tenant"), "unknown"),
+            correlationid=job_id,
+        )
+        info = JobInfo(_text(names.get("type"), "unknown"), _text(names.get("account"), "unknown"))
+        self._end(conn, event, info, reason)
+
+    def _end(self, conn: Connection, event: Event, job: JobInfo, reason: str) -> None:
+        ended = Finished(
+            specversion="1.0",
+            id=f"{event.job_id}/0/0",
+            source=self._source,
+            job_id=event.job_id,
+            time=self._clock.now(),
+            tenant=event.tenant,
+            correlationid=event.correlationid,
+            causationid=event.causationid,
+            data=FinishedData(
+                job=job,
+                attempt=0,
+                seq=0,
+                outcome="failure",
+                counters=Counters(),
+                error=ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", reason[:4096]),
+            ),
+        )
+        if inbox.insert_ended(conn, ended, "failure"):
+            inbox.put_event(conn, self._topics.events, event.job_id, ended)
+
+    def _dead_letter(self, conn: Connection, message: Message, reason: str) -> None:
+        topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+        value, encoding, truncated = _printable(message.value())
+        key, _, _ = _printable(message.key())
+        letter = DeadLetter(
+            specversion="1.0",
+            id=f"{topic}/{partition}/{offset}/{self._service}",
+            source=self._source,
+            time=self._clock.now(),
+            data=DeadLetterData(
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                consumer=self._service,
+                reason=reason[:4096],
+                key=key,
+                value=value,
+                encoding=encoding,
+                truncated=truncated,
+            ),
+        )
+        log.warning("dead letter", topic=topic, partition=partition, offset=offset, reason=reason[:200])
+        text = dead_letter_bytes(letter).decode()
+        conn.execute(SQL["put_outbox"], {"topic": self._topics.dead_letters, "key": key, "value": text})
+
+    def _good(self, messages: list[Message]) -> list[Message]:
+        good: list[Message] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            else:
+                log.warning("consumer error", reason=str(error))
+        return good
+
+
+def _printable(value: bytes | None) -> tuple[str | None, Any, bool]:
+    if value is None:
+        return None, "utf-8", False
+    cut, truncated = value[:MAX_LETTER], len(value) > MAX_LETTER
+    try:
+        text = cut.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(cut).decode(), "base64", truncated
+    return text, "utf-8", truncated
+
+
+def _text(value: object, default: str) -> str:
+    return value[:128] if isinstance(value, str) and value.strip() and "\0" not in value else default
+
+
+def _type_of(event: Event) -> str:
+    return str(type(event).__struct_config__.tag)

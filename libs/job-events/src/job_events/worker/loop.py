@@ -1,0 +1,326 @@
+"""The threads of a worker service: one intake, one outbox, one for leases, and some that run jobs."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+import structlog
+from confluent_kafka import Consumer, Producer
+from psycopg import OperationalError
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from job_events.clock import Clock
+from job_events.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
+from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, Started, StartedData
+from job_events.topics import Topics
+from job_events.worker import inbox
+from job_events.worker.intake import Intake
+from job_events.worker.job import Ending, RunningJob, Surroundings
+from job_events.worker.outbox import OutboxSender
+from job_events.worker.progress import ProgressSender
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[RunningJob], Ending | None]
+"""A job's own code. Returning None means: judge by the counters."""
+
+LEASE = timedelta(seconds=20)
+BEAT_SECONDS = 2.0
+IDLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much runs at once: threads of this process, and jobs of one account over all processes."""
+
+    threads: int = 4
+    per_account: int = 4
+
+
+def worker_name() -> str:
+    """Unique per process start: two processes must never take each other for themselves."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+class WorkerLoop:
+    """Runs a service's jobs until told to stop.
+
+    `explain` turns a platform's exception into an ErrorInfo with its outcome, or None for a bug of ours.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        handlers: dict[str, Handler],
+        *,
+        pool: ConnectionPool,
+        consumer: Consumer,
+        producer: Producer,
+        topics: Topics,
+        clock: Clock,
+        known_account: Callable[[str, str], bool],
+        explain: Callable[[Exception], Ending | None],
+        limits: Limits,
+    ) -> None:
+        self._handlers = handlers
+        self._pool = pool
+        self._topics = topics
+        self._explain = explain
+        self._limits = limits
+        self.owner = worker_name()
+        self._producer = producer
+        self._outbox = OutboxSender(pool, producer)
+        self._around = Surroundings(
+            pool=pool,
+            topics=topics,
+            outbox=self._outbox,
+            progress=ProgressSender(producer, topics.events, clock),
+            clock=clock,
+            worker=self.owner,
+            source=f"jobtrail/{service}/{self.owner}",
+        )
+        self._wake = threading.Condition()
+        self._running: dict[str, RunningJob] = {}
+        self._running_lock = threading.Lock()
+        self._intake = Intake(
+            service,
+            consumer=consumer,
+            pool=pool,
+            topics=topics,
+            outbox=self._outbox,
+            known_account=known_account,
+            clock=clock,
+            on_rows=self._notify,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Block until `stop`; then give back every row at its checkpoint and send what is promised.
+
+        A thread that dies of an unforeseen error ends the process, so that its supervisor starts it anew.
+        """
+        failures: list[BaseException] = []
+
+        def guarded(body: Callable[[threading.Event], None], ends: threading.Event) -> Callable[[], None]:
+            def call() -> None:
+                try:
+                    body(ends)
+                except BaseException as error:
+                    log.exception("worker thread died")
+                    failures.append(error)
+                    stop.set()
+
+            return call
+
+        released = threading.Event()
+        workers = [
+            threading.Thread(target=guarded(self._work, stop), name=f"job-{number}", daemon=True)
+            for number in range(self._limits.threads)
+        ]
+        intake = threading.Thread(target=guarded(self._intake.run, stop), name="intake", daemon=True)
+        beat = threading.Thread(target=guarded(self._beat, released), name="lease", daemon=True)
+        outbox = threading.Thread(target=guarded(self._outbox.run, released), name="outbox", daemon=True)
+        for thread in (intake, beat, outbox, *workers):
+            thread.start()
+        while not stop.wait(1):
+            pass
+        self._interrupt_all(WorkerStopping("the worker stops"))
+        self._notify()
+        for thread in (*workers, intake):
+            thread.join()
+        released.set()
+        self._outbox.poke()
+        for thread in (outbox, beat):
+            thread.join()
+        self._producer.flush(5)
+        if failures:
+            raise failures[0]
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._wake.notify_all()
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                job = self._claim()
+                if job is None:
+                    with self._wake:
+                        self._wake.wait(IDLE_SECONDS)
+                    continue
+                self._run(job, stop)
+            except (OperationalError, PoolTimeout) as error:
+                # The row's lease runs out and the job resumes from its checkpoint.
+                log.warning("worker waits for PostgreSQL", reason=str(error).strip())
+                stop.wait(1)
+
+    def _claim(self) -> RunningJob | None:
+        with self._pool.connection() as conn:
+            claim = inbox.claim(conn, self.owner, list(self._handlers), LEASE, self._limits.per_account)
+            if claim is None:
+                return None
+            job = RunningJob(claim, self._around, self.owner)
+            if claim.cancel_requested is None:
+                inbox.put_event(conn, self._topics.events, job.id, _started(job))
+            else:
+                job.interrupt(JobCancelled(claim.cancel_requested))
+        self._outbox.poke()
+        return job
+
+    def _run(self, job: RunningJob, stop: threading.Event) -> None:
+        with self._running_lock:
+            self._running[job.id] = job
+        if stop.is_set():
+            job.interrupt(WorkerStopping("the worker stops"))
+        bound = log.bind(job=job.id, type=job.type, attempt=job.attempt)
+        bound.info("job begins")
+        try:
+            self._settle(job, self._attempt(job, bound))
+        except LeaseLost as lost:
+            bound.warning("job goes on elsewhere", reason=str(lost))
+        finally:
+            with self._running_lock:
+                del self._running[job.id]
+            self._around.progress.forget(job.id)
+            self._outbox.poke()
+            self._notify()
+
+    def _attempt(self, job: RunningJob, bound: structlog.stdlib.BoundLogger) -> Ending | None:
+        """How the job ended, or None where its row goes back for another attempt."""
+        try:
+            job.check()
+            return self._handlers[job.type](job) or judge(job)
+        except JobCancelled as cancelled:
+            return Ending("cancelled", ErrorInfo("CANCELLED", "CANCELLED", str(cancelled)[:4096]))
+        except LeaseLost:
+            raise
+        except Interrupted as interrupted:
+            if isinstance(interrupted, JobPaused):
+                job.progress("paused")
+            bound.info("job goes back", reason=str(interrupted))
+            return None
+        except (OperationalError, PoolTimeout):
+            raise
+        except JobFailed as failed:
+            return Ending("failure", ErrorInfo(failed.category, failed.code, failed.message[:4096]))
+        except Exception as error:
+            ending = self._explain(error)
+            if ending is not None:
+                return ending
+            bound.exception("job broke")
+            reason = f"{type(error).__name__} in the worker; its log has the details"
+            return Ending("error", ErrorInfo("INTERNAL", type(error).__name__[:512], reason))
+
+    def _settle(self, job: RunningJob, ending: Ending | None) -> None:
+        with self._pool.connection() as conn:
+            if ending is None:
+                job.guard.release(conn, job.spent_ms())
+                return
+            event = _finished(job, ending)
+            job.guard.finish(conn, ending.outcome, msgspec.to_builtins(job.tally), event.data.duration_ms)
+            inbox.put_event(conn, self._topics.events, job.id, event)
+        log.info("job ended", job=job.id, type=job.type, outcome=ending.outcome)
+
+    def _beat(self, stop: threading.Event) -> None:
+        while not stop.wait(BEAT_SECONDS):
+            with self._running_lock:
+                jobs = list(self._running.values())
+            if jobs:
+                try:
+                    self._renew(jobs)
+                except (OperationalError, PoolTimeout) as error:
+                    log.warning("leases not renewed", reason=str(error).strip())
+            self._around.progress.beat(jobs)
+
+    def _renew(self, jobs: list[RunningJob]) -> None:
+        with self._pool.connection() as conn:
+            renewals = {row.job_id: row for row in inbox.renew(conn, self.owner, [job.id for job in jobs], LEASE)}
+        for job in jobs:
+            row = renewals.get(job.id)
+            if row is None or row.attempt != job.attempt:
+                if job.id in self._running:
+                    job.interrupt(LeaseLost(f"job {job.id}: the lease ran out"))
+            elif row.cancel_requested is not None:
+                job.interrupt(JobCancelled(row.cancel_requested))
+            elif row.paused:
+                job.interrupt(JobPaused("paused"))
+
+    def _interrupt_all(self, reason: Interrupted) -> None:
+        with self._running_lock:
+            for job in self._running.values():
+                job.interrupt(reason)
+
+
+def judge(job: RunningJob) -> Ending:
+    """An ending by the counters: nothing failed is success, something failed is partial, all failed is failure."""
+    tally = job.tally
+    if tally.failed == 0:
+        return Ending("success")
+    if tally.failed < tally.processed:
+        return Ending("partial")
+    return Ending("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
+
+
+def _started(job: RunningJob) -> Started:
+    request = job.request
+    data = request.data
+    copy = RequestCopy(
+        params=data.params,
+        priority=data.priority,
+        then=data.then,
+        requested_by=data.requested_by,
+        retryof=data.retryof,
+        parents=data.parents,
+        id=request.id,
+        time=request.time,
+    )
+    return Started(
+        specversion="1.0",
+        id=f"{job.id}/{job.attempt}/1",
+        source=job.around.source,
+        job_id=job.id,
+        time=job.around.clock.now(),
+        tenant=job.tenant,
+        correlationid=request.correlationid,
+        causationid=request.causationid,
+        traceparent=request.traceparent,
+        data=StartedData(
+            job=data.job,
+            attempt=job.attempt,
+            seq=1,
+            request=copy,
+            worker=job.around.worker,
+            total=job.tally.counters().total,
+        ),
+    )
+
+
+def _finished(job: RunningJob, ending: Ending) -> Finished:
+    request = job.request
+    seq = job.next_seq()
+    return Finished(
+        specversion="1.0",
+        id=f"{job.id}/{job.attempt}/{seq}",
+        source=job.around.source,
+        job_id=job.id,
+        time=job.around.clock.now(),
+        tenant=job.tenant,
+        correlationid=request.correlationid,
+        causationid=request.causationid,
+        traceparent=request.traceparent,
+        data=FinishedData(
+            job=request.data.job,
+            attempt=job.attempt,
+            seq=seq,
+            outcome=ending.outcome,
+            counters=job.tally.counters(),
+            metadata=job.metadata(),
+            error=ending.error,
+            duration_ms=job.spent_ms(),
+            then=request.data.then,
+        ),
+    )

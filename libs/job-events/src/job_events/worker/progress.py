@@ -1,0 +1,64 @@
+"""Progress at the source: coalesced, never blocking, dropped while Kafka is away, and a sign of life when idle."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Producer
+
+from job_events.clock import Clock
+from job_events.envelope import HEADERS, encode
+
+if TYPE_CHECKING:
+    from job_events.worker.job import RunningJob
+
+MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
+SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
+
+
+class ProgressSender:
+    """Decides which of a job's many progress calls become events."""
+
+    def __init__(self, producer: Producer, topic: str, clock: Clock) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._clock = clock
+        self._sent: dict[str, float] = {}
+        self._pending: set[str] = set()
+        self._lock = threading.Lock()
+        self.dropped = 0
+
+    def offer(self, job: "RunningJob", *, now: bool = False) -> None:
+        """Send the job's present state if it is due or `now`; otherwise remember that it has news."""
+        moment = self._clock.monotonic()
+        with self._lock:
+            last = self._sent.get(job.id)
+            if not now and last is not None and moment - last < MIN_INTERVAL:
+                self._pending.add(job.id)
+                return
+            self._sent[job.id] = moment
+            self._pending.discard(job.id)
+        self._send(job)
+
+    def beat(self, jobs: "list[RunningJob]") -> None:
+        """Called often: sends what was held back, and a sign of life for jobs that have been silent."""
+        moment = self._clock.monotonic()
+        for job in jobs:
+            with self._lock:
+                silent = moment - self._sent.get(job.id, 0.0)
+                due = silent >= SIGN_OF_LIFE or (job.id in self._pending and silent >= MIN_INTERVAL)
+            if due:
+                self.offer(job, now=True)
+        self._producer.poll(0)
+
+    def forget(self, job_id: str) -> None:
+        """The job ended here."""
+        with self._lock:
+            self._sent.pop(job_id, None)
+            self._pending.discard(job_id)
+
+    def _send(self, job: "RunningJob") -> None:
+        try:
+            self._producer.produce(self._topic, encode(job.progress_event()), job.id, headers=HEADERS)
+        except BufferError:
+            # The queue is full because Kafka is away; the next event carries the whole vector anyway.
+            self.dropped += 1

@@ -1,0 +1,91 @@
+"""Starts a worker service: schema, topics, clients, signals, loop. What is special to a service comes as arguments."""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import psycopg
+import stamina
+import structlog
+from confluent_kafka import KafkaException
+from psycopg_pool import ConnectionPool
+
+from job_events import kafka
+from job_events.clock import SystemClock
+from job_events.database import migrate, open_pool
+from job_events.settings import ServiceSettings
+from job_events.topics import Topics, create_topics
+from job_events.worker.job import Ending
+from job_events.worker.loop import Handler, Limits, WorkerLoop
+
+log = structlog.get_logger(__name__)
+START_PATIENCE = 300.0  # seconds for Kafka and PostgreSQL to answer, so that a system may start in any order
+
+
+def prepare(settings: ServiceSettings, migrations: Sequence[Callable[[], None]]) -> Topics:
+    """Wait for the servers, then bring schemas and topics to what the code needs.
+
+    Raises:
+        psycopg.OperationalError, KafkaException: a server did not answer within START_PATIENCE.
+    """
+    topics = Topics(settings.jobtrail_topic_prefix)
+    answers = stamina.retry_context(
+        on=(psycopg.OperationalError, KafkaException), attempts=None, timeout=START_PATIENCE, wait_max=5.0
+    )
+    for attempt in answers:
+        with attempt:
+            for migration in migrations:
+                migration()
+            create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication)
+    return topics
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
+
+
+def run_worker(
+    service: str,
+    package: str,
+    settings: ServiceSettings,
+    *,
+    migrations: Sequence[Callable[[], None]],
+    handlers: Callable[[ConnectionPool, Topics], dict[str, Handler]],
+    known_account: Callable[[ConnectionPool], Callable[[str, str], bool]],
+    explain: Callable[[Exception], Ending | None],
+) -> None:
+    """Run a worker service until SIGTERM or SIGINT.
+
+    `package` holds the service's own `migrations/`; `migrations` are those of the libraries it uses;
+    `handlers` makes the code of each job type once the pool is open.
+    """
+    stop = stop_on_signals()
+
+    def own_schema() -> None:
+        migrate(settings.database_url, service, ["job_events.worker", package])
+
+    topics = prepare(settings, [*migrations, own_schema])
+    group = f"{settings.jobtrail_topic_prefix}{service}"
+    with open_pool(settings.database_url, service, settings.jobtrail_workers + 4) as pool:
+        WorkerLoop(
+            service,
+            handlers(pool, topics),
+            pool=pool,
+            consumer=kafka.consumer(settings.kafka_bootstrap_servers, group, service),
+            producer=kafka.producer(settings.kafka_bootstrap_servers, service),
+            topics=topics,
+            clock=SystemClock(),
+            known_account=known_account(pool),
+            explain=explain,
+            limits=Limits(settings.jobtrail_workers, settings.jobtrail_jobs_per_account),
+        ).run(stop)

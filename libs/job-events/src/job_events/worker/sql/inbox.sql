@@ -1,0 +1,135 @@
+-- name: insert
+insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request)
+values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s)
+on conflict do nothing
+
+-- name: insert_finished
+insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, state, outcome, finished_at)
+values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s,
+        'finished', %(outcome)s, now())
+on conflict do nothing
+
+-- name: lock_claims
+select pg_advisory_xact_lock(hashtext(current_schema() || ' claim'))
+
+-- name: claim
+-- One job of a type runs per account at a time, and at most per_account jobs of an account. A row asked to end
+-- is claimed even while it is on hold, because it only needs its end written.
+with candidate as (
+    select i.job_id
+    from inbox i
+    where (i.state = 'queued' or (i.state = 'running' and i.lease_until <= now()))
+      and i.job_type = any(%(job_types)s)
+      and (
+          i.cancel_requested is not null
+          or (
+              not i.paused
+              and not exists (
+                  select from hold h
+                  where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
+              )
+              and not exists (
+                  select from inbox r
+                  where r.state = 'running' and r.lease_until > now()
+                    and r.tenant = i.tenant and r.account = i.account and r.job_type = i.job_type
+              )
+              and (
+                  select count(*) from inbox r
+                  where r.state = 'running' and r.lease_until > now()
+                    and r.tenant = i.tenant and r.account = i.account
+              ) < %(per_account)s
+          )
+      )
+    order by i.priority desc, i.requested_at, i.job_id
+    for update skip locked
+    limit 1
+)
+update inbox i
+set state = 'running',
+    attempt = case when i.cancel_requested is null then i.attempt + 1 else i.attempt end,
+    lease_owner = %(owner)s,
+    lease_until = now() + %(lease)s
+from candidate
+where i.job_id = candidate.job_id
+returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally, i.spent_ms
+
+-- name: renew
+-- The lease of every job this process runs, and what has been asked of each since.
+update inbox i
+set lease_until = now() + %(lease)s
+where i.lease_owner = %(owner)s and i.state = 'running' and i.job_id = any(%(job_ids)s)
+returning i.job_id, i.attempt, i.cancel_requested,
+    i.paused or exists (
+        select from hold h
+        where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
+    ) as paused
+
+-- name: checkpoint
+update inbox
+set cursor = %(cursor)s, tally = %(tally)s, spent_ms = %(spent_ms)s
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+
+-- name: finish
+update inbox
+set state = 'finished', outcome = %(outcome)s, finished_at = now(), lease_owner = null, lease_until = null,
+    tally = %(tally)s, spent_ms = %(spent_ms)s
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+
+-- name: release
+update inbox
+set state = 'queued', lease_owner = null, lease_until = null, spent_ms = %(spent_ms)s
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+
+-- name: see_control
+insert into control_seen (event_id) values (%(event_id)s) on conflict do nothing
+
+-- name: find
+select job_id, state, tenant from inbox where job_id = %(job_id)s
+
+-- name: cancel_job
+update inbox set cancel_requested = %(reason)s
+where job_id = %(job_id)s and state <> 'finished' and cancel_requested is null
+
+-- name: cancel_account
+update inbox set cancel_requested = %(reason)s
+where tenant = %(tenant)s and account = %(account)s and state <> 'finished' and cancel_requested is null
+
+-- name: cancel_queue
+update inbox set cancel_requested = %(reason)s where state <> 'finished' and cancel_requested is null
+
+-- name: pause_job
+update inbox set paused = %(paused)s where job_id = %(job_id)s and state <> 'finished'
+
+-- name: hold
+insert into hold (kind, tenant, account, requested_by, reason)
+values (%(kind)s, %(tenant)s, %(account)s, %(requested_by)s, %(reason)s)
+on conflict do nothing
+
+-- name: unhold
+delete from hold where kind = %(kind)s and tenant = %(tenant)s and account = %(account)s
+
+-- name: put_outbox
+insert into outbox (topic, key, value) values (%(topic)s, %(key)s, %(value)s)
+
+-- name: take_outbox
+select id, topic, key, value from outbox order by id limit %(limit)s for update skip locked
+
+-- name: drop_outbox
+delete from outbox where id = any(%(ids)s)
+
+-- name: lock_chain
+select pg_advisory_xact_lock(hashtextextended(%(chain)s || ' ' || %(child_type)s, 0))
+
+-- name: note_parent
+insert into chain_note (chain, child_type, parent_type, parent_id, outcome, finished_at)
+values (%(chain)s, %(child_type)s, %(parent_type)s, %(parent_id)s, %(outcome)s, %(finished_at)s)
+on conflict do nothing
+
+-- name: latest_parents
+select distinct on (parent_type) parent_type, parent_id, outcome, finished_at
+from chain_note
+where chain = %(chain)s and child_type = %(child_type)s and parent_type = any(%(needs)s)
+order by parent_type, finished_at desc, parent_id desc
+
+-- name: note_child
+insert into chain_child (job_id) values (%(job_id)s) on conflict do nothing
