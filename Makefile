@@ -1,6 +1,6 @@
 # Jobtrail. `make` alone prints this help; Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down kafka test lint format lock clean
+.PHONY: help install demo up down kafka test schemas lint format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ lint: $(READY) ## Check style and types
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schemas: $(READY) ## Write the JSON Schemas and asyncapi.yaml anew from the Python types
+	$(BIN)/python schemas/generate.py
 
 lock: $(READY) ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml $(PROJECTS) \

@@ -1,0 +1,54 @@
+"""What is no event is told from what is, with a reason and, where it can be read, the job."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job_events.envelope import decode
+from job_events.errors import InvalidEvent
+
+GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "job.progress.v1.json"
+
+
+def progress(**changes: Any) -> bytes:
+    event = json.loads(GOLDEN.read_text("utf-8"))
+    data = changes.pop("data", {})
+    event.update(changes)
+    event["data"].update(data)
+    return json.dumps(event).encode()
+
+
+JOB = json.loads(progress())["subject"]
+
+
+@pytest.mark.parametrize(
+    ("value", "job_id", "reason"),
+    [
+        (None, None, "tombstone"),
+        (b"", None, "no JSON object"),
+        (b"\xff\xfe", None, "no JSON object"),
+        (b"[]", None, "no JSON object but list"),
+        (b"[" * 100_000, None, "no JSON object"),
+        (progress(type="job.progress.v9"), JOB, "unknown type 'job.progress.v9'"),
+        (progress(specversion="2.0"), JOB, "specversion"),
+        (progress(subject="no such/id"), None, "subject"),
+        (progress(time="1312-01-01T00:00:00Z"), JOB, "outside 1970 to 3000"),
+        (progress(time="2026-01-01T00:00:00"), JOB, "time"),
+        (progress(data={"attempt": -1}), JOB, "attempt"),
+        (progress(data={"attempt": 2**31}), JOB, "attempt"),
+        (progress(data={"counters": {"processed": -4}}), JOB, "counters.processed"),
+        (progress(data={"counters": {"processed": 2**60}}), JOB, "counters.processed"),
+        (progress(data={"metadata": {"note": "a\0b"}}), JOB, "U+0000"),
+        (progress(data={"phase": "x" * 513}), JOB, "phase"),
+    ],
+)
+def test_refused_with_a_reason(value: bytes | None, job_id: str | None, reason: str) -> None:
+    with pytest.raises(InvalidEvent, match=reason.replace("+", r"\+")) as refused:
+        decode(value)
+    assert refused.value.job_id == job_id
+
+
+def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
+    assert decode(progress(data={"metadata": {"path": "C:\\u0000"}})).job_id == JOB
