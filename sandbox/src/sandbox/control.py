@@ -1,0 +1,147 @@
+"""The control API for people and tests: shops, switches, faults, edits, the log. No platform has it."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.responses import Response
+
+from sandbox.catalogues import CatalogueUnreadable
+from sandbox.edits import Edit, UnknownRecord, apply, dump, truth
+from sandbox.faults import Fault, Faults
+from sandbox.requestlog import RequestLog
+from sandbox.serving import Serving
+from sandbox.shops import DEPOTS, LOCATIONS, ContentDiffers, Platform, Shop, Shops, Source
+from sandbox.state import State
+
+PlatformName = Literal["nhanh", "shopify"]
+Wanted = TypeVar("Wanted")
+
+
+class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /_sandbox/shops."""
+
+    account: str
+    nhanh: Source | None = None
+    shopify: Source | None = None
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON response of anything msgspec can write."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def _body(request: Request, kind: type[Wanted]) -> Wanted:
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.DecodeError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def _connection(shop: Shop, root: str) -> dict[str, Any]:
+    path = "nhanh" if shop.platform == "nhanh" else f"shopify/{shop.key.partition(':')[2]}"
+    return {"base_url": f"{root}/{path}", "credentials": shop.access}
+
+
+def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, serving: Serving) -> APIRouter:
+    """All /_sandbox routes."""
+    routes = APIRouter(prefix="/_sandbox")
+
+    def known(account: str, platform: Platform) -> Shop:
+        shop = shops.of(account, platform)
+        if shop is None:
+            raise HTTPException(404, f"there is no {platform} shop of account {account!r}")
+        return shop
+
+    @routes.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.post("/shops")
+    async def create(request: Request) -> Response:
+        wanted = await _body(request, NewAccount)
+        root = str(request.base_url).rstrip("/")
+        sides: list[tuple[Platform, Source | None]] = [("nhanh", wanted.nhanh), ("shopify", wanted.shopify)]
+        result: dict[str, Any] = {"account": wanted.account}
+        for platform, source in sides:
+            if source is None:
+                continue
+            try:
+                shop = shops.create(wanted.account, platform, source)
+            except ContentDiffers as error:
+                raise HTTPException(409, str(error)) from error
+            except CatalogueUnreadable as error:
+                raise HTTPException(422, str(error)) from error
+            result[platform] = {
+                **_connection(shop, root),
+                "report": shop.report,
+                "records": shops.holdings(shop),
+            }
+        pairs = zip(DEPOTS, LOCATIONS, strict=True)
+        result["depot_locations"] = {str(depot): str(location) for (depot, _), (location, _) in pairs}
+        return answer(result)
+
+    @routes.get("/shops")
+    def all_shops(request: Request) -> Response:
+        root = str(request.base_url).rstrip("/")
+        accounts: dict[str, dict[str, Any]] = {}
+        for shop in shops.all():
+            accounts.setdefault(shop.account, {})[shop.platform] = {
+                "records": shops.holdings(shop),
+                "writes": shops.writes(shop),
+                "requests": log.requests(shop.account, shop.platform),
+                "report": shop.report,
+                "settings": shop.settings,
+                "base_url": _connection(shop, root)["base_url"],
+            }
+        return answer({"accounts": accounts})
+
+    @routes.patch("/shops/{account}/{platform}")
+    async def switch(account: str, platform: PlatformName, request: Request) -> Response:
+        known(account, platform)
+        try:
+            shop = shops.set(account, platform, await _body(request, dict[str, Any]))
+        except msgspec.ValidationError as error:
+            raise HTTPException(422, str(error)) from error
+        return answer(shop.settings)
+
+    @routes.get("/records/{account}/{platform}/{kind}")
+    def records(account: str, platform: PlatformName, kind: str) -> Response:
+        return answer(dump(state, known(account, platform), kind))
+
+    @routes.post("/records/{account}/{platform}/{kind}")
+    async def edit(account: str, platform: PlatformName, kind: str, request: Request) -> Response:
+        shop = known(account, platform)
+        try:
+            return answer(apply(state, shop, kind, await _body(request, Edit)))
+        except UnknownRecord as error:
+            raise HTTPException(404, str(error)) from error
+
+    @routes.get("/truth/{account}/{kind}")
+    def pairs_of(account: str, kind: Literal["product", "customer"]) -> Response:
+        return answer(truth(state, known(account, "nhanh"), known(account, "shopify"), kind))
+
+    @routes.get("/faults")
+    def active() -> Response:
+        return answer(faults.all())
+
+    @routes.post("/faults")
+    async def strike(request: Request) -> Response:
+        return answer(faults.add(await _body(request, Fault)), 201)
+
+    @routes.delete("/faults")
+    async def clear() -> Response:
+        serving.end_waits()
+        return answer({"cleared": faults.clear()})
+
+    @routes.get("/requests")
+    def requests(
+        account: str | None = None,
+        platform: PlatformName | None = None,
+        after: int = 0,
+        limit: Annotated[int, Query(ge=1, le=100_000)] = 10_000,
+        writes: bool = False,
+    ) -> Response:
+        return answer(log.read(account, platform, after, limit, writes_only=writes))
+
+    return routes

@@ -1,0 +1,110 @@
+"""Faults on demand. They are kept in the state file, so a killed sandbox comes back as broken as it was."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from sandbox.chance import rng
+from sandbox.state import State
+
+Kind = Literal["slow", "429", "throttled", "5xx", "drop", "drop_after", "expired_token", "down"]
+
+
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What goes wrong and for whom.
+
+    `count` calls are hit (None: all), after `skip` were spared; `rate` of them, if below 1, by a seeded draw.
+    `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's
+    path ("product/list"); `status` the HTTP status of a 5xx.
+    """
+
+    platform: Literal["nhanh", "shopify"]
+    kind: Kind
+    account: str | None = None
+    count: int | None = None
+    skip: int = 0
+    rate: float = 1.0
+    seconds: float | None = None
+    path: str | None = None
+    status: int = 503
+
+
+class Active(msgspec.Struct, kw_only=True):
+    """A fault at work."""
+
+    id: int
+    fault: Fault
+    hits: int = 0
+    seen: int = 0
+    until: float | None = None
+
+
+class Faults:
+    """The faults at work. `cleared` is called when they are taken away, so that slow calls end at once."""
+
+    def __init__(self, state: State, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._clock = clock
+        self._guard = threading.Lock()
+        rows = state.connection().execute("SELECT spec FROM faults ORDER BY id")
+        self._active = [msgspec.json.decode(row["spec"], type=Active) for row in rows]
+
+    def add(self, fault: Fault) -> Active:
+        """Put a fault to work."""
+        with self._guard:
+            number = max((active.id for active in self._active), default=0) + 1
+            until = self._clock() + (fault.seconds or 60) if fault.kind == "down" else None
+            active = Active(id=number, fault=fault, until=until)
+            self._active.append(active)
+            self._save(active)
+            return active
+
+    def all(self) -> list[Active]:
+        """Faults at work, with how often they hit."""
+        with self._guard:
+            return list(self._active)
+
+    def clear(self) -> int:
+        """Take all faults away; says how many there were."""
+        with self._guard:
+            count = len(self._active)
+            self._active.clear()
+            with self._state.writing() as connection:
+                connection.execute("DELETE FROM faults")
+            return count
+
+    def strike(self, platform: str, account: str | None, path: str) -> list[Fault]:
+        """The faults that hit this call; they are counted."""
+        with self._guard:
+            return [active.fault for active in self._active if self._hits(active, platform, account, path)]
+
+    def _hits(self, active: Active, platform: str, account: str | None, path: str) -> bool:
+        fault = active.fault
+        if fault.platform != platform or (fault.account and fault.account != account):
+            return False
+        if fault.path and fault.path not in path:
+            return False
+        if active.until is not None and self._clock() >= active.until:
+            return False
+        if fault.count is not None and active.hits >= fault.count:
+            return False
+        active.seen += 1
+        spared = active.seen <= fault.skip
+        if spared or (fault.rate < 1 and rng("fault", active.id, active.seen).random() >= fault.rate):
+            self._save(active)
+            return False
+        active.hits += 1
+        self._save(active)
+        return True
+
+    def _save(self, active: Active) -> None:
+        with self._state.writing() as connection:
+            _store(connection, active)
+
+
+def _store(connection: sqlite3.Connection, active: Active) -> None:
+    spec = msgspec.json.encode(active).decode()
+    connection.execute("INSERT OR REPLACE INTO faults VALUES (?, ?)", (active.id, spec))

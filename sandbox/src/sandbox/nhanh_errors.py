@@ -1,0 +1,33 @@
+"""How Nhanh says no, and what a call that went well carries."""
+
+from typing import Any
+
+import msgspec
+
+
+class Refused(Exception):
+    """An error in the platform's own code. `messages` may be text, a list or an object field → text."""
+
+    def __init__(self, code: str, messages: str | list[str] | dict[str, str]) -> None:
+        super().__init__(code)
+        self.code = code
+        self.messages = messages
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """The data of a call that went well; `next` is sent when the call is paged, null at the end."""
+
+    data: Any
+    paged: bool = False
+    next: dict[str, str] | None = None
+    warning: dict[str, str] | None = None
+
+
+def refusal(error: Refused) -> dict[str, Any]:
+    """The envelope of an error."""
+    return {"code": 0, "errorCode": error.code, "messages": error.messages}
+
+
+def invalid_field(field: str, text: str) -> Refused:
+    """ERR_INVALID_FORM_FIELDS for one field."""
+    return Refused("ERR_INVALID_FORM_FIELDS", {field: text})

@@ -1,0 +1,146 @@
+"""The way of one platform call: faults, the platform's own answer, the log, the response."""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from sandbox.exchange import Answer, Call, json_answer
+from sandbox.faults import Fault, Faults
+from sandbox.limits import CallWindows
+from sandbox.nhanh import Nhanh, rate_limited, window_key
+from sandbox.nhanh_errors import Refused, refusal
+from sandbox.requestlog import RequestLog
+from sandbox.shopify import PLAIN, UNAUTHORISED, Shopify
+from sandbox.shops import Shop, Shops
+from sandbox.transports import NoAnswer, Transports
+
+DROPS = frozenset({"drop", "drop_after", "down"})
+
+
+class Served:
+    """What one call came to."""
+
+    def __init__(self, answer: Answer | None, faults: list[Fault]) -> None:
+        self.answer = answer  # None: the connection is closed without one
+        self.faults = faults
+
+
+class Serving:
+    """Answers platform calls."""
+
+    def __init__(
+        self,
+        *,
+        shops: Shops,
+        nhanh: Nhanh,
+        shopify: Shopify,
+        windows: CallWindows,
+        faults: Faults,
+        log: RequestLog,
+        transports: Transports,
+    ) -> None:
+        self._shops = shops
+        self._nhanh = nhanh
+        self._shopify = shopify
+        self._windows = windows
+        self._faults = faults
+        self._log = log
+        self._transports = transports
+        self._cleared = asyncio.Event()
+
+    def end_waits(self) -> None:
+        """End the slow calls that are waiting now. To be called in the server's loop."""
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def serve(self, request: Request, call: Call) -> Response:
+        """Answer one request of a platform's API."""
+        call.body = await request.body()
+        shop = self._shop(call)
+        started = time.perf_counter()
+        faults = await run_in_threadpool(self._faults.strike, call.platform, shop.account if shop else None, call.path)
+        for fault in faults:
+            if fault.kind == "slow":
+                await self._wait(fault.seconds or 5)
+        served = await run_in_threadpool(self._answer, call, shop, faults)
+        answer = served.answer
+        await run_in_threadpool(self._note, call, shop, served, (time.perf_counter() - started) * 1000)
+        if answer is None or any(fault.kind in DROPS for fault in faults):
+            return NoAnswer(self._transports)
+        return Response(answer.body, answer.status, headers=answer.headers, media_type=answer.content_type)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._cleared.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _shop(self, call: Call) -> Shop | None:
+        if call.platform == "nhanh":
+            return self._shops.by_key(f"nhanh:{call.query.get('businessId', '')}")
+        return self._shops.by_key(f"shopify:{call.path.partition('/')[0]}")
+
+    def _answer(self, call: Call, shop: Shop | None, faults: list[Fault]) -> Served:
+        kinds = {fault.kind: fault for fault in faults}
+        if "down" in kinds or "drop" in kinds:
+            return Served(None, faults)
+        for kind in ("expired_token", "429", "throttled", "5xx"):
+            if kind in kinds:
+                answer = self._faulty(call, shop, kinds[kind])
+                if answer:
+                    return Served(answer, faults)
+        platform = self._nhanh if call.platform == "nhanh" else self._shopify
+        return Served(platform.answer(call), faults)
+
+    def _faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
+        """The platform's own way of saying what the fault says."""
+        if fault.kind == "5xx":
+            page = b"<html><body><h1>Service Unavailable</h1></body></html>"
+            return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8")
+        if call.platform == "nhanh":
+            if fault.kind == "expired_token":
+                return json_answer(refusal(Refused("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
+            return rate_limited(self._windows.lock(window_key(call), fault.seconds or 10))
+        if fault.kind == "expired_token":
+            return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
+        if fault.kind == "429":
+            wait = f"{fault.seconds or 2:.1f}"
+            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers={"Retry-After": wait})
+        if shop is None:
+            return None
+        self._shopify.empty_bucket(shop)
+        return self._shopify.throttled(shop)
+
+    def _note(self, call: Call, shop: Shop | None, served: Served, duration_ms: float) -> None:
+        answer = served.answer
+        dropped = answer is None or any(fault.kind in DROPS for fault in served.faults)
+        self._log.add(
+            platform=call.platform,
+            account=shop.account if shop else None,
+            method=call.method,
+            path=call.path,
+            body=call.body,
+            status=None if dropped or answer is None else answer.status,
+            duration_ms=duration_ms,
+            faults=[fault.kind for fault in served.faults],
+            errors=_errors(answer) if answer else [],
+            items=answer.items if answer else [],
+        )
+
+
+def _errors(answer: Answer) -> list[str]:
+    """The error codes in an answer, for the log."""
+    if answer.status != 200:
+        return [f"HTTP {answer.status}"]
+    head: Any = msgspec.json.decode(answer.body)
+    if "errorCode" in head:
+        return [head["errorCode"]]
+    errors = head.get("errors")
+    if isinstance(errors, list):
+        return [str((e.get("extensions") or {}).get("code") or e["message"]) for e in errors]
+    return []

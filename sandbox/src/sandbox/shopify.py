@@ -1,0 +1,170 @@
+"""Shopify's Admin GraphQL API 2026-10: access, cost bucket, execution on the schema beside this file."""
+
+import functools
+import hmac
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    build_schema,
+    execute_sync,
+    parse,
+    validate,
+)
+
+from sandbox import shopify_reads, shopify_writes
+from sandbox.costs import Costs
+from sandbox.exchange import Answer, Call, json_answer
+from sandbox.limits import CostBuckets
+from sandbox.shopify_reads import Context
+from sandbox.shops import Shop, ShopifySettings, Shops
+from sandbox.state import State
+
+VERSION = "2026-10"
+PLAIN = "text/plain; charset=utf-8"
+UNAUTHORISED = b"[API] Invalid API key or access token (unrecognized login or wrong password)"
+
+
+class Asked(msgspec.Struct):
+    """The body of a GraphQL request."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None
+
+
+class Shopify:
+    """Answers Admin API calls. Thread-safe."""
+
+    def __init__(self, state: State, shops: Shops, buckets: CostBuckets, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._shops = shops
+        self._buckets = buckets
+        self._clock = clock
+        self.schema = load_schema()
+        self._checked = functools.lru_cache(256)(self._check)
+
+    def answer(self, call: Call) -> Answer:
+        """`call.path` is '<slug>/<version>'; an unknown version falls forward to the one served."""
+        slug = call.path.partition("/")[0]
+        shop = self._shops.by_key(f"shopify:{slug}")
+        if shop is None:
+            return Answer(status=404, body=b"Not Found", content_type=PLAIN)
+        token = call.headers.get("x-shopify-access-token", "")
+        right = hmac.compare_digest(token.encode(), str(shop.access["access_token"]).encode())
+        if not right or shop.shopify.token_expired:
+            return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
+        try:
+            asked = msgspec.json.decode(call.body, type=Asked)
+        except msgspec.DecodeError as error:
+            return json_answer({"errors": f"Bad request: {error}"}, 400)
+        answer = self._run(shop, asked)
+        answer.headers["X-Shopify-API-Version"] = VERSION
+        return answer
+
+    def throttled(self, shop: Shop, requested: int | None = None) -> Answer:
+        """What a shop without points answers: HTTP 200, no data."""
+        error = {
+            "message": "Throttled",
+            "extensions": {
+                "code": "THROTTLED",
+                "documentation": "https://shopify.dev/api/usage/rate-limits",
+            },
+        }
+        cost = self._cost(shop, requested, None)
+        return json_answer({"errors": [error], "extensions": {"cost": cost}}, **{"X-Shopify-API-Version": VERSION})
+
+    def empty_bucket(self, shop: Shop) -> None:
+        """Take all points of a shop."""
+        self._buckets.empty(shop.key, shop.shopify)
+
+    def _check(self, query: str) -> DocumentNode | list[GraphQLError]:
+        try:
+            document = parse(query, no_location=False)
+        except GraphQLError as error:
+            return [error]
+        return validate(self.schema, document) or document
+
+    def _cost(self, shop: Shop, requested: int | None, actual: int | None) -> dict[str, Any]:
+        return {
+            "requestedQueryCost": requested,
+            "actualQueryCost": actual,
+            "throttleStatus": self._buckets.status(shop.key, shop.shopify),
+        }
+
+    def _run(self, shop: Shop, asked: Asked) -> Answer:
+        settings: ShopifySettings = shop.shopify
+        document = self._checked(asked.query)
+        if isinstance(document, list):
+            return self._errors(shop, document)
+        variables = asked.variables or {}
+        costs = Costs(self.schema, document, asked.operationName, variables)
+        requested = costs.requested()
+        if requested > settings.max_query_cost:
+            limit = settings.max_query_cost
+            message = f"Query cost is {requested}, which exceeds the single query max cost limit ({limit})."
+            extensions = {"code": "MAX_COST_EXCEEDED", "cost": requested, "maxCost": limit}
+            return self._errors(shop, [GraphQLError(message, extensions=extensions)], requested)
+        if not self._buckets.take(shop.key, requested, settings):
+            return self.throttled(shop, requested)
+        result, context = self._execute(shop, document, asked, variables, costs.is_mutation)
+        actual = min(costs.actual(result.data), requested)
+        self._buckets.refund(shop.key, requested - actual, settings)
+        if result.errors and _fatal(result.errors):
+            return self._errors(shop, result.errors, requested, actual, context)
+        body: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            body["errors"] = [error.formatted for error in result.errors]
+        body["extensions"] = {"cost": self._cost(shop, requested, actual)}
+        if context.warnings:
+            body["extensions"]["search"] = [{"warnings": context.warnings}]
+        return json_answer(body, items=context.items)
+
+    def _execute(
+        self, shop: Shop, document: DocumentNode, asked: Asked, variables: dict[str, Any], writes: bool
+    ) -> tuple[ExecutionResult, Context]:
+        with self._state.writing() if writes else self._state.reading() as database:
+            context = Context(shop=shop, database=database, now=int(self._clock()), items=[], warnings=[])
+            result = execute_sync(
+                self.schema,
+                document,
+                context_value=context,
+                variable_values=variables,
+                operation_name=asked.operationName,
+            )
+        return result, context
+
+    def _errors(
+        self,
+        shop: Shop,
+        errors: list[GraphQLError],
+        requested: int | None = None,
+        actual: int | None = None,
+        context: Context | None = None,
+    ) -> Answer:
+        return json_answer(
+            {
+                "errors": [error.formatted for error in errors],
+                "extensions": {"cost": self._cost(shop, requested, actual)},
+            },
+            items=context.items if context else [],
+        )
+
+
+def _fatal(errors: list[GraphQLError]) -> bool:
+    return any((error.extensions or {}).get("code") == "BAD_REQUEST" for error in errors) or any(
+        error.path is None for error in errors
+    )
+
+
+def load_schema() -> GraphQLSchema:
+    """The served schema with its resolvers."""
+    schema = build_schema(files("sandbox").joinpath("shopify_schema.graphql").read_text("utf-8"))
+    shopify_reads.attach(schema, {**shopify_reads.RESOLVERS, **shopify_writes.RESOLVERS})
+    return schema

@@ -1,0 +1,255 @@
+"""The sandbox's shops: building them from a recipe or a file, finding them by their credentials, counting them."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from sandbox import nhanh_shelf, seeds, shopify_shelf
+from sandbox.articles import Article, Unit, day_of
+from sandbox.catalogues import Row, Skipped, load
+from sandbox.chance import number_of, rng
+from sandbox.people import people
+from sandbox.perturb import Recipe, perturb
+from sandbox.state import Record, State, count, put
+
+Platform = Literal["nhanh", "shopify"]
+APP_ID = 74_951
+DEPOTS = ((120_001, "Kho Hà Nội"), (120_002, "Kho Sài Gòn"))
+LOCATIONS = ((90_100_000_001, "Hà Nội"), (90_100_000_002, "Sài Gòn"))
+# A file has no stock. Everybody gets this much at the first place; about one in three on Nhanh's side a little
+# more, so that a sync has something to write and most records stay as they are.
+FILE_STOCK = 20
+
+
+class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What one side of an account holds: a catalogue file or seeded products, and seeded customers."""
+
+    path: str | None = None
+    perturb: Recipe | None = None
+    products: int = 240
+    customers: int = 300
+    seed: int = 7
+
+
+class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Switches of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots."""
+
+    calls: int = 150
+    window_seconds: float = 30
+    lock_seconds: float = 10
+    lock_growth_seconds: float = 5
+    short_pages: bool = True
+    upsert_customers: bool = False
+    depot_ids: list[int] | None = None
+    token_expired: bool = False
+
+
+class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Switches of one Shopify shop: the cost bucket and the dearest query that is allowed."""
+
+    bucket: float = 2000
+    restore_rate: float = 100
+    max_query_cost: int = 1000
+    token_expired: bool = False
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """How a side was loaded: rows read, rows skipped, what the perturbation did."""
+
+    rows: int = 0
+    skipped: list[Skipped] = []
+    perturbed: dict[str, int] = {}
+
+
+class Shop(msgspec.Struct, kw_only=True):
+    """One side of one account, as stored."""
+
+    key: str
+    platform: Platform
+    account: str
+    digest: str
+    access: dict[str, Any]
+    settings: dict[str, Any]
+    report: Report
+
+    @property
+    def nhanh(self) -> NhanhSettings:
+        """The settings of a Nhanh shop."""
+        return msgspec.convert(self.settings, NhanhSettings)
+
+    @property
+    def shopify(self) -> ShopifySettings:
+        """The settings of a Shopify shop."""
+        return msgspec.convert(self.settings, ShopifySettings)
+
+
+class ContentDiffers(Exception):
+    """The account exists with other content: delete the state folder or use another account name."""
+
+
+def _digest(source: Source) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(source))
+    if source.path:
+        path = Path(source.path)
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
+    more = rng("stock", row.id)
+    extra = more.randrange(1, 10) if platform == "nhanh" and more.random() < 0.35 else 0
+    unit = Unit(sku=row.sku or row.modelno, barcode=row.barcode, price=row.price, stock=[FILE_STOCK + extra, 0])
+    return Article(
+        id=row.id,
+        title=row.title,
+        brand=row.brand,
+        description=row.description,
+        model=row.modelno,
+        units=[unit],
+        truth=truth,
+        updated_at=day_of(row.id),
+    )
+
+
+def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report]:
+    if source.path is None:
+        made = seeds.products(platform, source.products, source.seed)
+        return made, Report(rows=len(made))
+    catalogue = load(Path(source.path))
+    report = Report(rows=len(catalogue.rows) + len(catalogue.skipped), skipped=catalogue.skipped)
+    if source.perturb is None:
+        return [_file_article(row, platform, f"id{row.id}") for row in catalogue.rows], report
+    changed = perturb(catalogue.rows, source.perturb)
+    report.perturbed = changed.counts
+    return [_file_article(row, platform, f"id{old}") for row, old in changed.rows], report
+
+
+def _records(source: Source, platform: Platform) -> tuple[list[Record], Report]:
+    articles, report = _articles(source, platform)
+    persons = people(platform, source.customers, source.seed)
+    if platform == "nhanh":
+        records = [nhanh_shelf.depot_record(number, name) for number, name in DEPOTS]
+        records += nhanh_shelf.product_records(articles, [number for number, _ in DEPOTS])
+        records += [nhanh_shelf.customer_record(person) for person in persons]
+        return records, report
+    records = [shopify_shelf.location_record(number, name) for number, name in LOCATIONS]
+    records += shopify_shelf.product_records(articles, [number for number, _ in LOCATIONS])
+    records += shopify_shelf.customer_records(persons)
+    return records, report
+
+
+def _token(account: str, platform: Platform) -> str:
+    """The same token for the same account always: a wiped state folder leaves stored connections usable."""
+    seed = f"sandbox token of {platform} {account}".encode()
+    if platform == "shopify":
+        return "shpat_" + hashlib.sha256(seed).hexdigest()[:32]
+    return hashlib.sha512(seed).hexdigest() + hashlib.sha512(seed + b" again").hexdigest()[:64]
+
+
+def slug_of(account: str) -> str:
+    """The account's name as a Shopify shop name: letters, digits and hyphens."""
+    slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in account.lower()).strip("-")
+    return slug if slug == account else f"{slug or 'shop'}-{number_of(account, 6):06d}"
+
+
+class Shops:
+    """All shops of the state file."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._cache: dict[str, Shop] = {}
+        self._reload()
+
+    def _reload(self) -> None:
+        rows = self._state.connection().execute("SELECT * FROM shops ORDER BY account, platform").fetchall()
+        self._cache = {row["shop"]: _shop(dict(row)) for row in rows}
+
+    def all(self) -> list[Shop]:
+        """Every shop, by account."""
+        return list(self._cache.values())
+
+    def by_key(self, key: str) -> Shop | None:
+        """'nhanh:<businessId>' or 'shopify:<slug>'."""
+        return self._cache.get(key)
+
+    def of(self, account: str, platform: Platform) -> Shop | None:
+        """One side of an account."""
+        return next((s for s in self.all() if (s.account, s.platform) == (account, platform)), None)
+
+    def create(self, account: str, platform: Platform, source: Source) -> Shop:
+        """Build a side of an account, or leave it as it is when it was built from the same content.
+
+        Raises ContentDiffers when it exists with other content, CatalogueUnreadable when its file is unusable.
+        """
+        digest = _digest(source)
+        found = self.of(account, platform)
+        if found:
+            if found.digest != digest:
+                raise ContentDiffers(f"account {account!r} already holds other {platform} content")
+            return found
+        records, report = _records(source, platform)
+        if platform == "nhanh":
+            business = 100_000 + number_of(account, 8)
+            key = f"nhanh:{business}"
+            access = {"app_id": str(APP_ID), "business_id": str(business)}
+            settings = msgspec.to_builtins(NhanhSettings())
+        else:
+            key, access = f"shopify:{slug_of(account)}", {}
+            settings = msgspec.to_builtins(ShopifySettings())
+        access["access_token"] = _token(account, platform)
+        texts = [msgspec.json.encode(part).decode() for part in (access, settings, report)]
+        with self._state.writing() as connection:
+            connection.execute(
+                "INSERT INTO shops VALUES (?, ?, ?, ?, ?, ?, ?)", (key, platform, account, digest, *texts)
+            )
+            put(connection, key, records)
+        self._reload()
+        return self._cache[key]
+
+    def set(self, account: str, platform: Platform, changes: dict[str, Any]) -> Shop:
+        """Change switches of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad switch."""
+        shop = self.of(account, platform)
+        if shop is None:
+            raise KeyError(account)
+        kind = NhanhSettings if platform == "nhanh" else ShopifySettings
+        settings = msgspec.to_builtins(msgspec.convert({**shop.settings, **changes}, kind))
+        with self._state.writing() as connection:
+            connection.execute(
+                "UPDATE shops SET settings = ? WHERE shop = ?",
+                (msgspec.json.encode(settings).decode(), shop.key),
+            )
+        self._reload()
+        return self._cache[shop.key]
+
+    def holdings(self, shop: Shop) -> dict[str, int]:
+        """products: entries a customer would call products; variants: things that can be sold; rows: on Nhanh,
+        what product/list lists (standalone, parents and children)."""
+        connection = self._state.connection()
+        customers = count(connection, shop.key, "customer")
+        rows = count(connection, shop.key, "product")
+        if shop.platform == "shopify":
+            variants = count(connection, shop.key, "variant")
+            metafields = count(connection, shop.key, "metafield")
+            return {"products": rows, "variants": variants, "customers": customers, "metafields": metafields}
+        parents = count(connection, shop.key, "product", "parent = '-2'")
+        children = count(connection, shop.key, "product", "CAST(parent AS INTEGER) > 0")
+        return {"products": rows - children, "variants": rows - parents, "customers": customers, "rows": rows}
+
+    def writes(self, shop: Shop) -> dict[str, int]:
+        """Accepted writes by kind."""
+        rows = self._state.connection().execute("SELECT kind, count FROM writes WHERE shop = ?", (shop.key,))
+        return {row["kind"]: row["count"] for row in rows}
+
+
+def _shop(row: dict[str, Any]) -> Shop:
+    return Shop(
+        key=row["shop"],
+        platform=row["platform"],
+        account=row["account"],
+        digest=row["digest"],
+        access=msgspec.json.decode(row["access"]),
+        settings=msgspec.json.decode(row["settings"]),
+        report=msgspec.json.decode(row["report"], type=Report),
+    )
