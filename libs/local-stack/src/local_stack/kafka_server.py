@@ -1,0 +1,165 @@
+"""A Kafka broker (KRaft, broker and controller in one): its configuration, format, command and readiness."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from local_stack.errors import StackError
+from local_stack.java_jars import classpath, java
+from local_stack.ports import LOOPBACK
+
+_POLL = 0.1  # seconds between two tries
+_FORMAT_TIMEOUT = 120.0  # seconds
+_JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+
+_LOG4J = """\
+Configuration:
+  status: warn
+  Appenders:
+    Console:
+      name: OUT
+      target: {target}
+      PatternLayout:
+        pattern: "{pattern}"
+  Loggers:
+    Root:
+      level: {level}
+      AppenderRef:
+        - ref: OUT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaNode:
+    """One node of a cluster: its number, its folder and its two ports. A cluster is a list of these."""
+
+    node_id: int
+    folder: Path
+    port: int
+    controller_port: int
+
+
+def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
+    """The node's broker settings. Replication follows the number of nodes (three at most)."""
+    replicas = min(3, len(cluster))
+    voters = ",".join(f"{peer.node_id}@{LOOPBACK}:{peer.controller_port}" for peer in cluster)
+    return {
+        "process.roles": "broker,controller",
+        "node.id": node.node_id,
+        "controller.quorum.voters": voters,
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": str(node.folder / "data"),
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": replicas,
+        "offsets.topic.num.partitions": 10,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": max(1, replicas - 1),
+        "transaction.state.log.num.partitions": 5,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": max(1, replicas - 1),
+        # A killed member of a KIP-848 group would hold its partitions for 45 s, the default and the minimum.
+        "group.consumer.min.session.timeout.ms": 6_000,
+        "group.consumer.session.timeout.ms": 10_000,
+        "group.consumer.min.heartbeat.interval.ms": 1_000,
+        "group.consumer.heartbeat.interval.ms": 2_000,
+        "group.initial.rebalance.delay.ms": 0,
+        # The default of 128 MB is a quarter of this heap.
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        # A restarted broker waits until the controller has given up its former self (default 9 s).
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
+    }
+
+
+def server_properties(node: KafkaNode, cluster: list[KafkaNode]) -> str:
+    """The settings as a server.properties file."""
+    return "".join(f"{key}={value}\n" for key, value in settings(node, cluster).items())
+
+
+def log4j_config(*, target: str = "SYSTEM_OUT", level: str = "info", pattern: str = "[%d] %p %c{1} %m%n") -> str:
+    """A log4j2 configuration in YAML's terms, for the broker (to its log) or, at `error`, for the tools."""
+    return _LOG4J.format(target=target, level=level, pattern=pattern)
+
+
+def java_command(jars: list[Path], main_class: str, log4j: Path, *, jvm: tuple[str, ...] = ()) -> list[str]:
+    """The start of a command line that runs one of Kafka's classes."""
+    return [
+        str(java()),
+        *jvm,
+        f"-Dlog4j2.configurationFile={log4j.as_uri()}",
+        "-cp",
+        classpath(jars),
+        main_class,
+    ]
+
+
+def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_format: Callable[[], None]) -> list[str]:
+    """Write the node's files, format its folder the first time, and give the command that runs it.
+
+    Raises StackError when the format tool fails.
+    """
+    node.folder.mkdir(parents=True, exist_ok=True)
+    properties = node.folder / "server.properties"
+    properties.write_text(server_properties(node, cluster))
+    log4j = node.folder / "log4j2.yaml"
+    log4j.write_text(log4j_config())
+    formatted = node.folder / "formatted"
+    if not formatted.exists():
+        on_format()
+        _format(node, properties, jars, log4j)
+        formatted.touch()
+    return [*java_command(jars, "kafka.Kafka", log4j, jvm=_JVM), str(properties)]
+
+
+def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path) -> None:
+    # No marker: an earlier format was cut short, so nothing can have been written since.
+    shutil.rmtree(node.folder / "data", ignore_errors=True)
+    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = java_command(jars, "kafka.tools.StorageTool", log4j, jvm=("-XX:TieredStopAtLevel=1",))
+    result = subprocess.run(  # noqa: S603 - a command of our own making
+        [*command, "format", "--cluster-id", cluster_id, "--config", str(properties)],
+        capture_output=True,
+        text=True,
+        timeout=_FORMAT_TIMEOUT,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise StackError(f"Kafka's data folder could not be formatted: {(result.stderr or result.stdout).strip()}")
+
+
+def answers(bootstrap_servers: str, stop: threading.Event, timeout: float) -> bool:
+    """Wait until the brokers answer a metadata request; False after `timeout` seconds or when `stop` is set."""
+    admin = AdminClient(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 200,
+            "log_level": 0,
+        }
+    )
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and not stop.is_set():
+        try:
+            if admin.list_topics(timeout=1).brokers:
+                return True
+        except KafkaException:
+            # Not up yet, which is what this loop waits for; the caller tells when it never comes up.
+            stop.wait(_POLL)
+            continue
+        stop.wait(_POLL)
+    return False

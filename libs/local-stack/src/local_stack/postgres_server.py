@@ -1,0 +1,126 @@
+"""A PostgreSQL server from the binaries of a Python package: data folder, command and readiness."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local_stack.errors import StackError
+from local_stack.ports import LOOPBACK
+from local_stack.postgres_user import User, binaries, data_home, unprivileged_user
+
+ROLE = "jobtrail"
+DATABASE = "jobtrail"
+MAJOR = "18"
+_POLL = 0.05  # seconds between two tries
+_INITDB_TIMEOUT = 120.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPlan:
+    """What a supervisor needs to run the server."""
+
+    argv: list[str]
+    user: User | None
+    lock_file: Path
+
+
+def url(port: int, database: str = DATABASE) -> str:
+    """The database's address on this machine."""
+    return f"postgresql://{ROLE}@{LOOPBACK}:{port}/{database}"
+
+
+def server_command(bin_dir: Path, data: Path, port: int) -> list[str]:
+    """The command line of the server. It listens on the loopback address only, and on no socket file."""
+    settings = {
+        "listen_addresses": LOOPBACK,
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "128MB",
+        "log_min_messages": "warning",
+        "timezone": "UTC",
+    }
+    options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    return [str(bin_dir / "postgres"), "-D", str(data), *options]
+
+
+def prepare(data_dir: Path, port: int, on_format: Callable[[], None]) -> PostgresPlan:
+    """Make the data folder the first time and give the plan to run it.
+
+    Raises StackError when the data is another major version's or another user's, or initdb fails.
+    """
+    user = unprivileged_user()
+    bin_dir = binaries(user)
+    data = data_home(data_dir, user) / "data"
+    if data.exists():
+        user = _check(data, user)
+    else:
+        on_format()
+        _initdb(bin_dir, data, user)
+    return PostgresPlan(server_command(bin_dir, data, port), user, data / "postmaster.pid")
+
+
+def _check(data: Path, user: User | None) -> User | None:
+    found = (data / "PG_VERSION").read_text().strip()
+    if found != MAJOR:
+        raise StackError(f"The data in {data} is PostgreSQL {found}'s, not {MAJOR}'s: choose another data folder.")
+    owner = data.stat()
+    if user is None and owner.st_uid != os.geteuid():
+        raise StackError(f"The data in {data} belongs to another user: choose another data folder.")
+    # Made by another unprivileged user when root: PostgreSQL wants to run as its data's owner.
+    return User(owner.st_uid, owner.st_gid) if user is not None else None
+
+
+def _initdb(bin_dir: Path, data: Path, user: User | None) -> None:
+    part = data.with_name("data.part")
+    shutil.rmtree(part, ignore_errors=True)
+    command = [
+        *(str(bin_dir / "initdb"), "-D", str(part), "--username", ROLE, "--auth=trust"),
+        *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
+    ]
+    result = subprocess.run(  # noqa: S603 - a command of our own making
+        command,
+        capture_output=True,
+        text=True,
+        timeout=_INITDB_TIMEOUT,
+        check=False,
+        cwd="/",
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
+    )
+    if result.returncode != 0:
+        raise StackError(f"PostgreSQL's data folder could not be made: {result.stderr.strip()}")
+    part.rename(data)
+
+
+def answers(database_url: str, stop: threading.Event, timeout: float) -> bool:
+    """Wait until the server answers SELECT 1; False after `timeout` seconds or when `stop` is set."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and not stop.is_set():
+        try:
+            with psycopg.connect(database_url, connect_timeout=2) as connection:
+                connection.execute("select 1")
+            return True
+        except psycopg.OperationalError:
+            # Not up yet, which is what this loop waits for; the caller tells when it never comes up.
+            stop.wait(_POLL)
+    return False
+
+
+def ensure_database(port: int) -> None:
+    """Create the database if it isn't there yet."""
+    with psycopg.connect(url(port, "postgres"), autocommit=True) as connection:
+        known = connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
+        if known is None:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))

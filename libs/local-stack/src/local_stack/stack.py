@@ -1,0 +1,252 @@
+"""The local stack: a real Kafka, a real PostgreSQL and services, started together and ended together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from filelock import FileLock, Timeout
+
+from local_stack import kafka_server, leftovers, postgres_server
+from local_stack.errors import DataDirInUse, StackError, StartFailed
+from local_stack.java_jars import kafka_jars
+from local_stack.ports import LOOPBACK, asked_or_free, free_port
+from local_stack.stack_events import EventKind, Report, StackEvent, silent
+from local_stack.supervision import ServiceStatus, Supervisor
+from local_stack.supervisor_config import Program, RunFolder
+
+_READY_TIMEOUT = 120.0  # seconds; a start takes 4 s on a free machine
+_POLL = 0.1  # seconds
+SERVERS = frozenset({"kafka", "postgres"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service to run `copies` times. `env` is added to this process' environment; `ready` is asked by
+    `wait_ready` until it says True, and without it a service is ready once its processes run."""
+
+    name: str
+    argv: list[str]
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    ready: Callable[[], bool] | None = None
+    copies: int = 1
+
+
+class LocalStack:
+    """A context manager. Kafka and PostgreSQL answer when `with` gives it; all has ended when it is left.
+
+    KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL in the environment name somebody else's server, which is then used
+    and not started. Data stays in `data_dir`. Raises PortTaken, DataDirInUse, BadJar, StartFailed or another
+    StackError, each with one sentence for a person. `servers` names those of the two that are wanted.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        kafka_port: int | None = None,
+        postgres_port: int | None = None,
+        report: Report = silent,
+        servers: frozenset[str] = SERVERS,
+    ) -> None:
+        self._folder = RunFolder(data_dir.resolve())
+        self._kafka_port = kafka_port
+        self._postgres_port = postgres_port
+        self._servers = servers
+        self._report_to = report
+        self._report_lock = threading.Lock()
+        self._supervisor = Supervisor(self._folder, self._report)
+        self._services: dict[str, tuple[ServiceSpec, list[str]]] = {}
+        self._stop = threading.Event()
+        self._hold = FileLock(self._folder.data_dir / "stack.lock", timeout=0)
+        self._former_handler: Callable[[int, FrameType | None], object] | int | None = None
+        self.bootstrap_servers: str = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
+        self.database_url: str = os.environ.get("DATABASE_URL", "")
+
+    def __enter__(self) -> LocalStack:
+        self._folder.data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_hold()
+        self._catch_sigterm()
+        try:
+            for sentence in leftovers.end_orphans(self._folder):
+                self._tell("note", "stack", sentence)
+            leftovers.note_holder(self._folder)
+            self._supervisor.start()
+            self._start_servers()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def start_services(self, specs: list[ServiceSpec]) -> None:
+        """Start services under the supervisor; each copy's log is data_dir/logs/NAME[-N].log."""
+        programs: list[Program] = []
+        for spec in specs:
+            names = [f"{spec.name}-{n + 1}" if spec.copies > 1 else spec.name for n in range(spec.copies)]
+            programs += [Program(name, spec.argv, spec.env) for name in names]
+            self._services[spec.name] = (spec, names)
+            self._tell("start", spec.name, f"Starting {spec.name}")
+        self._supervisor.add(programs)
+
+    def services(self) -> list[ServiceStatus]:
+        """Everything that runs here, Kafka and PostgreSQL included."""
+        return self._supervisor.statuses()
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until every service is ready. Raises StartFailed, with the log's end, after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        pending = list(self._services.values())
+        while pending:
+            running = {status.name for status in self.services() if status.pid is not None}
+            still = [entry for entry in pending if not self._is_ready(*entry, running)]
+            for spec, _ in (entry for entry in pending if entry not in still):
+                self._tell("ready", spec.name, f"{spec.name} is ready")
+            pending = still
+            if pending and time.monotonic() > deadline:
+                names = [name for _, copies in pending for name in copies]
+                raise StartFailed(
+                    f"Not ready after {timeout:.0f} s: {', '.join(names)}. The end of {self._folder.log(names[0])}:\n"
+                    + self._supervisor.tail(names[0])
+                )
+            if pending:
+                self._stop.wait(_POLL)
+
+    def stop_services(self) -> None:
+        """Stop the services and leave Kafka and PostgreSQL running."""
+        names = [name for _, copies in self._services.values() for name in copies]
+        self._supervisor.remove(names)
+        for name in self._services:
+            self._tell("ended", name, f"{name} has ended")
+        self._services.clear()
+
+    @staticmethod
+    def _is_ready(spec: ServiceSpec, names: list[str], running: set[str]) -> bool:
+        return running.issuperset(names) and (spec.ready is None or spec.ready())
+
+    def _take_hold(self) -> None:
+        try:
+            self._hold.acquire()
+        except Timeout:
+            mark = leftovers.holder(self._folder)
+            raise DataDirInUse(self._folder.data_dir, mark.pid if mark else None) from None
+
+    def _start_servers(self) -> None:
+        starters: list[Callable[[], None]] = []
+        # Ports first: a taken one is known at once, before anything is downloaded or made.
+        if "kafka" in self._servers and not self.bootstrap_servers:
+            port = asked_or_free("Kafka", self._kafka_port)
+            starters.append(lambda: self._start_kafka(port))
+        if "postgres" in self._servers and not self.database_url:
+            postgres_port = asked_or_free("PostgreSQL", self._postgres_port)
+            starters.append(lambda: self._start_postgres(postgres_port))
+        with ThreadPoolExecutor(len(starters) or 1, thread_name_prefix="local-stack-start") as pool:
+            futures: list[Future[None]] = [pool.submit(starter) for starter in starters]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # After an error or Ctrl-C the other one need not wait for its server any longer.
+                if not all(future.done() for future in futures) or any(f.exception() for f in futures):
+                    self._stop.set()
+        for error in sorted(filter(None, (future.exception() for future in futures)), key=_cut_short):
+            raise error
+
+    def _start_kafka(self, port: int) -> None:
+        jars = kafka_jars(self._report)
+        node = kafka_server.KafkaNode(1, self._folder.data_dir / "kafka", port, free_port())
+        argv = kafka_server.prepare(
+            node, [node], jars, lambda: self._tell("format", "kafka", "Formatting Kafka's data folder")
+        )
+        self._tell("start", "kafka", f"Starting Kafka on port {port}")
+        self._supervisor.add([Program("kafka", argv, priority=100)])
+        servers = f"{LOOPBACK}:{port}"
+        self._await("kafka", lambda: kafka_server.answers(servers, self._stop, 1))
+        self.bootstrap_servers = servers
+        self._tell("ready", "kafka", f"Kafka answers on {servers}")
+
+    def _start_postgres(self, port: int) -> None:
+        plan = postgres_server.prepare(
+            self._folder.data_dir,
+            port,
+            lambda: self._tell("format", "postgres", "Making PostgreSQL's data folder"),
+        )
+        self._tell("start", "postgres", f"Starting PostgreSQL on port {port}")
+        # INT: end sessions and shut down; TERM would wait for clients to leave. QUIT: end all children at once.
+        program = Program(
+            "postgres",
+            plan.argv,
+            user=plan.user,
+            cwd=Path("/"),
+            stop_signal="INT",
+            death_signal="SIGQUIT",
+            stale_pid_file=plan.lock_file,
+            priority=100,
+        )
+        self._supervisor.add([program])
+        database = postgres_server.url(port, "postgres")
+        self._await("postgres", lambda: postgres_server.answers(database, self._stop, 1))
+        postgres_server.ensure_database(port)
+        self.database_url = postgres_server.url(port)
+        self._tell("ready", "postgres", f"PostgreSQL answers on port {port}")
+
+    def _await(self, server: str, answers: Callable[[], bool]) -> None:
+        """Wait until a server answers. Raises StartFailed when it dies at its start or takes too long."""
+        deadline = time.monotonic() + _READY_TIMEOUT
+        while not answers():
+            if self._stop.is_set():
+                raise _CutShortError(f"{server} was not waited for.")
+            if self._supervisor.failing(server) or time.monotonic() > deadline:
+                raise StartFailed(
+                    f"{server} did not start. The end of {self._folder.log(server)}:\n{self._supervisor.tail(server)}"
+                )
+
+    def _close(self) -> None:
+        self._stop.set()
+        try:
+            self._supervisor.stop()
+            self._tell("ended", "stack", "Everything has ended")
+        finally:
+            leftovers.forget(self._folder)
+            self._hold.release()
+            self._give_sigterm_back()
+
+    def _report(self, event: StackEvent) -> None:
+        with self._report_lock:
+            self._report_to(event)
+
+    def _tell(self, kind: EventKind, service: str, message: str) -> None:
+        self._report(StackEvent(kind, service, message))
+
+    def _catch_sigterm(self) -> None:
+        """Make SIGTERM leave the `with` block, unless the program has an answer of its own."""
+        if threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            self._former_handler = signal.signal(signal.SIGTERM, _leave)
+
+    def _give_sigterm_back(self) -> None:
+        if self._former_handler is not None and signal.getsignal(signal.SIGTERM) is _leave:
+            signal.signal(signal.SIGTERM, self._former_handler)
+
+
+class _CutShortError(StackError):
+    """The other server failed first."""
+
+
+def _cut_short(error: BaseException) -> bool:
+    return isinstance(error, _CutShortError)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,133 @@
+"""Real servers for all tests: containers where a Docker engine answers, else the local stack.
+
+KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL in the environment are used as they are. Servers start when the first
+test asks for them and serve the whole session; databases and topic names are a test's own. Several sessions may
+run side by side: ports are free ones, folders are temporary, names are unique.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import docker
+import psycopg
+import pytest
+from docker.errors import DockerException
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+from testcontainers.community.postgres import PostgresContainer
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.waiting_utils import wait_for_logs
+
+from job_events.topics import Topics, create_topics
+from local_stack import LocalStack, free_port
+from local_stack.kafka_server import KafkaNode, settings
+
+WaitUntil = Callable[..., None]
+_POLL = 0.05  # seconds
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers; the client alone says nothing."""
+    try:
+        return bool(docker.from_env(timeout=3).ping())
+    except DockerException:
+        return False
+
+
+@contextmanager
+def _local(server: str) -> Iterator[LocalStack]:
+    # Others may walk through it: as root, PostgreSQL runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="jobtrail-test-"))
+    folder.chmod(0o755)
+    try:
+        with LocalStack(folder, servers=frozenset({server})) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _kafka_container() -> Iterator[str]:
+    port = free_port()
+    node = KafkaNode(1, Path("/tmp/kafka"), port, 9093)  # noqa: S108 - a folder inside the container
+    wanted = {**settings(node, [node]), "listeners": f"PLAINTEXT://0.0.0.0:{port},CONTROLLER://127.0.0.1:9093"}
+    container = DockerContainer("apache/kafka:4.3.0").with_bind_ports(port, ("127.0.0.1", port))
+    for key, value in wanted.items():
+        container.with_env("KAFKA_" + key.upper().replace(".", "_"), str(value))
+    with container:
+        wait_for_logs(container, "Kafka Server started", timeout=120)
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The bootstrap servers of a real broker."""
+    with ExitStack() as stack:
+        if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+            yield given
+        elif docker_answers():
+            yield stack.enter_context(_kafka_container())
+        else:
+            yield stack.enter_context(_local("kafka")).bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a database on a real PostgreSQL whose role may make databases."""
+    with ExitStack() as stack:
+        if given := os.environ.get("DATABASE_URL"):
+            yield given
+        elif docker_answers():
+            container = stack.enter_context(PostgresContainer("postgres:18", driver=None))
+            yield container.get_connection_url()
+        else:
+            yield stack.enter_context(_local("postgres")).database_url
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a fresh, empty database, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def pool(database_url: str) -> Iterator[ConnectionPool]:
+    """A connection pool on the fresh database."""
+    with ConnectionPool(database_url, min_size=1, max_size=10, open=True) as connections:
+        connections.wait(30)
+        yield connections
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """All topics of the contract under a prefix of their own, created on the broker."""
+    made = Topics(f"t{uuid.uuid4().hex[:12]}.")
+    create_topics(kafka, made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> WaitUntil:
+    """`wait_until(predicate, timeout=30, message="")` polls until the predicate is true, or fails the test."""
+
+    def wait(predicate: Callable[[], object], timeout: float = 30, message: str = "") -> None:
+        deadline = time.monotonic() + timeout
+        while not predicate():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {timeout} s: {message or predicate}")
+            time.sleep(_POLL)
+
+    return wait
