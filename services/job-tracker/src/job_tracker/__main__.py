@@ -1,0 +1,49 @@
+"""`python -m job_tracker projector|items|api`: one part of the tracker in this process."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from job_events.logs import configure_logging
+from job_tracker import bootstrap
+from job_tracker.projector.positions import LogBroken
+from job_tracker.settings import Settings
+
+
+def main() -> int:
+    """Exit status 0 after SIGTERM or SIGINT, 3 when the log no longer holds what the position points at."""
+    parser = argparse.ArgumentParser(prog="job_tracker", description=__doc__)
+    parser.add_argument("part", choices=["projector", "items", "api"])
+    part = parser.parse_args().part
+    configure_logging(f"job-tracker {part}")
+    settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
+    if part == "api":
+        bootstrap.run_api(settings)
+        return 0
+    projection = bootstrap.jobs_projection(settings) if part == "projector" else bootstrap.items_projection(settings)
+    return _until_signal(lambda stop: bootstrap.run_projector(settings, projection, stop))
+
+
+def _until_signal(run: Callable[[threading.Event], None]) -> int:
+    """Run in a thread; the main thread waits for SIGTERM and SIGINT, so that no handler breaks into a lock."""
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="projector") as threads:
+        running = threads.submit(run, stop)
+        while not running.done():
+            if signal.sigtimedwait(signals, 0.2) is not None:
+                stop.set()
+    try:
+        running.result()
+    except LogBroken as error:
+        print(f"the projector stops: {error}", file=sys.stderr)  # noqa: T201
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The only place where the tracker's parts are wired together."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+
+from job_events.database import migrate
+from job_events.topics import Topics, create_topics
+from job_tracker.projector.broker import Broker
+from job_tracker.projector.commit import Committer
+from job_tracker.projector.heartbeat import Heartbeat
+from job_tracker.projector.jobs_projection import JobsProjection
+from job_tracker.projector.loop import Projector
+from job_tracker.projector.positions import PositionStore
+from job_tracker.projector.postgres import Link, Stopped, pause
+from job_tracker.projector.records import Content, Projection
+from job_tracker.projector.source import KafkaSource
+from job_tracker.projector.status import Status
+from job_tracker.settings import Settings
+
+log = structlog.get_logger()
+SCHEMA = "tracker"
+
+
+def instance_name() -> str:
+    """Who writes a heartbeat: machine and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
+    """Migrate the schema and create the topics, waiting for servers that are still starting.
+
+    Raises:
+        Stopped: the process shall end.
+    """
+    _until_there("PostgreSQL", lambda: migrate(settings.database_url, SCHEMA, ["job_tracker"]), wait)
+    topics = Topics(settings.jobtrail_topic_prefix)
+    _until_there(
+        "Kafka",
+        lambda: create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication, timeout=10),
+        wait,
+    )
+
+
+def run_projector(
+    settings: Settings, projection: Projection[Content], stop: threading.Event, instance: str | None = None
+) -> None:
+    """Keep one projection until `stop` is set.
+
+    Raises:
+        LogBroken: the log no longer holds what the stored position points at.
+    """
+    me = instance or instance_name()
+    wait = stop.wait
+    try:
+        prepare_servers(settings, wait)
+    except Stopped:
+        return
+    status = Status(time.monotonic)
+    broker = Broker(settings.kafka_bootstrap_servers)
+    link = Link(settings.database_url, status, wait)
+    committer = Committer(link, projection)
+    store = PositionStore(link=link, broker=broker, projection=projection.name, status=status, wait=wait)
+    heartbeat = Heartbeat(
+        database_url=settings.database_url,
+        broker=broker,
+        projection=projection.name,
+        topics=projection.topics,
+        instance=me,
+        status=status,
+    )
+    projector = Projector(
+        projection=projection,
+        committer=committer,
+        link=link,
+        open_source=lambda: KafkaSource(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            group=projection.name,
+            topics=projection.topics,
+            instance=me,
+            store=store,
+            held=committer.held,
+            status=status,
+        ),
+        status=status,
+        stop=stop,
+        batch_events=settings.jobtrail_batch_events,
+    )
+    heartbeat.start()
+    try:
+        projector.run()
+    finally:
+        heartbeat.stop()
+
+
+def jobs_projection(settings: Settings) -> JobsProjection:
+    return JobsProjection(Topics(settings.jobtrail_topic_prefix))
+
+
+def _until_there(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:
+    attempt = 0
+    while True:
+        try:
+            return work()
+        except (psycopg.OperationalError, KafkaException, TimeoutError) as error:
+            attempt += 1
+            log.warning("waiting", server=server, reason=str(error))
+            if wait(pause(attempt)):
+                raise Stopped from None

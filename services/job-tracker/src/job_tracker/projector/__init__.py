@@ -1,0 +1,1 @@
+"""From the log to the tables by one commit protocol; each projection says only what it writes."""

@@ -1,0 +1,93 @@
+"""What the broker knows of topics besides their messages: ids, partitions, first and next offsets."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
+
+from job_tracker.projector import records
+
+log = structlog.get_logger()
+
+
+class BrokerAway(Exception):
+    """The broker did not answer in time."""
+
+
+class Span(NamedTuple):
+    """What a partition holds: offsets from `low` up to, not including, `high`."""
+
+    low: int
+    high: int
+
+
+def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
+    """Settings of every client here: its log goes where ours goes, and a lost broker is tried again soon."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "log_level": 3,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 1000,
+        "socket.timeout.ms": 10_000,
+        "log.connection.close": False,
+    }
+
+
+class Broker:
+    """Short questions to the cluster. `timeout` in seconds holds for each of them."""
+
+    def __init__(self, bootstrap_servers: str, timeout: float = 5.0) -> None:
+        self._admin = AdminClient(quiet(bootstrap_servers))
+        self._timeout = timeout
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """Id and number of partitions by topic; a topic that does not exist is missing from the answer.
+
+        Raises:
+            BrokerAway
+        """
+        found: dict[str, tuple[str, int]] = {}
+        try:
+            futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout)
+            for topic, future in futures.items():
+                try:
+                    description = future.result(self._timeout + 1)
+                except KafkaException as error:
+                    if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                        raise
+                    continue
+                found[topic] = (str(description.topic_id), len(description.partitions))
+        except (KafkaException, TimeoutError) as error:
+            raise BrokerAway(str(error)) from None
+        return found
+
+    def spans(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, Span]:
+        """First and next offset of each partition.
+
+        Raises:
+            BrokerAway
+        """
+        wanted = list(partitions)
+        lows, highs = (self._offsets(wanted, spec) for spec in (EarliestSpec(), LatestSpec()))
+        return {partition: Span(lows[partition], highs[partition]) for partition in wanted}
+
+    def ends(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, int]:
+        """The next offset of each partition.
+
+        Raises:
+            BrokerAway
+        """
+        return self._offsets(list(partitions), LatestSpec())
+
+    def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
+        try:
+            futures = self._admin.list_offsets(
+                {TopicPartition(topic, partition): spec for topic, partition in partitions},
+                request_timeout=self._timeout,
+            )
+            return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
+        except (KafkaException, TimeoutError) as error:
+            raise BrokerAway(str(error)) from None

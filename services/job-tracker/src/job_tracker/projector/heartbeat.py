@@ -1,0 +1,113 @@
+"""Once a second: what the projector does, and how far the topics reach. Freshness is measured by it.
+
+It has a thread and a connection of its own, so that a projector that waits or is stuck is seen to be.
+"""
+
+import threading
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from job_events.sql_files import queries
+from job_tracker.projector.broker import Broker, BrokerAway
+from job_tracker.projector.postgres import connect
+from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.projector.status import Status
+
+log = structlog.get_logger()
+_SQL = queries("job_tracker", "commit.sql")
+
+INTERVAL = 1.0  # seconds between beats
+_LOOK_AROUND = 30  # beats between looks for new partitions, for days to come, and for rows of the dead
+
+
+class Heartbeat:
+    """Start it with `start`; `stop` writes that this instance has left."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        broker: Broker,
+        projection: str,
+        topics: list[str],
+        instance: str,
+        status: Status,
+    ) -> None:
+        self._database_url = database_url
+        self._broker = broker
+        self._names = {"projection": projection, "instance": instance}
+        self._topics = topics
+        self._status = status
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat of {projection}", daemon=True)
+        self._partitions: list[TopicPartition] = []
+        self._connection: Connection | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; waits for its last write, at most 10 seconds."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        beats = 0
+        while not self._stop.is_set():
+            self._guarded(lambda look=beats % _LOOK_AROUND == 0: self._beat(look))
+            beats += 1
+            self._stop.wait(INTERVAL)
+        state, _ = self._status.read()
+        if state != "stopped":
+            self._guarded(lambda: self._execute("leave", self._names))
+        else:
+            self._guarded(lambda: self._beat(look_around=False))
+        if self._connection is not None:
+            self._connection.close()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            # The loop's own connection says that PostgreSQL is away; a beat that is missing says it to readers.
+            log.debug("no heartbeat", reason=str(error))
+            self._connection = None
+
+    def _beat(self, look_around: bool) -> None:
+        ends = self._ends(look_around)
+        state, detail = self._status.read()
+        self._execute("beat", self._names | {"state": state, "detail": detail})
+        if ends:
+            self._execute(
+                "note_ends",
+                {
+                    "topics": [topic for topic, _ in ends],
+                    "partitions": [number for _, number in ends],
+                    "ends": list(ends.values()),
+                },
+            )
+        if look_around:
+            self._execute("forget_silent", {})
+            self._execute("ensure_event_days", {})
+
+    def _ends(self, look_around: bool) -> dict[TopicPartition, int]:
+        try:
+            if look_around or not self._partitions:
+                self._partitions = [
+                    (topic, number)
+                    for topic, (_, count) in sorted(self._broker.topic_ids(self._topics).items())
+                    for number in range(count)
+                ]
+            ends = self._broker.ends(self._partitions)
+        except BrokerAway as error:
+            self._status.away("Kafka", str(error))
+            return {}
+        self._status.present("Kafka")
+        return ends
+
+    def _execute(self, name: str, parameters: dict[str, str] | dict[str, list[object]] | dict[str, object]) -> None:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._database_url)
+        self._connection.execute(_SQL[name], parameters)

@@ -1,0 +1,107 @@
+"""Where a projection takes up each partition on assignment, and when it must refuse to."""
+
+from collections.abc import Callable
+
+from job_events.sql_files import queries
+from job_tracker.projector.broker import Broker, BrokerAway
+from job_tracker.projector.commit import Positions
+from job_tracker.projector.postgres import Link, Stopped, pause
+from job_tracker.projector.records import Cursor, TopicPartition
+from job_tracker.projector.status import Status
+
+_SQL = queries("job_tracker", "commit.sql")
+
+
+class LogBroken(Exception):
+    """The log no longer holds what the stored position points at. Going on would skip events silently."""
+
+
+class PositionStore:
+    """Reads `tracker.consumer_offset`, and checks it against the broker."""
+
+    def __init__(
+        self, *, link: Link, broker: Broker, projection: str, status: Status, wait: Callable[[float], bool]
+    ) -> None:
+        self._link = link
+        self._broker = broker
+        self._projection = projection
+        self._status = status
+        self._wait = wait
+
+    def take(self, partitions: list[TopicPartition]) -> Positions:
+        """Positions for newly assigned partitions; waits while a server is away.
+
+        Raises:
+            LogBroken: a topic was recreated, trimmed past the position, or ends before it.
+            Stopped: the process shall end.
+        """
+        if not partitions:
+            return {}
+        attempt = 0
+        while True:
+            try:
+                ids = self._broker.topic_ids({topic for topic, _ in partitions})
+                spans = self._broker.spans(partitions)
+                break
+            except BrokerAway as error:
+                self._status.away("Kafka", str(error))
+                attempt += 1
+                if self._wait(pause(attempt)):
+                    raise Stopped from None
+        self._status.present("Kafka")
+
+        def work(cursor: Cursor) -> list[tuple[object, ...]]:
+            keys = self._keys(partitions)
+            cursor.execute(
+                _SQL["begin_positions"],
+                keys
+                | {
+                    "topic_ids": [ids[topic][0] for topic, _ in partitions],
+                    "offsets": [spans[partition].low for partition in partitions],
+                },
+            )
+            return cursor.execute(_SQL["positions"], keys).fetchall()
+
+        positions: Positions = {}
+        for topic, number, topic_id, next_offset in self._link.transact(work):
+            partition = (str(topic), int(str(number)))
+            held, span = int(str(next_offset)), spans[partition]
+            name = f"{topic}[{number}]"
+            if topic_id != ids[partition[0]][0]:
+                raise LogBroken(
+                    f"topic {topic} was recreated: the position of {name} belongs to topic id {topic_id}, the broker "
+                    f"now has {ids[partition[0]][0]}; the table must be rebuilt or the old topic restored"
+                )
+            if held < span.low:
+                raise LogBroken(
+                    f"{name} was trimmed: the next event is at offset {held}, the oldest that is left at {span.low}; "
+                    f"{span.low - held} events are gone from the log and have to come from an archive"
+                )
+            if held > span.high:
+                raise LogBroken(
+                    f"{name} lost its end: the position is {held}, but the log ends at {span.high}; "
+                    "the broker has lost acknowledged events"
+                )
+            positions[partition] = held
+        return positions
+
+    def reread(self, partitions: list[TopicPartition]) -> Positions:
+        """Positions as another owner left them.
+
+        Raises:
+            Stopped: the process shall end.
+        """
+
+        def work(cursor: Cursor) -> list[tuple[object, ...]]:
+            return cursor.execute(_SQL["positions"], self._keys(partitions)).fetchall()
+
+        return {
+            (str(topic), int(str(n))): int(str(next_offset)) for topic, n, _, next_offset in self._link.transact(work)
+        }
+
+    def _keys(self, partitions: list[TopicPartition]) -> dict[str, object]:
+        return {
+            "projection": self._projection,
+            "topics": [topic for topic, _ in partitions],
+            "partitions": [number for _, number in partitions],
+        }

@@ -1,0 +1,96 @@
+"""One connection to PostgreSQL that waits while the server is away, and says so."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+import structlog
+
+from job_tracker.projector.records import Connection, Cursor
+from job_tracker.projector.status import Status
+
+log = structlog.get_logger()
+CHANNEL = "tracker_commit"
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """The process is asked to end, and what it waited for has not come."""
+
+
+class Link:
+    """Owned by one thread. `wait` sleeps the given seconds and answers True as soon as the process shall end."""
+
+    def __init__(self, database_url: str, status: Status, wait: Callable[[float], bool]) -> None:
+        self._database_url = database_url
+        self._status = status
+        self._wait = wait
+        self._connection: Connection | None = None
+        self.retries = 0
+
+    def transact(self, work: Callable[[Cursor], Result]) -> Result:
+        """Run `work` in one transaction; again after serialisation failures, deadlocks and lost connections.
+
+        `work` must be safe to run again after a commit whose answer was lost: the compare-and-set sees to that.
+
+        Raises:
+            Stopped: the process shall end and PostgreSQL is still away.
+            psycopg.Error: anything else, rolled back.
+        """
+        attempt = 0
+        while True:
+            try:
+                connection = self._connected()
+                with connection.transaction(), connection.cursor() as cursor:
+                    result = work(cursor)
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
+                log.info("transaction again", reason=type(error).__name__)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self._away(error)
+            else:
+                self._status.present("PostgreSQL")
+                return result
+            self.retries += 1
+            attempt += 1
+            if self._wait(pause(attempt)):
+                raise Stopped
+
+    def poke(self) -> None:
+        """Wake the readers. A poke that is lost costs them a second: they also look by themselves."""
+        try:
+            self._connected().execute(f"NOTIFY {CHANNEL}")
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._away(error)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._database_url)
+        return self._connection
+
+    def _away(self, error: Exception) -> None:
+        self._status.away("PostgreSQL", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+        self.close()
+
+
+def connect(database_url: str) -> Connection:
+    """An autocommit connection that counts in UTC (NO_REQUEST_TIME has no place in zones ahead of it)."""
+    return psycopg.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=5,
+        options="-c timezone=UTC",
+        application_name="job-tracker",
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+    )
+
+
+def pause(attempt: int) -> float:
+    """Seconds before try number `attempt` + 1: 0.05 doubled each time, at most 2."""
+    return min(2.0, 0.05 * 2 ** min(attempt - 1, 10))

@@ -1,0 +1,13 @@
+"""What the environment decides."""
+
+from pydantic import Field
+
+from job_events.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The tracker's own settings besides those of every service."""
+
+    jobtrail_api_host: str = Field(default="127.0.0.1", description="address the API listens on")
+    jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
+    jobtrail_batch_events: int = Field(default=5000, ge=1, le=100_000, description="most events in one transaction")

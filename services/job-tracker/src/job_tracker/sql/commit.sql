@@ -1,0 +1,65 @@
+-- name: positions
+-- Where a projection stands. Read on assignment, and again after another owner moved on.
+SELECT topic, partition, topic_id, next_offset FROM tracker.consumer_offset
+WHERE projection = %(projection)s AND (topic, partition) IN (
+    SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: begin_positions
+-- A partition seen for the first time starts at the oldest record that the broker still holds.
+INSERT INTO tracker.consumer_offset (projection, topic, partition, topic_id, next_offset)
+SELECT %(projection)s, * FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(offsets)s::bigint[])
+ON CONFLICT (projection, topic, partition) DO NOTHING
+
+-- name: move_positions
+-- Compare and set, locked in one order. A partition missing from the answer was moved by another owner.
+WITH held AS (
+    SELECT o.topic, o.partition, moved.next_offset, moved.applied_at
+    FROM tracker.consumer_offset AS o
+    JOIN unnest(
+        %(topics)s::text[], %(partitions)s::int[], %(expected)s::bigint[], %(next_offsets)s::bigint[],
+        %(applied_at)s::timestamptz[]
+    ) AS moved (topic, partition, expected, next_offset, applied_at)
+        ON moved.topic = o.topic AND moved.partition = o.partition
+    WHERE o.projection = %(projection)s AND o.next_offset = moved.expected
+    ORDER BY o.topic, o.partition
+    FOR UPDATE OF o
+)
+UPDATE tracker.consumer_offset AS o
+SET next_offset = held.next_offset, applied_at = held.applied_at
+FROM held
+WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = held.partition
+RETURNING o.topic, o.partition
+
+-- name: bury
+INSERT INTO tracker.dead_letter (
+    topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes, origin
+)
+VALUES (
+    %(topic)s, %(partition)s, %(offset)s, %(consumer)s, %(appended_at)s, %(reason)s, %(job_id)s, %(key)s, %(value)s,
+    %(value_bytes)s, %(origin)s
+)
+ON CONFLICT (topic, partition, "offset") DO NOTHING
+
+-- name: beat
+INSERT INTO tracker.projector (projection, instance, state, detail, beat_at)
+VALUES (%(projection)s, %(instance)s, %(state)s, %(detail)s, now())
+ON CONFLICT (projection, instance) DO UPDATE
+SET state = excluded.state, detail = excluded.detail, beat_at = excluded.beat_at
+
+-- name: forget_silent
+DELETE FROM tracker.projector WHERE beat_at < now() - interval '1 hour'
+
+-- name: leave
+DELETE FROM tracker.projector WHERE projection = %(projection)s AND instance = %(instance)s
+
+-- name: note_ends
+INSERT INTO tracker.partition_end (topic, partition, end_offset, checked_at)
+SELECT topic, partition, end_offset, now()
+FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(ends)s::bigint[]) AS e (topic, partition, end_offset)
+ORDER BY topic, partition
+ON CONFLICT (topic, partition) DO UPDATE
+SET end_offset = greatest(partition_end.end_offset, excluded.end_offset), checked_at = excluded.checked_at
+
+-- name: ensure_event_days
+SELECT tracker.ensure_event_days((now() AT TIME ZONE 'UTC')::date - 1, 5)

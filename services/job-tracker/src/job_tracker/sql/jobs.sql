@@ -1,0 +1,116 @@
+-- name: merge_jobs
+-- The fold's maxima in SQL, register by register. A merge that changes nothing writes nothing.
+-- Jobs come sorted by id, so that two projectors lock rows in one order. What the rows were before
+-- and are after feeds the rollup in the same statement.
+WITH merged AS (
+    INSERT INTO tracker.job AS job (
+        job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
+        requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
+        p_phase, p_total, p_processed, p_successful, p_failed, p_skipped, e_attempt, e_seq, e_body, e_at,
+        e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category
+    )
+    SELECT * FROM unnest(
+        %(job_id)s::text[], %(r_time)s::timestamptz[], %(r_id)s::text[], %(r_body)s::text[], %(tenant)s::text[],
+        %(account)s::text[], %(job_type)s::text[], %(chain)s::text[], %(parent)s::text[], %(batch)s::text[],
+        %(priority)s::text[], %(retry_of)s::text[], %(requested_by)s::text[], %(s_attempt)s::int[],
+        %(s_seq)s::bigint[], %(s_body)s::text[], %(s_at)s::timestamptz[], %(s_worker)s::text[],
+        %(s_total)s::bigint[], %(p_attempt)s::int[], %(p_seq)s::bigint[], %(p_body)s::text[],
+        %(p_at)s::timestamptz[], %(p_phase)s::text[], %(p_total)s::bigint[], %(p_processed)s::bigint[],
+        %(p_successful)s::bigint[], %(p_failed)s::bigint[], %(p_skipped)s::bigint[], %(e_attempt)s::int[],
+        %(e_seq)s::bigint[], %(e_body)s::text[], %(e_at)s::timestamptz[], %(e_outcome)s::text[],
+        %(e_total)s::bigint[], %(e_processed)s::bigint[], %(e_successful)s::bigint[], %(e_failed)s::bigint[],
+        %(e_skipped)s::bigint[], %(e_duration_ms)s::bigint[], %(e_error_category)s::text[]
+    )
+    ON CONFLICT (job_id) DO UPDATE SET
+        -- request: the smaller (time, id) wins, then the greater bytes
+        r_time = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_time ELSE job.r_time END,
+        r_id = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_id ELSE job.r_id END,
+        r_body = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_body ELSE job.r_body END,
+        tenant = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.tenant ELSE job.tenant END,
+        account = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.account ELSE job.account END,
+        job_type = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.job_type ELSE job.job_type END,
+        chain = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.chain ELSE job.chain END,
+        parent = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.parent ELSE job.parent END,
+        batch = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.batch ELSE job.batch END,
+        priority = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.priority ELSE job.priority END,
+        retry_of = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.retry_of ELSE job.retry_of END,
+        requested_by = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.requested_by ELSE job.requested_by END,
+        -- start: the greater (attempt, seq) wins, then the greater bytes
+        s_attempt = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_attempt ELSE job.s_attempt END,
+        s_seq = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_seq ELSE job.s_seq END,
+        s_body = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_body ELSE job.s_body END,
+        s_at = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_at ELSE job.s_at END,
+        s_worker = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_worker ELSE job.s_worker END,
+        s_total = CASE WHEN (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body) THEN excluded.s_total ELSE job.s_total END,
+        -- progress, likewise
+        p_attempt = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_attempt ELSE job.p_attempt END,
+        p_seq = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_seq ELSE job.p_seq END,
+        p_body = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_body ELSE job.p_body END,
+        p_at = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_at ELSE job.p_at END,
+        p_phase = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_phase ELSE job.p_phase END,
+        p_total = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_total ELSE job.p_total END,
+        p_processed = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_processed ELSE job.p_processed END,
+        p_successful = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_successful ELSE job.p_successful END,
+        p_failed = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_failed ELSE job.p_failed END,
+        p_skipped = CASE WHEN (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body) THEN excluded.p_skipped ELSE job.p_skipped END,
+        -- end, likewise
+        e_attempt = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_attempt ELSE job.e_attempt END,
+        e_seq = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_seq ELSE job.e_seq END,
+        e_body = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_body ELSE job.e_body END,
+        e_at = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_at ELSE job.e_at END,
+        e_outcome = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_outcome ELSE job.e_outcome END,
+        e_total = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_total ELSE job.e_total END,
+        e_processed = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_processed ELSE job.e_processed END,
+        e_successful = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_successful ELSE job.e_successful END,
+        e_failed = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_failed ELSE job.e_failed END,
+        e_skipped = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_skipped ELSE job.e_skipped END,
+        e_duration_ms = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_duration_ms ELSE job.e_duration_ms END,
+        e_error_category = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_error_category ELSE job.e_error_category END
+    WHERE ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body))
+       OR (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body)
+       OR (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body)
+       OR (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body)
+    RETURNING
+        old.tenant AS old_tenant, old.job_type AS old_job_type, old.status AS old_status,
+        old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
+        old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
+        new.tenant, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
+        new.skipped, new.e_duration_ms AS duration_ms
+),
+changes AS (
+    SELECT tenant, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
+           processed::numeric, successful::numeric, failed::numeric, skipped::numeric,
+           coalesce(duration_ms, 0)::numeric AS duration_ms
+    FROM merged
+    UNION ALL
+    SELECT old_tenant, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
+           -old_processed, -old_successful, -old_failed, -old_skipped, -coalesce(old_duration_ms, 0)
+    FROM merged WHERE old_tenant IS NOT NULL
+),
+rolled AS (
+    INSERT INTO tracker.rollup AS rollup (
+        tenant, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
+    )
+    SELECT tenant, job_type, status, day, sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped),
+           sum(duration_ms)
+    FROM changes
+    GROUP BY tenant, job_type, status, day
+    HAVING (sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms))
+        <> (0, 0, 0, 0, 0, 0)
+    ORDER BY tenant, job_type, status, day
+    ON CONFLICT (tenant, job_type, status, day) DO UPDATE SET
+        jobs = rollup.jobs + excluded.jobs,
+        processed = rollup.processed + excluded.processed,
+        successful = rollup.successful + excluded.successful,
+        failed = rollup.failed + excluded.failed,
+        skipped = rollup.skipped + excluded.skipped,
+        duration_ms = rollup.duration_ms + excluded.duration_ms
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM merged) AS changed, (SELECT count(*) FROM rolled) AS rolled
+
+-- name: copy_history
+COPY tracker.event (
+    appended_at, topic, partition, "offset", job_id, event_id, type, at, source, tenant, chain, parent, traceparent,
+    job_type, account, attempt, seq, phase, outcome, worker, total, processed, successful, failed, skipped, body
+) FROM STDIN

@@ -1,0 +1,300 @@
+"""Streams of events, an oracle that shares no code with the fold, and projectors to run them through."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from job_events.topics import Topics
+from job_tracker import bootstrap
+from job_tracker.settings import Settings
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """A time whose text sorts as the time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Stream:
+    """Raw events of random jobs, as JSON objects: nothing of the package under test makes them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        self.run = uuid.uuid4().hex[:6]
+
+    def envelope(self, kind: str, job: str, event_id: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "jobtrail/test/1",
+            "subject": job,
+            "time": stamp(at),
+            "tenant": "demo",
+            "correlationid": f"chain-{job}",
+            "data": data,
+        }
+
+    def job(self, number: int, attempts: int = 2, progresses: int = 4, finished: bool = True) -> list[dict[str, Any]]:
+        """The events of one job, in order."""
+        chance = self.random
+        job = f"job-{self.run}-{number}"
+        info = {"type": chance.choice(["PULL_NHANH_PRODUCTS", "PRODUCT_SYNC"]), "account": f"shop-{number % 3}"}
+        at = START + timedelta(minutes=number, microseconds=chance.randrange(1_000_000))
+        asked = {"params": {"size": number}, "priority": "high", "requested_by": "Bình"}
+        request_id = f"{job}/request"
+        events = [self.envelope("job.requested.v1", job, request_id, at, {"job": info, **asked})]
+        sequence = 0
+        for attempt in range(attempts):
+            at += timedelta(seconds=chance.randrange(1, 50))
+            sequence += 1
+            copy = asked | {"id": request_id, "time": events[0]["time"]}
+            data = {"job": info, "attempt": attempt, "seq": sequence, "request": copy, "worker": f"w{attempt}"}
+            events.append(self.envelope("job.started.v1", job, f"{job}/{attempt}/{sequence}", at, data))
+            done = 0
+            for _ in range(progresses):
+                at += timedelta(milliseconds=chance.randrange(1, 5000))
+                sequence += 1
+                done += chance.randrange(50)
+                counters = {"total": 500, "processed": done, "successful": done, "failed": 0, "skipped": 0}
+                data = {
+                    "job": info,
+                    "attempt": attempt,
+                    "seq": sequence,
+                    "phase": chance.choice(["reading", "writing"]),
+                    "counters": counters,
+                    "metadata": {"speed": chance.random(), "từ": "Hà Nội"},
+                }
+                events.append(self.envelope("job.progress.v1", job, f"{job}/{attempt}/{sequence}", at, data))
+        if finished:
+            outcome = chance.choice(["success", "partial", "failure", "error", "timeout", "cancelled", "skipped"])
+            counters = {"total": 500, "processed": 500, "successful": 490, "failed": 4, "skipped": 6}
+            data = {
+                "job": info,
+                "attempt": attempts - 1,
+                "seq": sequence + 1,
+                "outcome": outcome,
+                "counters": counters,
+                "metadata": {},
+                "error": {"category": "TIMEOUT", "code": "504", "message": "gone"} if outcome == "timeout" else None,
+                "duration_ms": chance.randrange(100_000),
+                "then": [],
+            }
+            events.append(self.envelope("job.finished.v1", job, f"{job}/end", at + timedelta(seconds=1), data))
+        return events
+
+    def jobs(self, count: int) -> list[dict[str, Any]]:
+        chance = self.random
+        return [
+            event
+            for number in range(count)
+            for event in self.job(number, chance.randrange(1, 4), chance.randrange(6), chance.random() < 0.7)
+        ]
+
+    def shaken(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """All of them, some several times, some lost, in any order."""
+        chosen = [event for event in events if self.random.random() < 0.9]
+        chosen += self.random.choices(chosen, k=len(chosen) // 3)
+        self.random.shuffle(chosen)
+        return chosen
+
+
+STATUS = {
+    "success": "COMPLETED",
+    "partial": "MIXED",
+    "failure": "FAILED",
+    "error": "FAILED",
+    "timeout": "FAILED",
+    "cancelled": "CANCELLED",
+    "skipped": "CANCELLED",
+}
+
+
+def oracle(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What people should read of each job, by sorting raw JSON: no register, no merge, no code of the fold.
+
+    Ties between different events of one key are not made by `Stream`, so keys alone decide here.
+    """
+    by_job: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        by_job.setdefault(event["subject"], []).append(event)
+    rows: dict[str, dict[str, Any]] = {}
+    for job, found in by_job.items():
+        requests = sorted(
+            [(e["time"], e["id"], e["data"]) for e in found if e["type"] == "job.requested.v1"]
+            + [
+                (e["data"]["request"]["time"], e["data"]["request"]["id"], e["data"]["request"])
+                for e in found
+                if e["type"] == "job.started.v1"
+            ],
+            key=lambda asked: asked[:2],
+        )
+
+        def last(kind: str, found: list[dict[str, Any]] = found) -> dict[str, Any] | None:
+            several = [e for e in found if e["type"] == kind]
+            return max(several, key=lambda e: (e["data"]["attempt"], e["data"]["seq"])) if several else None
+
+        start, progress, end = last("job.started.v1"), last("job.progress.v1"), last("job.finished.v1")
+        counters = (end or progress or {"data": {"counters": {}}})["data"]["counters"]
+        known = [e for e in (start, progress, end) if e]
+        times = [asked[0] for asked in requests[:1]] + [e["time"] for e in known]
+        any_event = found[0]
+        rows[job] = {
+            "tenant": any_event["tenant"],
+            "account": any_event["data"]["job"]["account"],
+            "job_type": any_event["data"]["job"]["type"],
+            "chain": any_event["correlationid"],
+            "state": "finished" if end else "running" if known else "queued",
+            "outcome": end["data"]["outcome"] if end else None,
+            "status": STATUS[end["data"]["outcome"]] if end else "RUNNING" if known else "PENDING",
+            "attempt": max([e["data"]["attempt"] for e in known], default=0),
+            "total": counters.get("total"),
+            "processed": counters.get("processed", 0),
+            "successful": counters.get("successful", 0),
+            "failed": counters.get("failed", 0),
+            "skipped": counters.get("skipped", 0),
+            "requested_at": requests[0][0] if requests else None,
+            "updated_at": max(times),
+            "phase": progress["data"]["phase"] if progress else None,
+            "metadata": progress["data"]["metadata"] if progress else None,
+            "worker": start["data"]["worker"] if start else None,
+            "duration_ms": end["data"]["duration_ms"] if end else None,
+        }
+    return rows
+
+
+_SHOWN = """
+SELECT job_id, tenant, account, job_type, chain, state, outcome, status, attempt, total, processed, successful, failed,
+       skipped, requested_at, updated_at, p_phase, p_body, s_worker, e_duration_ms
+FROM tracker.job
+"""
+
+
+def shown(connection: psycopg.Connection[Any]) -> dict[str, dict[str, Any]]:
+    """The table in the oracle's words."""
+    names = [
+        *("tenant", "account", "job_type", "chain", "state", "outcome", "status", "attempt", "total", "processed"),
+        *("successful", "failed", "skipped", "requested_at", "updated_at", "phase", "metadata", "worker"),
+        "duration_ms",
+    ]
+    rows: dict[str, dict[str, Any]] = {}
+    for job_id, *values in connection.execute(_SHOWN):
+        row = dict(zip(names, values, strict=True))
+        row["requested_at"] = stamp(row["requested_at"]) if row["requested_at"] else None
+        row["updated_at"] = stamp(row["updated_at"])
+        row["metadata"] = json.loads(row["metadata"])["metadata"] if row["metadata"] else None
+        rows[job_id] = row
+    return rows
+
+
+class System:
+    """One prefix of topics, one database, and as many projectors as a test wants."""
+
+    def __init__(self, kafka: str, database_url: str, topics: Topics) -> None:
+        self.kafka, self.database_url, self.topics = kafka, database_url, topics
+        self.settings = Settings(
+            kafka_bootstrap_servers=kafka,
+            database_url=database_url,
+            jobtrail_topic_prefix=topics.prefix,
+            jobtrail_batch_events=200,
+        )
+        self.environment = os.environ | {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "DATABASE_URL": database_url,
+            "JOBTRAIL_TOPIC_PREFIX": topics.prefix,
+            "JOBTRAIL_BATCH_EVENTS": "200",
+        }
+        self._producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random", "linger.ms": 5})
+        self._threads = ThreadPoolExecutor(8)
+        self._stops: list[threading.Event] = []
+        self._running: list[Future[None]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def send(self, events: list[dict[str, Any]], topic: str | None = None) -> None:
+        for event in events:
+            self.send_raw(json.dumps(event).encode(), topic, event["subject"].encode())
+        assert self._producer.flush(30) == 0
+
+    def send_raw(self, value: bytes | None, topic: str | None = None, key: bytes | None = None, **more: Any) -> None:
+        self._producer.produce(topic or self.topics.events, value=value, key=key, **more)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        assert self._producer.flush(30) == 0
+
+    def projector(self, name: str = "a", **changes: Any) -> threading.Event:
+        """Run one in a thread of this process; set the event to end it."""
+        stop = threading.Event()
+        settings = self.settings.model_copy(update=changes)
+        run = bootstrap.run_projector
+        self._running.append(
+            self._threads.submit(run, settings, bootstrap.jobs_projection(settings), stop, f"test:{name}")
+        )
+        self._stops.append(stop)
+        return stop
+
+    def process(self, part: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:
+        """Run a part of the tracker as the process that people start."""
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "job_tracker", part], env=self.environment | environment, stderr=out, stdout=out
+            )
+        self._processes.append(process)
+        return process
+
+    def end_projectors(self) -> None:
+        for stop in self._stops:
+            stop.set()
+        for running in self._running:
+            running.result(30)
+        self._stops, self._running = [], []
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+        self.end_projectors()
+        self._threads.shutdown()
+
+
+@pytest.fixture
+def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
+    made = System(kafka, database_url, topics)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as opened:
+        yield opened
+
+
+@pytest.fixture
+def stream(request: pytest.FixtureRequest) -> Stream:
+    return Stream(seed=sum(request.node.name.encode()))
+
+
+@pytest.fixture(name="oracle")
+def oracle_fixture() -> Callable[[list[dict[str, Any]]], dict[str, dict[str, Any]]]:
+    return oracle
+
+
+@pytest.fixture(name="shown")
+def shown_fixture() -> Callable[[psycopg.Connection[Any]], dict[str, dict[str, Any]]]:
+    return shown

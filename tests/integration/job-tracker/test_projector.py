@@ -1,0 +1,51 @@
+"""The job table equals the oracle's fold, whatever the order, the duplicates, the batches and the deaths."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def count(connection: Any, query: str) -> int:
+    try:
+        return connection.execute(query).fetchone()[0]
+    except Exception as error:  # before the first migration there is no table
+        if "does not exist" in str(error):
+            return -1
+        raise
+
+
+HISTORY = "SELECT count(*) FROM tracker.event"
+DEAD = "SELECT count(*) FROM tracker.dead_letter"
+
+
+@pytest.mark.parametrize("batch", [1, 7, 5000])
+def test_shuffled_and_doubled_streams_give_the_oracles_table(
+    *, system: Any, connection: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, batch: int
+) -> None:
+    events = stream.shaken(stream.jobs(40))
+    system.send(events)
+    system.projector(jobtrail_batch_events=batch)
+    wait_until(lambda: count(connection, HISTORY) == len(events), 60, "the log was not read to its end")
+    assert shown(connection) == oracle(events)
+    assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+    assert count(connection, "SELECT sum(jobs) FROM tracker.rollup") == len(oracle(events))
+
+
+def test_a_kill_in_the_middle_loses_and_doubles_nothing(
+    *, system: Any, connection: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    events = stream.shaken(stream.jobs(300))
+    system.send(events)
+    for share in (0.05, 0.3, 0.6):
+        victim = system.process("projector", tmp_path / "log", JOBTRAIL_BATCH_EVENTS="50")
+        wait_until(lambda share=share: count(connection, HISTORY) >= share * len(events), 60, "no progress")
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(10)
+    last = system.process("projector", tmp_path / "log")
+    wait_until(lambda: count(connection, HISTORY) == len(events), 60, (tmp_path / "log").read_text())
+    assert shown(connection) == oracle(events)
+    assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+    last.send_signal(signal.SIGTERM)
+    assert last.wait(10) == 0
