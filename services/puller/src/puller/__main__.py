@@ -1,0 +1,5 @@
+"""`python -m puller`."""
+
+from puller.bootstrap import run
+
+run()

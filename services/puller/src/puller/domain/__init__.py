@@ -1,0 +1,1 @@
+"""What the platforms' JSON means. Pure: no I/O."""
