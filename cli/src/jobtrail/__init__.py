@@ -1,0 +1,1 @@
+"""The `jobtrail` command: accounts, jobs, checks, and the whole system on one machine."""

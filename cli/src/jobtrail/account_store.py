@@ -1,0 +1,32 @@
+"""The accounts of a system, for commands that run beside its services."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from psycopg import Connection as Database
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from platforms.accounts import AccountStore
+from platforms.cipher import Cipher
+from platforms.connections import Connection
+from platforms.migrate import migrate
+from platforms.nhanh import NhanhClient
+from platforms.results import CheckResult
+from platforms.shopify import ShopifyClient
+
+CLIENTS = {"nhanh": NhanhClient, "shopify": ShopifyClient}
+
+
+@contextmanager
+def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore, None, None]:
+    """The store on a database of its own connection; brings the schema up to date first."""
+    migrate(database_url)
+    with ConnectionPool[Database[TupleRow]](database_url, min_size=1, max_size=2) as pool:
+        yield AccountStore(pool, Cipher(secret_key))
+
+
+def check_connection(connection: Connection) -> CheckResult:
+    """Call the platform once with the stored credentials."""
+    return CLIENTS[connection.platform](connection, wait=lambda seconds, _why: time.sleep(seconds)).check()

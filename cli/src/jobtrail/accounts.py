@@ -1,0 +1,110 @@
+"""`jobtrail accounts`: connect real shops. Credentials are asked for without echo and stored encrypted."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobtrail.account_store import check_connection, open_accounts
+from jobtrail.errors import Refused
+from jobtrail.home import Home
+from platforms.accounts import AccountStore
+from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+
+app = typer.Typer(no_args_is_help=True)
+console = Console()
+BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
+"""Where a platform has one address for everybody; a Shopify shop has its own."""
+
+Tenant = Annotated[str, typer.Option(help="who pays for the account")]
+
+
+@contextmanager
+def account_store() -> Generator[AccountStore, None, None]:
+    """The accounts of the running system, or of DATABASE_URL with JOBTRAIL_SECRET_KEY."""
+    home = Home()
+    with open_accounts(home.database(), home.secret_key()) as accounts:
+        yield accounts
+
+
+@app.command()
+def add(
+    account: Annotated[str, typer.Argument(help="name of the merchant's account, such as lan-shop")],
+    platform: Annotated[str, typer.Argument(help="nhanh or shopify")],
+    base_url: Annotated[str | None, typer.Option(help="https://SHOP.myshopify.com; not needed for Nhanh")] = None,
+    tenant: Tenant = "default",
+    credential: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE instead of being asked; may be repeated")
+    ] = None,
+    settings: Annotated[str | None, typer.Option(help="account settings as JSON")] = None,
+) -> None:
+    """Connect a shop, or replace its credentials."""
+    needed = REQUIRED_CREDENTIALS[checked_platform(platform)]
+    given = _pairs(credential or [])
+    address = base_url or BASE_URLS.get(platform)
+    if address is None:
+        raise Refused(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
+    for name in needed:
+        if name not in given:
+            given[name] = typer.prompt(f"{platform} {name}", hide_input=name.endswith(("token", "key", "secret")))
+    with account_store() as accounts:
+        if settings is not None or not accounts.exists(tenant, account):
+            accounts.put_account(tenant, account, _settings(settings))
+        accounts.put_connection(tenant, account, platform, address, given)
+    console.print(f"Stored. Now: jobtrail accounts check {account} --tenant {tenant}")
+
+
+@app.command("list")
+def list_accounts() -> None:
+    """All connections, without their credentials."""
+    table = Table(header_style="bold")
+    for name in ("Tenant", "Account", "Platform", "Address", "Status", "Why"):
+        table.add_column(name, overflow="fold")
+    with account_store() as accounts:
+        for each in accounts.list_connections():
+            table.add_row(each.tenant, each.account, each.platform, each.base_url, each.status, each.reason)
+    console.print(table)
+
+
+@app.command()
+def check(
+    account: Annotated[str, typer.Argument(help="name of the account")],
+    tenant: Tenant = "default",
+) -> None:
+    """Call each of the account's platforms with its stored credentials."""
+    failed = False
+    with account_store() as accounts:
+        found = [c for c in accounts.list_connections() if (c.tenant, c.account) == (tenant, account)]
+        if not found:
+            raise Refused(
+                f"There is no account {tenant}/{account}: jobtrail accounts add {account} PLATFORM --tenant {tenant}"
+            )
+        for connection in found:
+            result = check_connection(connection)
+            accounts.mark(connection, "ok" if result.ok else "needs attention", "" if result.ok else result.detail)
+            console.print(f"{'[green]✔[/]' if result.ok else '[red]✘[/]'} {connection.platform}: {result.detail}")
+            failed = failed or not result.ok
+    raise typer.Exit(1 if failed else 0)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise Refused("--credential wants NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _settings(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise Refused(f"--settings is no JSON object: {error}") from None

@@ -1,0 +1,85 @@
+"""`jobtrail check`: is every part up, and how far behind is each consumer group?"""
+
+from collections.abc import Callable
+
+import httpx
+import psycopg
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from rich.console import Console
+from rich.table import Table
+
+from jobtrail.home import Home
+
+GROUPS = ("job-tracker", "job-tracker-items", "puller", "matcher", "syncer", "matcher-agent")
+TIMEOUT = 5.0
+
+
+def check_system(console: Console, home: Home) -> int:
+    """Print a line a part and the lag of every group; 1 when something is down."""
+    api, kafka, database = home.api(), home.kafka(), home.database()
+    parts: dict[str, Callable[[], str]] = {
+        "PostgreSQL": lambda: _postgres(database),
+        "Kafka": lambda: _kafka(kafka),
+        "API": lambda: _api(api),
+    }
+    down = False
+    for name, ask in parts.items():
+        try:
+            console.print(f"[green]✔[/] {name}: {ask()}")
+        except (httpx.HTTPError, psycopg.Error, KafkaException, ValueError) as error:
+            down = True
+            console.print(f"[red]✘[/] {name}: {str(error).strip() or type(error).__name__}")
+    if not down:
+        down = _lags(console, kafka)
+    return 1 if down else 0
+
+
+def _postgres(url: str) -> str:
+    with psycopg.connect(url, connect_timeout=int(TIMEOUT)) as connection:
+        row = connection.execute("show server_version").fetchone()
+        return f"version {row[0] if row else '?'}"
+
+
+def _kafka(servers: str) -> str:
+    metadata = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=TIMEOUT)
+    return f"{len(metadata.brokers)} broker(s), {len(metadata.topics)} topics"
+
+
+def _api(address: str) -> str:
+    answer = httpx.get(f"{address}/readyz", timeout=TIMEOUT)
+    if answer.status_code != 200:
+        raise ValueError(f"not ready: {answer.text[:300]}")
+    return f"ready at {address}"
+
+
+def _lags(console: Console, servers: str) -> bool:
+    """Lag by group, from the broker's own numbers. A group without members means that a service is down."""
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    listed = admin.list_consumer_groups(request_timeout=TIMEOUT).result()
+    table = Table(header_style="bold")
+    for name in ("Consumer group", "Members", "Lag"):
+        table.add_column(name, justify="left" if name == "Consumer group" else "right")
+    missing = False
+    reader = Consumer({"bootstrap.servers": servers, "group.id": "jobtrail-check", "log_level": 0})
+    try:
+        for group in sorted(found.group_id for found in listed.valid):
+            described = admin.describe_consumer_groups([group], request_timeout=TIMEOUT)[group].result()
+            members = len(described.members)
+            missing = missing or (members == 0 and group in GROUPS)
+            table.add_row(group, str(members), f"{_lag(admin, reader, group):,}")
+    finally:
+        reader.close()
+    console.print(table)
+    return missing
+
+
+def _lag(admin: AdminClient, reader: Consumer, group: str) -> int:
+    asked = [ConsumerGroupTopicPartitions(group)]
+    offsets = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT)[group].result()
+    partitions: list[TopicPartition] = offsets.topic_partitions or []
+    lag = 0
+    for partition in partitions:
+        _, high = reader.get_watermark_offsets(TopicPartition(partition.topic, partition.partition), TIMEOUT)
+        lag += max(0, high - max(partition.offset, 0))
+    return lag

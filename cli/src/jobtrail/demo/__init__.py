@@ -1,0 +1,1 @@
+"""The demonstration: two chains over real servers, watched live, counted and reported."""

@@ -1,0 +1,44 @@
+"""What a demo runs on: one account for each pair of inputs, so that inputs never mix."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobtrail.errors import Refused
+
+TENANT = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """The account and its inputs. The same file on both sides is perturbed on Shopify's side."""
+
+    account: str
+    nhanh: Path | None
+    shopify: Path | None
+
+    @property
+    def perturbed(self) -> bool:
+        return self.nhanh is not None and self.nhanh == self.shopify
+
+
+def plan_demo(nhanh: Path | None, shopify: Path | None) -> DemoPlan:
+    """Check the inputs and name their account after their names and contents.
+
+    Raises:
+        Refused: only one file was given, or a file is not there.
+    """
+    if nhanh is None and shopify is None:
+        return DemoPlan("demo-shop", None, None)
+    if nhanh is None or shopify is None:
+        missing = "NHANH" if nhanh is None else "SHOPIFY"
+        raise Refused(f"Both shops need a catalogue: {missing}=FILE is missing (the same file for both is fine)")
+    digest = hashlib.sha256()
+    for path in (nhanh, shopify):
+        if not path.is_file():
+            raise Refused(f"There is no file {path}")
+        digest.update(path.resolve().as_posix().encode())
+        digest.update(path.read_bytes())
+    words = "-".join(dict.fromkeys(re.sub(r"[^a-z0-9]+", "-", p.name.split(".")[0].lower()) for p in (nhanh, shopify)))
+    return DemoPlan(f"{words.strip('-')[:60]}-{digest.hexdigest()[:8]}", nhanh.resolve(), shopify.resolve())

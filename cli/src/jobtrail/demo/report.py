@@ -1,0 +1,111 @@
+"""What a demo says at its end, on the screen and as demo-report.json."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from jobtrail.demo.plan import TENANT, DemoPlan
+from jobtrail.tables import jobs_table
+from jobtrail.tracker import Json, Tracker
+
+REPORT = Path("demo-report.json")
+PLATFORMS = ("nhanh", "shopify")
+
+
+def build_report(
+    plan: DemoPlan, tracker: Tracker, jobs: list[Json], load: Json, before: Json, after: Json, seconds: float
+) -> Json:
+    """Everything the screen shows, as data. `before` and `after` are the sandbox's counts of this account's shops."""
+    platforms = {
+        name: {
+            "records_before": before[name]["records"],
+            "records_after": after[name]["records"],
+            "writes_received": _difference(after[name]["writes"], before[name]["writes"]),
+            "requests": after[name]["requests"] - before[name]["requests"],
+            "loaded": load[name]["report"],
+        }
+        for name in PLATFORMS
+    }
+    return {
+        "tenant": TENANT,
+        "account": plan.account,
+        "inputs": {
+            "nhanh": str(plan.nhanh) if plan.nhanh else "seeded",
+            "shopify": str(plan.shopify) if plan.shopify else "seeded",
+            "perturbed": plan.perturbed,
+        },
+        "job_types": {job["type"]: _job(job) for job in jobs},
+        "platforms": platforms,
+        "catalogue": _catalogue(tracker, plan.account),
+        "wrote_nothing": not any(sum(p["writes_received"].values()) for p in platforms.values()),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _job(job: Json) -> Json:
+    names = ("id", "status", "outcome", "attempt", "counters", "metadata", "error", "duration_ms")
+    return {name: job.get(name) for name in names}
+
+
+def _catalogue(tracker: Tracker, account: str) -> Json:
+    """What our own store holds of this account, counted by the API."""
+    counts: Json = {}
+    for platform in PLATFORMS:
+        for kind in ("products", "customers"):
+            counts[f"{platform} {kind}"] = _total(tracker, f"/{kind}", account, platform=platform)
+    for kind in ("product", "customer"):
+        for status in ("auto", "review"):
+            counts[f"{kind} matches {status}"] = _total(tracker, "/matches", account, kind=kind, status=status)
+    return counts
+
+
+def _total(tracker: Tracker, path: str, account: str, **filters: Any) -> int:
+    return tracker.get(path, tenant=TENANT, account=account, limit=1, **filters)["total"]
+
+
+def _difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {kind: count - before.get(kind, 0) for kind, count in after.items()}
+
+
+def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> None:
+    """Print the job table, the counts, and where to look next."""
+    console.print()
+    console.print(jobs_table(jobs, title="Jobs"))
+    table = Table(title="Platforms", title_justify="left", header_style="bold")
+    for name in ("Platform", "Records before", "Records after", "Writes received", "Requests"):
+        table.add_column(name)
+    for name, counts in report["platforms"].items():
+        table.add_row(
+            name,
+            _counts(counts["records_before"]),
+            _counts(counts["records_after"]),
+            _counts(counts["writes_received"]) or "none",
+            f"{counts['requests']:,}",
+        )
+    console.print(table)
+    store = Table(title="Our store", title_justify="left", header_style="bold")
+    store.add_column("What")
+    store.add_column("Count", justify="right")
+    for what, count in report["catalogue"].items():
+        store.add_row(what, f"{count:,}")
+    console.print(store)
+    for name in PLATFORMS:
+        for skipped in report["platforms"][name]["loaded"].get("skipped", [])[:10]:
+            console.print(f"[yellow]{name}: line {skipped['line']} skipped: {skipped['reason']}[/]")
+    if report["wrote_nothing"]:
+        console.print("[green]Nothing was written to any platform: everything was unchanged.[/]")
+    console.print(f"The same as data: {REPORT.resolve()}")
+    console.print("Next: [bold]make up[/] leaves the system running; then [bold].venv/bin/jobtrail jobs list[/],")
+    console.print(f'      {api}/docs for the API, and [bold]make kafka ARGS="topics --list"[/] for the log.')
+
+
+def write_report(report: Json) -> None:
+    """Write demo-report.json into the present folder."""
+    REPORT.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)

@@ -1,0 +1,58 @@
+"""The live picture of a demo: one line a job, with its bar, its numbers and its state."""
+
+from types import TracebackType
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from jobtrail.tables import STATUS_STYLES, counters_text
+from jobtrail.tracker import Json
+
+
+class DemoView:
+    """A context manager; on a terminal it redraws, elsewhere it prints a line whenever a job's status changes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._printed: dict[str, str] = {}
+
+    def __enter__(self) -> "DemoView":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, jobs: list[Json]) -> None:
+        """Draw the jobs as they are now."""
+        if self._live:
+            self._live.update(_table(jobs))
+            return
+        for job in jobs:
+            if self._printed.get(job["id"]) != job["status"]:
+                self._printed[job["id"]] = job["status"]
+                self._console.print(f"   {job['type']:<24} {job['status']:<10} {counters_text(job)}")
+
+
+def _table(jobs: list[Json]) -> RenderableType:
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    for job in jobs:
+        style = STATUS_STYLES.get(job["status"], "")
+        total, processed = job["counters"]["total"], job["counters"]["processed"]
+        finished = job["state"] == "finished"
+        bar = ProgressBar(
+            total=float(total) if total else 100.0,
+            completed=float(processed) if total else (100.0 if finished else 0.0),
+            width=24,
+            pulse=not finished and not total and job["state"] == "running",
+        )
+        phase = "" if finished else (job.get("phase") or "")
+        table.add_row(job["type"], f"[{style}]{job['status']}[/]", bar, counters_text(job), f"[dim]{phase}[/]")
+    return table

@@ -1,0 +1,5 @@
+"""What the command says when it cannot go on: one sentence, no traceback."""
+
+
+class Refused(Exception):
+    """Something is wrong that a person can mend; the message says what and how."""

@@ -1,0 +1,85 @@
+"""The folder that keeps a local system between runs, and what is known of the system that runs now."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from jobtrail.errors import Refused
+from platforms.cipher import Cipher
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Where the parts of a running system answer."""
+
+    api: str
+    sandbox: str
+    kafka: str
+    database: str
+
+
+class Home:
+    """`.jobtrail` in the present folder, or JOBTRAIL_HOME."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or Path(os.environ.get("JOBTRAIL_HOME", ".jobtrail"))).resolve()
+
+    @property
+    def sandbox_state(self) -> Path:
+        return self.folder / "sandbox"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def secret_key(self) -> str:
+        """The key that seals credentials: JOBTRAIL_SECRET_KEY, else a file made once and readable by its owner only."""
+        given = os.environ.get("JOBTRAIL_SECRET_KEY")
+        if given:
+            return given
+        path = self.folder / "secret.key"
+        try:
+            return path.read_text("ascii").strip()
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            key = Cipher.new_key()
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(key)
+            return key
+
+    def note_running(self, running: Running) -> None:
+        """Remember where the system answers, for commands in other terminals."""
+        (self.folder / "running.json").write_bytes(msgspec.json.encode(running))
+
+    def forget_running(self) -> None:
+        (self.folder / "running.json").unlink(missing_ok=True)
+
+    def running(self) -> Running | None:
+        """What the last start noted; None when nothing runs here."""
+        try:
+            return msgspec.json.decode((self.folder / "running.json").read_bytes(), type=Running)
+        except FileNotFoundError:
+            return None
+
+    def api(self) -> str:
+        """Address of the tracker's API: JOBTRAIL_API, else that of the system started from this folder."""
+        given = os.environ.get("JOBTRAIL_API")
+        if given:
+            return given.rstrip("/")
+        return self._need("the tracker's API", "JOBTRAIL_API").api
+
+    def kafka(self) -> str:
+        """Bootstrap servers: KAFKA_BOOTSTRAP_SERVERS, else those of the system started from this folder."""
+        return os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or self._need("Kafka", "KAFKA_BOOTSTRAP_SERVERS").kafka
+
+    def database(self) -> str:
+        """DATABASE_URL, else that of the system started from this folder."""
+        return os.environ.get("DATABASE_URL") or self._need("PostgreSQL", "DATABASE_URL").database
+
+    def _need(self, what: str, variable: str) -> Running:
+        running = self.running()
+        if running is None:
+            raise Refused(
+                f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
+            )
+        return running

@@ -1,0 +1,81 @@
+"""The command line. Each group of commands lives in a module of its own; this one only puts them together."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jobtrail import accounts, jobs
+from jobtrail.check import check_system
+from jobtrail.demo.command import run_demo
+from jobtrail.errors import Refused
+from jobtrail.home import Home
+from jobtrail.system import Ports
+from jobtrail.up import run_down, run_kafka, run_up
+from local_stack import StackError
+from platforms.errors import AccountError, PlatformError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
+app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
+
+ApiPort = Annotated[int | None, typer.Option(envvar="API_PORT", help="port of the API (default 8400 if free)")]
+SandboxPort = Annotated[int | None, typer.Option(envvar="SANDBOX_PORT", help="port of the sandbox (8490 if free)")]
+KafkaPort = Annotated[int | None, typer.Option(envvar="KAFKA_PORT", help="port of Kafka (default: a free one)")]
+PostgresPort = Annotated[int | None, typer.Option(envvar="POSTGRES_PORT", help="port of PostgreSQL (a free one)")]
+
+
+@app.command()
+def demo(
+    nhanh: Annotated[Path | None, typer.Option(help="catalogue of the Nhanh shop (CSV or JSONL)")] = None,
+    shopify: Annotated[Path | None, typer.Option(help="catalogue of the Shopify shop")] = None,
+    api_port: ApiPort = None,
+    sandbox_port: SandboxPort = None,
+    kafka_port: KafkaPort = None,
+    postgres_port: PostgresPort = None,
+) -> None:
+    """Run the whole road once on real servers, and show it."""
+    ports = Ports(api_port, sandbox_port, kafka_port, postgres_port)
+    raise typer.Exit(run_demo(Console(), Home(), nhanh, shopify, ports))
+
+
+@app.command()
+def up(
+    api_port: ApiPort = None,
+    sandbox_port: SandboxPort = None,
+    kafka_port: KafkaPort = None,
+    postgres_port: PostgresPort = None,
+) -> None:
+    """Start the system and leave it running until Ctrl-C."""
+    run_up(Console(), Home(), Ports(api_port, sandbox_port, kafka_port, postgres_port))
+
+
+@app.command()
+def down() -> None:
+    """End what an earlier `up` left running."""
+    run_down(Console(), Home())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def kafka(context: typer.Context) -> None:
+    """Run one of Kafka's own tools: `jobtrail kafka consumer-groups --describe --all-groups`."""
+    raise typer.Exit(run_kafka(Home(), context.args))
+
+
+@app.command()
+def check() -> None:
+    """Are all parts up, and how far behind is each?"""
+    raise typer.Exit(check_system(Console(), Home()))
+
+
+def main() -> None:
+    """Run a command; what a person can mend is said in one sentence, without a traceback."""
+    try:
+        app()
+    except (Refused, StackError, AccountError, PlatformError) as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/]")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,129 @@
+"""The whole system on one machine: which processes there are, with which environment, and where they answer."""
+
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from jobtrail.errors import Refused
+from jobtrail.home import Home, Running
+from local_stack import LocalStack, ServiceSpec, StackEvent, free_port
+
+API_PORT = 8400
+SANDBOX_PORT = 8490
+READY_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports that somebody asked for; None means: any free one."""
+
+    api: int | None = None
+    sandbox: int | None = None
+    kafka: int | None = None
+    postgres: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system that runs and answers."""
+
+    running: Running
+    stack: LocalStack
+
+
+@contextmanager
+def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None]) -> Generator[System, None, None]:
+    """Start everything, give it while it runs, end everything.
+
+    Raises:
+        StackError, Refused: a port is taken or a part did not start; one sentence each.
+    """
+    api_port = _port("the API", ports.api, API_PORT)
+    sandbox_port = _port("the sandbox", ports.sandbox, SANDBOX_PORT)
+    with LocalStack(home.folder, kafka_port=ports.kafka, postgres_port=ports.postgres, report=report) as stack:
+        running = Running(
+            api=f"http://127.0.0.1:{api_port}",
+            sandbox=f"http://127.0.0.1:{sandbox_port}",
+            kafka=stack.bootstrap_servers,
+            database=stack.database_url,
+        )
+        stack.start_services(services(running, home))
+        stack.wait_ready(READY_SECONDS)
+        home.note_running(running)
+        try:
+            yield System(running, stack)
+        finally:
+            home.forget_running()
+
+
+def services(running: Running, home: Home) -> list[ServiceSpec]:
+    """Every process of ours. docker-compose.yml starts the same commands with the same environment."""
+    env = {
+        "KAFKA_BOOTSTRAP_SERVERS": running.kafka,
+        "DATABASE_URL": running.database,
+        "JOBTRAIL_SECRET_KEY": home.secret_key(),
+        "JOBTRAIL_API_HOST": "127.0.0.1",
+        "JOBTRAIL_API_PORT": running.api.rpartition(":")[2],
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
+        return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
+
+    return [
+        service(
+            "sandbox",
+            "sandbox",
+            "--port",
+            running.sandbox.rpartition(":")[2],
+            "--state",
+            str(home.sandbox_state),
+            ready=_answers(f"{running.sandbox}/_sandbox/health"),
+        ),
+        service("tracker-projector", "job_tracker", "projector"),
+        service("tracker-items", "job_tracker", "items"),
+        service("tracker-api", "job_tracker", "api", ready=_answers(f"{running.api}/readyz")),
+        service("puller", "puller"),
+        service("matcher", "matcher"),
+        service("matcher-agent", "matcher", "agent"),
+        service("syncer", "syncer"),
+    ]
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def ask() -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.get(url, timeout=2).status_code == 200
+        return False
+
+    return ask
+
+
+def _port(what: str, asked: int | None, usual: int) -> int:
+    if asked is not None:
+        if not _free(asked):
+            raise Refused(
+                f"Port {asked} for {what} is taken by another program: end that program or choose another port."
+            )
+        return asked
+    return usual if _free(usual) else free_port()
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def log_file(home: Home, service: str) -> Path:
+    """Where a service's log lies."""
+    return home.logs / f"{service}.log"

@@ -1,0 +1,71 @@
+"""Jobs as tables and lines for a terminal."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from jobtrail.tracker import Json
+
+STATUS_STYLES = {
+    "PENDING": "dim",
+    "RUNNING": "cyan",
+    "COMPLETED": "green",
+    "MIXED": "yellow",
+    "FAILED": "red",
+    "CANCELLED": "magenta",
+}
+
+
+def jobs_table(jobs: Iterable[Json], title: str | None = None) -> Table:
+    """One row a job."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("Job", "Type", "Account", "Status", "Done", "Details", "Took"):
+        table.add_column(name, overflow="fold", justify="right" if name in {"Done", "Took"} else "left")
+    for job in jobs:
+        status = job["status"]
+        error = job.get("error")
+        details = f"[red]{error['category']}: {error['message']}[/]" if error else details_text(job)
+        table.add_row(
+            job["id"],
+            job["type"],
+            job["account"],
+            f"[{STATUS_STYLES.get(status, '')}]{status}[/]",
+            counters_text(job),
+            details,
+            took_text(job),
+        )
+    return table
+
+
+def counters_text(job: Json) -> str:
+    """`120 of 240, 1 failed, 3 skipped`."""
+    counters = job["counters"]
+    total = counters["total"]
+    parts = [f"{counters['processed']:,}" + (f" of {total:,}" if total is not None else "")]
+    parts += [f"{counters[name]:,} {name}" for name in ("failed", "skipped") if counters[name]]
+    return ", ".join(parts)
+
+
+SHOWN_DETAILS = (
+    "created",
+    "updated",
+    "unchanged",
+    "exactMatches",
+    "matched",
+    "review",
+    "conflicts",
+    "batches",
+    "pages",
+)
+
+
+def details_text(job: Json) -> str:
+    """The numbers of the metadata that people ask for first."""
+    metadata = job.get("metadata") or {}
+    return ", ".join(f"{name} {metadata[name]:,}" for name in SHOWN_DETAILS if isinstance(metadata.get(name), int))
+
+
+def took_text(job: Json) -> str:
+    """Duration in words; nothing while unknown."""
+    milliseconds = job.get("duration_ms")
+    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"

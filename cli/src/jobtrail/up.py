@@ -1,0 +1,65 @@
+"""`jobtrail up`, `down` and `kafka`: the system without a demo."""
+
+import threading
+
+import httpx
+from rich.console import Console
+
+from jobtrail.account_store import open_accounts
+from jobtrail.home import Home, Running
+from jobtrail.sandbox_client import Sandbox
+from jobtrail.stack_view import StackView
+from jobtrail.system import Ports, running_system
+from local_stack import down, run_kafka_tool
+
+
+def run_up(console: Console, home: Home, ports: Ports) -> None:
+    """Start everything and tell of deaths and restarts until Ctrl-C."""
+    view = StackView(console)
+    try:
+        with view, running_system(home, ports, view) as system:
+            follow_sandbox(system.running, home)
+            _addresses(console, system.running, home)
+            view.rest()
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Everything has ended; the data stays for the next start.")
+
+
+def follow_sandbox(running: Running, home: Home) -> None:
+    """Point accounts whose shops live in the sandbox at where it answers now; its port may have changed."""
+    shops = Sandbox(running.sandbox).shops()
+    with open_accounts(running.database, home.secret_key()) as accounts:
+        for connection in accounts.list_connections():
+            shop = shops.get(connection.account, {}).get(connection.platform)
+            local = httpx.URL(connection.base_url).host == "127.0.0.1"
+            if shop and local and shop["base_url"] != connection.base_url:
+                accounts.put_connection(
+                    connection.tenant,
+                    connection.account,
+                    connection.platform,
+                    shop["base_url"],
+                    connection.credentials,
+                )
+
+
+def run_down(console: Console, home: Home) -> None:
+    """End what is left of an earlier start from this folder."""
+    for sentence in down(home.folder):
+        console.print(sentence)
+    home.forget_running()
+
+
+def run_kafka(home: Home, arguments: list[str]) -> int:
+    """Kafka's own tool on the running broker; returns its exit code."""
+    return run_kafka_tool(arguments, home.kafka())
+
+
+def _addresses(console: Console, running: Running, home: Home) -> None:
+    console.print()
+    console.print(f"API         [bold]{running.api}[/]  (try {running.api}/jobs, documentation at {running.api}/docs)")
+    console.print(f"Kafka       {running.kafka}")
+    console.print(f"PostgreSQL  {running.database}", soft_wrap=True)
+    console.print(f"Sandbox     {running.sandbox}/_sandbox/shops")
+    console.print(f"Logs        {home.logs}", soft_wrap=True)
+    console.print("Ctrl-C ends everything.")
