@@ -142,7 +142,7 @@ class Pull:
         if counts["repeated"]:
             page.tally.count(repeated=counts["repeated"])
         if self._source.kind == "product":
-            page.tally.count(variants=_new_variants(records, written.verdicts))
+            page.tally.count(**_contents(records, written.verdicts))
 
     def _mark_gone(self, job: RunningJob, page: JobPage, position: Position) -> None:
         assert position.began is not None  # noqa: S101  set with the first page
@@ -173,10 +173,14 @@ def _name_selection(page: JobPage, params: PullParams) -> None:
         page.tally.metadata["query"] = params.query
 
 
-def _new_variants(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> int:
-    """Variants of the records that count, by their last form on the page."""
-    variants = {r.record_id: len(r.variants) for r in records if isinstance(r, ProductRecord)}
-    return sum(number for record_id, number in variants.items() if verdicts[record_id] != "repeated")
+def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> dict[str, int]:
+    """Products and variants of the records that count, by their last form on the page."""
+    last = {record.record_id: record for record in records if isinstance(record, ProductRecord)}
+    fresh = [record for record_id, record in last.items() if verdicts[record_id] != "repeated"]
+    return {
+        "products": sum(record.product is not None for record in fresh),
+        "variants": sum(len(record.variants) for record in fresh),
+    }
 
 
 def _readable_id(item: Any) -> str | None:

@@ -144,9 +144,9 @@ def _places(inventory: Mapping[str, Any]) -> tuple[Stock, ...]:
 
 
 def _stock(inventory: Mapping[str, Any], places: tuple[Stock, ...]) -> Decimal | None:
-    available = number(inventory.get("available"), "inventory.available")
+    """The sum over the depots; Nhanh's own sum where it names no depots."""
     known = [place.available for place in places if place.available is not None]
-    return sum(known, Decimal(0)) if available is None and known else available
+    return sum(known, Decimal(0)) if known else number(inventory.get("available"), "inventory.available")
 
 
 def _totals(item: Mapping[str, Any]) -> dict[str, Any]:
