@@ -160,14 +160,18 @@ class RunningJob:
         self.around.progress.offer(self, now=changed)
 
     @contextmanager
-    def page(self) -> Generator[Page, None, None]:
+    def page(self, *, work_done: bool = False) -> Generator[Page, None, None]:
         """A transaction that moves the checkpoint with the work.
+
+        work_done: the page tells of what was already done elsewhere, such as a write to a platform. It is written
+        even if the attempt was asked to stop meanwhile; only the loss of the lease still refuses it.
 
         Raises:
             LeaseLost: a later attempt owns the job; nothing of the page was written.
             Interrupted: the job must stop; raised before the page begins.
         """
-        self.check()
+        if not work_done:
+            self.check()
         with self.around.pool.connection() as conn:
             page = Page(self, conn)
             yield page
