@@ -1,0 +1,97 @@
+"""The fields that a sync writes, by name, and the four forms of a value.
+
+value   what is sent to the platform, as text
+key     what is compared: two values with one key are the same to a shop
+memory  what is kept of a written value: the key, or a hash of it where the value is personal
+shown   what people may see: personal values masked
+
+Names: `price`, `stock@<location gid>`, `name`, `phone`, `email`, `nhanh.<key>` (metafields of that namespace).
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+Values = Mapping[str, str]
+Present = Mapping[str, str | None]
+"""None: the platform has the field and it is empty. A missing name: nobody knows."""
+
+PRICE = "price"
+NAME = "name"
+PHONE = "phone"
+EMAIL = "email"
+METAFIELDS = "nhanh"
+_STOCK = "stock@"
+_PERSONAL = frozenset({NAME, PHONE, EMAIL})
+_SHOWN_LENGTH = 200  # well under the 512 of an event's text
+
+
+def stock_at(location_id: str) -> str:
+    """The name of the stock at a location."""
+    return _STOCK + location_id
+
+
+def location_of(field: str) -> str | None:
+    """The location whose stock this is, None for any other field."""
+    return field.removeprefix(_STOCK) if field.startswith(_STOCK) else None
+
+
+def metafield(key: str) -> str:
+    """The name of one of our metafields."""
+    return f"{METAFIELDS}.{key}"
+
+
+def metafield_key(field: str) -> str | None:
+    """The metafield's key, None for any other field."""
+    return field.removeprefix(f"{METAFIELDS}.") if field.startswith(f"{METAFIELDS}.") else None
+
+
+def plain_number(value: Decimal) -> str:
+    """A number without exponent and without zeros at the end of its fraction: 1.50 and 1.5 are one."""
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in {"-0", ""} else text
+
+
+def key_of(field: str, value: str | None) -> str:
+    """The compared form. Names ignore the order of words, because shops split and join them differently."""
+    if value is None:
+        return ""
+    text = unicodedata.normalize("NFC", value).strip()
+    if field == NAME:
+        return " ".join(sorted(text.split()))
+    if field == EMAIL:
+        return text.lower()
+    if field == PHONE:
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return plain_number(number) if number.is_finite() else text
+
+
+def is_personal(field: str) -> bool:
+    """Whether the field tells something about a person."""
+    return field in _PERSONAL or metafield_key(field) is not None
+
+
+def memory_of(field: str, value: str | None) -> str:
+    """What to keep of a written value, so that a later one can be told from it."""
+    key = key_of(field, value)
+    if is_personal(field):
+        return "sha256:" + hashlib.sha256(f"{field}\0{key}".encode()).hexdigest()
+    return key
+
+
+def shown(field: str, value: str | None) -> str | None:
+    """A value as people may see it: phones by their ends, e-mails and names by first letters."""
+    if value is None or field not in _PERSONAL:
+        return None if value is None else value[:_SHOWN_LENGTH]
+    if field == PHONE:
+        return f"{value[:3]}…{value[-2:]}" if len(value) > 7 else "…"
+    if field == EMAIL:
+        local, at, domain = value.partition("@")
+        return f"{local[:1]}…{at}{domain}"[:_SHOWN_LENGTH]
+    return " ".join(f"{word[:1]}…" for word in value.split())[:_SHOWN_LENGTH]

@@ -1,0 +1,140 @@
+"""PRODUCT_SYNC: Nhanh's prices by productVariantsBulkUpdate, its stock by inventorySetQuantities."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from psycopg import Connection
+
+from job_events.errors import JobFailed
+from job_events.events import ErrorInfo
+from platforms.settings import AccountSettings
+from platforms.shopify.client import ShopifyClient
+from syncer.domain import desired, fields
+from syncer.domain.keys import Quantity, idempotency_key
+from syncer.domain.plan import Change
+from syncer.jobs.side import Pair, Read, Writing, outcomes
+from syncer.store import rows
+from syncer.store.plans import FieldOutcome, Intended
+from syncer.store.rows import Kind, Row, Scope
+
+QUANTITIES = 100  # a call; Shopify takes 250
+_ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")
+
+
+class ProductSide:
+    """Prices and stock of mapped variants."""
+
+    kind: Kind = "product"
+    batch_size = 50
+
+    def __init__(self) -> None:
+        self._settings = AccountSettings()
+        self._first_location: str | None = None
+
+    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
+        """Without a depot mapping, stock goes to the shop's first location, which only the shop can name."""
+        self._settings = settings
+        if settings.write.stock and not settings.depot_locations:
+            locations = client.locations()
+            if not locations:
+                raise JobFailed("VALIDATION_FAILED", "NO_LOCATION", "the shop has no active location to keep stock at")
+            self._first_location = str(locations[0]["id"])
+
+    def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
+        ids = {"nhanh": [row["nhanh_id"] for row in found], "shopify": [row["shopify_id"] for row in found]}
+        depots = rows.stock(conn, scope, "nhanh", ids["nhanh"])
+        levels = rows.stock(conn, scope, "shopify", ids["shopify"])
+        return [self._pair(row, depots.get(row["nhanh_id"], []), levels.get(row["shopify_id"], [])) for row in found]
+
+    def _pair(
+        self,
+        row: Row,
+        depots: list[tuple[str, Decimal | None]],
+        levels: list[tuple[str, Decimal | None]],
+    ) -> Pair:
+        nhanh_id, shopify_id, write = row["nhanh_id"], row["shopify_id"], self._settings.write
+        if not row["on_nhanh"]:
+            return Pair(nhanh_id, shopify_id, problem=_ON_NHANH, skipped=True)
+        wanted: dict[str, str] = {}
+        if write.price:
+            priced = desired.price(
+                _price_of(row, self._settings), row["vat_mode"], self._settings.price_rule, row["currency"]
+            )
+            if priced.problem is not None:
+                problem = ErrorInfo("VALIDATION_FAILED", "PRICE_RULE", priced.problem)
+                return Pair(nhanh_id, shopify_id, problem=problem)
+            if priced.value is not None:
+                wanted[fields.PRICE] = priced.value
+        if write.stock:
+            wanted |= desired.stock(depots, self._settings.depot_locations, self._first_location)
+        believed: dict[str, str | None] = {
+            fields.stock_at(desired.location_gid(place)): None if available is None else fields.plain_number(available)
+            for place, available in levels
+        }
+        if row["pulled_at"] is not None and row["shop_price"] is not None:
+            believed[fields.PRICE] = fields.plain_number(row["shop_price"])
+        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row))
+
+    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
+        return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(shopify_ids)}
+
+    def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
+        return [*_write_prices(writing, items), *_write_stock(writing, items)]
+
+
+def _price_of(row: Row, settings: AccountSettings) -> Decimal | None:
+    value = (row["prices"] or {}).get(settings.price_rule.field)
+    return None if value is None else Decimal(str(value))
+
+
+def _read(variant: dict[str, Any]) -> Read:
+    item = variant["inventoryItem"]
+    present: dict[str, str | None] = {fields.PRICE: variant["price"]}
+    for level in item["inventoryLevels"]["nodes"]:
+        quantity = next((q["quantity"] for q in level["quantities"] if q["name"] == "available"), None)
+        present[fields.stock_at(level["location"]["id"])] = None if quantity is None else str(quantity)
+    refs = {"product": str(variant["product"]["id"]), "inventory_item": str(item["id"])}
+    return Read(present, refs)
+
+
+def _write_prices(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+    """One call a product: neighbours in the plan, because it is ordered by product."""
+    priced = [(item, change) for item in items for change in item.decision.write if change.field == fields.PRICE]
+    for product, group in groupby(priced, key=lambda pair: pair[0].refs["product"]):
+        variants = list(group)
+        inputs = [{"id": item.shopify_id, "price": change.after} for item, change in variants]
+        results = writing.client.update_variants(product, inputs)
+        for (item, change), result in zip(variants, results, strict=True):
+            yield from outcomes(item.shopify_id, [change], result.error, writing.log.last_ms)
+
+
+def _write_stock(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+    stocked = [
+        (item, change, location)
+        for item in items
+        for change in item.decision.write
+        if (location := fields.location_of(change.field)) is not None
+    ]
+    for start in range(0, len(stocked), QUANTITIES):
+        part = stocked[start : start + QUANTITIES]
+        quantities = [_quantity(item, change, location) for item, change, location in part]
+        key = idempotency_key(writing.job_id, writing.batch, writing.step, quantities)
+        inputs = [
+            {
+                "inventoryItemId": one.inventory_item_id,
+                "locationId": one.location_id,
+                "quantity": one.quantity,
+                "changeFromQuantity": one.change_from,
+            }
+            for one in quantities
+        ]
+        results = writing.client.set_quantities(inputs, idempotency_key=key)
+        for (item, change, _), result in zip(part, results, strict=True):
+            yield from outcomes(item.shopify_id, [change], result.error, writing.log.last_ms)
+
+
+def _quantity(item: Intended, change: Change, location: str) -> Quantity:
+    before = None if change.before is None else int(change.before)
+    return Quantity(item.refs["inventory_item"], location, int(change.after), before)

@@ -1,0 +1,90 @@
+"""What the two kinds of sync must say about themselves; all else is the same for both."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from psycopg import Connection
+
+from job_events.events import ErrorInfo
+from platforms.errors import PlatformError
+from platforms.settings import AccountSettings
+from platforms.shopify.client import ShopifyClient
+from syncer.domain.fields import Present, Values
+from syncer.domain.plan import Change, Memory
+from syncer.store.exchanges import ExchangeLog
+from syncer.store.plans import FieldOutcome, Intended
+from syncer.store.rows import Kind, Row, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A mapped pair as the catalogue knows it. problem: why it can't be synced at all, with what it counts as."""
+
+    nhanh_id: str
+    shopify_id: str
+    desired: Values = field(default_factory=dict[str, str])
+    catalogue: Present = field(default_factory=dict[str, str | None])
+    pulled_at: datetime | None = None
+    memory: Memory = field(default_factory=Memory)
+    problem: ErrorInfo | None = None
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record as the platform holds it now. refs: further ids of it that a write needs."""
+
+    fields: Present
+    refs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a write needs besides its items. The three names make its idempotency keys."""
+
+    client: ShopifyClient
+    log: ExchangeLog
+    job_id: str
+    batch: int
+    step: int
+
+
+class Side(Protocol):
+    """What is special to products or to customers. One instance a job."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def batch_size(self) -> int:
+        """Items that are read, written and checkpointed together."""
+        ...
+
+    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
+        """Read what the plan needs of the shop itself. Raises PlatformError, JobFailed."""
+        ...
+
+    def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
+        """What the rows of a page should be and are believed to be."""
+        ...
+
+    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
+        """The present values of those records that exist."""
+        ...
+
+    def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
+        """Write every `decision.write`; one outcome a field. Raises PlatformError only where nothing can go on."""
+        ...
+
+
+def error_info(error: PlatformError) -> ErrorInfo:
+    """A platform's error in the words of the contract."""
+    return ErrorInfo(error.category, error.code[:512], error.message[:4096])
+
+
+def outcomes(shopify_id: str, changes: Iterable[Change], error: PlatformError | None, ms: int) -> list[FieldOutcome]:
+    """The same ending for several fields of one item."""
+    info = None if error is None else error_info(error)
+    return [FieldOutcome(shopify_id, change.field, info, ms) for change in changes]

@@ -1,0 +1,69 @@
+-- name: count_pairs
+select count(*)
+from matcher.api_matches
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and status in ('auto', 'confirmed')
+  and (%(only)s::text[] is null or nhanh_id = any(%(only)s))
+
+-- name: product_pairs
+-- Mapped variants behind a shop's variant id, in the order of products, so that one product's variants are neighbours.
+select m.nhanh_id, m.shopify_id, n.variant_id is not null as on_nhanh, n.prices, n.vat_mode,
+       s.price as shop_price, s.currency, s.pulled_at, s.product_id as group_id,
+       w.fields as written, w.pending, w.written_at
+from matcher.api_matches m
+left join puller.api_products n
+    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.variant_id = m.nhanh_id
+left join puller.api_products s
+    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.variant_id = m.shopify_id
+left join written w
+    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.shopify_id = m.shopify_id
+where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'product' and m.status in ('auto', 'confirmed')
+  and (%(only)s::text[] is null or m.nhanh_id = any(%(only)s))
+order by s.product_id collate "C" nulls last, m.shopify_id collate "C"
+
+-- name: customer_pairs
+select m.nhanh_id, m.shopify_id, n.customer_id is not null as on_nhanh, n.name, n.phones, n.email, n.totals,
+       s.customer_id is not null as on_shopify, s.name as shop_name, s.phone as shop_phone, s.email as shop_email,
+       s.pulled_at, m.shopify_id as group_id,
+       w.fields as written, w.pending, w.written_at
+from matcher.api_matches m
+left join puller.api_customers n
+    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.customer_id = m.nhanh_id
+left join puller.api_customers s
+    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.customer_id = m.shopify_id
+left join written w
+    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.shopify_id = m.shopify_id
+where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'customer' and m.status in ('auto', 'confirmed')
+  and (%(only)s::text[] is null or m.nhanh_id = any(%(only)s))
+order by m.shopify_id collate "C"
+
+-- name: stock
+select variant_id, place_id, available
+from puller.api_stock
+where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and variant_id = any(%(ids)s)
+order by variant_id, place_id
+
+-- name: shared_contacts
+-- Of the given contacts: those that two customers of Nhanh have, or that a customer of the shop has. `holder` is
+-- that customer's id, null where it is Nhanh's.
+select lower(s.email) as contact, s.customer_id as holder
+from puller.api_customers s
+where s.tenant = %(tenant)s and s.account = %(account)s and s.platform = 'shopify'
+  and lower(s.email) = any(%(emails)s)
+union
+select s.phone, s.customer_id
+from puller.api_customers s
+where s.tenant = %(tenant)s and s.account = %(account)s and s.platform = 'shopify' and s.phone = any(%(phones)s)
+union
+select lower(btrim(n.email)), null
+from puller.api_customers n
+where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
+  and lower(btrim(n.email)) = any(%(emails)s)
+group by 1
+having count(*) > 1
+union
+select number, null
+from puller.api_customers n, unnest(n.phones) as number
+where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
+  and n.phones && %(phones)s::text[] and number = any(%(phones)s)
+group by 1
+having count(distinct n.customer_id) > 1

@@ -1,0 +1,38 @@
+-- name: forget_plan
+delete from plan_item where job_id = %(job_id)s
+
+-- name: put_plan_item
+insert into plan_item (job_id, position, batch, nhanh_id, shopify_id, content)
+values (%(job_id)s, %(position)s, %(batch)s, %(nhanh_id)s, %(shopify_id)s, %(content)s)
+
+-- name: batch
+select content from plan_item where job_id = %(job_id)s and batch = %(batch)s order by position
+
+-- name: put_intent
+insert into intent (job_id, batch, step, content)
+values (%(job_id)s, %(batch)s, %(step)s, %(content)s)
+on conflict (job_id, batch) do update set step = excluded.step, content = excluded.content
+
+-- name: intent
+select content from intent where job_id = %(job_id)s and batch = %(batch)s
+
+-- name: prune_plans
+-- Personal values stand in plans, so they go with the exchanges.
+with old as (
+    select p.job_id, p.position
+    from plan_item p
+    join inbox i on i.job_id = p.job_id
+    where i.finished_at < now() - %(keep)s
+    limit %(rows)s
+)
+delete from plan_item p using old where p.job_id = old.job_id and p.position = old.position
+
+-- name: prune_intents
+with old as (
+    select t.job_id, t.batch
+    from intent t
+    join inbox i on i.job_id = t.job_id
+    where i.finished_at < now() - %(keep)s
+    limit %(rows)s
+)
+delete from intent t using old where t.job_id = old.job_id and t.batch = old.batch

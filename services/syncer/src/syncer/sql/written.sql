@@ -1,0 +1,19 @@
+-- name: load
+select shopify_id, fields, pending, written_at
+from written
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and shopify_id = any(%(ids)s)
+
+-- name: pend
+insert into written (tenant, account, kind, shopify_id, nhanh_id, pending, job_id)
+values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(pending)s, %(job_id)s)
+on conflict (tenant, account, kind, shopify_id) do update
+set pending = written.pending || excluded.pending, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
+
+-- name: settle
+-- Without fields only the pending ones are dropped: a refused write says nothing of when we last wrote.
+insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id, written_at)
+values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s,
+        case when %(fields)s::jsonb <> '{}' then clock_timestamp() end)
+on conflict (tenant, account, kind, shopify_id) do update
+set fields = written.fields || excluded.fields, pending = '{}', nhanh_id = excluded.nhanh_id,
+    job_id = excluded.job_id, written_at = coalesce(excluded.written_at, written.written_at)

@@ -1,0 +1,113 @@
+"""Plans and intents: what a job will write, in fixed batches, and what a batch is about to send."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from job_events.events import ErrorInfo
+from job_events.sql_files import queries
+from syncer.domain.plan import Change, Decision
+
+_SQL = queries("syncer", "plans.sql")
+
+
+class Item(Struct, frozen=True):
+    """An item that differs by what is believed of it: what it should be and the changes expected."""
+
+    nhanh_id: str
+    shopify_id: str
+    desired: dict[str, str]
+    expected: tuple[Change, ...]
+
+
+class Intended(Struct, frozen=True):
+    """What a batch decided for one item after reading it. refs: the platform's ids that the write needs."""
+
+    nhanh_id: str
+    shopify_id: str
+    decision: Decision = Decision()
+    refs: dict[str, str] = {}
+    error: ErrorInfo | None = None
+
+
+class FieldOutcome(Struct, frozen=True):
+    """How one field's write ended; error None = written. ms: the platform's answer time."""
+
+    shopify_id: str
+    field: str
+    error: ErrorInfo | None = None
+    ms: int = 0
+
+
+class Intent(Struct, frozen=True):
+    """Everything that a resumed attempt needs to repeat a batch with the same values.
+
+    step 1 writes `items`. Step 2 writes `again`: fields whose platform value had changed between reading and
+    writing, read anew; `settled` then holds how all other fields of step 1 ended.
+    """
+
+    step: int
+    items: tuple[Intended, ...]
+    settled: tuple[FieldOutcome, ...] = ()
+    again: tuple[Intended, ...] = ()
+
+
+class PlanWriter:
+    """Writes a job's plan anew, in batches of `batch_size`."""
+
+    def __init__(self, conn: Connection, job_id: str, batch_size: int) -> None:
+        self._conn = conn
+        self._job_id = job_id
+        self._batch_size = batch_size
+        self.count = 0
+        conn.execute(_SQL["forget_plan"], {"job_id": job_id})
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Append items behind those added before."""
+        rows = [
+            {
+                "job_id": self._job_id,
+                "position": position,
+                "batch": position // self._batch_size,
+                "nhanh_id": item.nhanh_id,
+                "shopify_id": item.shopify_id,
+                "content": Jsonb(msgspec.to_builtins(item)),
+            }
+            for position, item in enumerate(items, start=self.count)
+        ]
+        with self._conn.cursor() as cursor:
+            cursor.executemany(_SQL["put_plan_item"], rows)
+        self.count += len(items)
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are so far."""
+        return -(-self.count // self._batch_size)
+
+
+def batch(conn: Connection, job_id: str, number: int) -> list[Item]:
+    """The items of one batch in their order."""
+    rows = conn.execute(_SQL["batch"], {"job_id": job_id, "batch": number}).fetchall()
+    return [msgspec.convert(content, Item) for (content,) in rows]
+
+
+def put_intent(conn: Connection, job_id: str, number: int, intent: Intent) -> None:
+    """Store what is about to be sent; a later step replaces an earlier one."""
+    content = Jsonb(msgspec.to_builtins(intent))
+    conn.execute(_SQL["put_intent"], {"job_id": job_id, "batch": number, "step": intent.step, "content": content})
+
+
+def intent(conn: Connection, job_id: str, number: int) -> Intent | None:
+    """What an earlier attempt was about to send, if it got so far."""
+    row = conn.execute(_SQL["intent"], {"job_id": job_id, "batch": number}).fetchone()
+    return None if row is None else msgspec.convert(row[0], Intent)
+
+
+def prune(conn: Connection, keep: timedelta, rows: int) -> int:
+    """Delete up to `rows` plan rows and as many intents of jobs that ended longer ago than `keep`."""
+    values = {"keep": keep, "rows": rows}
+    return conn.execute(_SQL["prune_plans"], values).rowcount + conn.execute(_SQL["prune_intents"], values).rowcount

@@ -1,0 +1,76 @@
+"""The mapped pairs with what both sides and our memory know of them, as the views give them."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Literal
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from job_events.sql_files import queries
+from syncer.domain.plan import Memory
+
+_SQL = queries("syncer", "catalogue.sql")
+PAGE = 500
+
+Kind = Literal["product", "customer"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose pairs, of which kind; `only`: these Nhanh ids alone, None = all."""
+
+    tenant: str
+    account: str
+    kind: Kind
+    only: tuple[str, ...] | None = None
+
+    def values(self, **more: object) -> dict[str, object]:
+        """The scope as query parameters."""
+        only = None if self.only is None else list(self.only)
+        return {"tenant": self.tenant, "account": self.account, "kind": self.kind, "only": only, **more}
+
+
+def count_pairs(conn: Connection, scope: Scope) -> int:
+    """How many pairs are mapped for good (by the matcher itself or by a person)."""
+    row = conn.execute(_SQL["count_pairs"], scope.values()).fetchone()
+    return row[0] if row else 0
+
+
+def pages_of_pairs(conn: Connection, scope: Scope) -> Generator[list[Row], None, None]:
+    """The pairs in a stable order, PAGE at a time, from one snapshot of the database."""
+    with conn.cursor(f"{scope.kind}_pairs", row_factory=dict_row) as cursor:
+        cursor.itersize = PAGE
+        rows = iter(cursor.execute(_SQL[f"{scope.kind}_pairs"], scope.values()))
+        while page := list(islice(rows, PAGE)):
+            yield page
+
+
+def stock(
+    conn: Connection, scope: Scope, platform: str, ids: Sequence[str]
+) -> dict[str, list[tuple[str, Decimal | None]]]:
+    """Variant id -> (depot or location, available) of each place that the platform told."""
+    found: dict[str, list[tuple[str, Decimal | None]]] = {}
+    values = scope.values(platform=platform, ids=list(ids))
+    for variant, place, available in conn.execute(_SQL["stock"], values):
+        found.setdefault(variant, []).append((place, available))
+    return found
+
+
+def contact_holders(
+    conn: Connection, scope: Scope, phones: Sequence[str], emails: Sequence[str]
+) -> dict[str, set[str | None]]:
+    """Contact -> the shop's customers who hold it; None among them: several of Nhanh's customers share it."""
+    found: dict[str, set[str | None]] = {}
+    values = scope.values(phones=list(phones), emails=list(emails))
+    for contact, holder in conn.execute(_SQL["shared_contacts"], values):
+        found.setdefault(contact, set()).add(holder)
+    return found
+
+
+def memory_of_row(row: Row) -> Memory:
+    """Our memory of a pair's item; empty where we never wrote it."""
+    return Memory(row["written"] or {}, row["pending"] or {}, row["written_at"])

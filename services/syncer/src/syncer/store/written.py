@@ -1,0 +1,34 @@
+"""What we wrote last to each item of a platform."""
+
+from collections.abc import Mapping, Sequence
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from job_events.sql_files import queries
+from syncer.domain.plan import Memory
+from syncer.store.rows import Scope
+
+_SQL = queries("syncer", "written.sql")
+
+
+def load(conn: Connection, scope: Scope, shopify_ids: Sequence[str]) -> dict[str, Memory]:
+    """Shopify id -> memory, for those that have one."""
+    rows = conn.execute(_SQL["load"], scope.values(ids=list(shopify_ids))).fetchall()
+    return {shopify_id: Memory(fields, pending, written_at) for shopify_id, fields, pending, written_at in rows}
+
+
+def pend(
+    conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
+) -> None:
+    """Note what is about to be written: should the answer be lost, the value still counts as ours."""
+    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, pending=Jsonb(dict(memories)))
+    conn.execute(_SQL["pend"], values)
+
+
+def settle(
+    conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
+) -> None:
+    """Note what is there now by our doing, or was found right; nothing is pending any more."""
+    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
+    conn.execute(_SQL["settle"], values)
