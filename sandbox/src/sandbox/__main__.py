@@ -5,11 +5,6 @@ import socket
 import sys
 from pathlib import Path
 
-import uvicorn
-
-from sandbox.app import create_app
-from sandbox.transports import Transports
-
 HOST = "127.0.0.1"
 
 
@@ -29,6 +24,11 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
+    import uvicorn  # only now: a taken port is said at once
+
+    from sandbox.app import create_app
+    from sandbox.transports import Transports
+
     transports = Transports()
     config = uvicorn.Config(
         create_app(options.state, transports),

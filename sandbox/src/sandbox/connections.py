@@ -106,7 +106,7 @@ def of_records(
             condition += f" AND ({key}) {'>' if ahead else '<'} ({', '.join('?' * len(cursor))})"
             values += cursor
     order = ", ".join(part + direction for part in key.rsplit(", ", 1))
-    rows = find(database, shop, kind, condition, tuple(values), order, size + 1)
+    rows = find(database, shop, kind, condition, tuple(values), order=order, limit=size + 1)
     more, rows = len(rows) > size, rows[:size]
     if from_end:
         rows.reverse()

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from sandbox.catalogues import CatalogueUnreadable
@@ -67,7 +68,7 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
             if source is None:
                 continue
             try:
-                shop = shops.create(wanted.account, platform, source)
+                shop = await run_in_threadpool(shops.create, wanted.account, platform, source)
             except ContentDiffers as error:
                 raise HTTPException(409, str(error)) from error
             except CatalogueUnreadable as error:
@@ -127,12 +128,12 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
 
     @routes.post("/faults")
     async def strike(request: Request) -> Response:
-        return answer(faults.add(await _body(request, Fault)), 201)
+        return answer(await run_in_threadpool(faults.add, await _body(request, Fault)), 201)
 
     @routes.delete("/faults")
     async def clear() -> Response:
         serving.end_waits()
-        return answer({"cleared": faults.clear()})
+        return answer({"cleared": await run_in_threadpool(faults.clear)})
 
     @routes.get("/requests")
     def requests(

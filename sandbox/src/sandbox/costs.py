@@ -18,9 +18,9 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     SelectionSetNode,
     get_named_type,
-    is_leaf_type,
 )
 from graphql.utilities import value_from_ast_untyped
 
@@ -71,6 +71,8 @@ class Costs:
     ) -> Iterator[tuple[FieldNode, GraphQLNamedType]]:
         """Fields that count whatever the object is: those of `parent` and of fragments on `parent` itself."""
         for node in selections.selections:
+            if self._left_out(node):
+                continue
             if isinstance(node, FieldNode):
                 yield node, parent
             elif isinstance(node, InlineFragmentNode | FragmentSpreadNode):
@@ -97,7 +99,7 @@ class Costs:
             return 0
         costs: dict[str, int] = {}
         for node in selections.selections:
-            if isinstance(node, InlineFragmentNode | FragmentSpreadNode):
+            if isinstance(node, InlineFragmentNode | FragmentSpreadNode) and not self._left_out(node):
                 condition, inner = self._fragment(parent, node)
                 if isinstance(condition, GraphQLObjectType):
                     cost = self._selection(condition, inner, data)
@@ -105,14 +107,11 @@ class Costs:
         return max(costs.values(), default=0)
 
     def _field(self, parent: GraphQLNamedType, node: FieldNode, data: Mapping[str, Any] | None) -> int:
-        if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) or node.selection_set is None:
-            return 0
-        definition = parent.fields.get(node.name.value)
-        if definition is None:
+        fields = parent.fields if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else {}
+        definition = fields.get(node.name.value)
+        if definition is None or node.selection_set is None:  # a scalar, or __typename
             return 0
         kind = get_named_type(definition.type)
-        if is_leaf_type(kind):
-            return 0
         value = data.get(node.alias.value if node.alias else node.name.value) if data is not None else None
         if data is not None and value is None:
             return 0
@@ -146,6 +145,15 @@ class Costs:
             return 0
         cost = self._selection(kind, node.selection_set, value)
         return cost if kind.name.endswith("Edge") else 1 + cost
+
+    def _left_out(self, node: SelectionNode) -> bool:
+        """Whether @include or @skip takes the selection away."""
+        for directive in node.directives or ():
+            if directive.name.value in {"include", "skip"} and directive.arguments:
+                wanted = value_from_ast_untyped(directive.arguments[0].value, self._variables)
+                if bool(wanted) is (directive.name.value == "skip"):
+                    return True
+        return False
 
     def _argument(self, node: FieldNode, name: str) -> Any:
         for argument in node.arguments or ():

@@ -38,6 +38,6 @@ class Answer(msgspec.Struct, kw_only=True):
     items: list[Item] = []
 
 
-def json_answer(value: Any, status: int = 200, items: list[Item] | None = None, **headers: str) -> Answer:
+def json_answer(value: Any, status: int = 200, items: list[Item] | None = None) -> Answer:
     """A JSON response."""
-    return Answer(status=status, body=msgspec.json.encode(value), items=items or [], headers=headers)
+    return Answer(status=status, body=msgspec.json.encode(value), items=items or [])

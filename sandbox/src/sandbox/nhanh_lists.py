@@ -174,8 +174,8 @@ def _walk_by_id(
         "product",
         condition.sql,
         tuple(condition.params),
-        f"id {direction}",
-        size + 1,
+        order=f"id {direction}",
+        limit=size + 1,
     )
     page, following = _page(asked, rows, size, cursor, {key: "id"})
     return page, following, warning
@@ -252,8 +252,8 @@ def customers(asked: Asked) -> Reply:
         "customer",
         condition.sql,
         tuple(condition.params),
-        "updated_at, id",
-        size + 1,
+        order="updated_at, id",
+        limit=size + 1,
     )
     page, following = _page(asked, rows, size, cursor, {"updatedAt": "updated_at", "id": "id"})
     return Reply(data=[public(record.doc) for record in page], paged=True, next=following, warning=warning)

@@ -61,28 +61,35 @@ def _moment(kind: str, op: str, text: str) -> tuple[str, list[Any]] | None:
     return f"updated_at {op or '='} ?", [seconds]
 
 
-def _term(kind: str, field: str, op: str, text: str) -> tuple[str, list[Any]] | None:
-    """SQL for one term, or None when the field or value means nothing here."""
-    if kind == "product" and field in {"sku", "barcode"}:
-        column = _COLUMNS["variant"][field]
-        inner = f"SELECT CAST(parent AS INTEGER) FROM records v WHERE v.shop = records.shop AND v.kind = 'variant' AND v.{column}"
-        return f"id IN ({inner} = ? COLLATE NOCASE)", [text]
-    if kind == "product" and field in {"status", "product_status"}:
-        wanted = [part.upper() for part in text.split(",")]
-        return f"json_extract(doc, '$.status') IN ({', '.join('?' * len(wanted))})", wanted
-    column = _COLUMNS[kind].get(field)
-    if column is None:
-        return None
-    if column == "updated_at":
-        return _moment(kind, op, text)
-    if column in {"id", "parent"}:
-        tail = text.rsplit("/", 1)[-1]
-        return (f"CAST({column} AS INTEGER) {op or '='} ?", [int(tail)]) if tail.isdigit() else None
+# A product is found by what its variants carry.
+_BY_VARIANT = (
+    "id IN (SELECT CAST(parent AS INTEGER) FROM records v"
+    " WHERE v.shop = records.shop AND v.kind = 'variant' AND v.{column} = ? COLLATE NOCASE)"
+)
+
+
+def _text_term(column: str, op: str, text: str) -> tuple[str, list[Any]]:
     if text.endswith("*"):
         return f"instr(lower({column}), lower(?)) = 1", [text[:-1]]
     if column == "title":
         return "instr(lower(title), lower(?)) > 0", [text]
     return f"{column} {op or '='} ? COLLATE NOCASE", [text]
+
+
+def _term(kind: str, field: str, op: str, text: str) -> tuple[str, list[Any]] | None:
+    """SQL for one term, or None when the field or value means nothing here."""
+    if kind == "product" and field in {"sku", "barcode"}:
+        return _BY_VARIANT.format(column=_COLUMNS["variant"][field]), [text]
+    if kind == "product" and field in {"status", "product_status"}:
+        wanted = [part.upper() for part in text.split(",")]
+        return f"json_extract(doc, '$.status') IN ({', '.join('?' * len(wanted))})", wanted
+    column = _COLUMNS[kind].get(field)
+    if column is None or column == "updated_at":
+        return _moment(kind, op, text) if column else None
+    if column in {"id", "parent"}:
+        tail = text.rsplit("/", 1)[-1]
+        return (f"CAST({column} AS INTEGER) {op or '='} ?", [int(tail)]) if tail.isdigit() else None
+    return _text_term(column, op, text)
 
 
 def parse(kind: str, query: str | None) -> Condition:

@@ -98,7 +98,7 @@ class Serving:
         return Served(platform.answer(call), faults)
 
     def _faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
-        """The platform's own way of saying what the fault says."""
+        """The platform's own way of saying what the fault says; None when it says nothing there."""
         if fault.kind == "5xx":
             page = b"<html><body><h1>Service Unavailable</h1></body></html>"
             return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8")
@@ -106,11 +106,14 @@ class Serving:
             if fault.kind == "expired_token":
                 return json_answer(refusal(Refused("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
             return rate_limited(self._windows.lock(window_key(call), fault.seconds or 10))
+        return self._shopify_faulty(shop, fault)
+
+    def _shopify_faulty(self, shop: Shop | None, fault: Fault) -> Answer | None:
         if fault.kind == "expired_token":
             return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
         if fault.kind == "429":
-            wait = f"{fault.seconds or 2:.1f}"
-            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers={"Retry-After": wait})
+            headers = {"Retry-After": f"{fault.seconds or 2:.1f}"}
+            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers=headers)
         if shop is None:
             return None
         self._shopify.empty_bucket(shop)

@@ -78,7 +78,9 @@ class Shopify:
             },
         }
         cost = self._cost(shop, requested, None)
-        return json_answer({"errors": [error], "extensions": {"cost": cost}}, **{"X-Shopify-API-Version": VERSION})
+        answer = json_answer({"errors": [error], "extensions": {"cost": cost}})
+        answer.headers["X-Shopify-API-Version"] = VERSION
+        return answer
 
     def empty_bucket(self, shop: Shop) -> None:
         """Take all points of a shop."""
@@ -121,9 +123,10 @@ class Shopify:
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [error.formatted for error in result.errors]
-        body["extensions"] = {"cost": self._cost(shop, requested, actual)}
+        extensions: dict[str, Any] = {"cost": self._cost(shop, requested, actual)}
         if context.warnings:
-            body["extensions"]["search"] = [{"warnings": context.warnings}]
+            extensions["search"] = [{"warnings": context.warnings}]
+        body["extensions"] = extensions
         return json_answer(body, items=context.items)
 
     def _execute(

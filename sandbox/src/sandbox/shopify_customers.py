@@ -15,8 +15,17 @@ from sandbox.state import Doc, Record, count, count_write, get, put
 
 _PHONE = re.compile(r"\+[1-9]\d{7,14}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-COUNTRIES = {"VN": "Vietnam", "US": "United States", "FR": "France", "DE": "Germany", "GB": "United Kingdom"}
-COUNTRIES |= {"JP": "Japan", "KR": "South Korea", "SG": "Singapore", "TH": "Thailand"}
+COUNTRIES = {
+    "VN": "Vietnam",
+    "US": "United States",
+    "FR": "France",
+    "DE": "Germany",
+    "GB": "United Kingdom",
+    "JP": "Japan",
+    "KR": "South Korea",
+    "SG": "Singapore",
+    "TH": "Thailand",
+}
 PLAIN_FIELDS = ("firstName", "lastName", "locale", "note", "tags", "taxExempt")
 ADDRESS_FIELDS = (
     "address1", "address2", "city", "company", "country", "firstName", "lastName", "phone", "province",

@@ -145,9 +145,20 @@ def _apply(context: Context, wanted: dict[str, Any]) -> tuple[Doc | None, list[d
             errors.append(_problem(code, message, *place))
             continue
         seen.add(pair)
-        problem = _change(context, quantity, place, records, changes, wanted["name"])
-        if problem:
-            errors.append(problem)
+        item = ids.number(quantity["inventoryItemId"], "InventoryItem")
+        number = item - ids.ITEM_OFFSET if item is not None else -1
+        record = records.get(number) or get(context.database, context.shop.key, "variant", number)
+        if record is None:
+            message = "The specified inventory item could not be found."
+            errors.append(_problem("INVALID_INVENTORY_ITEM", message, *place, "inventoryItemId"))
+            continue
+        refused = _refusal(record, quantity)
+        if refused:
+            code, message, field = refused
+            errors.append(_problem(code, message, *place, field))
+            continue
+        records[number], change = _changed(record, quantity, wanted["name"], context.now)
+        changes.append(change)
     if errors:
         return None, errors
     put(context.database, context.shop.key, list(records.values()))
@@ -164,51 +175,45 @@ def _apply(context: Context, wanted: dict[str, Any]) -> tuple[Doc | None, list[d
     return group, []
 
 
-def _change(
-    context: Context,
-    quantity: dict[str, Any],
-    place: tuple[str, str],
-    records: dict[int, Record],
-    changes: list[Doc],
-    name: str,
-) -> dict[str, Any] | None:
-    """Check one quantity and put its new level into `records`, or say what is wrong with it."""
-    item = ids.number(quantity["inventoryItemId"], "InventoryItem")
-    number = item - ids.ITEM_OFFSET if item is not None else -1
-    record = records.get(number) or get(context.database, context.shop.key, "variant", number)
-    if record is None:
-        message = "The specified inventory item could not be found."
-        return _problem("INVALID_INVENTORY_ITEM", message, *place, "inventoryItemId")
-    location = ids.number(quantity["locationId"], "Location")
-    levels = record.doc["_levels"]
-    if location is None or str(location) not in levels:
-        message = "The specified location could not be found."
-        return _problem("INVALID_LOCATION", message, *place, "locationId")
-    if not record.doc["_tracked"]:
-        message = "The specified inventory item is not allowed to be adjusted via API."
-        return _problem("NON_MUTABLE_INVENTORY_ITEM", message, *place, "inventoryItemId")
-    new, before = quantity["quantity"], levels[str(location)]
-    if new < 0:
-        return _problem("INVALID_QUANTITY_NEGATIVE", "The quantity can't be negative.", *place, "quantity")
-    if new > MOST:
-        message = "The total quantity can't be higher than 1,000,000,000."
-        return _problem("INVALID_QUANTITY_TOO_HIGH", message, *place, "quantity")
+def _refusal(record: Record, quantity: dict[str, Any]) -> tuple[str, str, str] | None:
+    """(code, message, field) of what is wrong with one quantity."""
+    before = record.doc["_levels"].get(str(ids.number(quantity["locationId"], "Location")))
     expected = quantity["changeFromQuantity"]
-    if expected is not None and expected != before:
-        message = "The changeFromQuantity value does not match persisted value."
-        return _problem("CHANGE_FROM_QUANTITY_STALE", message, *place, "changeFromQuantity")
-    doc = {**record.doc, "_levels": {**levels, str(location): new}}
-    records[number] = touched(msgspec.structs.replace(record, doc=doc, stock_updated_at=context.now), context.now)
-    changes.append(
-        {
-            "name": name,
-            "delta": new - before,
-            "quantityAfterChange": new,
-            "_item": quantity["inventoryItemId"],
-            "_location": quantity["locationId"],
-        }
-    )
-    return None
+    problems = {
+        ("INVALID_LOCATION", "The specified location could not be found.", "locationId"): before is None,
+        (
+            "NON_MUTABLE_INVENTORY_ITEM",
+            "The specified inventory item is not allowed to be adjusted via API.",
+            "inventoryItemId",
+        ): not record.doc["_tracked"],
+        ("INVALID_QUANTITY_NEGATIVE", "The quantity can't be negative.", "quantity"): quantity["quantity"] < 0,
+        (
+            "INVALID_QUANTITY_TOO_HIGH",
+            "The total quantity can't be higher than 1,000,000,000.",
+            "quantity",
+        ): quantity["quantity"] > MOST,
+        (
+            "CHANGE_FROM_QUANTITY_STALE",
+            "The changeFromQuantity value does not match persisted value.",
+            "changeFromQuantity",
+        ): expected is not None and expected != before,
+    }
+    return next((problem for problem, found in problems.items() if found), None)
+
+
+def _changed(record: Record, quantity: dict[str, Any], name: str, now: int) -> tuple[Record, Doc]:
+    """The record with its new level, and the change as the platform reports it."""
+    location = str(ids.number(quantity["locationId"], "Location"))
+    levels, new = record.doc["_levels"], quantity["quantity"]
+    doc = {**record.doc, "_levels": {**levels, location: new}}
+    change: Doc = {
+        "name": name,
+        "delta": new - levels[location],
+        "quantityAfterChange": new,
+        "_item": quantity["inventoryItemId"],
+        "_location": quantity["locationId"],
+    }
+    return touched(msgspec.structs.replace(record, doc=doc, stock_updated_at=now), now), change
 
 
 def _changes(group: Doc, _info: GraphQLResolveInfo, **args: Any) -> list[Doc]:

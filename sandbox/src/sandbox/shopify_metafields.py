@@ -61,28 +61,36 @@ def _problem(index: int | None, code: str, message: str, *field: str) -> dict[st
     return {"field": path, "code": code, "message": message, "elementIndex": index}
 
 
+def _stale(wanted: dict[str, Any], known: Doc | None) -> bool:
+    """compareDigest: null says that it must not exist yet, a digest what it must be now, absence nothing."""
+    if "compareDigest" not in wanted:
+        return False
+    return wanted["compareDigest"] != (digest_of(known["value"]) if known else None)
+
+
 def _check(context: Context, index: int, wanted: dict[str, Any], known: Doc | None) -> dict[str, Any] | None:
     owner = doc_of(context, wanted["ownerId"], "Product", "ProductVariant", "Customer", "Shop")
-    if owner is None:
-        return _problem(index, "INVALID", "Owner does not exist.", "ownerId")
-    if not _NAMESPACE.fullmatch(wanted.get("namespace") or DEFAULT_NAMESPACE):
-        return _problem(index, "INVALID", "Namespace is invalid.", "namespace")
-    if not _KEY.fullmatch(wanted["key"]):
-        return _problem(index, "INVALID", "Key is invalid.", "key")
-    kind = wanted.get("type") or (known["type"] if known else None)
-    if kind is None:
-        return _problem(index, "BLANK", "Type can't be blank.", "type")
-    if kind not in TYPES or (known and known["type"] != kind):
-        return _problem(index, "INVALID_TYPE", f"Type {kind!r} can't be used here.", "type")
-    if wanted["value"] == "":
-        return _problem(index, "BLANK", "Value can't be blank.", "value")
-    if not TYPES[kind](wanted["value"]):
-        return _problem(index, "INVALID_VALUE", f"Value is not of type {kind}.", "value")
-    if "compareDigest" in wanted:
-        expected = wanted["compareDigest"]
-        if (known is None) != (expected is None) or (known and digest_of(known["value"]) != expected):
-            message = "The resource has been updated since it was loaded."
-            return _problem(index, "STALE_OBJECT", message)
+    kind = str(wanted.get("type") or (known["type"] if known else ""))
+    usable = kind in TYPES and (known is None or known["type"] == kind)
+    value = wanted["value"]
+    problems = (
+        (owner is None, "INVALID", "Owner does not exist.", "ownerId"),
+        (
+            not _NAMESPACE.fullmatch(wanted.get("namespace") or DEFAULT_NAMESPACE),
+            "INVALID",
+            "Namespace is invalid.",
+            "namespace",
+        ),
+        (not _KEY.fullmatch(wanted["key"]), "INVALID", "Key is invalid.", "key"),
+        (not kind, "BLANK", "Type can't be blank.", "type"),
+        (not usable, "INVALID_TYPE", f"Type {kind!r} can't be used here.", "type"),
+        (value == "", "BLANK", "Value can't be blank.", "value"),
+        (usable and not TYPES[kind](value), "INVALID_VALUE", f"Value is not of type {kind}.", "value"),
+        (_stale(wanted, known), "STALE_OBJECT", "The resource has been updated since it was loaded.", ""),
+    )
+    for wrong, code, message, field in problems:
+        if wrong:
+            return _problem(index, code, message, *([field] if field else []))
     return None
 
 

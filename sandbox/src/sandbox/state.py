@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +70,7 @@ class State:
         return found
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Generator[sqlite3.Connection]:
         """A transaction with the write lock held: commits at the end, rolls back on any exception."""
         with self._lock:
             connection = self.connection()
@@ -83,7 +83,7 @@ class State:
             connection.execute("COMMIT")
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Generator[sqlite3.Connection]:
         """One snapshot for several reads."""
         connection = self.connection()
         connection.execute("BEGIN")
@@ -100,7 +100,7 @@ class State:
             self._open.clear()
 
 
-def put(connection: sqlite3.Connection, shop: str, records: Iterator[Record] | list[Record]) -> int:
+def put(connection: sqlite3.Connection, shop: str, records: Iterable[Record]) -> int:
     """Write records, replacing those with the same kind and id. Returns how many were written."""
     rows = [
         (
@@ -139,6 +139,7 @@ def find(
     kind: str,
     where: str = "1",
     params: tuple[Any, ...] = (),
+    *,
     order: str = "id",
     limit: int = -1,
 ) -> list[Record]:

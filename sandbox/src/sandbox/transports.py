@@ -27,8 +27,7 @@ class Transports:
                 super().connection_made(transport)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                if self.transport is not None:
-                    register.pop(self.transport.get_extra_info("peername"), None)
+                register.pop(self.transport.get_extra_info("peername"), None)
                 super().connection_lost(exc)
 
         return Remembered
