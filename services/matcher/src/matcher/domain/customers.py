@@ -1,0 +1,125 @@
+"""Which customers are the same person: phone numbers first, then e-mail addresses; contradictions are for people."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from matcher.domain.candidates import Candidate, ChunkResult, Decision, Known, decide, only_partners
+from matcher.domain.emails import email_key
+from matcher.domain.phones import Phone, is_filler, read_phones
+from matcher.domain.text import fold
+
+SHARED = 5
+"""A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
+RENUMBERING = datetime(2018, 9, 15, tzinfo=UTC)
+_COMPANY = frozenset(["cty", "tnhh", "jsc", "ltd", "company", "shop", "store"])
+_COMPANY_PHRASES = ("cong ty", "cua hang", "doanh nghiep", "co phan", "dai ly")
+
+
+class Customer(Struct, frozen=True, omit_defaults=True):
+    """A customer as the catalogue has it; `phone` and `phones` in whatever form somebody typed them."""
+
+    name: str | None = None
+    phone: str | None = None
+    phones: tuple[str, ...] = ()
+    email: str | None = None
+    updated_at: datetime | None = None
+
+    def numbers(self) -> dict[str, Phone]:
+        """The customer's usable numbers by E.164; one form that is ambiguous makes the number so."""
+        found: dict[str, Phone] = {}
+        for text in dict.fromkeys([*([self.phone] if self.phone else []), *self.phones]):
+            for phone in read_phones(text):
+                if not is_filler(phone.e164):
+                    before = found.get(phone.e164, phone)
+                    found[phone.e164] = Phone(phone.e164, before.ambiguous or phone.ambiguous)
+        return found
+
+    def may_have_old_landline(self) -> bool:
+        """A company, or a record that nobody has touched since before the numbering change."""
+        words = fold(self.name)
+        company = bool(_COMPANY.intersection(words.split())) or any(phrase in words for phrase in _COMPANY_PHRASES)
+        return company or (self.updated_at is not None and self.updated_at < RENUMBERING)
+
+
+class CustomerIndex:
+    """All customers of an account, sorted by id, ready to score any slice of the Nhanh side."""
+
+    def __init__(self, nhanh: Mapping[str, Customer], shopify: Mapping[str, Customer]) -> None:
+        self._left, self._right = _Side(nhanh), _Side(shopify)
+
+    def score(self, first: int, last: int) -> ChunkResult:
+        """Candidates of the Nhanh positions first..last (both counted) in the order of ids.
+
+        Counts: phoneVariations (usable numbers read) and sharedKeysIgnored; the Shopify side is counted with the
+        first slice.
+        """
+        candidates: list[Candidate] = []
+        for left in range(first, last + 1):
+            candidates.extend(self._candidates(left))
+        variations = sum(len(self._left.phones[left]) for left in range(first, last + 1))
+        ignored = 0
+        if first == 0:
+            variations += sum(map(len, self._right.phones))
+            ignored = len(self._left.shared | self._right.shared)
+        return ChunkResult(candidates, {"phoneVariations": variations, "sharedKeysIgnored": ignored})
+
+    def _candidates(self, left: int) -> list[Candidate]:
+        ours, theirs = self._left, self._right
+        by_phone: dict[int, list[str]] = {}
+        for number in ours.phones[left]:
+            if number not in ours.shared and number not in theirs.shared:
+                for right in theirs.by_key.get(number, ()):
+                    by_phone.setdefault(right, []).append(number)
+        email = ours.emails[left]
+        by_email: set[int] = set()
+        if email is not None and email not in ours.shared and email not in theirs.shared:
+            by_email.update(theirs.by_key.get(email, ()))
+        return [
+            self._judge(left, right, by_phone.get(right, []), right in by_email)
+            for right in sorted(by_phone.keys() | by_email)
+        ]
+
+    def _judge(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
+        ids = self._left.ids[left], self._right.ids[right]
+        if not numbers:
+            return Candidate(*ids, "email", 0.95)
+        if same_email:
+            return Candidate(*ids, "phone", 1.0)
+        if all(self._old_landline(left, right, number) for number in numbers):
+            return Candidate(*ids, "phone", 0.6, "083 may be an old landline of Ho Chi Minh City")
+        return Candidate(*ids, "phone", 0.99)
+
+    def _old_landline(self, left: int, right: int, number: str) -> bool:
+        sides = ((self._left, left), (self._right, right))
+        return any(
+            side.phones[at][number].ambiguous and side.customers[at].may_have_old_landline() for side, at in sides
+        )
+
+
+class _Side:
+    """One side's customers with their keys; `shared` keys belong to too many of them."""
+
+    def __init__(self, customers: Mapping[str, Customer]) -> None:
+        self.ids = sorted(customers)
+        self.customers = [customers[one] for one in self.ids]
+        self.phones = [customer.numbers() for customer in self.customers]
+        self.emails = [email_key(customer.email) for customer in self.customers]
+        self.by_key: dict[str, list[int]] = defaultdict(list)
+        for position, (phones, email) in enumerate(zip(self.phones, self.emails, strict=True)):
+            for key in (*phones, *([] if email is None else [email])):
+                self.by_key[key].append(position)
+        self.shared = {key for key, owners in self.by_key.items() if len(owners) > SHARED}
+
+
+def resolve_customers(candidates: Collection[Candidate], known: Known = Known()) -> Decision:  # noqa: B008 - frozen
+    """Who is who. The order of `candidates` and how they were chunked make no difference.
+
+    A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
+    B link nothing.
+    """
+    remaining = known.open(candidates)
+    links = [one for one in only_partners(remaining) if one.doubt is None]
+    return decide(links, remaining)

@@ -1,0 +1,184 @@
+"""Which products are the same: exact keys first, then names. Links by themselves, or for a person to review."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from matcher.domain.candidates import Candidate, ChunkResult, Decision, Known, Method, Pair, decide, only_partners
+from matcher.domain.keys import barcode_key, sku_key
+from matcher.domain.text import fold, full_name, model_numbers, without_markup
+from matcher.domain.titles import Described, Neighbour, TitleIndex
+
+AUTO = 0.45
+REVIEW = 0.3
+MARGIN = 0.03
+"""A pair links by its names only if both its records like each other better than anybody else by this much."""
+FILLER = 10
+"""A key that more records of one side carry is no key but a filler, and is ignored."""
+KEEP = 5
+"""Names kept for one record; the second best is needed to know the margin."""
+STRANGERS = 0.35
+"""Names less alike than this disagree."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Product(Struct, frozen=True, omit_defaults=True):
+    """A sellable variant as the catalogue has it."""
+
+    title: str | None = None
+    variant_title: str | None = None
+    brand: str | None = None
+    model: str | None = None
+    description: str | None = None
+    sku: str | None = None
+    barcode: str | None = None
+
+    def described(self) -> Described:
+        name = full_name(self.title, self.variant_title)
+        return Described(name, self.model or "", without_markup(self.description))
+
+
+class ProductIndex:
+    """All products of an account, sorted by id, ready to score any slice of the Nhanh side."""
+
+    def __init__(self, nhanh: Mapping[str, Product], shopify: Mapping[str, Product]) -> None:
+        self._left_ids, self._right_ids = sorted(nhanh), sorted(shopify)
+        self._left = [nhanh[one] for one in self._left_ids]
+        self._right = [shopify[one] for one in self._right_ids]
+        self._titles = TitleIndex([p.described() for p in self._left], [p.described() for p in self._right])
+        self._keys: dict[Method, _Keys] = {
+            "sku": _Keys([sku_key(p.sku) for p in self._left], [sku_key(p.sku) for p in self._right]),
+            "barcode": _Keys(
+                [barcode_key(p.barcode) for p in self._left], [barcode_key(p.barcode) for p in self._right]
+            ),
+        }
+
+    def score(self, first: int, last: int) -> ChunkResult:
+        """Candidates of the Nhanh positions first..last (both counted) in the order of ids."""
+        near: dict[int, list[Neighbour]] = {}
+        for neighbour in self._titles.neighbours(first, last):
+            near.setdefault(neighbour.left, []).append(neighbour)
+        candidates: list[Candidate] = []
+        for left in range(first, last + 1):
+            exact = self._exact(left)
+            candidates.extend(exact.values())
+            ranked = sorted(near.get(left, []), key=lambda one: (-one.score, self._right_ids[one.right]))
+            candidates.extend(self._by_title(one) for one in ranked[:KEEP] if one.right not in exact)
+        return ChunkResult(candidates, {})
+
+    def _by_title(self, one: Neighbour) -> Candidate:
+        return Candidate(self._left_ids[one.left], self._right_ids[one.right], "title", one.score)
+
+    def _exact(self, left: int) -> dict[int, Candidate]:
+        hits: dict[int, list[Method]] = {}
+        for method, keys in self._keys.items():
+            for right in keys.partners(left):
+                hits.setdefault(right, []).append(method)
+        return {right: self._judge(left, right, methods) for right, methods in hits.items()}
+
+    def _judge(self, left: int, right: int, methods: list[Method]) -> Candidate:
+        alike = self._titles.similarity(left, right)
+        unique = [method for method in methods if self._keys[method].unique(left)]
+        doubt: str | None = None
+        if not unique:
+            doubt = f"the {methods[0]} is not unique"
+        elif len(methods) == 1 and self._disagree(left, right, alike):
+            doubt = f"the {methods[0]} agrees, brand and title do not"
+        score = 1.0 if len(methods) > 1 else 0.99
+        if doubt is not None:
+            score = round(0.5 + 0.4 * alike, 4)
+        return Candidate(self._left_ids[left], self._right_ids[right], (unique or methods)[0], score, doubt)
+
+    def _disagree(self, left: int, right: int, alike: float) -> bool:
+        """Titles have little in common, and neither the brand nor a model number speaks for the pair."""
+        one, other = self._left[left], self._right[right]
+        if not _name(one) or not _name(other):
+            return False
+        brands = fold(one.brand), fold(other.brand)
+        if all(brands) and brands[0] not in brands[1] and brands[1] not in brands[0]:
+            return alike < 2 * STRANGERS
+        same_brand = all(brands)
+        same_model = bool(model_numbers(_name(one)) & model_numbers(_name(other)))
+        return alike < STRANGERS and not same_brand and not same_model
+
+
+class _Keys:
+    """One kind of key on both sides: who carries it, and whether it names one record on each."""
+
+    def __init__(self, left: list[str | None], right: list[str | None]) -> None:
+        self._left = left
+        self._left_counts = Counter(key for key in left if key is not None)
+        self._rights: dict[str, list[int]] = {}
+        for position, key in enumerate(right):
+            if key is not None:
+                self._rights.setdefault(key, []).append(position)
+
+    def partners(self, left: int) -> list[int]:
+        key = self._left[left]
+        if key is None or self._left_counts[key] > FILLER:
+            return []
+        rights = self._rights.get(key, [])
+        return rights if len(rights) <= FILLER else []
+
+    def unique(self, left: int) -> bool:
+        key = self._left[left]
+        return key is not None and self._left_counts[key] == 1 and len(self._rights.get(key, [])) == 1
+
+
+def resolve_products(
+    candidates: Collection[Candidate],
+    known: Known = Known(),  # noqa: B008 - frozen
+    *,
+    auto: float = AUTO,
+    review: float = REVIEW,
+) -> Decision:
+    """Who belongs to whom. The order of `candidates` and how they were chunked make no difference.
+
+    An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
+    nothing. Names decide among the records that no exact key speaks for.
+    """
+    remaining = known.open(candidates)
+    exact = [one for one in remaining if one.method != "title"]
+    links = [one for one in only_partners(exact) if one.doubt is None]
+    spoken_for = {one.nhanh_id for one in exact}, {one.shopify_id for one in exact}
+    linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
+    names = [
+        one
+        for one in remaining
+        if one.method == "title" and one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]
+    ]
+    best = _mutual_best(names)
+    links += [
+        one
+        for one in names
+        if one.score >= auto
+        and one.pair in best
+        and one.nhanh_id not in spoken_for[0]
+        and one.shopify_id not in spoken_for[1]
+    ]
+    return decide(links, [*exact, *(one for one in names if one.score >= review)])
+
+
+def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
+    """Pairs that lead on both sides by the margin."""
+    by_left: dict[str, list[float]] = {}
+    by_right: dict[str, list[float]] = {}
+    for one in candidates:
+        by_left.setdefault(one.nhanh_id, []).append(one.score)
+        by_right.setdefault(one.shopify_id, []).append(one.score)
+    for scores in (*by_left.values(), *by_right.values()):
+        scores.sort(reverse=True)
+    return {
+        one.pair for one in candidates if _leads(one, by_left[one.nhanh_id]) and _leads(one, by_right[one.shopify_id])
+    }
+
+
+def _leads(one: Candidate, scores: list[float]) -> bool:
+    return one.score == scores[0] and (len(scores) == 1 or scores[0] - scores[1] >= MARGIN)
+
+
+def _name(product: Product) -> str:
+    return full_name(product.title, product.variant_title)
