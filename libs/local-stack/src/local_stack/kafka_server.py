@@ -21,7 +21,15 @@ from local_stack.ports import LOOPBACK
 
 _POLL = 0.1  # seconds between two tries
 _FORMAT_TIMEOUT = 120.0  # seconds
-_JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+_JVM = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    # Only the quick compiler: a start costs 5.6 s of CPU instead of 9.5 s (measured on 2 busy cores).
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
 
 _LOG4J = """\
 Configuration:
