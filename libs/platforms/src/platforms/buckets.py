@@ -51,6 +51,10 @@ UNKNOWN_POINTS = PointsStatus(maximum=1000.0, available=1000.0, restore_rate=50.
 """Believed until a shop has told its own: one query may cost 1000; slower than any plan of today."""
 
 
+_SHORTEST_WAIT = 0.001
+"""A clock of today counts in steps of 0.2 microseconds: a rest below that would be waited for without end."""
+
+
 class Buckets(Protocol):
     """What the clients need. `wait` blocks, or raises when the job is to stop; that passes through."""
 
@@ -111,7 +115,7 @@ class RateBuckets:
                 with self._mutex:
                     self._leases[key] = bought
                 return
-            wait(pause, f"rate limit of {key}")
+            _wait_for(pause, key, wait)
 
     def take_points(self, key: str, cost: float, wait: Wait) -> None:
         values = {
@@ -124,7 +128,7 @@ class RateBuckets:
             granted, pause = self._row("spend_points", values)
             if granted:
                 return
-            wait(pause, f"rate limit of {key}")
+            _wait_for(pause, key, wait)
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         self._run(
@@ -184,7 +188,7 @@ class LocalBuckets:
             if len(calls) < rule.limit:
                 calls.append(now)
                 return
-            wait(calls[0] + rule.span - now, f"rate limit of {key}")
+            _wait_for(calls[0] + rule.span - now, key, wait)
 
     def take_points(self, key: str, cost: float, wait: Wait) -> None:
         while True:
@@ -194,7 +198,7 @@ class LocalBuckets:
             if status.available >= needed:
                 self._set(key, status, status.available - cost)
                 return
-            wait((needed - status.available) / status.restore_rate, f"rate limit of {key}")
+            _wait_for((needed - status.available) / status.restore_rate, key, wait)
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         known = self._now(key)
@@ -206,7 +210,7 @@ class LocalBuckets:
 
     def _obey_lock(self, key: str, wait: Wait) -> None:
         while (left := self._locks.get(key, 0.0) - self._clock()) > 0:
-            wait(left, f"rate limit of {key}")
+            _wait_for(left, key, wait)
 
     def _now(self, key: str) -> PointsStatus:
         now = self._clock()
@@ -219,3 +223,7 @@ class LocalBuckets:
             PointsStatus(status.maximum, available, status.restore_rate),
             self._clock(),
         )
+
+
+def _wait_for(seconds: float, key: str, wait: Wait) -> None:
+    wait(max(seconds, _SHORTEST_WAIT), f"rate limit of {key}")

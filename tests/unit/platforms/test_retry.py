@@ -1,0 +1,57 @@
+"""Pauses grow, stay bounded and end with patience."""
+
+from typing import Any
+
+import pytest
+
+from platforms.errors import Unavailable
+from platforms.retry import Retrying
+
+ERROR = Unavailable("503", "down")
+
+
+def _fail_for_ever(retrying: Retrying) -> None:
+    while True:
+        retrying.again(ERROR)
+
+
+def test_pauses_double_up_to_half_a_minute(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 200, jitter=lambda: 1.0)
+    with pytest.raises(Unavailable):
+        _fail_for_ever(retrying)
+    assert [seconds for seconds, _ in fake_time.waits] == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30]
+    assert 200 <= fake_time.waited < 230
+
+
+def test_jitter_takes_up_to_half(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 10, jitter=lambda: 0.0)
+    retrying.again(ERROR)
+    assert fake_time.waits == [(0.5, "503: down")]
+
+
+def test_a_told_pause_is_kept_exactly(fake_time: Any) -> None:
+    Retrying(fake_time.wait, fake_time.clock, 10).again(ERROR, pause=7.25)
+    assert fake_time.waited == 7.25
+
+
+def test_patience_counts_from_the_first_failure(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 60)
+    fake_time.now += 1000  # the call itself took long
+    retrying.again(ERROR)
+    fake_time.now += 61
+    with pytest.raises(Unavailable):
+        retrying.again(ERROR)
+
+
+def test_no_patience_still_tries_once_more(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 0)
+    retrying.again(ERROR)
+    with pytest.raises(Unavailable):
+        retrying.again(ERROR)
+
+
+def test_a_very_long_outage_does_not_overflow(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 1e6, jitter=lambda: 1.0)
+    for _ in range(2000):
+        retrying.again(ERROR)
+    assert fake_time.waits[-1][0] == 30

@@ -1,0 +1,221 @@
+"""Throttling, cost, versions and errors of Shopify's GraphQL endpoint."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from platforms.errors import (
+    InvalidCredentials,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    ValidationFailed,
+)
+
+TOKEN = "shpat_0123456789"
+SHOP = {"shop": {"id": "gid://shopify/Shop/1", "name": "Demo", "myshopifyDomain": "demo", "currencyCode": "VND"}}
+EMPTY = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+NO_PRODUCTS = {"products": EMPTY, "productsCount": {"count": 0}}
+
+
+def _cost(requested: float, actual: float | None, available: float, maximum: float = 2000, rate: float = 100) -> Any:
+    status = {"maximumAvailable": maximum, "currentlyAvailable": available, "restoreRate": rate}
+    return {"cost": {"requestedQueryCost": requested, "actualQueryCost": actual, "throttleStatus": status}}
+
+
+def _ok(data: Any, extensions: Any = None, **headers: str) -> httpx.Response:
+    body = {"data": data, **({"extensions": extensions} if extensions else {})}
+    return httpx.Response(200, json=body, headers=headers)
+
+
+def _errors(code: str | None, message: str = "no", *, extensions: Any = None, status: int = 200) -> httpx.Response:
+    error: dict[str, Any] = {"message": message}
+    if code:
+        error["extensions"] = {"code": code}
+    return httpx.Response(status, json={"errors": [error], **({"extensions": extensions} if extensions else {})})
+
+
+def _sent(request: httpx.Request) -> Any:
+    return json.loads(request.content)
+
+
+def test_a_call_goes_to_the_pinned_version_with_the_token(shopify: Any, script: Any) -> None:
+    platform = script(_ok(SHOP))
+    result = shopify(platform).check()
+    assert result.ok
+    assert "Demo" in result.detail
+    (request,) = platform.requests
+    assert str(request.url) == "https://shop.test/admin/api/2026-10/graphql.json"
+    assert request.headers["X-Shopify-Access-Token"] == TOKEN
+    assert set(_sent(request)) == {"query", "variables"}
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_throttled_waits_until_the_query_fits(shopify: Any, script: Any, fake_time: Any, status: int) -> None:
+    throttled = _errors("THROTTLED", "Throttled", extensions=_cost(900, None, 400), status=status)
+    platform = script(throttled, _ok(NO_PRODUCTS, _cost(900, 4, 1996)))
+    client = shopify(platform)
+    client.products()
+    assert fake_time.waited == pytest.approx(5.0, abs=0.1)  # (900 - 400) points at 100 a second
+    assert client.rate_limit_hits == 1
+
+
+def test_throttled_without_a_status_is_not_hammered(shopify: Any, script: Any, fake_time: Any) -> None:
+    platform = script(*[_errors("THROTTLED", "Throttled")] * 6, _ok(NO_PRODUCTS))
+    shopify(platform).products()
+    assert len(platform.requests) == 7
+    assert fake_time.waited > 15
+
+
+def test_a_shop_that_throttles_against_its_own_numbers_is_not_hammered(
+    shopify: Any, script: Any, fake_time: Any
+) -> None:
+    throttled = _errors("THROTTLED", "Throttled", extensions=_cost(900, None, 2000))
+    shopify(script(*[throttled] * 6, _ok(NO_PRODUCTS))).products()
+    assert fake_time.waited > 10
+
+
+def test_the_bucket_prevents_throttling(shopify: Any, fake_time: Any) -> None:
+    """A shop with the real arithmetic never has to say THROTTLED to a client alone."""
+    state = {"available": 2000.0, "at": fake_time.now}
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        requested = 900.0
+        state["available"] = min(2000.0, state["available"] + 100 * (fake_time.now - state["at"]))
+        state["at"] = fake_time.now
+        if state["available"] < requested:
+            return _errors("THROTTLED", extensions=_cost(requested, None, state["available"]))
+        state["available"] -= 500
+        return _ok(NO_PRODUCTS, _cost(requested, 500, state["available"]))
+
+    client = shopify(platform)
+    for _ in range(20):
+        client.products()
+    assert client.rate_limit_hits == 0
+    assert 70 < fake_time.waited < 95  # 20 x 500 points, 2000 of them there from the start
+
+
+def test_retry_after_is_kept_exactly(shopify: Any, script: Any, fake_time: Any) -> None:
+    client = shopify(script(httpx.Response(429, headers={"Retry-After": "4.5"}), _ok(SHOP)))
+    assert client.check().ok
+    assert fake_time.waited == 4.5
+    assert client.rate_limit_hits == 1
+
+
+def test_too_dear_a_query_is_asked_again_at_half_the_size(shopify: Any) -> None:
+    sizes: list[int] = []
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        sizes.append(_sent(request)["variables"]["first"])
+        if sizes[-1] > 7:
+            return _errors("MAX_COST_EXCEEDED", "Query cost is 2003, which exceeds the single query max cost")
+        return _ok(NO_PRODUCTS)
+
+    client = shopify(platform)
+    client.products()
+    client.products()
+    assert sizes == [25, 12, 6, 6]
+
+
+def test_too_dear_even_for_one_record_narrows_then_fails(shopify: Any, script: Any) -> None:
+    platform = script(_errors("MAX_COST_EXCEEDED"))
+    with pytest.raises(ValidationFailed):
+        shopify(platform).products()
+    last = _sent(platform.requests[-1])["variables"]
+    assert (last["first"], last["variants"], last["levels"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ValidationFailed),
+        (401, InvalidCredentials),
+        (402, PermissionDenied),
+        (403, PermissionDenied),
+        (404, NotFound),
+        (423, PermissionDenied),
+        (301, Rejected),
+    ],
+)
+def test_statuses_that_do_not_pass_are_raised_at_once(
+    shopify: Any, script: Any, fake_time: Any, status: int, kind: type[Exception]
+) -> None:
+    platform = script(httpx.Response(status, text=f"<html>{TOKEN}"))
+    with pytest.raises(kind) as caught:
+        shopify(platform).locations()
+    assert len(platform.requests) == 1
+    assert fake_time.waits == []
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ACCESS_DENIED", PermissionDenied),
+        ("SHOP_INACTIVE", PermissionDenied),
+        ("undefinedField", ValidationFailed),
+        (None, ValidationFailed),
+    ],
+)
+def test_error_codes(shopify: Any, script: Any, code: str | None, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        shopify(script(_errors(code))).locations()
+
+
+def test_the_gateways_own_json_is_read_by_its_status(shopify: Any, script: Any) -> None:
+    with pytest.raises(InvalidCredentials):
+        shopify(script(httpx.Response(401, json={"errors": "[API] Invalid API key"}))).locations()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        httpx.Response(503),
+        httpx.Response(200, text="<html>"),
+        _errors("INTERNAL_SERVER_ERROR"),
+    ],
+)
+def test_outages_are_outlived(shopify: Any, script: Any, fake_time: Any, failure: Any) -> None:
+    assert shopify(script(failure, failure, failure, _ok({"locations": EMPTY}))).locations() == []
+    assert fake_time.waited > 3
+
+
+def test_patience_ends(shopify: Any, script: Any) -> None:
+    with pytest.raises(Unavailable):
+        shopify(script(httpx.Response(503)), patience=100.0).locations()
+    with pytest.raises(RateLimited):
+        shopify(script(httpx.Response(429)), patience=100.0).locations()
+
+
+def test_check_reports_instead_of_raising(shopify: Any, script: Any, fake_time: Any) -> None:
+    refused = shopify(script(httpx.Response(401))).check()
+    assert (refused.ok, type(refused.error)) == (False, InvalidCredentials)
+    assert not shopify(script(httpx.ConnectError("refused"))).check().ok
+    assert fake_time.waited < 30
+
+
+def test_another_version_raises_the_alarm_once(shopify: Any, script: Any) -> None:
+    client = shopify(script(_ok(SHOP, **{"X-Shopify-API-Version": "2027-01"})))
+    with capture_logs() as logs:
+        client.check()
+        client.check()
+    (alarm,) = [log for log in logs if log["log_level"] == "warning"]
+    assert (alarm["asked"], alarm["served"]) == ("2026-10", "2027-01")
+    with capture_logs() as logs:
+        shopify(script(_ok(SHOP, **{"X-Shopify-API-Version": "2026-10"}))).check()
+    assert logs == []
+
+
+def test_exchanges_carry_no_secret(shopify: Any, script: Any, exchanges: Any) -> None:
+    shopify(script(_ok({**SHOP, "echo": {"accessToken": "other", "text": TOKEN}}))).check()
+    (exchange,) = exchanges
+    assert exchange.status == 200
+    assert TOKEN not in repr(exchange)
+    assert "other" not in exchange.response_body
+    assert exchange.duration_ms >= 0
