@@ -51,24 +51,24 @@ class Shop:
             "variants": _connection(variants, variables, variables["variants"]),
         }
 
-    def Products(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def Products(self, variables: dict[str, Any]) -> Any:
         above = re.search(r"id:>(\d+)", variables["query"] or "")
         start = int(above[1]) + 1 if above else 0
         records = [self._product(p, variables) for p in range(start, len(self.products))]
         count = {"productsCount": {"count": len(self.products)}} if variables["count"] else {}
         return {**count, "products": _connection(records, variables)}
 
-    def ProductVariants(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def ProductVariants(self, variables: dict[str, Any]) -> Any:
         p = int(variables["id"].rpartition("/")[2])
         variants = [self._variant(p, v, variables) for v in range(len(self.products[p]))]
         return {"product": {"variants": _connection(variants, variables)}}
 
-    def InventoryLevels(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def InventoryLevels(self, variables: dict[str, Any]) -> Any:
         p, _, v = variables["id"].rpartition("/")[2].partition("-")
         levels = _connection(self._levels(self.products[int(p)][int(v)]), variables)
         return {"inventoryItem": {"inventoryLevels": levels}}
 
-    def VariantsByIds(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def VariantsByIds(self, variables: dict[str, Any]) -> Any:
         nodes: list[Any] = []
         for gid in variables["ids"]:
             p, _, v = gid.rpartition("/")[2].partition("-")
@@ -76,7 +76,7 @@ class Shop:
             nodes.append({**self._variant(int(p), int(v), variables), "product": {"id": p}} if exists else None)
         return {"nodes": [*nodes[:1], *nodes[1:]]}
 
-    def Customers(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def Customers(self, variables: dict[str, Any]) -> Any:
         people = [self._customer(c, variables) for c in range(self.customers)]
         return {"customersCount": {"count": self.customers}, "customers": _connection(people, variables)}
 
@@ -87,11 +87,11 @@ class Shop:
             "addressesV2": _connection(addresses, variables, variables["addresses"]),
         }
 
-    def CustomerAddresses(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def CustomerAddresses(self, variables: dict[str, Any]) -> Any:
         addresses = [{"id": f"a{n}"} for n in range(self.addresses)]
         return {"customer": {"addressesV2": _connection(addresses, variables)}}
 
-    def CustomersByIds(self, variables: dict[str, Any]) -> Any:  # noqa: N802
+    def CustomersByIds(self, variables: dict[str, Any]) -> Any:
         assert variables["namespace"] == "nhanh"
         return {"nodes": [self._customer(int(gid.rpartition("/")[2]), variables) for gid in variables["ids"]]}
 
