@@ -86,9 +86,10 @@ class Account:
     def post(self, query: str, variables: Any = None, token: str | None = None) -> httpx.Response:
         """One GraphQL request."""
         made = self.made["shopify"]
+        access = str(token or made["credentials"]["access_token"])
         return self.server.http.post(
             f"{made['base_url']}/admin/api/{VERSION}/graphql.json",
-            headers={"X-Shopify-Access-Token": str(token or made["credentials"]["access_token"])},
+            headers={"X-Shopify-Access-Token": access},
             json={"query": query, "variables": variables or {}},
         )
 

@@ -24,13 +24,15 @@ SERVED = load_schema()
 def differences(served: GraphQLSchema, real: GraphQLSchema) -> list[str]:
     """Everything in `served` that `real` says otherwise, and everything `real` requires that `served` lacks."""
     found: list[str] = []
+    theirs: dict[str, Any] = dict(real.type_map)
     for name, kind in served.type_map.items():
-        other: Any = real.type_map.get(name)
+        other: Any = theirs.get(name)
         if name.startswith("__"):
             continue
-        if other is None or type(other) is not type(kind):
+        if other.__class__ is not kind.__class__:
             found.append(f"{name}: {type(kind).__name__} is not so in the real schema")
-        elif isinstance(kind, GraphQLEnumType):
+            continue
+        if isinstance(kind, GraphQLEnumType):
             found += [f"{name}.{value}: unknown" for value in kind.values if value not in other.values]
         elif isinstance(kind, GraphQLInputObjectType):
             found += input_differences(name, kind, other)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+
 from sandbox.catalogues import Row
 from sandbox.perturb import Recipe, perturb
 
