@@ -73,7 +73,7 @@ class Account:
         access = self.made["nhanh"]["credentials"]
         query = {"appId": access["app_id"], "businessId": access["business_id"]}
         query.update({key: value for key, value in overrides.items() if key != "token"})
-        headers = {"Authorization": overrides.get("token", access["access_token"])}
+        headers = {"Authorization": str(overrides.get("token", access["access_token"]))}
         url = f"{self.made['nhanh']['base_url']}/v3.0/{action}"
         return self.server.http.post(url, params=query, headers=headers, json={} if body is None else body)
 
