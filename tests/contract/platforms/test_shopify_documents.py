@@ -68,7 +68,7 @@ def test_what_the_client_sends_fits_the_input_types(shopify_schema: GraphQLSchem
         body = json.loads(request.content)
         sent.append(body)
         names = {"shop": _SHOP, "nodes": []} | dict.fromkeys(_CONNECTIONS, _EMPTY)
-        return httpx.Response(200, json={"data": {**names, **dict.fromkeys(_MUTATIONS, {"userErrors": []})}})
+        return httpx.Response(200, json={"data": {**names, **{key: {"userErrors": []} for key in _MUTATIONS}}})
 
     connection = Connection("demo", "shop", "shopify", "https://shop.test", {"access_token": "shpat_0123456789"})
     http = httpx.Client(transport=httpx.MockTransport(platform))

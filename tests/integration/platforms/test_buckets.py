@@ -43,7 +43,8 @@ def test_workers_together_never_exceed_the_window(shared: Callable[[], RateBucke
             times.append(time.monotonic())
 
     started = time.monotonic()
-    _run([lambda buckets=shared(): work(buckets) for _ in range(4)])
+    views = [shared() for _ in range(4)]
+    _run([lambda view=view: work(view) for view in views])
     assert len(times) == 48
     assert max(sum(1 for t in times if start <= t < start + 1.0) for start in times) <= 15
     # As fast as allowed: 15 at once, then 15 more in each 1.2 s; a lease of 4 may leave a few unused.

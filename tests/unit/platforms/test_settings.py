@@ -57,7 +57,7 @@ def test_a_wrong_setting_is_named(given: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "x" * 129, "đ"])
 def test_names_form_topic_keys(name: str) -> None:
-    with pytest.raises(InvalidAccount, match="^tenant: "):
+    with pytest.raises(InvalidAccount, match=r"^tenant: "):
         checked_name("tenant", name)
 
 
@@ -65,7 +65,7 @@ def test_names_form_topic_keys(name: str) -> None:
     "url", ["shop.myshopify.com", "ftp://x", "https://", "https://me:pw@x.test", "https://x.test?a=1"]
 )
 def test_a_base_url_is_a_plain_http_address(url: str) -> None:
-    with pytest.raises(InvalidAccount, match="^base_url: "):
+    with pytest.raises(InvalidAccount, match=r"^base_url: "):
         checked_base_url(url)
 
 
