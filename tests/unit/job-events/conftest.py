@@ -1,4 +1,4 @@
-"""An oracle for the fold that shares no code with it: plain JSON in, a plain dict out, written from the contract's text."""
+"""An oracle for the fold that shares no code with it: JSON in, a dict out, written from the contract's text."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -85,7 +85,8 @@ class WorkerLoop:
             source=f"jobtrail/{service}/{self.owner}",
         )
         self._wake = threading.Condition()
-        self._running: dict[str, RunningJob] = {}
+        # Attempts, not jobs: after a long pause this process may run the next attempt beside the one it lost.
+        self._running: set[RunningJob] = set()
         self._running_lock = threading.Lock()
         self._intake = Intake(
             service,
@@ -173,7 +174,7 @@ class WorkerLoop:
 
     def _run(self, job: RunningJob, stop: threading.Event) -> None:
         with self._running_lock:
-            self._running[job.id] = job
+            self._running.add(job)
         if stop.is_set():
             job.interrupt(WorkerStopping("the worker stops"))
         bound = log.bind(job=job.id, type=job.type, attempt=job.attempt)
@@ -184,7 +185,7 @@ class WorkerLoop:
             bound.warning("job goes on elsewhere", reason=str(lost))
         finally:
             with self._running_lock:
-                del self._running[job.id]
+                self._running.discard(job)
             self._around.progress.forget(job.id)
             self._outbox.poke()
             self._notify()
@@ -228,7 +229,7 @@ class WorkerLoop:
     def _beat(self, stop: threading.Event) -> None:
         while not stop.wait(BEAT_SECONDS):
             with self._running_lock:
-                jobs = list(self._running.values())
+                jobs = list(self._running)
             if jobs:
                 try:
                     self._renew(jobs)
@@ -242,8 +243,8 @@ class WorkerLoop:
         for job in jobs:
             row = renewals.get(job.id)
             if row is None or row.attempt != job.attempt:
-                if job.id in self._running:
-                    job.interrupt(LeaseLost(f"job {job.id}: the lease ran out"))
+                # A job that has just ended here is told too, and does not listen any more.
+                job.interrupt(LeaseLost(f"job {job.id}: the lease ran out"))
             elif row.cancel_requested is not None:
                 job.interrupt(JobCancelled(row.cancel_requested))
             elif row.paused:
@@ -251,7 +252,7 @@ class WorkerLoop:
 
     def _interrupt_all(self, reason: Interrupted) -> None:
         with self._running_lock:
-            for job in self._running.values():
+            for job in self._running:
                 job.interrupt(reason)
 
 

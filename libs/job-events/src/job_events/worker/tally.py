@@ -9,17 +9,21 @@ from job_events.events import Counters
 
 
 class Tally(Struct):
-    """Counters and metadata that only grow within an attempt; `total` is None while unknown."""
+    """Counters and metadata that only grow within an attempt; `total` is None while unknown.
+
+    `pending`: items that are done but whose outcome only the job's end tells. They count as processed.
+    """
 
     total: int | None = None
     successful: int = 0
     failed: int = 0
     skipped: int = 0
+    pending: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def processed(self) -> int:
-        return self.successful + self.failed + self.skipped
+        return self.successful + self.failed + self.skipped + self.pending
 
     def count(self, successful: int = 0, failed: int = 0, skipped: int = 0, **metadata: int) -> None:
         """Add to the counters, and to numbers in the metadata by name."""
