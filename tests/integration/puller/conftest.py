@@ -28,6 +28,13 @@ from platforms.cipher import Cipher
 from platforms.migrate import migrate
 
 WaitUntil = Callable[..., None]
+# Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.
+KINDS = {
+    "PULL_NHANH_PRODUCTS": ("nhanh", "rows"),
+    "PULL_NHANH_CUSTOMERS": ("nhanh", "customers"),
+    "PULL_SHOPIFY_PRODUCTS": ("shopify", "products"),
+    "PULL_SHOPIFY_CUSTOMERS": ("shopify", "customers"),
+}
 TENANT = "demo"
 RECIPE = {"products": 60, "customers": 90, "seed": 7}
 
@@ -68,7 +75,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> 
     """One sandbox for all tests; each test has accounts of its own in it."""
     state, port = tmp_path_factory.mktemp("sandbox"), free_port()
     argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--state", str(state)]
-    with subprocess.Popen(argv) as process:  # noqa: S603
+    with subprocess.Popen(argv) as process:
         control = Sandbox(f"http://127.0.0.1:{port}")
 
         def answers() -> bool:
@@ -113,6 +120,11 @@ class World:
     @property
     def shops(self) -> dict[str, Any]:
         return self.sandbox.shops(self.account)
+
+    def held(self) -> dict[str, int]:
+        """By kind of pull: how many items the platform lists."""
+        shops = self.shops
+        return {name: shops[platform]["records"][count] for name, (platform, count) in KINDS.items()}
 
     def request(self, job_type: str, **params: Any) -> str:
         """Put a job request on the topic, as the API does."""
@@ -180,9 +192,6 @@ def world(
     made.consumer.close()
 
 
-Puller = Callable[..., Any]
-
-
 @pytest.fixture
 def puller(world: World, kafka: str, database_url: str, tmp_path: Path) -> Callable[[], Any]:
     """`with puller() as process:` runs a puller; it must end cleanly on SIGTERM unless the test killed it."""
@@ -198,7 +207,7 @@ def puller(world: World, kafka: str, database_url: str, tmp_path: Path) -> Calla
     def start() -> Generator[subprocess.Popen[bytes]]:
         log = tmp_path / f"puller-{uuid.uuid4().hex[:6]}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen([sys.executable, "-m", "puller"], env=environment, stderr=output)  # noqa: S603
+            process = subprocess.Popen([sys.executable, "-m", "puller"], env=environment, stderr=output)
         try:
             yield process
             killed = process.poll() == -signal.SIGKILL

@@ -3,22 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-KINDS = {
-    "PULL_NHANH_PRODUCTS": ("nhanh", "rows"),
-    "PULL_NHANH_CUSTOMERS": ("nhanh", "customers"),
-    "PULL_SHOPIFY_PRODUCTS": ("shopify", "products"),
-    "PULL_SHOPIFY_CUSTOMERS": ("shopify", "customers"),
-}
-
 
 def test_every_pull_gives_what_the_platform_holds_and_a_second_one_changes_nothing(
     world: Any, puller: Callable[[], Any]
 ) -> None:
-    held = {name: world.shops[platform]["records"][key] for name, (platform, key) in KINDS.items()}
+    held = world.held()
     with puller():
-        first = {name: world.request(name, page_size=20) for name in KINDS}
+        first = {name: world.request(name, page_size=20) for name in held}
         for name, job_id in first.items():
             end = world.finished(job_id)
             data = end.data
@@ -34,7 +25,7 @@ def test_every_pull_gives_what_the_platform_holds_and_a_second_one_changes_nothi
             expected_total = held[name] if "SHOPIFY" in name else None
             assert data.counters.total == expected_total
         before = world.rows("select * from puller.api_products order by platform, variant_id")
-        second = {name: world.request(name) for name in KINDS}
+        second = {name: world.request(name) for name in held}
         for name, job_id in second.items():
             data = world.finished(job_id).data
             assert data.outcome == "success"
@@ -55,12 +46,11 @@ def test_every_pull_gives_what_the_platform_holds_and_a_second_one_changes_nothi
         assert len(customers) == records["customers"]
     connections = world.rows("select distinct status from accounts.connection where account = %(account)s")
     assert [row["status"] for row in connections] == ["ok"]
+    _assert_products_are_the_platforms(world)
+    _assert_customers_are_the_platforms(world)
 
 
-def test_what_is_stored_is_what_the_platforms_say(world: Any, puller: Callable[[], Any]) -> None:
-    with puller():
-        for name in KINDS:
-            assert world.run(name).data.outcome == "success"
+def _assert_products_are_the_platforms(world: Any) -> None:
     by_id = {
         (row["platform"], row["variant_id"]): row
         for row in world.rows("select * from puller.api_products where account = %(account)s")
@@ -87,6 +77,9 @@ def test_what_is_stored_is_what_the_platforms_say(world: Any, puller: Callable[[
         assert float(row["stock"]) == sum(doc["_levels"].values())
         assert row["inventory_item_id"].startswith("gid://shopify/InventoryItem/")
     assert by_id == {}
+
+
+def _assert_customers_are_the_platforms(world: Any) -> None:
     people = {
         (row["platform"], row["customer_id"]): row
         for row in world.rows("select * from puller.api_customers where account = %(account)s")
@@ -98,28 +91,31 @@ def test_what_is_stored_is_what_the_platforms_say(world: Any, puller: Callable[[
         assert row["totals"]["total_amount"] == doc["totalAmount"]
 
 
-@pytest.mark.parametrize(("name", "platform"), [("PULL_NHANH_PRODUCTS", "nhanh"), ("PULL_SHOPIFY_PRODUCTS", "shopify")])
-def test_only_a_full_pull_marks_what_the_platform_no_longer_lists(
-    world: Any, puller: Callable[[], Any], name: str, platform: str
-) -> None:
-    narrow = {"filters": {"updatedAtFrom": 1}} if platform == "nhanh" else {"query": "status:ACTIVE"}
-    count = "select count(*)::int as n from puller.api_products where account = %(account)s and platform = %(platform)s"
+def test_only_a_full_pull_marks_what_the_platform_no_longer_lists(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
-        assert world.run(name).data.metadata["gone"] == 0
-        variants = world.shops[platform]["records"]["variants"]
-        with world.pool.connection() as connection:
-            ghost = (
-                "with copied as (insert into puller.record select tenant, account, platform, kind, 'ghost', content_hash,"
-                " 'earlier', seen_at, changed_at from puller.record where account = %s and kind = 'product' limit 1) "
-                "insert into puller.variant (tenant, account, platform, variant_id, record_id, product_id, prices)"
-                " select tenant, account, platform, 'ghost', 'ghost', 'ghost', '{}' from puller.variant"
-                " where account = %s limit 1"
-            )
-            connection.execute(ghost, [world.account, world.account])
-        filtered = world.run(name, **narrow).data
-        assert "gone" not in filtered.metadata
-        assert next(iter(narrow)) in filtered.metadata
-        assert world.rows(count, platform=platform)[0]["n"] == variants + 1
-        full = world.run(name).data
-        assert (full.metadata["gone"], full.metadata["unchanged"]) == (1, full.counters.successful)
-        assert world.rows(count, platform=platform)[0]["n"] == variants
+        _pull_with_a_ghost(world, "nhanh", {"filters": {"updatedAtFrom": 1}})
+        _pull_with_a_ghost(world, "shopify", {"query": "status:ACTIVE"})
+
+
+def _pull_with_a_ghost(world: Any, platform: str, narrow: dict[str, Any]) -> None:
+    """A record that was stored long ago and is not listed any more."""
+    name = f"PULL_{platform.upper()}_PRODUCTS"
+    count = "select count(*)::int as n from puller.api_products where account = %(account)s and platform = %(platform)s"
+    assert world.run(name).data.metadata["gone"] == 0
+    variants = world.shops[platform]["records"]["variants"]
+    with world.pool.connection() as connection:
+        ghost = (
+            "with copied as (insert into puller.record select tenant, account, platform, kind, 'ghost', content_hash,"
+            " 'earlier', seen_at, changed_at from puller.record where account = %s and platform = %s limit 1) "
+            "insert into puller.variant (tenant, account, platform, variant_id, record_id, product_id, prices)"
+            " select tenant, account, platform, 'ghost', 'ghost', 'ghost', '{}' from puller.variant"
+            " where account = %s and platform = %s limit 1"
+        )
+        connection.execute(ghost, [world.account, platform] * 2)
+    filtered = world.run(name, **narrow).data
+    assert "gone" not in filtered.metadata
+    assert next(iter(narrow)) in filtered.metadata
+    assert world.rows(count, platform=platform)[0]["n"] == variants + 1
+    full = world.run(name).data
+    assert (full.metadata["gone"], full.metadata["unchanged"]) == (1, full.counters.successful)
+    assert world.rows(count, platform=platform)[0]["n"] == variants

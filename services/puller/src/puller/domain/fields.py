@@ -10,7 +10,7 @@ from typing import Any
 
 from puller.domain.records import MalformedRecord
 
-MAX_DIGITS = 30
+MAX_DIGITS = 24
 """No price or quantity has more digits; text such as 1e999999 must not reach the database."""
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 
@@ -58,7 +58,7 @@ def identifier(value: Any, path: str) -> str:
     found = None if isinstance(value, float) else text(value, path)
     if found is None:
         raise MalformedRecord(path, "is missing or no id")
-    if len(found) > 128 or (found.lstrip("-").isdigit() and int(found) <= 0):
+    if len(found) > 128 or (found.lstrip("-").isdecimal() and int(found) <= 0):
         raise MalformedRecord(path, f"{found[:40]!r} is no id")
     return found
 

@@ -1,0 +1,133 @@
+"""What one page does to the tables, and how often a record counts."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from job_events.database import migrate, open_pool
+from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from puller.store.catalogue import Shelf, database_time, mark_gone, write_page
+
+SHELF = Shelf("demo", "shop", "shopify", "product")
+
+
+@pytest.fixture
+def catalogue(database_url: str) -> Iterator[ConnectionPool]:
+    migrate(database_url, "puller", ["job_events.worker", "puller"])
+    with open_pool(database_url, "puller", 2) as pool:
+        yield pool
+
+
+def record(number: int, *variants: Variant, title: str = "Áo") -> ProductRecord:
+    name = f"p{number}"
+    return ProductRecord(record_id=name, product=Product(product_id=name, title=title), variants=variants)
+
+
+def variant(name: str, product: int, *places: Stock, price: str = "1000") -> Variant:
+    value = Decimal(price)
+    return Variant(
+        variant_id=name, product_id=f"p{product}", price=value, prices={"retail": value, "old": value}, places=places
+    )
+
+
+def write(pool: ConnectionPool, job: str, *records: ProductRecord, failed: tuple[str, ...] = ()) -> dict[str, str]:
+    with pool.connection() as connection:
+        return dict(write_page(connection, SHELF, job, records, failed).verdicts)
+
+
+def shown(pool: ConnectionPool, columns: str = "variant_id", view: str = "api_products") -> list[tuple[object, ...]]:
+    with pool.connection() as connection:
+        return connection.execute(f"select {columns} from {view} order by 1, 2".encode()).fetchall()
+
+
+def test_created_updated_unchanged_and_repeated(catalogue: ConnectionPool) -> None:
+    one, two = record(1, variant("a", 1)), record(2, variant("b", 2))
+    assert write(catalogue, "job-1", one, two, one) == {"p1": "created", "p2": "created"}
+    assert write(catalogue, "job-1", two) == {"p2": "repeated"}
+    changed = record(2, variant("b", 2, price="1000.5"))
+    assert write(catalogue, "job-2", one, changed) == {"p1": "unchanged", "p2": "updated"}
+    # Read again with other content within the job: stored, but counted no second time.
+    assert write(catalogue, "job-2", record(1, variant("a", 1, price="7"))) == {"p1": "repeated"}
+    assert shown(catalogue, "variant_id, price, prices ->> 'old'") == [
+        ("a", Decimal(7), "7"),
+        ("b", Decimal("1000.5"), "1000.5"),
+    ]
+    assert write(catalogue, "job-3", one, failed=()) == {"p1": "updated"}
+    assert write(catalogue, "job-3") == {}
+
+
+def test_variants_and_places_that_left_a_record_leave_the_tables(catalogue: ConnectionPool) -> None:
+    here, there = Stock("x", Decimal(1)), Stock("y", None)
+    write(
+        catalogue, "job-1", record(1, variant("a", 1, here, there), variant("b", 1, here)), record(2, variant("c", 2))
+    )
+    write(catalogue, "job-2", record(1, variant("a", 1, there)))
+    assert shown(catalogue, "variant_id, product_id") == [("a", "p1"), ("c", "p2")]
+    assert shown(catalogue, "variant_id, place_id, available", "api_stock") == [("a", "y", None)]
+
+
+def test_a_variant_that_two_records_claim_breaks_nothing(catalogue: ConnectionPool) -> None:
+    place = Stock("x", Decimal(1))
+    first, second = record(1, variant("a", 1, place)), record(2, variant("a", 2, place))
+    assert write(catalogue, "job-1", first, second) == {"p1": "created", "p2": "created"}
+    assert shown(catalogue, "variant_id, product_id") == [("a", "p2")]
+
+
+def test_an_unreadable_record_keeps_its_last_content(catalogue: ConnectionPool) -> None:
+    one = record(1, variant("a", 1))
+    write(catalogue, "job-1", one)
+    assert write(catalogue, "job-2", failed=("p1", "p2")) == {"p1": "failed", "p2": "failed"}
+    assert write(catalogue, "job-2", failed=("p1",)) == {"p1": "repeated"}
+    assert shown(catalogue, "variant_id, title") == [("a", "Áo")]
+    assert write(catalogue, "job-3", one, record(2, variant("b", 2))) == {"p1": "unchanged", "p2": "created"}
+
+
+def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionPool) -> None:
+    one, two = record(1, variant("a", 1)), record(2, variant("b", 2))
+    write(catalogue, "job-1", one, two)
+    with catalogue.connection() as connection:
+        began = database_time(connection)
+        write_page(connection, SHELF, "job-2", [one], ())
+        assert mark_gone(connection, SHELF, began) == 1
+    assert shown(catalogue, "variant_id, title") == [("a", "Áo")]
+    with catalogue.connection() as connection:
+        assert mark_gone(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
+    assert write(catalogue, "job-3", one, two) == {"p1": "created", "p2": "created"}
+    assert len(shown(catalogue, "variant_id, title")) == 2
+
+
+def test_shelves_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
+    def put(connection: Connection, shelf: Shelf, phone: str) -> None:
+        people = [CustomerRecord(record_id="1", phone=phone, phones=(phone, '{a,"b"}'), totals={"points": 3})]
+        write_page(connection, shelf, "job-1", people, ())
+
+    shelves = [Shelf("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")]
+    with catalogue.connection() as connection:
+        for number, shelf in enumerate(shelves):
+            put(connection, shelf, f"09{number}")
+        assert mark_gone(connection, shelves[0], database_time(connection)) == 0
+    with catalogue.connection() as connection:
+        assert mark_gone(connection, shelves[0], database_time(connection)) == 1
+    rows = shown(catalogue, "account, platform, phone, phones, totals", "api_customers")
+    assert rows == [
+        ("x", "shopify", "091", ["091", '{a,"b"}'], {"points": 3}),
+        ("y", "nhanh", "092", ["092", '{a,"b"}'], {"points": 3}),
+        ("y", "shopify", "093", ["093", '{a,"b"}'], {"points": 3}),
+    ]
+
+
+def test_a_childs_title_is_its_parents(catalogue: ConnectionPool) -> None:
+    def child(name: str, full: str, options: str | None = None) -> ProductRecord:
+        only = Variant(variant_id=name, product_id="p1", name=full, options=options)
+        return ProductRecord(record_id=name, product=None, variants=(only,))
+
+    children = [child("a", "Áo - XL"), child("b", "Áo XL", "XL"), child("c", "Quần"), child("d", "Áo")]
+    write(catalogue, "job-1", *children)
+    alone = shown(catalogue, "variant_id, title, variant_title")
+    assert alone == [("a", "Áo - XL", None), ("b", "Áo XL", "XL"), ("c", "Quần", None), ("d", "Áo", None)]
+    write(catalogue, "job-1", record(1))
+    together = shown(catalogue, "variant_id, title, variant_title")
+    assert together == [("a", "Áo", "XL"), ("b", "Áo", "XL"), ("c", "Áo", "Quần"), ("d", "Áo", None)]

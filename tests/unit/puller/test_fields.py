@@ -1,0 +1,98 @@
+"""Single fields: blank is None, wrong names its path, nothing else escapes."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from puller.domain import fields
+from puller.domain.records import MalformedRecord
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+READERS: list[Callable[[Any, str], Any]] = [
+    fields.text,
+    fields.required_text,
+    fields.identifier,
+    fields.number,
+    fields.integer,
+    fields.unix_time,
+    fields.iso_time,
+    fields.mapping,
+    fields.sequence,
+]
+
+
+def _refusal(reader: Callable[[Any, str], Any], value: object) -> MalformedRecord | None:
+    try:
+        reader(value, "some.path")
+    except MalformedRecord as error:
+        return error
+    return None
+
+
+@given(JSON)
+def test_every_reader_gives_a_value_or_names_the_path(value: object) -> None:
+    for reader in READERS:
+        refusal = _refusal(reader, value)
+        if refusal is not None:
+            assert refusal.field == "some.path"
+            assert refusal.reason.encode()
+
+
+@given(st.decimals(min_value=-(10**12), max_value=10**12, places=2, allow_nan=False))
+def test_a_number_is_the_same_as_text_and_as_number(value: Decimal) -> None:
+    read = fields.number(str(value), "x")
+    assert read == value
+    assert str(read) == str(fields.number(f" {value}0 ", "x"))
+
+
+def test_numbers() -> None:
+    assert fields.number(None, "x") is None
+    assert fields.number("  ", "x") is None
+    assert str(fields.number(120000.0, "x")) == "120000"
+    assert str(fields.number("120000.50", "x")) == "120000.5"
+    assert str(fields.number(1e3, "x")) == "1000"
+    for wrong in ("12,5", "nhiều", float("nan"), float("inf"), "1e999999", 1e29, "9" * 27, True, [1], {"a": 1}):
+        with pytest.raises(MalformedRecord, match=r"^price: "):
+            fields.number(wrong, "price")
+
+
+def test_text_is_never_empty_and_always_storable() -> None:
+    assert fields.text(" Áo thun\n", "x") == "Áo thun"
+    assert fields.text("", "x") is fields.text(" \t", "x") is fields.text(None, "x") is None
+    assert fields.text(8935, "x") == "8935"
+    for wrong in ("a\0b", "\ud800", True, [], {}):
+        with pytest.raises(MalformedRecord):
+            fields.text(wrong, "x")
+
+
+def test_ids() -> None:
+    assert fields.identifier(38200000, "id") == fields.identifier("38200000", "id") == "38200000"
+    assert fields.identifier("gid://shopify/Product/1", "id") == "gid://shopify/Product/1"
+    for wrong in (None, "", 0, -1, "-2", 1.5, "x" * 129, {}):
+        with pytest.raises(MalformedRecord):
+            fields.identifier(wrong, "id")
+
+
+def test_php_writes_empty_objects_and_lists_the_wrong_way() -> None:
+    assert fields.mapping([], "x") == fields.mapping(None, "x") == {}
+    assert fields.sequence({}, "x") == fields.sequence(None, "x") == []
+    with pytest.raises(MalformedRecord, match="expected an object, got a list"):
+        fields.mapping([1], "x")
+
+
+def test_times() -> None:
+    assert fields.unix_time("1733387520", "x") == datetime(2024, 12, 5, 8, 32, tzinfo=UTC)
+    assert fields.unix_time(0, "x") is None
+    assert fields.iso_time("2026-11-01T07:00:00+07:00", "x") == datetime(2026, 11, 1, tzinfo=UTC)
+    for wrong in ("yesterday", "2026-11-01T07:00:00"):
+        with pytest.raises(MalformedRecord):
+            fields.iso_time(wrong, "x")
