@@ -17,13 +17,22 @@ METAFIELD_TYPES: Final[Mapping[str, str]] = {
 
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_VIETNAM = re.compile(r"\+84(?:[35789]\d{8}|2\d{8,9})")
 _SAME_DIGITS = re.compile(r"(\d)\1{5}$")
 _LONGEST_NAME = 255
 
 
 def phone(phones: Sequence[str]) -> str | None:
-    """The first number in E.164; a filler such as 0900000000 is nobody's number."""
-    return next((one for one in phones if _E164.fullmatch(one) and not _SAME_DIGITS.search(one)), None)
+    """The first number that a shop would take: E.164, and in Vietnam a mobile or landline of today's numbering.
+
+    A filler such as 0900000000 is nobody's number.
+    """
+    return next((one for one in phones if _is_number(one)), None)
+
+
+def _is_number(text: str) -> bool:
+    form = _VIETNAM if text.startswith("+84") else _E164
+    return form.fullmatch(text) is not None and _SAME_DIGITS.search(text) is None
 
 
 def email(text: str | None) -> str | None:

@@ -73,7 +73,13 @@ class BatchRunner:
                 page.tally.count(**verdict.counts)
                 if verdict.memories or item.decision.write:
                     written.settle(
-                        page.connection, self.scope, self.job.id, item.nhanh_id, item.shopify_id, verdict.memories
+                        page.connection,
+                        self.scope,
+                        self.job.id,
+                        item.nhanh_id,
+                        item.shopify_id,
+                        verdict.memories,
+                        fresh=verdict.right,
                     )
                 if verdict.action is not None:
                     page.item(

@@ -25,6 +25,11 @@ class Verdict:
     memories: Mapping[str, str]
     ms: int | None
 
+    @property
+    def right(self) -> bool:
+        """Whether every field is now as it should be."""
+        return self.error is None
+
 
 def judge_item(item: Intended, desired: Mapping[str, str], outcomes: Sequence[FieldOutcome]) -> Verdict:
     """Fold the outcomes of an item's fields. An item of which one field failed has failed; the log says which."""

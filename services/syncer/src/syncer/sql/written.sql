@@ -10,10 +10,10 @@ on conflict (tenant, account, kind, shopify_id) do update
 set pending = written.pending || excluded.pending, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
 
 -- name: settle
--- Without fields only the pending ones are dropped: a refused write says nothing of when we last wrote.
+-- `fresh`: every field is as it should be. Otherwise the time stays, so that the next plan believes the pull.
 insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id, written_at)
 values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s,
-        case when %(fields)s::jsonb <> '{}' then clock_timestamp() end)
+        case when %(fresh)s then clock_timestamp() end)
 on conflict (tenant, account, kind, shopify_id) do update
 set fields = written.fields || excluded.fields, pending = '{}', nhanh_id = excluded.nhanh_id,
     job_id = excluded.job_id, written_at = coalesce(excluded.written_at, written.written_at)

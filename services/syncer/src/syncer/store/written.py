@@ -27,8 +27,18 @@ def pend(
 
 
 def settle(
-    conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
+    conn: Connection,
+    scope: Scope,
+    job_id: str,
+    nhanh_id: str,
+    shopify_id: str,
+    memories: Mapping[str, str],
+    *,
+    fresh: bool,
 ) -> None:
-    """Note what is there now by our doing, or was found right; nothing is pending any more."""
+    """Note what is there now by our doing, or was found right; nothing is pending any more.
+
+    fresh: the whole item is as it should be, so until the next pull our memory is the newest word on it.
+    """
     values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
-    conn.execute(_SQL["settle"], values)
+    conn.execute(_SQL["settle"], {**values, "fresh": fresh})

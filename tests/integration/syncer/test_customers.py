@@ -1,0 +1,100 @@
+"""CUSTOMER_SYNC against the sandbox."""
+
+from typing import Any
+
+from puller.domain.phones import alternates
+
+
+def test_contacts_and_totals_arrive_and_a_second_run_writes_nothing(shop: Any, syncer: Any) -> None:
+    pairs = shop.truth("customer")
+    nhanh = {str(doc["id"]): doc for doc in shop.records("nhanh", "customer")}
+    shop.map("customer", pairs)
+    with syncer():
+        job_id, end = shop.run("CUSTOMER_SYNC")
+        assert (end.data.outcome, end.data.error) == ("success", None)
+        assert end.data.metadata["updated"] == end.data.counters.total == len(pairs)
+        after = {doc["id"]: doc for doc in shop.records("shopify", "customer")}
+        metafields = {(doc["owner"], doc["key"]): doc["value"] for doc in _metafields(shop)}
+        for nhanh_id, gid in pairs.items():
+            name = f"{after[gid]['lastName']} {after[gid]['firstName']}"
+            assert sorted(name.split()) == sorted(nhanh[nhanh_id]["name"].split())
+            assert metafields[gid, "customer_id"] == nhanh_id
+            assert float(metafields[gid, "total_amount"]) == nhanh[nhanh_id]["totalAmount"]
+        phones = [number for doc in nhanh.values() for number in alternates([doc["mobile"]])]
+        mobiles = {
+            gid: numbers[0]
+            for nhanh_id, gid in pairs.items()
+            if len(numbers := alternates([nhanh[nhanh_id]["mobile"]])) == 1
+            and numbers[0].startswith("+849")
+            and phones.count(numbers[0]) == 1
+        }
+        assert len(mobiles) > 5
+        held = {gid: (after[gid]["defaultPhoneNumber"] or {}).get("phoneNumber") for gid in mobiles}
+        assert held == mobiles
+
+        items = shop.items(job_id, len(pairs))
+        shown = str([one.data.changes for one in items.values()])
+        for nhanh_id in pairs:
+            for secret in (nhanh[nhanh_id]["email"], *alternates([nhanh[nhanh_id]["mobile"]])):
+                assert not secret or secret.lower() not in shown.lower()
+
+        writes = len(shop.writes())
+        _, again = shop.run("CUSTOMER_SYNC")
+        shop.pull()
+        _, third = shop.run("CUSTOMER_SYNC")
+        assert [e.data.metadata["unchanged"] for e in (again, third)] == [len(pairs)] * 2
+        assert [e.data.metadata["requests"] for e in (again, third)] == [0, 0]
+        assert len(shop.writes()) == writes
+
+
+def test_a_contact_that_another_customer_holds_is_left_out(shop: Any, syncer: Any) -> None:
+    """Shopify would refuse it, every time, and the whole customer with it."""
+    pairs = shop.truth("customer")
+    one, other = sorted(pairs)[:2]
+    email = "shared@example.com"
+    shop.edit(
+        "shopify",
+        "customer",
+        int(pairs[other].rpartition("/")[2]),
+        set={"defaultEmailAddress": {"emailAddress": email}},
+    )
+    shop.edit("nhanh", "customer", int(one), set={"email": email.upper(), "name": "Nguyễn Thị Mới"})
+    shop.pull()
+    shop.map("customer", {one: pairs[one]})
+    with syncer():
+        _, end = shop.run("CUSTOMER_SYNC")
+    assert (end.data.outcome, end.data.metadata["updated"]) == ("success", 1)
+    held = {doc["id"]: doc for doc in shop.records("shopify", "customer")}
+    assert (held[pairs[one]]["lastName"], held[pairs[one]]["firstName"]) == ("Nguyễn", "Thị Mới")
+    assert (held[pairs[one]]["defaultEmailAddress"] or {}).get("emailAddress") != email
+
+
+def test_one_refused_customer_leaves_the_others_written(shop: Any, syncer: Any) -> None:
+    """A phone that somebody took in the shop after the last pull."""
+    pairs = shop.truth("customer")
+    one, other = sorted(pairs)[:2]
+    phone = "0987654320"
+    shop.edit("nhanh", "customer", int(one), set={"mobile": phone})
+    shop.pull()
+    shop.edit(
+        "shopify",
+        "customer",
+        int(pairs[other].rpartition("/")[2]),
+        set={"defaultPhoneNumber": {"phoneNumber": "+84987654320"}},
+    )
+    shop.map("customer", {one: pairs[one], sorted(pairs)[2]: pairs[sorted(pairs)[2]]})
+    with syncer():
+        job_id, end = shop.run("CUSTOMER_SYNC")
+    assert (end.data.outcome, end.data.counters.failed, end.data.counters.successful) == ("partial", 1, 1)
+    item = shop.items(job_id, 2)[one].data
+    assert (item.action, item.error.code) == ("failed", "TAKEN")
+
+
+def _metafields(shop: Any) -> list[dict[str, Any]]:
+    """Our metafields as written, from the raw log."""
+    found: list[dict[str, Any]] = []
+    for write in shop.writes():
+        if write["kind"] == "metafieldsSet" and write["outcome"] == "accepted":
+            key = write["values"]["name"].removeprefix("nhanh.")
+            found.append({"owner": write["id"], "key": key, "value": write["values"]["value"]})
+    return found
