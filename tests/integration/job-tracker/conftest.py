@@ -32,6 +32,8 @@ def stamp(moment: datetime) -> str:
 class Stream:
     """Raw events of random jobs, as JSON objects: nothing of the package under test makes them."""
 
+    start = START
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self.run = uuid.uuid4().hex[:6]
@@ -236,14 +238,12 @@ class System:
     def flush(self) -> None:
         assert self._producer.flush(30) == 0
 
-    def projector(self, name: str = "a", **changes: Any) -> threading.Event:
+    def projector(self, name: str = "a", part: str = "jobs", **changes: Any) -> threading.Event:
         """Run one in a thread of this process; set the event to end it."""
         stop = threading.Event()
         settings = self.settings.model_copy(update=changes)
-        run = bootstrap.run_projector
-        self._running.append(
-            self._threads.submit(run, settings, bootstrap.jobs_projection(settings), stop, f"test:{name}")
-        )
+        run = bootstrap.run_jobs_projector if part == "jobs" else bootstrap.run_items_projector
+        self._running.append(self._threads.submit(run, settings, stop, f"test:{name}"))
         self._stops.append(stop)
         return stop
 
@@ -255,6 +255,16 @@ class System:
             )
         self._processes.append(process)
         return process
+
+    @staticmethod
+    def count(connection: psycopg.Connection[Any], table: str) -> int:
+        """Rows of a table of the tracker; -1 before the first migration."""
+        try:
+            found = connection.execute(f"SELECT count(*) FROM tracker.{table}").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return -1
+        assert found
+        return found[0]
 
     def end_projectors(self) -> None:
         for stop in self._stops:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from job_events.logs import configure_logging
-from job_tracker import bootstrap
+from job_tracker import bootstrap, bootstrap_api
 from job_tracker.projector.positions import LogBroken
 from job_tracker.settings import Settings
 
@@ -21,10 +21,11 @@ def main() -> int:
     configure_logging(f"job-tracker {part}")
     settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
     if part == "api":
-        bootstrap.run_api(settings)
+        bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
+        bootstrap_api.run_api(settings)
         return 0
-    projection = bootstrap.jobs_projection(settings) if part == "projector" else bootstrap.items_projection(settings)
-    return _until_signal(lambda stop: bootstrap.run_projector(settings, projection, stop))
+    run = bootstrap.run_jobs_projector if part == "projector" else bootstrap.run_items_projector
+    return _until_signal(lambda stop: run(settings, stop))
 
 
 def _until_signal(run: Callable[[threading.Event], None]) -> int:

@@ -11,14 +11,16 @@ import structlog
 from confluent_kafka import KafkaException
 
 from job_events.database import migrate
+from job_events.sql_files import queries
 from job_events.topics import Topics, create_topics
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.heartbeat import Heartbeat
+from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.loop import Projector
 from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import Link, Stopped, pause
+from job_tracker.projector.postgres import Link, Stopped, connect, pause
 from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
 from job_tracker.projector.status import Status
@@ -39,13 +41,22 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
     Raises:
         Stopped: the process shall end.
     """
-    _until_there("PostgreSQL", lambda: migrate(settings.database_url, SCHEMA, ["job_tracker"]), wait)
+    prepare_schema(settings, wait)
     topics = Topics(settings.jobtrail_topic_prefix)
     _until_there(
         "Kafka",
         lambda: create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication, timeout=10),
         wait,
     )
+
+
+def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
+    """Migrate the schema, waiting for a PostgreSQL that is still starting.
+
+    Raises:
+        Stopped: the process shall end.
+    """
+    _until_there("PostgreSQL", lambda: _bring_schema(settings.database_url), wait)
 
 
 def run_projector(
@@ -99,8 +110,21 @@ def run_projector(
         heartbeat.stop()
 
 
-def jobs_projection(settings: Settings) -> JobsProjection:
-    return JobsProjection(Topics(settings.jobtrail_topic_prefix))
+def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
+    """Keep the job table until `stop` is set."""
+    run_projector(settings, JobsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
+
+
+def run_items_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
+    """Keep the sync log and the dead letters until `stop` is set."""
+    run_projector(settings, ItemsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
+
+
+def _bring_schema(database_url: str) -> None:
+    migrate(database_url, SCHEMA, ["job_tracker"])
+    # Before the first row comes: a day that begins in the default partition stays there.
+    with connect(database_url) as connection:
+        connection.execute(queries("job_tracker", "commit.sql")["ensure_event_days"])
 
 
 def _until_there(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:

@@ -169,12 +169,11 @@ CREATE TABLE tracker.dead_letter (
     key bytea,
     value bytea,
     value_bytes bigint NOT NULL,
-    origin text,
-    PRIMARY KEY (topic, partition, "offset")
+    PRIMARY KEY (topic, partition, "offset", consumer)
 );
-COMMENT ON COLUMN tracker.dead_letter.consumer IS 'Who refused it: job-tracker for its own, else the service that wrote it to the dead-letter topic.';
-COMMENT ON COLUMN tracker.dead_letter.origin IS 'topic/partition/offset of the refused record when it came by the dead-letter topic.';
-CREATE INDEX dead_letter_newest ON tracker.dead_letter (appended_at DESC, topic, partition, "offset");
+COMMENT ON TABLE tracker.dead_letter IS 'Keyed by the position of the refused record and by who refused it, so copies of one letter are one row.';
+COMMENT ON COLUMN tracker.dead_letter.appended_at IS 'LogAppendTime of the refused record; of the letter itself where another service refused it.';
+CREATE INDEX dead_letter_newest ON tracker.dead_letter (appended_at, topic, partition, "offset", consumer);
 
 -- Counts of final rows. Sums are numeric: a bigint could overflow on counters that are valid one by one.
 CREATE TABLE tracker.rollup (
@@ -246,7 +245,7 @@ BEGIN
             SELECT FROM tracker.event_default
             WHERE appended_at >= day::timestamp AT TIME ZONE 'UTC'
               AND appended_at < (day + 1)::timestamp AT TIME ZONE 'UTC');
-        EXECUTE 'CREATE TABLE tracker.' || part || ' (LIKE tracker.event INCLUDING DEFAULTS INCLUDING INDEXES)';
+        EXECUTE 'CREATE TABLE tracker.' || part || ' (LIKE tracker.event INCLUDING ALL)';
         EXECUTE 'ALTER TABLE tracker.event ATTACH PARTITION tracker.' || part || ' FOR VALUES FROM ('''
             || day::text || ' 00:00:00+00'') TO (''' || (day + 1)::text || ' 00:00:00+00'')';
         made := made + 1;

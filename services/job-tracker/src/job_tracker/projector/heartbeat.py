@@ -74,6 +74,9 @@ class Heartbeat:
             # The loop's own connection says that PostgreSQL is away; a beat that is missing says it to readers.
             log.debug("no heartbeat", reason=str(error))
             self._connection = None
+        except psycopg.Error:
+            log.exception("the heartbeat was refused")
+            self._connection = None
 
     def _beat(self, look_around: bool) -> None:
         ends = self._ends(look_around)

@@ -33,7 +33,6 @@ class DeadLetter(NamedTuple):
     reason: str
     job_id: str | None = None
     consumer: str = "job-tracker"
-    origin: str | None = None
 
     def row(self) -> dict[str, object]:
         """The parameters of the insert. NUL and broken surrogates leave the texts, so that this row always fits."""
@@ -50,7 +49,6 @@ class DeadLetter(NamedTuple):
             "key": record.key[:MAX_KEPT_BYTES] if record.key is not None else None,
             "value": value[:MAX_KEPT_BYTES] if value is not None else None,
             "value_bytes": len(value) if value is not None else 0,
-            "origin": self.origin,
         }
 
 

@@ -33,13 +33,13 @@ RETURNING o.topic, o.partition
 
 -- name: bury
 INSERT INTO tracker.dead_letter (
-    topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes, origin
+    topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
 )
 VALUES (
     %(topic)s, %(partition)s, %(offset)s, %(consumer)s, %(appended_at)s, %(reason)s, %(job_id)s, %(key)s, %(value)s,
-    %(value_bytes)s, %(origin)s
+    %(value_bytes)s
 )
-ON CONFLICT (topic, partition, "offset") DO NOTHING
+ON CONFLICT (topic, partition, "offset", consumer) DO NOTHING
 
 -- name: beat
 INSERT INTO tracker.projector (projection, instance, state, detail, beat_at)

@@ -1,0 +1,214 @@
+"""What the other services show through views: products, customers, matches, accounts, queues; and dead letters."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from job_events.sql_files import queries
+from job_events.topics import SERVICES
+from job_tracker.api.deps import Cursor, Limit, Parts, PartsNow, Text, Wait, wanted
+from job_tracker.api.freshness import AsyncConnection, WaitFor
+from job_tracker.api.listing import Listing, Wanted, exists, page
+from job_tracker.api.problems import Problem
+from job_tracker.domain.cursors import decode_cursor, encode_cursor
+
+_READS = queries("job_tracker", "reads.sql")
+_QUEUES = queries("job_tracker", "queues.sql")
+Row = dict[str, Any]
+Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
+
+PRODUCTS = Listing(
+    source=("puller", "api_products"),
+    key=("tenant", "account", "platform", "product_id", "variant_id"),
+    key_types=(str, str, str, str, str),
+    filters=("tenant", "account", "platform"),
+    search=("title", "variant_title", "brand", "model", "sku", "barcode", "product_id", "variant_id"),
+)
+CUSTOMERS = Listing(
+    source=("puller", "api_customers"),
+    key=("tenant", "account", "platform", "customer_id"),
+    key_types=(str, str, str, str),
+    filters=("tenant", "account", "platform"),
+    search=("name", "phone", "email", "customer_id", "city"),
+)
+MATCHES = Listing(
+    source=("matcher", "api_matches"),
+    key=("tenant", "account", "kind", "nhanh_id", "shopify_id"),
+    key_types=(str, str, str, str, str),
+    filters=("tenant", "account", "kind", "status", "method", "nhanh_id", "shopify_id"),
+    search=("nhanh_id", "shopify_id", "method", "status"),
+)
+ACCOUNTS = Listing(
+    source=("accounts", "api_accounts"),
+    key=("tenant", "account"),
+    key_types=(str, str),
+    filters=("tenant", "account"),
+    search=("tenant", "account"),
+)
+router = APIRouter(tags=["catalogue"])
+
+
+@router.get("/products")
+async def list_products(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    tenant: str | None = None,
+    account: str | None = None,
+    platform: Platform | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Product variants as the platforms have them."""
+    filters: dict[str, str | list[str] | None] = {"tenant": tenant, "account": account, "platform": platform}
+    return await _list(parts, wait, PRODUCTS, wanted(filters, text, cursor, limit), "products")
+
+
+@router.get("/customers")
+async def list_customers(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    tenant: str | None = None,
+    account: str | None = None,
+    platform: Platform | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Customers as the platforms have them."""
+    filters: dict[str, str | list[str] | None] = {"tenant": tenant, "account": account, "platform": platform}
+    return await _list(parts, wait, CUSTOMERS, wanted(filters, text, cursor, limit), "customers")
+
+
+@router.get("/matches")
+async def list_matches(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    tenant: str | None = None,
+    account: str | None = None,
+    kind: Literal["product", "customer"] | None = None,
+    status: Literal["auto", "review", "confirmed", "rejected"] | None = None,
+    method: str | None = None,
+    nhanh_id: str | None = None,
+    shopify_id: str | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Which Nhanh record is which Shopify record, and how that is known."""
+    filters: dict[str, str | list[str] | None] = {
+        "tenant": tenant,
+        "account": account,
+        "kind": kind,
+        "status": status,
+        "method": method,
+        "nhanh_id": nhanh_id,
+        "shopify_id": shopify_id,
+    }
+    return await _list(parts, wait, MATCHES, wanted(filters, text, cursor, limit), "matches")
+
+
+@router.get("/accounts")
+async def list_accounts(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    tenant: str | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Accounts with their connections; no secrets stand in that view."""
+    return await _list(parts, wait, ACCOUNTS, wanted({"tenant": tenant}, text, cursor, limit), "accounts")
+
+
+@router.get("/queues")
+async def list_queues(*, parts: PartsNow, wait: Wait) -> Response:
+    """What waits and runs at each service, and what is held back."""
+
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        return {"queues": [await _queue(connection, service) for service in SERVICES]}
+
+    return await parts.reader.answer(read, wait)
+
+
+@router.get("/dead-letters")
+async def list_dead_letters(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    consumer: Annotated[str | None, Query(description="who refused it")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Records that a consumer could not use, newest first: where they lie, and why."""
+    after: list[Any] = [None] * 5
+    if cursor is not None:
+        try:
+            after = decode_cursor(cursor, (datetime, str, int, int, str))
+        except ValueError as error:
+            raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
+    names = ("after_at", "after_topic", "after_partition", "after_offset", "after_consumer")
+
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        values = dict(zip(names, after, strict=True)) | {"consumer": consumer, "most": limit + 1}
+        rows = await (await connection.execute(_READS["dead_letters"], values)).fetchall()
+        shown = rows[:limit]
+        keys = ("appended_at", "topic", "partition", "offset", "consumer")
+        last = [shown[-1][key] for key in keys] if len(rows) > limit else None
+        return {"dead_letters": [_letter(row) for row in shown], "next": encode_cursor(last) if last else None}
+
+    return await parts.reader.answer(read, wait)
+
+
+async def _list(parts: Parts, wait: WaitFor, listing: Listing, request: Wanted, name: str) -> Response:
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        if not await exists(connection, listing.source):
+            empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0"}
+            return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
+        return await page(connection, listing, request, dict, name)
+
+    return await parts.reader.answer(read, wait)
+
+
+async def _queue(connection: AsyncConnection, service: str) -> Row:
+    inbox, holds = (service, "api_inbox"), (service, "api_holds")
+    if not (await exists(connection, inbox) and await exists(connection, holds)):
+        return {"service": service, "available": False, "accounts": [], "holds": []}
+    counts = await (await connection.execute(_QUEUES[f"{service}_inbox"])).fetchall()
+    held = await (await connection.execute(_QUEUES[f"{service}_holds"])).fetchall()
+    waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]
+    return {
+        "service": service,
+        "available": True,
+        "queued": sum(row["queued"] for row in counts),
+        "running": sum(row["running"] for row in counts),
+        "paused": sum(row["paused"] for row in counts),
+        "oldest_waiting_seconds": float(max(waits)) if waits else None,
+        "queue_paused": any(row["kind"] == "queue" for row in held),
+        "accounts": [{**row, "oldest_waiting_seconds": float(row["oldest_waiting_seconds"] or 0)} for row in counts],
+        "holds": held,
+    }
+
+
+def _letter(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in {"key", "value"}} | {
+        "key": _text(row["key"]),
+        "value": _text(row["value"]),
+    }
+
+
+def _text(value: bytes | None) -> Row | None:
+    """Bytes as text where they are text, else as base64."""
+    if value is None:
+        return None
+    try:
+        return {"encoding": "utf-8", "text": value.decode()}
+    except UnicodeDecodeError:
+        return {"encoding": "base64", "text": base64.b64encode(value).decode()}

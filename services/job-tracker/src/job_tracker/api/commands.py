@@ -1,0 +1,278 @@
+"""Asking for things: jobs, control of jobs, queues and accounts, retries, and edits of mappings.
+
+Every answer is 202 with a token; `wait_for=TOKEN` on any reading address waits until the table shows it.
+"""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from job_events.errors import InvalidRequest
+from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
+from job_events.job_types import check_then, job_type, read_params
+from job_events.sql_files import queries
+from job_events.topics import SERVICES
+from job_tracker.api.deps import Parts, PartsNow
+from job_tracker.api.jobs import find_job
+from job_tracker.api.listing import exists
+from job_tracker.api.problems import Json, Problem
+from job_tracker.domain.job_view import parents
+from job_tracker.keys import Claim, KeyReused
+from job_tracker.requests import NotAcknowledged, Verb, request_hash
+
+_SQL = queries("job_tracker", "reads.sql")
+Row = dict[str, Any]
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128)]
+Kind = Literal["product", "customer"]
+Service = Literal["puller", "matcher", "syncer"]
+router = APIRouter(tags=["commands"])
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobBody(_Body):
+    """A job to run. `then` lists what follows; `chain` joins jobs that start together."""
+
+    type: Name
+    tenant: Name
+    account: Name
+    params: dict[str, Any] = Field(default_factory=dict)
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    then: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], max_length=20)
+    chain: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = None
+    batch: Annotated[str, Field(max_length=512)] | None = None
+    about: dict[Name, Annotated[str, Field(max_length=512)]] | None = None
+
+
+class ReasonBody(_Body):
+    """Why something is cancelled or held back."""
+
+    reason: Annotated[str, Field(max_length=4096)] = ""
+
+
+class RetryBody(_Body):
+    """`params` are laid over those of the job that is retried, such as {"confirm": true}."""
+
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class MatchBody(_Body):
+    """A mapping to create."""
+
+    tenant: Name
+    account: Name
+    kind: Kind
+    nhanh_id: Name
+    shopify_id: Name
+
+
+class CorrectionBody(_Body):
+    """Where a mapping shall point."""
+
+    tenant: Name
+    account: Name
+    shopify_id: Name
+
+
+@router.post("/jobs", status_code=202)
+async def start_job(
+    *,
+    parts: PartsNow,
+    body: JobBody,
+    actor: Actor = "api",
+    key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
+) -> Response:
+    """Ask for a job. 202 once Kafka has acknowledged it, 503 if it cannot."""
+    then = _read_then(body.then)
+    read_params(body.type, body.params)
+    check_then(then)
+    await _known_account(parts, body.tenant, body.account)
+    data = RequestedData(
+        params=body.params,
+        priority=body.priority,
+        then=then,
+        requested_by=actor,
+        job=JobInfo(body.type, body.account, body.batch, body.about),
+    )
+    claim = await _claim(parts, body, key)
+    token, replayed = claim.token, claim.token is not None
+    if token is None:
+        token = await _acknowledged(parts.requests.request(claim.identity, body.tenant, data))
+        if key is not None:
+            await parts.keys.settle(body.tenant, key, token)
+    return _accepted(
+        {"job_id": claim.identity.job_id, "chain": claim.identity.chain, "token": token},
+        {"Idempotent-Replayed": "true"} if replayed else {},
+    )
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+async def retry_job(*, parts: PartsNow, job_id: str, body: RetryBody | None = None, actor: Actor = "api") -> Response:
+    """A new job that does the same again; the finished one stays as it is."""
+    row = await _job(parts, job_id)
+    if row["state"] != "finished":
+        raise Problem(409, f"{job_id} is {row['state']}; only a finished job can be retried")
+    if row["requested_at"] is None:
+        raise Problem(409, f"the request of {job_id} is not known, so nobody knows what to repeat")
+    asked = msgspec.json.decode(row["r_body"])
+    params = asked["params"] | (body.params if body else {})
+    read_params(row["job_type"], params)
+    data = RequestedData(
+        params=params,
+        priority=asked["priority"],
+        then=msgspec.convert(asked["then"], tuple[Then, ...]),
+        requested_by=actor,
+        retryof=row["job_id"],
+        parents=tuple(parents(row)),
+        job=msgspec.convert(asked["job"], JobInfo),
+    )
+    identity = parts.requests.identity(chain=row["chain"])
+    token = await _acknowledged(parts.requests.request(identity, row["tenant"], data))
+    return _accepted({"job_id": identity.job_id, "chain": identity.chain, "retry_of": job_id, "token": token})
+
+
+@router.post("/jobs/{job_id}/{verb}", status_code=202)
+async def control_job(
+    *, parts: PartsNow, job_id: str, verb: Verb, body: ReasonBody | None = None, actor: Actor = "api"
+) -> Response:
+    """Cancel, pause or resume a job that is not finished; seen by its worker between two items."""
+    row = await _job(parts, job_id)
+    if row["state"] == "finished":
+        raise Problem(409, f"{job_id} is already finished ({row['outcome']})")
+    reason = body.reason if body else ""
+    sending = parts.requests.control_job(verb, row=row, requested_by=actor, reason=reason)
+    return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
+
+
+@router.post("/queues/{service}/{verb}", status_code=202)
+async def control_queue(
+    *,
+    parts: PartsNow,
+    service: Service,
+    verb: Literal["pause", "resume"],
+    body: ReasonBody | None = None,
+    actor: Actor = "api",
+) -> Response:
+    """Hold back or let go all jobs of one service."""
+    reason = body.reason if body else ""
+    sending = parts.requests.control_queue(verb, tenant="all", service=service, requested_by=actor, reason=reason)
+    return _accepted({"service": service, "token": await _acknowledged(sending)})
+
+
+@router.post("/accounts/{tenant}/{account}/{verb}", status_code=202)
+async def control_account(
+    *,
+    parts: PartsNow,
+    tenant: str,
+    account: str,
+    verb: Literal["pause", "resume"],
+    body: ReasonBody | None = None,
+    actor: Actor = "api",
+) -> Response:
+    """Hold back or let go all jobs of one account, at every service."""
+    await _known_account(parts, tenant, account, status=404)
+    sending = parts.requests.control_account(
+        verb,
+        tenant=tenant,
+        account=account,
+        services=SERVICES,
+        requested_by=actor,
+        reason=body.reason if body else "",
+    )
+    return _accepted({"tenant": tenant, "account": account, "token": await _acknowledged(sending)})
+
+
+@router.post("/matches", status_code=202, tags=["matches"])
+async def create_match(*, parts: PartsNow, body: MatchBody, actor: Actor = "api") -> Response:
+    """Say that two records are the same thing."""
+    params = {"action": "create", "kind": body.kind, "nhanh_id": body.nhanh_id, "shopify_id": body.shopify_id}
+    return await _edit(parts, body.tenant, body.account, params, actor)
+
+
+@router.patch("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+async def correct_match(
+    *, parts: PartsNow, kind: Kind, nhanh_id: str, body: CorrectionBody, actor: Actor = "api"
+) -> Response:
+    """Move a Nhanh record to another Shopify record."""
+    params = {"action": "correct", "kind": kind, "nhanh_id": nhanh_id, "shopify_id": body.shopify_id}
+    return await _edit(parts, body.tenant, body.account, params, actor)
+
+
+@router.delete("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+async def delete_match(
+    *,
+    parts: PartsNow,
+    kind: Kind,
+    nhanh_id: str,
+    tenant: Annotated[str, Query(min_length=1, max_length=128)],
+    account: Annotated[str, Query(min_length=1, max_length=128)],
+    actor: Actor = "api",
+) -> Response:
+    """Say that a Nhanh record has no partner."""
+    return await _edit(parts, tenant, account, {"action": "delete", "kind": kind, "nhanh_id": nhanh_id}, actor)
+
+
+async def _edit(parts: Parts, tenant: str, account: str, params: dict[str, Any], actor: str) -> Response:
+    read_params("EDIT_MATCH", params)
+    await _known_account(parts, tenant, account)
+    data = RequestedData(params=params, priority="high", requested_by=actor, job=JobInfo("EDIT_MATCH", account))
+    identity = parts.requests.identity()
+    token = await _acknowledged(parts.requests.request(identity, tenant, data))
+    return _accepted({"job_id": identity.job_id, "chain": identity.chain, "token": token})
+
+
+async def _claim(parts: Parts, body: JobBody, key: str | None) -> Claim:
+    fresh = parts.requests.identity(chain=body.chain)
+    if key is None:
+        return Claim(fresh, None)
+    try:
+        return await parts.keys.claim(body.tenant, key, request_hash(body.model_dump()), fresh)
+    except KeyReused:
+        detail = "this Idempotency-Key came with another body before"
+        raise Problem(422, detail, [("Idempotency-Key", "belongs to another request")]) from None
+
+
+async def _acknowledged(sending: Awaitable[str]) -> str:
+    try:
+        return await sending
+    except NotAcknowledged as error:
+        raise Problem(503, f"Kafka has not acknowledged the request: {error}; ask again with the same key") from None
+
+
+async def _known_account(parts: Parts, tenant: str, account: str, status: int = 422) -> None:
+    async with parts.reader.snapshot() as connection:
+        known = (
+            await exists(connection, ("accounts", "api_accounts"))
+            and await (
+                await connection.execute(_SQL["account_exists"], {"tenant": tenant, "account": account})
+            ).fetchone()
+        )
+    if not known:
+        reason = f"tenant {tenant!r} has no account {account!r}"
+        raise Problem(status, reason, [("account", reason)])
+
+
+async def _job(parts: Parts, job_id: str) -> Row:
+    async with parts.reader.snapshot() as connection:
+        row = await find_job(connection, job_id)
+    job_type(row["job_type"])
+    return row
+
+
+def _read_then(then: list[Row]) -> tuple[Then, ...]:
+    try:
+        return msgspec.convert(then, tuple[Then, ...])
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise InvalidRequest("then" + path.rstrip("`"), reason) from None
+
+
+def _accepted(body: Row, headers: dict[str, str] | None = None) -> Response:
+    return Json(body, 202, {"Jobtrail-Freshness": str(body["token"])} | (headers or {}))

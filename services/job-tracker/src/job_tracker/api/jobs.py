@@ -1,0 +1,229 @@
+"""Reading jobs: list, one job, its timeline, items and family, and the statistics."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from job_events.sql_files import queries
+from job_tracker.api.deps import Cursor, Limit, PartsNow, Text, Wait, wanted
+from job_tracker.api.freshness import AsyncConnection
+from job_tracker.api.listing import Listing, page
+from job_tracker.api.problems import Problem
+from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.job_view import detail, parents, summary
+from job_tracker.domain.timeline import timeline
+
+_SQL = queries("job_tracker", "reads.sql")
+Row = dict[str, Any]
+Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
+MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
+MAX_FAMILY = 500
+
+JOBS = Listing(
+    source=("tracker", "job"),
+    key=("created_at", "job_id"),
+    key_types=(datetime, str),
+    filters=("status", "job_type", "tenant", "account", "chain"),
+    search=("job_id", "job_type", "account", "chain", "batch", "requested_by", "p_phase", "e_error_category"),
+    newest_first=True,
+)
+router = APIRouter(tags=["jobs"])
+
+
+@router.get("/jobs")
+async def list_jobs(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    status: Annotated[list[Status] | None, Query()] = None,
+    type_: Annotated[list[str] | None, Query(alias="type")] = None,
+    tenant: str | None = None,
+    account: str | None = None,
+    chain: str | None = None,
+    since: Annotated[datetime | None, Query(alias="from", description="created at or after")] = None,
+    until: Annotated[datetime | None, Query(alias="to", description="created before")] = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Jobs, newest first."""
+    filters: dict[str, str | list[str] | None] = {
+        "status": [*status] if status else None,
+        "job_type": type_ or None,
+        "tenant": tenant,
+        "account": account,
+        "chain": chain,
+    }
+    request = wanted(filters, text, cursor, limit)
+    request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
+
+    async def read(connection: AsyncConnection, now: datetime) -> Row:
+        return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs")
+
+    return await parts.reader.answer(read, wait)
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
+    """Everything known of one job."""
+
+    async def read(connection: AsyncConnection, now: datetime) -> Row:
+        return {"job": detail(await find_job(connection, job_id), now)}
+
+    return await parts.reader.answer(read, wait)
+
+
+@router.get("/jobs/{job_id}/events")
+async def show_events(
+    *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 200
+) -> Response:
+    """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
+    skip = _start(cursor)
+
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        parameters = {"job_id": job_id, "most": MAX_HISTORY + 1}
+        rows = await (await connection.execute(_SQL["history"], parameters)).fetchall()
+        if not rows:
+            await find_job(connection, job_id)
+        events = timeline(rows[:MAX_HISTORY])
+        shown = events[skip : skip + limit]
+        more = skip + limit < len(events)
+        return {
+            "events": shown,
+            "next": encode_cursor([skip + limit]) if more else None,
+            "total": len(events),
+            "total_exact": len(rows) <= MAX_HISTORY,
+        }
+
+    return await parts.reader.answer(read, wait)
+
+
+@router.get("/jobs/{job_id}/items")
+async def show_items(
+    *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 100
+) -> Response:
+    """What happened item by item. The token of this answer is that of the items' own projection."""
+    after: list[Any] = [None, None] if cursor is None else _decode(cursor, (datetime, str))
+
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        parameters = {"job_id": job_id, "after_at": after[0], "after_id": after[1], "most": limit + 1}
+        rows = await (await connection.execute(_SQL["items"], parameters)).fetchall()
+        if not rows and cursor is None:
+            await find_job(connection, job_id)
+        shown = rows[:limit]
+        last = [shown[-1]["at"], shown[-1]["event_id"]] if len(rows) > limit else None
+        return {"items": [_item(row) for row in shown], "next": encode_cursor(last) if last else None}
+
+    return await parts.reader.answer(read, wait, parts.reader.items)
+
+
+@router.get("/jobs/{job_id}/family")
+async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
+    """Parents, children, retries, and the whole chain the job belongs to."""
+
+    async def read(connection: AsyncConnection, now: datetime) -> Row:
+        job = await find_job(connection, job_id)
+
+        async def rows(query: str, **values: Any) -> list[Row]:
+            return await (await connection.execute(_SQL[query], values)).fetchall()
+
+        chain = await rows("chain", chain=job["chain"], most=MAX_FAMILY)
+        children = {row["job_id"]: row for row in await rows("children", job_ids=[job_id], most=MAX_FAMILY)}
+        children |= {row["job_id"]: row for row in chain if job_id in parents(row)}
+        found = {
+            "parents": await rows("jobs_by_id", job_ids=parents(job)),
+            "children": sorted(children.values(), key=lambda row: (row["created_at"], row["job_id"])),
+            "retries": await rows("retries", job_id=job_id, most=MAX_FAMILY),
+            "chain": chain,
+        }
+        shown = {name: [summary(row, now) for row in several] for name, several in found.items()}
+        return {"job": summary(job, now), **shown}
+
+    return await parts.reader.answer(read, wait)
+
+
+@router.get("/stats")
+async def show_stats(
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    tenant: str | None = None,
+    type_: Annotated[str | None, Query(alias="type")] = None,
+    since: Annotated[date | None, Query(alias="from", description="first UTC day of creation")] = None,
+    until: Annotated[date | None, Query(alias="to", description="last UTC day of creation")] = None,
+) -> Response:
+    """Counts from the rollups, which are kept in the transaction that keeps the jobs."""
+    asked = {"tenant": tenant, "type": type_, "since": since, "until": until}
+
+    async def read(connection: AsyncConnection, _: datetime) -> Row:
+        rows = await (await connection.execute(_SQL["stats"], asked)).fetchall()
+        days = await (await connection.execute(_SQL["stats_by_day"], asked)).fetchall()
+        by_status: dict[str, int] = {}
+        for row in rows:
+            by_status[row["status"]] = by_status.get(row["status"], 0) + int(row["jobs"])
+        finished = sum(by_status.get(status, 0) for status in ("COMPLETED", "MIXED", "FAILED", "CANCELLED"))
+        return {
+            "jobs": sum(by_status.values()),
+            "by_status": by_status,
+            "success_rate": round(by_status.get("COMPLETED", 0) / finished, 4) if finished else None,
+            "by_type": [
+                {name: int(value) if name not in {"job_type", "status"} else value for name, value in row.items()}
+                for row in rows
+            ],
+            "by_day": [{"day": row["day"], "status": row["status"], "jobs": int(row["jobs"])} for row in days],
+        }
+
+    return await parts.reader.answer(read, wait)
+
+
+async def find_job(connection: AsyncConnection, job_id: str) -> Row:
+    """The row of a job.
+
+    Raises:
+        Problem: 404.
+    """
+    row = await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone()
+    if row is None:
+        raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
+    return row
+
+
+def _item(row: Row) -> Row:
+    data = msgspec.json.decode(row["body"])["data"]
+    return {
+        "event_id": row["event_id"],
+        "at": row["at"],
+        "item": row["item"],
+        "action": row["action"],
+        "attempt": row["attempt"],
+        "ids": data.get("ids", {}),
+        "response_ms": row["response_ms"],
+        "worker": row["worker"],
+        "error": data.get("error"),
+        "changes": data.get("changes", []),
+    }
+
+
+def _start(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    start: int = _decode(cursor, (int,))[0]
+    if start < 0:
+        raise Problem(422, "not a cursor of this list", [("cursor", "was not given by this list")])
+    return start
+
+
+def _decode(cursor: str, types: tuple[type, ...]) -> list[Any]:
+    try:
+        return decode_cursor(cursor, types)
+    except ValueError as error:
+        raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
+
+
+def _aware(moment: datetime | None, field: str) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise Problem(422, f"{field} needs an offset from UTC, such as Z", [(field, "has no time zone")])
+    return moment

@@ -1,0 +1,109 @@
+"""Errors as RFC 9457 problem details, each naming the field that is wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+from job_events.errors import InvalidRequest
+
+log = structlog.get_logger()
+TITLES = {
+    400: "The request cannot be understood",
+    404: "There is no such thing",
+    405: "This address does not take that method",
+    409: "This is not possible in the present state",
+    413: "The request is too large",
+    422: "Something in the request is wrong",
+    500: "Something went wrong here",
+    503: "A part of the system is away",
+    504: "The table has not come that far yet",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error. `errors` lists (field, reason); `more` are further members of the body."""
+
+    def __init__(self, status: int, detail: str, errors: Sequence[tuple[str, str]] = (), **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.more = more
+
+
+class Json(Response):
+    """JSON by msgspec, which knows datetimes, decimals and the contract's structs."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The answer for a problem."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": TITLES.get(problem.status, "Error"),
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.errors:
+        body["errors"] = [{"field": field, "reason": reason} for field, reason in problem.errors]
+    return Json(body | problem.more, problem.status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+
+    def on_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101 - registered for this class
+        return problem_response(error)
+
+    def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, InvalidRequest)  # noqa: S101 - registered for this class
+        return problem_response(Problem(422, str(error), [(error.field, error.reason)]))
+
+    def on_validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+        found = [(_field(one["loc"]), str(one["msg"])) for one in error.errors()]
+        return problem_response(Problem(422, "; ".join(f"{field}: {reason}" for field, reason in found), found))
+
+    def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+        return problem_response(Problem(error.status_code, str(error.detail)), dict(error.headers or {}))
+
+    def on_database(_: Request, error: Exception) -> Response:
+        log.warning("PostgreSQL is away", reason=str(error))
+        return problem_response(Problem(503, "PostgreSQL does not answer; try again soon"), {"Retry-After": "2"})
+
+    def on_data(_: Request, error: Exception) -> Response:
+        return problem_response(Problem(422, f"a value cannot be looked for: {str(error).splitlines()[0]}"))
+
+    def on_crash(request: Request, error: Exception) -> Response:
+        log.error("unexpected", path=request.url.path, exc_info=error)
+        return problem_response(Problem(500, "this is a fault of the server; it is in its log"))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(InvalidRequest, on_invalid)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    for kind in (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
+        app.add_exception_handler(kind, on_database)
+    app.add_exception_handler(psycopg.DataError, on_data)
+    app.add_exception_handler(Exception, on_crash)
+
+
+def _field(location: Sequence[Any]) -> str:
+    """`body.then[0].type` from ("body", "then", 0, "type"); the body itself is not named."""
+    parts = [part for part in location if part not in {"body", "query", "path", "header"}]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    return text or str(location[-1] if location else "body")

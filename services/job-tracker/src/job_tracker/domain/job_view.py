@@ -1,0 +1,96 @@
+"""What the API shows of a row of `tracker.job`."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from job_tracker.domain.health import health
+
+Row = dict[str, Any]
+
+
+def summary(row: Row, now: datetime) -> Row:
+    """The row as lists show it. Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`."""
+    return {
+        "job_id": row["job_id"],
+        "type": row["job_type"],
+        "tenant": row["tenant"],
+        "account": row["account"],
+        "chain": row["chain"],
+        "parent": row["parent"],
+        "batch": row["batch"],
+        "retry_of": row["retry_of"],
+        "priority": row["priority"],
+        "requested_by": row["requested_by"],
+        "state": row["state"],
+        "outcome": row["outcome"],
+        "status": row["status"],
+        "health": health(row["state"], last_sign(row), now),
+        "attempt": row["attempt"],
+        "phase": row["p_phase"] if row["state"] == "running" else None,
+        "worker": row["s_worker"],
+        "counters": {name: row[name] for name in ("total", "processed", "successful", "failed", "skipped")},
+        "percent": percent(row),
+        "eta_seconds": eta_seconds(row, now),
+        "error_category": row["e_error_category"],
+        "created_at": row["created_at"],
+        "requested_at": row["requested_at"],
+        "started_at": row["s_at"],
+        "finished_at": row["e_at"],
+        "updated_at": row["updated_at"],
+        "duration_ms": row["e_duration_ms"],
+    }
+
+
+def detail(row: Row, now: datetime) -> Row:
+    """Everything that is known of one job."""
+    request = _read(row["r_body"])
+    progress, end = _read(row["p_body"]), _read(row["e_body"])
+    return summary(row, now) | {
+        "about": request.get("job", {}).get("about"),
+        "params": request.get("params"),
+        "then": request.get("then"),
+        "parents": parents(row),
+        "metadata": (end or progress).get("metadata") or {},
+        "error": end.get("error"),
+        "remaining_then": end.get("then") or [],
+        "last_sign_at": last_sign(row),
+    }
+
+
+def parents(row: Row) -> list[str]:
+    """The jobs that this one grew from."""
+    listed = _read(row["r_body"]).get("parents") or []
+    return list(dict.fromkeys([*listed, *([row["parent"]] if row["parent"] else [])]))
+
+
+def last_sign(row: Row) -> datetime:
+    """When the job was last heard of: its latest start or progress, else when it was created."""
+    signs = [at for at in (row["s_at"], row["p_at"]) if at is not None]
+    return max(signs) if signs else row["created_at"]
+
+
+def percent(row: Row) -> float | None:
+    """0 to 100, one decimal; None while the total is unknown."""
+    if row["outcome"] in {"success", "partial"}:
+        return 100.0
+    if not row["total"]:
+        return None
+    return min(100.0, round(100 * row["processed"] / row["total"], 1))
+
+
+def eta_seconds(row: Row, now: datetime) -> int | None:
+    """From the rate of this attempt; None where it cannot be known (resumed attempts start with old counters)."""
+    if row["state"] != "running" or row["attempt"] > 0 or not row["total"] or not row["processed"]:
+        return None
+    if row["s_at"] is None or row["p_at"] is None or row["p_at"] <= row["s_at"]:
+        return None
+    per_item: timedelta = (row["p_at"] - row["s_at"]) / row["processed"]
+    left = max(row["total"] - row["processed"], 0)
+    end: datetime = row["p_at"] + min(per_item * left, timedelta(days=3650))
+    return max(0, round((end - now).total_seconds()))
+
+
+def _read(body: str) -> Row:
+    return msgspec.json.decode(body) if body else {}

@@ -1,0 +1,60 @@
+"""Idempotency keys: the same key with the same body gets the same job, whoever asks again and whenever."""
+
+from dataclasses import dataclass
+
+from psycopg_pool import AsyncConnectionPool
+
+from job_events.sql_files import queries
+from job_tracker.requests import Identity
+
+_SQL = queries("job_tracker", "reads.sql")
+
+
+class KeyReused(Exception):
+    """The key came with another body before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The identity that belongs to a key; `token` is set once Kafka has acknowledged it."""
+
+    identity: Identity
+    token: str | None
+
+
+class Keys:
+    """Keeps `tracker.api_key`, which the API alone writes."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def claim(self, tenant: str, key: str, request_hash: str, fresh: Identity) -> Claim:
+        """`fresh` becomes the key's identity unless the key has one already.
+
+        Raises:
+            KeyReused
+        """
+        names = {"tenant": tenant, "key": key}
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                _SQL["claim_key"],
+                {
+                    **names,
+                    "request_hash": request_hash,
+                    "job_id": fresh.job_id,
+                    "chain": fresh.chain,
+                    "event_time": fresh.time,
+                },
+            )
+            row = await (await connection.execute(_SQL["key"], names)).fetchone()
+        if row is None:
+            raise KeyReused  # nothing deletes keys, so the row is there
+        held_hash, job_id, chain, time, token = row
+        if held_hash != request_hash:
+            raise KeyReused
+        return Claim(Identity(job_id, chain, time), token)
+
+    async def settle(self, tenant: str, key: str, token: str) -> None:
+        """Kafka has acknowledged the request; its answer is repeated from now on."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["settle_key"], {"tenant": tenant, "key": key, "token": token})

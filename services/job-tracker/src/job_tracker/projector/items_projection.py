@@ -1,0 +1,133 @@
+"""The projection `items`: the sync log, and the dead letters that other services wrote.
+
+It has a group of its own, so that a flood of items never delays jobs.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from job_events.envelope import canonical, read_dead_letter
+from job_events.errors import InvalidEvent
+from job_events.events import ItemRecorded
+from job_events.sql_files import queries
+from job_events.topics import Topics
+from job_tracker.projector.decoding import decode_storable
+from job_tracker.projector.records import Cursor, DeadLetter, Prepared, Record
+
+_SQL = queries("job_tracker", "items.sql")
+
+
+class ItemRow(NamedTuple):
+    """One row of `tracker.item`; `body` is the canonical JSON of the whole event, and decides between copies."""
+
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+    appended_at: object
+    job_id: str
+    at: object
+    tenant: str
+    account: str
+    job_type: str
+    attempt: int
+    item: str
+    action: str
+    response_ms: int | None
+    worker: str
+    error_category: str | None
+    body: str
+
+    def beats(self, other: "ItemRow") -> bool:
+        mine, theirs = self.body.encode(), other.body.encode()
+        place, their_place = (self.topic, self.partition, self.offset), (other.topic, other.partition, other.offset)
+        return mine > theirs or (mine == theirs and place < their_place)
+
+
+@dataclass(slots=True)
+class ItemsContent:
+    """The batch's items by event id."""
+
+    items: dict[str, ItemRow] = field(default_factory=dict)
+
+
+class ItemsProjection:
+    """Keeps `tracker.item` and the other services' share of `tracker.dead_letter`."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._items, self._dead_letters = topics.items, topics.dead_letters
+        self._name = f"{topics.prefix}tracker-items"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def topics(self) -> list[str]:
+        return [self._items, self._dead_letters]
+
+    def prepare(self, records: Sequence[Record]) -> Prepared[ItemsContent]:
+        content = ItemsContent()
+        dead: list[DeadLetter] = []
+        for record in records:
+            try:
+                if record.topic == self._dead_letters:
+                    dead.append(_letter(record))
+                    continue
+                row = _item(record)
+                held = content.items.get(row.event_id)
+                if held is None or row.beats(held):
+                    content.items[row.event_id] = row
+            except InvalidEvent as error:
+                dead.append(DeadLetter(record, error.reason, error.job_id))
+        return Prepared(records, content, dead)
+
+    def write(self, cursor: Cursor, content: ItemsContent) -> None:
+        if content.items:
+            rows = [content.items[event_id] for event_id in sorted(content.items)]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            cursor.execute(_SQL["merge_items"], dict(zip(ItemRow._fields, columns, strict=True)))
+
+
+def _item(record: Record) -> ItemRow:
+    event = decode_storable(record.value)
+    if not isinstance(event, ItemRecorded):
+        raise InvalidEvent(f"{event.__struct_config__.tag} does not belong on this topic", event.job_id)
+    try:
+        body = canonical(event)
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise InvalidEvent(f"holds a value that JSON cannot carry back: {error}", event.job_id) from None
+    data = event.data
+    return ItemRow(
+        *(event.id, record.topic, record.partition, record.offset, record.appended_at),
+        *(event.job_id, event.time, event.tenant, data.job.account, data.job.type),
+        *(data.attempt, data.item, data.action, data.response_ms, data.worker),
+        data.error.category if data.error else None,
+        body,
+    )
+
+
+def _letter(record: Record) -> DeadLetter:
+    """The row of a letter stands at the position of the record that was refused."""
+    letter = read_dead_letter(record.value)
+    data = letter.data
+    refused = record._replace(
+        topic=data.topic,
+        partition=data.partition,
+        offset=data.offset,
+        key=data.key.encode() if data.key is not None else None,
+        value=_bytes(data.value, data.encoding),
+    )
+    return DeadLetter(refused, data.reason, letter.subject, data.consumer)
+
+
+def _bytes(text: str | None, encoding: str) -> bytes | None:
+    if text is None or encoding != "base64":
+        return text.encode() if text is not None else None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return text.encode()

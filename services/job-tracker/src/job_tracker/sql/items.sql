@@ -1,0 +1,21 @@
+-- name: merge_items
+-- Copies of one event id keep the greater bytes, and of equal ones the smaller position.
+INSERT INTO tracker.item AS item (
+    event_id, topic, partition, "offset", appended_at, job_id, at, tenant, account, job_type, attempt, item, action,
+    response_ms, worker, error_category, body
+)
+SELECT * FROM unnest(
+    %(event_id)s::text[], %(topic)s::text[], %(partition)s::int[], %(offset)s::bigint[],
+    %(appended_at)s::timestamptz[], %(job_id)s::text[], %(at)s::timestamptz[], %(tenant)s::text[],
+    %(account)s::text[], %(job_type)s::text[], %(attempt)s::int[], %(item)s::text[], %(action)s::text[],
+    %(response_ms)s::bigint[], %(worker)s::text[], %(error_category)s::text[], %(body)s::text[]
+)
+ON CONFLICT (event_id) DO UPDATE SET
+    topic = excluded.topic, partition = excluded.partition, "offset" = excluded."offset",
+    appended_at = excluded.appended_at, job_id = excluded.job_id, at = excluded.at, tenant = excluded.tenant,
+    account = excluded.account, job_type = excluded.job_type, attempt = excluded.attempt, item = excluded.item,
+    action = excluded.action, response_ms = excluded.response_ms, worker = excluded.worker,
+    error_category = excluded.error_category, body = excluded.body
+WHERE excluded.body > item.body
+   OR (excluded.body = item.body
+       AND (excluded.topic, excluded.partition, excluded."offset") < (item.topic, item.partition, item."offset"))

@@ -1,0 +1,122 @@
+"""Positions come from PostgreSQL: resets change nothing, and who was overtaken writes nothing."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from job_events.database import migrate
+from job_events.topics import create_topics
+from job_tracker import bootstrap
+from job_tracker.projector.commit import Committer
+from job_tracker.projector.jobs_projection import JobsProjection
+from job_tracker.projector.positions import LogBroken
+from job_tracker.projector.postgres import Link
+from job_tracker.projector.records import Record
+from job_tracker.projector.status import Status
+
+ROWS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*), max(xmin::text) FROM tracker.job j"
+
+
+def test_resetting_the_group_to_the_earliest_changes_no_row(
+    *, system: Any, kafka: str, connection: Any, stream: Any, wait_until: Any
+) -> None:
+    events = stream.shaken(stream.jobs(20))
+    system.send(events)
+    system.projector()
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
+    system.end_projectors()
+    before = connection.execute(ROWS).fetchone(), connection.execute("TABLE tracker.consumer_offset").fetchall()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    group = JobsProjection(system.topics).name
+    earliest = [TopicPartition(system.topics.events, number, 0) for number in range(6)]
+    for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, earliest)]).values():
+        future.result(10)
+    extra = stream.job(77, attempts=0, progresses=0, finished=False)
+    system.projector()
+    wait_until(lambda: connection.execute("SELECT 1 FROM tracker.projector WHERE state = 'running'").fetchone(), 30, "")
+    assert (
+        connection.execute(ROWS).fetchone(),
+        connection.execute("TABLE tracker.consumer_offset").fetchall(),
+    ) == before
+    system.send(extra)
+    wait_until(lambda: system.count(connection, "event") == len(events) + 1, 30, "the projector does not go on")
+
+
+def record(stream_event: dict[str, Any], offset: int, topic: str) -> Record:
+    import json
+
+    from job_tracker.projector.source import _EPOCH
+
+    return Record(topic, 0, offset, _EPOCH, None, json.dumps(stream_event).encode())
+
+
+def test_an_overtaken_projector_writes_nothing(
+    *, system: Any, database_url: str, connection: Any, stream: Any, oracle: Any, shown: Any
+) -> None:
+    """Two committers hold the same position, as after a pause beyond the session time-out."""
+    migrate(database_url, "tracker", ["job_tracker"])
+    topic = system.topics.events
+    connection.execute("INSERT INTO tracker.consumer_offset VALUES ('jobs', %s, 0, 'id', 0)", [topic])
+    projection = JobsProjection(system.topics, name="jobs")
+    assert projection.name.endswith("jobs")
+    events = stream.job(1)
+    early = [record(event, offset, topic) for offset, event in enumerate(events[:-1])]
+    late = [record(event, offset, topic) for offset, event in enumerate(events)]
+    owners = [Committer(Link(database_url, Status(lambda: 0.0), lambda _: False), projection) for _ in range(2)]
+    connection.execute("UPDATE tracker.consumer_offset SET projection = %s", [projection.name])
+    for owner in owners:
+        owner.held[topic, 0] = 0
+    zombie, owner = owners
+    assert owner.commit(projection.prepare(late)) == set()
+    before = connection.execute(ROWS).fetchone(), system.count(connection, "event")
+    assert zombie.commit(projection.prepare(early)) == {(topic, 0)}
+    assert zombie.fenced_batches == 1
+    assert (connection.execute(ROWS).fetchone(), system.count(connection, "event")) == before
+    assert shown(connection) == oracle(events)
+    # What the zombie held of other partitions is still written.
+    connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 1, 'id', 0)", [projection.name, topic])
+    zombie.held[topic, 1] = 0
+    other = record(stream.job(2)[0], 0, topic)._replace(partition=1)
+    assert zombie.commit(projection.prepare([*early, other])) == {(topic, 0)}
+    assert system.count(connection, "job") == 2
+
+
+def test_two_instances_start_on_an_empty_database(
+    *, system: Any, connection: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    events = stream.shaken(stream.jobs(30))
+    system.send(events)
+    both = [system.process("projector", tmp_path / name) for name in ("a", "b")]
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, (tmp_path / "a").read_text())
+    assert shown(connection) == oracle(events)
+    for process in both:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(15) for process in both] == [0, 0]
+    assert connection.execute("SELECT count(*) FROM tracker.projector").fetchone() == (0,)
+
+
+def test_a_recreated_topic_stops_the_projector_with_a_sentence(
+    *, system: Any, kafka: str, connection: Any, stream: Any, wait_until: Any
+) -> None:
+    system.send(stream.job(1))
+    stop = system.projector()
+    wait_until(lambda: system.count(connection, "job") == 1, 60, "not read")
+    stop.set()
+    system.end_projectors()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for future in admin.delete_topics([system.topics.events]).values():
+        future.result(10)
+    wait_until(lambda: system.topics.events not in admin.list_topics(timeout=5).topics, 30, "not deleted")
+    create_topics(kafka, system.topics)
+    with ThreadPoolExecutor(1) as threads:
+        import threading
+
+        running = threads.submit(bootstrap.run_jobs_projector, system.settings, threading.Event())
+        with pytest.raises(LogBroken, match="was recreated"):
+            running.result(30)
+    assert connection.execute("SELECT state FROM tracker.projector WHERE state = 'stopped'").fetchone() == ("stopped",)
