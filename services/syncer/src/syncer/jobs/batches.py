@@ -71,7 +71,7 @@ class BatchRunner:
             for verdict in verdicts:
                 item = verdict.item
                 page.tally.count(**verdict.counts)
-                if verdict.memories or item.decision.write:
+                if verdict.memories is not None:
                     written.settle(
                         page.connection,
                         self.scope,

@@ -15,14 +15,17 @@ _MAX_CHANGES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One item's outcome. action None: nothing to tell. memories: what the platform now holds by our knowledge."""
+    """One item's outcome. action None: nothing to tell.
+
+    memories: what the platform now holds by our knowledge; None: nothing was sent, so there is nothing to note.
+    """
 
     item: Intended
     action: Action | None
     counts: dict[str, int]
     error: ErrorInfo | None
     changes: tuple[FieldChange, ...]
-    memories: Mapping[str, str]
+    memories: Mapping[str, str] | None
     ms: int | None
 
     @property
@@ -47,7 +50,7 @@ def judge_item(item: Intended, desired: Mapping[str, str], outcomes: Sequence[Fi
         return Verdict(item, action, counts, error, changes, memories, ms)
 
     if item.error is not None:
-        return verdict("failed", item.error, failed=1)
+        return Verdict(item, "failed", {"failed": 1}, item.error, (), None, None)
     if failed:
         return verdict("failed", _of_fields(failed), failed=1, conflicts=conflicts)
     if kept:
@@ -64,14 +67,14 @@ def judge_dry(item: Intended) -> Verdict:
     decision: Decision = item.decision
     changes = field_changes([*decision.write, *decision.kept])
     if item.error is not None:
-        return Verdict(item, "failed", {"failed": 1}, item.error, (), {}, None)
+        return Verdict(item, "failed", {"failed": 1}, item.error, (), None, None)
     if decision.kept:
         error = kept_error([change.field for change in decision.kept])
-        return Verdict(item, "conflict", {"skipped": 1, "conflicts": 1}, error, changes, {}, None)
+        return Verdict(item, "conflict", {"skipped": 1, "conflicts": 1}, error, changes, None, None)
     if decision.write:
         counts = {"successful": 1, "wouldUpdate": 1, "conflicts": int(bool(decision.overwritten))}
-        return Verdict(item, "would_update", counts, None, changes, {}, None)
-    return Verdict(item, None, {"successful": 1, "unchanged": 1}, None, (), {}, None)
+        return Verdict(item, "would_update", counts, None, changes, None, None)
+    return Verdict(item, None, {"successful": 1, "unchanged": 1}, None, (), None, None)
 
 
 def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:

@@ -1,0 +1,92 @@
+"""Unchanged, update or conflict."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer.domain.fields import key_of, memory_of
+from syncer.domain.plan import Change, Decision, Memory, decide, expected_changes
+
+PULLED = datetime(2026, 11, 1, tzinfo=UTC)
+LATER, EARLIER = PULLED + timedelta(minutes=1), PULLED - timedelta(minutes=1)
+VALUES = st.sampled_from(["0", "1", "10", "100.00", "100"])
+
+
+def wrote(at: datetime | None = LATER, **fields: str) -> Memory:
+    return Memory({name: memory_of(name, value) for name, value in fields.items()}, {}, at)
+
+
+def test_what_the_pull_shows_right_costs_nothing() -> None:
+    assert expected_changes({"price": "100"}, {"price": "100.00"}, PULLED, Memory()) == ()
+
+
+def test_what_we_wrote_after_the_pull_costs_nothing() -> None:
+    assert expected_changes({"price": "100"}, {"price": "90"}, PULLED, wrote(price="100")) == ()
+
+
+def test_a_pull_after_our_write_is_the_newer_word() -> None:
+    changes = expected_changes({"price": "100"}, {"price": "90"}, PULLED, wrote(EARLIER, price="100"))
+    assert changes == (Change("price", "90", "100"),)
+
+
+def test_a_new_value_changes_from_what_we_wrote() -> None:
+    changes = expected_changes({"price": "120"}, {"price": "90"}, PULLED, wrote(price="100"))
+    assert changes == (Change("price", "100", "120"),)
+
+
+def test_what_no_pull_knows_is_believed_to_be_what_we_wrote() -> None:
+    desired = {"nhanh.points": "5"}
+    assert expected_changes(desired, {}, PULLED, wrote(EARLIER, **desired)) == ()
+    assert expected_changes(desired, {}, PULLED, Memory()) == (Change("nhanh.points", None, "5"),)
+    assert expected_changes({"nhanh.points": "6"}, {}, PULLED, wrote(EARLIER, **desired)) == (
+        Change("nhanh.points", None, "6"),  # only a hash is known of the old one
+    )
+
+
+def test_a_first_write_is_no_conflict() -> None:
+    decision = decide({"price": "100"}, {"price": "90.00"}, Memory(), "keep_platform")
+    assert decision == Decision(write=(Change("price", "90.00", "100"),))
+
+
+def test_our_own_old_value_is_no_conflict() -> None:
+    decision = decide({"price": "100"}, {"price": "90.00"}, wrote(price="90"), "keep_platform")
+    assert (decision.write, decision.kept) == ((Change("price", "90.00", "100"),), ())
+
+
+@pytest.mark.parametrize("rule", ["nhanh_wins", "keep_platform"])
+def test_somebody_elses_value_is_a_conflict(rule: str) -> None:
+    change = Change("price", "95.00", "100")
+    decision = decide({"price": "100", "stock@a": "5"}, {"price": "95.00", "stock@a": "5"}, wrote(price="90"), rule)  # type: ignore[arg-type]
+    assert decision.same == ("stock@a",)
+    if rule == "nhanh_wins":
+        assert decision == Decision((change,), ("stock@a",), ("price",), ())
+    else:
+        assert decision == Decision((), ("stock@a",), (), (change,))
+
+
+def test_a_value_whose_answer_was_lost_counts_as_ours() -> None:
+    memory = Memory({"price": "90"}, {"price": "95"}, LATER)
+    decision = decide({"price": "100"}, {"price": "95.00"}, memory, "keep_platform")
+    assert decision.write == (Change("price", "95.00", "100"),)
+
+
+@given(
+    desired=st.dictionaries(st.sampled_from(["price", "stock@a", "stock@b"]), VALUES),
+    present=st.dictionaries(st.sampled_from(["price", "stock@a", "stock@b"]), VALUES | st.none()),
+    written=st.dictionaries(st.sampled_from(["price", "stock@a", "stock@b"]), VALUES),
+    rule=st.sampled_from(["nhanh_wins", "keep_platform"]),
+)
+def test_every_field_is_same_written_or_kept_and_conflicts_need_three_values(
+    desired: dict[str, str], present: dict[str, str | None], written: dict[str, str], rule: str
+) -> None:
+    decision = decide(desired, present, wrote(**written), rule)  # type: ignore[arg-type]
+    groups = [decision.same, tuple(c.field for c in decision.write), tuple(c.field for c in decision.kept)]
+    assert sorted(name for group in groups for name in group) == sorted(desired)
+    for name in (*decision.overwritten, *(change.field for change in decision.kept)):
+        keys = {key_of(name, desired[name]), key_of(name, present.get(name)), key_of(name, written[name])}
+        assert key_of(name, present.get(name)) not in {key_of(name, desired[name]), key_of(name, written[name])}
+        assert len(keys) >= 2
+    assert not (decision.kept and rule == "nhanh_wins")
+    assert all(key_of(name, present.get(name)) == key_of(name, desired[name]) for name in decision.same)
