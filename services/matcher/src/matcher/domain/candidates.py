@@ -11,8 +11,6 @@ Pair = tuple[str, str]
 """(nhanh_id, shopify_id)."""
 
 EXACT: frozenset[str] = frozenset({"sku", "barcode", "phone", "email"})
-MAX_REVIEWS = 5
-"""Suggestions that a person is shown for one record."""
 
 
 class Candidate(Struct, frozen=True, omit_defaults=True):
@@ -54,35 +52,3 @@ class Known:
             ),
             key=lambda one: one.pair,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`links` are one-to-one; `reviews` touch no linked record and wait for a person."""
-
-    links: list[Candidate]
-    reviews: list[Candidate]
-
-
-def decide(links: Collection[Candidate], others: Collection[Candidate]) -> Decision:
-    """Links, and for each record without one the best of what is left for review."""
-    taken_left = {one.nhanh_id for one in links}
-    taken_right = {one.shopify_id for one in links}
-    shown: dict[str, int] = {}
-    reviews: list[Candidate] = []
-    for one in sorted(others, key=lambda one: (-one.score, one.pair)):
-        if one.nhanh_id in taken_left or one.shopify_id in taken_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
-            continue
-        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
-        reviews.append(one)
-    return Decision(sorted(links, key=lambda one: one.pair), sorted(reviews, key=lambda one: one.pair))
-
-
-def only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
-    """The pairs whose records have no other candidate on either side. One-to-one by construction."""
-    lefts: dict[str, set[str]] = {}
-    rights: dict[str, set[str]] = {}
-    for one in candidates:
-        lefts.setdefault(one.nhanh_id, set()).add(one.shopify_id)
-        rights.setdefault(one.shopify_id, set()).add(one.nhanh_id)
-    return [one for one in candidates if len(lefts[one.nhanh_id]) == 1 and len(rights[one.shopify_id]) == 1]

@@ -1,12 +1,12 @@
-"""Which customers are the same person: phone numbers first, then e-mail addresses; contradictions are for people."""
+"""Which customers may be the same person: by phone numbers and e-mail addresses. resolution.py says what follows."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from matcher.domain.candidates import Candidate, ChunkResult, Decision, Known, decide, only_partners
+from matcher.domain.candidates import Candidate, ChunkResult
 from matcher.domain.emails import email_key
 from matcher.domain.phones import Phone, is_filler, read_phones
 from matcher.domain.text import fold
@@ -112,14 +112,3 @@ class _Side:
             for key in (*phones, *([] if email is None else [email])):
                 self.by_key[key].append(position)
         self.shared = {key for key, owners in self.by_key.items() if len(owners) > SHARED}
-
-
-def resolve_customers(candidates: Collection[Candidate], known: Known = Known()) -> Decision:  # noqa: B008 - frozen
-    """Who is who. The order of `candidates` and how they were chunked make no difference.
-
-    A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
-    B link nothing.
-    """
-    remaining = known.open(candidates)
-    links = [one for one in only_partners(remaining) if one.doubt is None]
-    return decide(links, remaining)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from matcher.domain.candidates import Candidate, Decision, Known, Method, Pair
+from matcher.domain.candidates import Candidate, Known, Method, Pair
+from matcher.domain.resolution import Decision
 
 Status = Literal["auto", "review", "confirmed", "rejected"]
 
@@ -26,12 +27,18 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an automatic run does to the rows that are its own. All sorted by pair."""
+    """What an automatic run does to the rows that are its own, and what that means for links.
+
+    The rows are sorted by pair and count links and reviews; `new_links` and the like count links alone.
+    """
 
     created: list[Match]
     updated: list[Match]
-    unchanged: list[Match]
     removed: list[Match]
+    new_links: list[Match]
+    changed_links: list[Match]
+    unchanged_links: int
+    lost_links: int
 
 
 def known(rows: Iterable[Match]) -> Known:
@@ -46,12 +53,18 @@ def known(rows: Iterable[Match]) -> Known:
 def compare(rows: Iterable[Match], decision: Decision) -> Changes:
     """The rows of people stay as they are and appear in no list."""
     before = {row.pair: row for row in rows if row.status in {"auto", "review"}}
-    after = {**_rows(decision.links, "auto"), **_rows(decision.reviews, "review")}
+    links = _rows(decision.links, "auto")
+    after = {**links, **_rows(decision.reviews, "review")}
+    linked_before = {pair for pair, row in before.items() if row.status == "auto"}
+    updated = [row for pair, row in sorted(after.items()) if pair in before and before[pair] != row]
     return Changes(
         created=[row for pair, row in sorted(after.items()) if pair not in before],
-        updated=[row for pair, row in sorted(after.items()) if pair in before and before[pair] != row],
-        unchanged=[row for pair, row in sorted(after.items()) if before.get(pair) == row],
+        updated=updated,
         removed=[row for pair, row in sorted(before.items()) if pair not in after],
+        new_links=[row for pair, row in sorted(links.items()) if pair not in linked_before],
+        changed_links=[row for row in updated if row.status == "auto" and row.pair in linked_before],
+        unchanged_links=sum(before.get(pair) == row for pair, row in links.items()),
+        lost_links=len(linked_before - links.keys()),
     )
 
 

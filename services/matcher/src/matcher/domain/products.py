@@ -1,28 +1,21 @@
-"""Which products are the same: exact keys first, then names. Links by themselves, or for a person to review."""
+"""Which products may be the same: by exact keys and by names. What follows from it is said in resolution.py."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Annotated
+from collections.abc import Mapping
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from matcher.domain.candidates import Candidate, ChunkResult, Decision, Known, Method, Pair, decide, only_partners
+from matcher.domain.candidates import Candidate, ChunkResult, Method
 from matcher.domain.keys import barcode_key, sku_key
 from matcher.domain.text import fold, full_name, model_numbers, without_markup
 from matcher.domain.titles import Described, Neighbour, TitleIndex
 
-AUTO = 0.45
-REVIEW = 0.3
-MARGIN = 0.03
-"""A pair links by its names only if both its records like each other better than anybody else by this much."""
 FILLER = 10
 """A key that more records of one side carry is no key but a filler, and is ignored."""
 KEEP = 5
 """Names kept for one record; the second best is needed to know the margin."""
 STRANGERS = 0.35
 """Names less alike than this disagree."""
-
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Product(Struct, frozen=True, omit_defaults=True):
@@ -81,16 +74,17 @@ class ProductIndex:
 
     def _judge(self, left: int, right: int, methods: list[Method]) -> Candidate:
         alike = self._titles.similarity(left, right)
-        unique = [method for method in methods if self._keys[method].unique(left)]
+        unique: list[Method] = [method for method in methods if self._keys[method].unique(left)]
+        method = unique[0] if unique else methods[0]
         doubt: str | None = None
         if not unique:
-            doubt = f"the {methods[0]} is not unique"
+            doubt = f"the {method} is not unique"
         elif len(methods) == 1 and self._disagree(left, right, alike):
-            doubt = f"the {methods[0]} agrees, brand and title do not"
+            doubt = f"the {method} agrees, brand and title do not"
         score = 1.0 if len(methods) > 1 else 0.99
         if doubt is not None:
             score = round(0.5 + 0.4 * alike, 4)
-        return Candidate(self._left_ids[left], self._right_ids[right], (unique or methods)[0], score, doubt)
+        return Candidate(self._left_ids[left], self._right_ids[right], method, score, doubt)
 
     def _disagree(self, left: int, right: int, alike: float) -> bool:
         """Titles have little in common, and neither the brand nor a model number speaks for the pair."""
@@ -126,58 +120,6 @@ class _Keys:
     def unique(self, left: int) -> bool:
         key = self._left[left]
         return key is not None and self._left_counts[key] == 1 and len(self._rights.get(key, [])) == 1
-
-
-def resolve_products(
-    candidates: Collection[Candidate],
-    known: Known = Known(),  # noqa: B008 - frozen
-    *,
-    auto: float = AUTO,
-    review: float = REVIEW,
-) -> Decision:
-    """Who belongs to whom. The order of `candidates` and how they were chunked make no difference.
-
-    An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
-    nothing. Names decide among the records that no exact key speaks for.
-    """
-    remaining = known.open(candidates)
-    exact = [one for one in remaining if one.method != "title"]
-    links = [one for one in only_partners(exact) if one.doubt is None]
-    spoken_for = {one.nhanh_id for one in exact}, {one.shopify_id for one in exact}
-    linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
-    names = [
-        one
-        for one in remaining
-        if one.method == "title" and one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]
-    ]
-    best = _mutual_best(names)
-    links += [
-        one
-        for one in names
-        if one.score >= auto
-        and one.pair in best
-        and one.nhanh_id not in spoken_for[0]
-        and one.shopify_id not in spoken_for[1]
-    ]
-    return decide(links, [*exact, *(one for one in names if one.score >= review)])
-
-
-def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
-    """Pairs that lead on both sides by the margin."""
-    by_left: dict[str, list[float]] = {}
-    by_right: dict[str, list[float]] = {}
-    for one in candidates:
-        by_left.setdefault(one.nhanh_id, []).append(one.score)
-        by_right.setdefault(one.shopify_id, []).append(one.score)
-    for scores in (*by_left.values(), *by_right.values()):
-        scores.sort(reverse=True)
-    return {
-        one.pair for one in candidates if _leads(one, by_left[one.nhanh_id]) and _leads(one, by_right[one.shopify_id])
-    }
-
-
-def _leads(one: Candidate, scores: list[float]) -> bool:
-    return one.score == scores[0] and (len(scores) == 1 or scores[0] - scores[1] >= MARGIN)
 
 
 def _name(product: Product) -> str:

@@ -1,0 +1,110 @@
+"""One chunk, start to end, in a child process: read the row, score, write the result once."""
+
+import os
+import socket
+from collections import OrderedDict
+from typing import Any, Literal, Protocol
+
+import msgspec
+import psycopg
+import structlog
+from psycopg import Connection, OperationalError
+
+from job_events.logs import configure_logging
+from matcher.domain.candidates import ChunkResult
+from matcher.domain.customers import Customer, CustomerIndex
+from matcher.domain.products import Product, ProductIndex
+from matcher.store import chunks, snapshots
+from matcher.store.snapshots import Platform
+
+log = structlog.get_logger(__name__)
+
+Outcome = Literal["written", "known", "nothing to do", "held", "broken", "database away"]
+_SIDES: tuple[Platform, Platform] = ("nhanh", "shopify")
+INDEXES = 2
+"""Jobs whose catalogues a process keeps ready; chunks of few jobs at a time come by."""
+MAX_TRIES = 10
+"""Agents that may die over one chunk before it counts as unscorable."""
+
+
+class Index(Protocol):
+    """Both sides of a job, ready to score."""
+
+    def score(self, first: int, last: int) -> ChunkResult: ...
+
+
+class Scorer:
+    """Lives as long as its process. Opens its connection again after a loss."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._connection: Connection | None = None
+        self._indexes: OrderedDict[str, Index] = OrderedDict()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def score(self, job_id: str, chunk_no: int) -> Outcome:
+        """Score a chunk if there is still something to do; never raises for what the chunk holds."""
+        try:
+            return self._score(self._connect(), job_id, chunk_no)
+        except OperationalError as error:
+            log.warning("no database", reason=str(error).strip())
+            self._connection = None
+            return "database away"
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._database_url,
+                autocommit=True,
+                options="-c search_path=matcher -c timezone=UTC",
+                application_name="matcher-agent",
+                connect_timeout=10,
+            )
+        return self._connection
+
+    def _score(self, conn: Connection, job_id: str, chunk_no: int) -> Outcome:
+        task = chunks.begin(conn, job_id, chunk_no)
+        if task is None:
+            return "nothing to do"
+        if task.held:
+            chunks.put_back(conn, job_id, chunk_no)
+            return "held"
+        if task.tries > MAX_TRIES:
+            chunks.fail(conn, job_id, chunk_no, f"{MAX_TRIES} agents died over chunk {chunk_no}", self._name)
+            return "broken"
+        try:
+            result = self._index(conn, job_id, task.job_type).score(task.first_position, task.last_position)
+        except OperationalError:
+            raise
+        except Exception as error:
+            # The same records would fail again: the job's owner ends the job, and this log has the details.
+            log.exception("chunk cannot be scored", job=job_id, chunk=chunk_no)
+            chunks.fail(conn, job_id, chunk_no, f"{type(error).__name__} while scoring chunk {chunk_no}", self._name)
+            return "broken"
+        return "written" if chunks.write(conn, job_id, chunk_no, result, self._name) else "known"
+
+    def _index(self, conn: Connection, job_id: str, job_type: str) -> Index:
+        index = self._indexes.pop(job_id, None)
+        if index is None:
+            index = _build(job_type, snapshots.records(conn, job_id))
+        self._indexes[job_id] = index
+        while len(self._indexes) > INDEXES:
+            self._indexes.popitem(last=False)
+        return index
+
+
+def _build(job_type: str, sides: dict[Platform, dict[str, Any]]) -> Index:
+    if job_type == "AUTO_MATCH_PRODUCTS":
+        return ProductIndex(*(msgspec.convert(sides[side], dict[str, Product]) for side in _SIDES))
+    return CustomerIndex(*(msgspec.convert(sides[side], dict[str, Customer]) for side in _SIDES))
+
+
+_scorers: dict[str, Scorer] = {}
+
+
+def score_chunk(database_url: str, job_id: str, chunk_no: int) -> Outcome:
+    """What the pool calls: this process's scorer, made at its first chunk."""
+    if database_url not in _scorers:
+        configure_logging("matcher-agent")
+        _scorers[database_url] = Scorer(database_url)
+    return _scorers[database_url].score(job_id, chunk_no)

@@ -1,0 +1,168 @@
+"""AUTO_MATCH_PRODUCTS and AUTO_MATCH_CUSTOMERS: plan chunks, watch agents score them, decide, write.
+
+1. Plan, in one page: snapshot of both sides, chunk rows, a message a chunk, cursor {"step": "scoring"}.
+2. Watch the rows. What is overdue is sent again; a message lost or doubled on the way costs time, never a result.
+3. Decide, in one page: resolve one-to-one under the account's lock, write mappings, cursor {"step": "written"}.
+A worker that dies anywhere is followed by one that goes on at the cursor with the same snapshot.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import Connection
+from psycopg.errors import InvalidSchemaName, UndefinedTable
+
+from job_events.events import Action, ErrorInfo
+from job_events.job_types import MatchParams
+from job_events.worker.inbox import SQL as INBOX
+from job_events.worker.job import Ending, Page, RunningJob, params_of
+from matcher.domain.candidates import EXACT
+from matcher.domain.mappings import Changes, Match, compare, known
+from matcher.domain.resolution import RESOLVERS, Bands, Decision
+from matcher.edits import nothing_pulled
+from matcher.messages import chunk_key, encode_chunk
+from matcher.store import chunks, matches, snapshots
+from matcher.store.matches import Scope
+from matcher.store.snapshots import Kind
+
+_WHY = "agents score the chunks"
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """How a job is cut up. `overdue`: how long a chunk may be silent before it is sent again."""
+
+    chunk_size: int
+    overdue: timedelta
+
+
+class AutomaticMatch:
+    """The handler of one automatic match job type."""
+
+    def __init__(self, kind: Kind, planning: Planning) -> None:
+        self._kind: Kind = kind
+        self._planning = planning
+
+    def __call__(self, job: RunningJob) -> Ending | None:
+        if job.cursor is None:
+            self._plan(job)
+        cursor: Any = job.cursor  # a dictionary since the plan's page
+        if cursor["step"] == "scoring":
+            broken = self._watch(job)
+            if broken is not None:
+                return Ending("error", ErrorInfo("INTERNAL", "CHUNK_FAILED", broken))
+            job.progress("deciding")
+            self._decide(job)
+        return None
+
+    def _plan(self, job: RunningJob) -> None:
+        job.progress("planning")
+        with job.page() as page:
+            try:
+                left, right = snapshots.take(page.connection, self._kind, job.id, job.tenant, job.account)
+            except (UndefinedTable, InvalidSchemaName):
+                raise nothing_pulled() from None
+            number = chunks.plan(page.connection, job.id, left, self._planning.chunk_size)
+            _send(page.connection, job, range(number))
+            name = self._kind.capitalize()
+            page.tally.total = left
+            page.tally.metadata.update(
+                {f"nhanh{name}sLoaded": left, f"shopify{name}sLoaded": right, "chunks": number, "chunksResent": 0}
+            )
+            page.cursor = {"step": "scoring"}
+
+    def _watch(self, job: RunningJob) -> str | None:
+        """Block until all chunks are scored; why not, if one never will be."""
+        # The same words as the wait's, so that looking is no news.
+        job.progress(f"waiting: {_WHY}")
+        pause = _SHORTEST_LOOK
+        while True:
+            with job.around.pool.connection() as conn:
+                look = chunks.look(conn, job.id, self._planning.overdue)
+            if look.failure is not None:
+                return look.failure
+            if look.scored != job.tally.pending:
+                with job.page() as page:
+                    page.tally.pending = look.scored
+                pause = _SHORTEST_LOOK
+            if look.finished == look.total:
+                return None
+            if look.overdue:
+                with job.page() as page:
+                    numbers = chunks.resend(page.connection, job.id, look.overdue)
+                    _send(page.connection, job, numbers)
+                    page.tally.count(chunksResent=len(numbers))
+            job.wait(pause, _WHY)
+            pause = min(pause * 1.5, _LONGEST_LOOK)
+
+    def _decide(self, job: RunningJob) -> None:
+        scope = Scope(job.tenant, job.account, self._kind)
+        params = params_of(job, MatchParams)
+        with job.page() as page:
+            conn = page.connection
+            results = chunks.results(conn, job.id)
+            candidates = [one for result in results for one in result.candidates]
+            matches.lock(conn, scope)
+            rows = matches.read_all(conn, scope)
+            people = known(rows)
+            bands = Bands.of(params.auto, params.review)
+            decision = RESOLVERS[self._kind](candidates, people, bands)
+            changes = compare(rows, decision)
+            matches.apply(conn, scope, job.id, changes)
+            confirmed = snapshots.both_present(conn, job.id, people.confirmed.items())
+            _record(page, self._kind, changes)
+            _count(page, decision, changes, confirmed)
+            page.tally.metadata["potentialMatches"] = sum(
+                one.method in EXACT or one.score >= bands.review for one in candidates
+            )
+            for result in results:
+                page.tally.count(**result.counts)
+            snapshots.drop(conn, job.id)
+            page.cursor = {"step": "written"}
+
+
+def _send(conn: Connection, job: RunningJob, numbers: Iterable[int]) -> None:
+    """Promise a message a chunk; it leaves with the page."""
+    time = job.around.clock.now()
+    for number in numbers:
+        value = encode_chunk(
+            job.id,
+            number,
+            moment=f"{job.attempt}.{job.next_seq()}",
+            source=job.around.source,
+            time=time,
+            tenant=job.tenant,
+            correlationid=job.request.correlationid,
+        )
+        row = {"topic": job.around.topics.chunks, "key": chunk_key(job.id, number), "value": value}
+        conn.execute(INBOX["put_outbox"], row)
+
+
+def _record(page: Page, kind: Kind, changes: Changes) -> None:
+    written: list[tuple[Action, list[Match]]] = [("created", changes.new_links), ("updated", changes.changed_links)]
+    for action, rows in written:
+        for row in rows:
+            page.item(f"{kind}/{row.nhanh_id}", action, {"nhanh": row.nhanh_id, "shopify": row.shopify_id})
+
+
+def _count(page: Page, decision: Decision, changes: Changes, confirmed: int) -> None:
+    """matched = created + updated + unchanged; people's links count as unchanged."""
+    tally = page.tally
+    matched = len(decision.links) + confirmed
+    tally.pending = 0
+    tally.count(successful=matched, skipped=(tally.total or 0) - matched)
+    tally.metadata.update(
+        {
+            "exactMatches": sum(one.method in EXACT for one in decision.links),
+            "matched": matched,
+            "skipped": tally.skipped,
+            "created": len(changes.new_links),
+            "updated": len(changes.changed_links),
+            "unchanged": changes.unchanged_links + confirmed,
+            "removed": changes.lost_links,
+            "review": len({one.nhanh_id for one in decision.reviews}),
+        }
+    )

@@ -1,0 +1,86 @@
+"""The matcher's wiring: the owner of match jobs, and the agents that score their chunks."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from psycopg_pool import ConnectionPool
+from pydantic import ValidationError
+
+from job_events.clock import SystemClock
+from job_events.database import migrate
+from job_events.logs import configure_logging
+from job_events.topics import Topics
+from job_events.worker.job import Ending
+from job_events.worker.loop import Handler
+from job_events.worker.service import prepare, run_worker
+from matcher.automatic import AutomaticMatch, Planning
+from matcher.edits import edit_match
+from matcher.settings import MatcherSettings
+from matcher.store import matches
+from platforms.migrate import migrate as migrate_accounts
+
+
+def _settings() -> MatcherSettings:
+    try:
+        return MatcherSettings()  # pyright: ignore[reportCallIssue]  # its fields come from the environment
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors())
+        raise SystemExit(f"matcher: the environment needs mending: {wrong}") from None
+
+
+def _no_platform(_error: Exception) -> Ending | None:
+    return None  # the matcher calls no platform: whatever its jobs do not name themselves is a bug of ours
+
+
+def run_owner() -> None:
+    """Run match jobs until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
+    configure_logging("matcher")
+    settings = _settings()
+    overdue = timedelta(seconds=settings.jobtrail_chunk_overdue)
+
+    def handlers(_pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
+        return {
+            "AUTO_MATCH_PRODUCTS": AutomaticMatch("product", Planning(settings.jobtrail_product_chunk, overdue)),
+            "AUTO_MATCH_CUSTOMERS": AutomaticMatch("customer", Planning(settings.jobtrail_customer_chunk, overdue)),
+            "EDIT_MATCH": edit_match,
+        }
+
+    def known_account(pool: ConnectionPool) -> Callable[[str, str], bool]:
+        def known(tenant: str, account: str) -> bool:
+            with pool.connection() as conn:
+                return matches.account_exists(conn, tenant, account)
+
+        return known
+
+    run_worker(
+        "matcher",
+        "matcher",
+        settings,
+        migrations=[lambda: migrate_accounts(settings.database_url)],
+        handlers=handlers,
+        known_account=known_account,
+        explain=_no_platform,
+    )
+
+
+def run_agent() -> None:
+    """Score chunks until SIGTERM or SIGINT; never returns. Exits with one sentence where it cannot work rightly."""
+    configure_logging("matcher-agent")
+    settings = _settings()
+    from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
+    from matcher.agent.leaving import run_and_leave
+    from matcher.agent.letters import Letters
+    from matcher.agent.pool import ScoringPool
+    from matcher.agent.watchdog import Watchdog
+
+    refuse_slow_streams()
+    topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["job_events.worker", "matcher"])])
+    watchdog = Watchdog(
+        settings.kafka_bootstrap_servers,
+        topics.chunks,
+        idle_seconds=settings.jobtrail_agent_idle,
+        chunk_seconds=settings.jobtrail_chunk_limit,
+    )
+    letters = Letters(settings.database_url, topics, SystemClock())
+    handler = ChunkHandler(ScoringPool(settings.database_url), letters, watchdog)
+    run_and_leave(build(settings, topics, handler, watchdog))

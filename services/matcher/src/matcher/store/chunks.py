@@ -1,0 +1,92 @@
+"""Chunk rows: planned and watched by the job's owner, scored by agents. The rows are the truth, Kafka only a bell."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from job_events.sql_files import queries
+from matcher.domain.candidates import ChunkResult
+
+_SQL = queries("matcher", "chunks.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How far a job's chunks are.
+
+    `scored`: records in finished chunks; `failure`: why one can never be finished; `overdue`: to be sent again.
+    """
+
+    total: int
+    finished: int
+    scored: int
+    failure: str | None
+    overdue: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an agent has to do: score the positions first..last, both counted. `held`: not now."""
+
+    job_type: str
+    first_position: int
+    last_position: int
+    tries: int
+    held: bool
+
+
+def plan(conn: Connection, job_id: str, records: int, size: int) -> int:
+    """Cut `records` positions into chunks of `size`; their number."""
+    conn.execute(_SQL["drop_old"])
+    rows = [
+        {"job_id": job_id, "chunk_no": number, "first": first, "last": min(first + size, records) - 1}
+        for number, first in enumerate(range(0, records, size))
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["insert"], rows)
+    return len(rows)
+
+
+def look(conn: Connection, job_id: str, overdue: timedelta) -> Look:
+    """How far the job's chunks are; `overdue`: how long a chunk may be silent after its first sending."""
+    values = {"job_id": job_id, "overdue": overdue}
+    with conn.cursor(row_factory=class_row(Look)) as cursor:
+        return cursor.execute(_SQL["look"], values).fetchone() or Look(0, 0, 0, None, [])
+
+
+def resend(conn: Connection, job_id: str, numbers: list[int]) -> list[int]:
+    """Mark those of the chunks that are still open as sent now; their numbers."""
+    rows = conn.execute(_SQL["resend"], {"job_id": job_id, "numbers": numbers}).fetchall()
+    return sorted(number for (number,) in rows)
+
+
+def results(conn: Connection, job_id: str) -> list[ChunkResult]:
+    """The results of all chunks, in their order."""
+    rows = conn.execute(_SQL["results"], {"job_id": job_id}).fetchall()
+    return [msgspec.convert(result, ChunkResult) for (result,) in rows]
+
+
+def begin(conn: Connection, job_id: str, chunk_no: int) -> Task | None:
+    """Begin a chunk; None where it is finished or its job has ended, so that there is nothing to do."""
+    with conn.cursor(row_factory=class_row(Task)) as cursor:
+        return cursor.execute(_SQL["begin"], {"job_id": job_id, "chunk_no": chunk_no}).fetchone()
+
+
+def put_back(conn: Connection, job_id: str, chunk_no: int) -> None:
+    """Not now: the owner sends the chunk again as soon as the job goes on."""
+    conn.execute(_SQL["put_back"], {"job_id": job_id, "chunk_no": chunk_no})
+
+
+def write(conn: Connection, job_id: str, chunk_no: int, result: ChunkResult, agent: str) -> bool:
+    """Write a result once; False where somebody else had written it."""
+    values = {"job_id": job_id, "chunk_no": chunk_no, "result": Jsonb(msgspec.to_builtins(result)), "agent": agent}
+    return conn.execute(_SQL["write"], values).rowcount == 1
+
+
+def fail(conn: Connection, job_id: str, chunk_no: int, failure: str, agent: str) -> None:
+    """The chunk can never be scored; its job's owner ends the job."""
+    conn.execute(_SQL["fail"], {"job_id": job_id, "chunk_no": chunk_no, "failure": failure, "agent": agent})
