@@ -7,7 +7,6 @@
 A message that PostgreSQL refuses is found by going through the batch one by one; it becomes a dead letter.
 """
 
-import base64
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,13 +19,11 @@ from psycopg import Connection, DataError, IntegrityError, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from job_events.clock import Clock
-from job_events.envelope import dead_letter_bytes, decode
+from job_events.envelope import decode
 from job_events.errors import InvalidEvent, InvalidRequest
 from job_events.events import (
     Cancel,
     Counters,
-    DeadLetter,
-    DeadLetterData,
     ErrorInfo,
     Event,
     Finished,
@@ -41,11 +38,11 @@ from job_events.topics import Topics
 from job_events.worker import inbox
 from job_events.worker.chain import Parent, next_job
 from job_events.worker.inbox import SQL
+from job_events.worker.letters import Place, put_dead_letter
 from job_events.worker.outbox import OutboxSender
 
 log = structlog.get_logger(__name__)
 BATCH = 500
-MAX_LETTER = 1_048_576
 REACH = timedelta(days=400)
 """Inbox rows are kept this long, far beyond any topic's retention; an older request could be a repeat."""
 
@@ -241,29 +238,17 @@ class Intake:
             inbox.put_event(conn, self._topics.events, event.job_id, ended)
 
     def _dead_letter(self, conn: Connection, message: Message, reason: str) -> None:
-        topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-        value, encoding, truncated = _printable(message.value())
-        key, _, _ = _printable(message.key())
-        letter = DeadLetter(
-            specversion="1.0",
-            id=f"{topic}/{partition}/{offset}/{self._service}",
+        put_dead_letter(
+            conn,
+            self._topics,
+            place=Place(message.topic() or "", message.partition() or 0, message.offset() or 0),
+            key=message.key(),
+            value=message.value(),
+            consumer=self._service,
             source=self._source,
             time=self._clock.now(),
-            data=DeadLetterData(
-                topic=topic,
-                partition=partition,
-                offset=offset,
-                consumer=self._service,
-                reason=reason[:4096],
-                key=key,
-                value=value,
-                encoding=encoding,
-                truncated=truncated,
-            ),
+            reason=reason,
         )
-        log.warning("dead letter", topic=topic, partition=partition, offset=offset, reason=reason[:200])
-        text = dead_letter_bytes(letter).decode()
-        conn.execute(SQL["put_outbox"], {"topic": self._topics.dead_letters, "key": key, "value": text})
 
     def _good(self, messages: list[Message]) -> list[Message]:
         good: list[Message] = []
@@ -274,17 +259,6 @@ class Intake:
             else:
                 log.warning("consumer error", reason=str(error))
         return good
-
-
-def _printable(value: bytes | None) -> tuple[str | None, Any, bool]:
-    if value is None:
-        return None, "utf-8", False
-    cut, truncated = value[:MAX_LETTER], len(value) > MAX_LETTER
-    try:
-        text = cut.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(cut).decode(), "base64", truncated
-    return text, "utf-8", truncated
 
 
 def _text(value: object, default: str) -> str:

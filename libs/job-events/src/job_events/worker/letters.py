@@ -1,0 +1,74 @@
+"""Dead letters: a message that a consumer cannot use leaves for `jobs.dead-letters` with its place and the reason."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+from psycopg import Connection
+
+from job_events.envelope import dead_letter_bytes
+from job_events.events import DeadLetter, DeadLetterData
+from job_events.topics import Topics
+from job_events.worker.inbox import SQL
+
+log = structlog.get_logger(__name__)
+MAX_LETTER = 1_048_576  # bytes of the message that a letter repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def put_dead_letter(
+    conn: Connection,
+    topics: Topics,
+    *,
+    place: Place,
+    key: bytes | None,
+    value: bytes | None,
+    consumer: str,
+    source: str,
+    time: datetime,
+    reason: str,
+) -> None:
+    """Put the letter into the outbox of the connection's schema; it leaves when the transaction is committed."""
+    text, encoding, truncated = _printable(value)
+    key_text, _, _ = _printable(key)
+    letter = DeadLetter(
+        specversion="1.0",
+        id=f"{place.topic}/{place.partition}/{place.offset}/{consumer}",
+        source=source,
+        time=time,
+        data=DeadLetterData(
+            topic=place.topic,
+            partition=place.partition,
+            offset=place.offset,
+            consumer=consumer,
+            reason=reason[:4096],
+            key=key_text,
+            value=text,
+            encoding=encoding,
+            truncated=truncated,
+        ),
+    )
+    log.warning("dead letter", topic=place.topic, partition=place.partition, offset=place.offset, reason=reason[:200])
+    row = {"topic": topics.dead_letters, "key": key_text, "value": dead_letter_bytes(letter).decode()}
+    conn.execute(SQL["put_outbox"], row)
+
+
+def _printable(value: bytes | None) -> tuple[str | None, Literal["utf-8", "base64"], bool]:
+    if value is None:
+        return None, "utf-8", False
+    cut, truncated = value[:MAX_LETTER], len(value) > MAX_LETTER
+    try:
+        text = cut.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(cut).decode(), "base64", truncated
+    return text, "utf-8", truncated
