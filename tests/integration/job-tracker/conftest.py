@@ -12,12 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from psycopg import sql
 
-from job_events.topics import Topics
+from job_events.topics import Topics, create_topics
 from job_tracker import bootstrap
 from job_tracker.settings import Settings
 
@@ -34,7 +36,8 @@ class Stream:
 
     start = START
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, tenant: str = "demo") -> None:
+        self.tenant = tenant
         self.random = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self.run = uuid.uuid4().hex[:6]
 
@@ -46,7 +49,7 @@ class Stream:
             "source": "jobtrail/test/1",
             "subject": job,
             "time": stamp(at),
-            "tenant": "demo",
+            "tenant": self.tenant,
             "correlationid": f"chain-{job}",
             "data": data,
         }
@@ -289,6 +292,20 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def shared_system(kafka: str, postgres_server: str) -> Iterator[System]:
+    """A system for a whole module, where starting one for each test would take too long."""
+    topics = Topics(f"t{uuid.uuid4().hex[:12]}.")
+    create_topics(kafka, topics)
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made = System(kafka, urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}")), topics)
+        yield made
+        made.close()
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 @pytest.fixture
 def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as opened:
@@ -298,6 +315,11 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def stream(request: pytest.FixtureRequest) -> Stream:
     return Stream(seed=sum(request.node.name.encode()))
+
+
+@pytest.fixture(scope="session")
+def make_stream() -> type[Stream]:
+    return Stream
 
 
 @pytest.fixture(name="oracle")

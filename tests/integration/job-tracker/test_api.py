@@ -1,6 +1,7 @@
 """The API as people meet it: the real process, real HTTP, a real broker and database."""
 
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,53 @@ from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
 
-@pytest.fixture
-def api(
-    *, system: Any, connection: psycopg.Connection[Any], database_url: str, wait_until: Any, tmp_path: Path
-) -> Iterator[httpx.Client]:
-    migrate_accounts(database_url)
-    connection.execute("INSERT INTO accounts.account (tenant, account) VALUES ('demo', 'demo-shop')")
+def answers(client: httpx.Client, path: str) -> bool:
+    """Whether this address answers 200; a process that is starting refuses the connection."""
+    try:
+        return client.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def system(shared_system: Any) -> Any:
+    migrate_accounts(shared_system.database_url)
+    return shared_system
+
+
+@pytest.fixture(scope="module")
+def connection(system: Any) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(system.database_url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def api(system: Any, wait_until: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     port = free_port()
-    system.process("api", tmp_path / "api.log", JOBTRAIL_API_PORT=str(port))
+    system.process("api", tmp_path_factory.mktemp("api") / "log", JOBTRAIL_API_PORT=str(port))
     system.projector()
     system.projector(part="items")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-
-        def ready() -> bool:
-            try:
-                return client.get("/readyz").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_until(ready, 60, "the API does not become ready")
+        wait_until(lambda: answers(client, "/readyz"), 60, "the API does not become ready")
         yield client
 
 
-ASKED = {"type": "PULL_NHANH_PRODUCTS", "tenant": "demo", "account": "demo-shop"}
+@pytest.fixture
+def tenant(connection: psycopg.Connection[Any]) -> str:
+    """Each test is a tenant of its own in the shared system."""
+    name = f"tenant-{uuid.uuid4().hex[:8]}"
+    connection.execute("INSERT INTO accounts.account (tenant, account) VALUES (%s, 'demo-shop')", [name])
+    return name
+
+
+@pytest.fixture
+def asked(tenant: str) -> dict[str, Any]:
+    return {"type": "PULL_NHANH_PRODUCTS", "tenant": tenant, "account": "demo-shop"}
+
+
+@pytest.fixture
+def stream(make_stream: Any, tenant: str) -> Any:
+    return make_stream(7, tenant)
 
 
 def accepted(response: httpx.Response) -> dict[str, Any]:
@@ -62,29 +87,29 @@ def problem(response: httpx.Response, status: int, field: str | None = None) -> 
     return body
 
 
-def test_a_job_is_read_where_it_was_asked_for(*, api: httpx.Client, system: Any, stream: Any) -> None:
+def test_a_job_is_read_where_it_was_asked_for(*, api: httpx.Client, asked: Any, tenant: str) -> None:
     then = [{"type": "AUTO_MATCH_PRODUCTS", "needs": ["PULL_NHANH_PRODUCTS"]}]
-    asked = accepted(
-        api.post("/jobs", json={**ASKED, "then": then, "priority": "urgent"}, headers={"Jobtrail-Actor": "Lan"})
+    made = accepted(
+        api.post("/jobs", json={**asked, "then": then, "priority": "urgent"}, headers={"Jobtrail-Actor": "Lan"})
     )
-    answer = shown(api, f"/jobs/{asked['job_id']}", asked["token"])
+    answer = shown(api, f"/jobs/{made['job_id']}", made["token"])
     job = answer["job"]
     assert (job["status"], job["health"], job["priority"], job["requested_by"]) == ("PENDING", "ok", "urgent", "Lan")
     assert job["then"][0]["type"] == "AUTO_MATCH_PRODUCTS"
-    assert job["chain"] == asked["chain"]
+    assert job["chain"] == made["chain"]
     assert answer["freshness"]["alive"] is True
-    assert shown(api, "/jobs", account="demo-shop")["jobs"][0]["job_id"] == asked["job_id"]
-    assert shown(api, "/stats")["by_status"] == {"PENDING": 1}
+    assert shown(api, "/jobs", tenant=tenant)["jobs"][0]["job_id"] == made["job_id"]
+    assert shown(api, "/stats", tenant=tenant)["by_status"] == {"PENDING": 1}
 
 
-def test_the_same_key_asks_once(*, api: httpx.Client) -> None:
+def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -> None:
     key = {"Idempotency-Key": "order-1"}
-    first = api.post("/jobs", json=ASKED, headers=key)
-    again = api.post("/jobs", json=dict(reversed(ASKED.items())), headers=key)
+    first = api.post("/jobs", json=asked, headers=key)
+    again = api.post("/jobs", json=dict(reversed(asked.items())), headers=key)
     assert accepted(first) == accepted(again)
     assert again.headers["Idempotent-Replayed"] == "true"
-    problem(api.post("/jobs", json={**ASKED, "priority": "low"}, headers=key), 422, "Idempotency-Key")
-    assert shown(api, "/jobs", accepted(first)["token"])["total"] == 1
+    problem(api.post("/jobs", json={**asked, "priority": "low"}, headers=key), 422, "Idempotency-Key")
+    assert shown(api, "/jobs", accepted(first)["token"], tenant=tenant)["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -102,9 +127,11 @@ def test_the_same_key_asks_once(*, api: httpx.Client) -> None:
         ({"batch": "a\u0000b"}, "body"),
     ],
 )
-def test_what_is_wrong_is_named(*, api: httpx.Client, change: dict[str, Any], field: str) -> None:
-    problem(api.post("/jobs", json={**ASKED, **change}), 422, field)
-    assert shown(api, "/jobs")["total"] == 0
+def test_what_is_wrong_is_named(
+    *, api: httpx.Client, asked: Any, tenant: str, change: dict[str, Any], field: str
+) -> None:
+    problem(api.post("/jobs", json={**asked, **change}), 422, field)
+    assert shown(api, "/jobs", tenant=tenant)["total"] == 0
 
 
 def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) -> None:
@@ -121,16 +148,16 @@ def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) 
     problem(api.post("/jobs", content=b"x" * 1_100_000), 413)
 
 
-def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any, wait_until: Any) -> None:
+def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any, tenant: str, wait_until: Any) -> None:
     events = stream.jobs(30)
     system.send(events)
     ids = {event["subject"] for event in events}
-    wait_until(lambda: shown(api, "/jobs")["total"] == len(ids), 30, "not all jobs are there")
+    wait_until(lambda: shown(api, "/jobs", tenant=tenant)["total"] == len(ids), 30, "not all jobs are there")
     for query in ({}, {"status": ["COMPLETED", "FAILED"]}, {"text": "SHOP-1"}, {"type": "PRODUCT_SYNC"}):
         pages: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = shown(api, "/jobs", limit=7, **query, **({"cursor": cursor} if cursor else {}))
+            page = shown(api, "/jobs", tenant=tenant, limit=7, **query, **({"cursor": cursor} if cursor else {}))
             pages += page["jobs"]
             cursor = page["next"]
             if cursor is None:
@@ -140,10 +167,10 @@ def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any
         assert [job["created_at"] for job in pages] == sorted((job["created_at"] for job in pages), reverse=True)
         assert {job["account"] for job in pages} == {"shop-1"} or "text" not in query
         assert {job["status"] for job in pages} <= {"COMPLETED", "FAILED"} or "status" not in query
-    counted = shown(api, "/stats")
+    counted = shown(api, "/stats", tenant=tenant)
     assert counted["jobs"] == len(ids)
     for status, jobs in counted["by_status"].items():
-        assert shown(api, "/jobs", status=status)["total"] == jobs
+        assert shown(api, "/jobs", status=status, tenant=tenant)["total"] == jobs
 
 
 def test_the_timeline_judges_each_event(*, api: httpx.Client, system: Any, stream: Any, wait_until: Any) -> None:
@@ -167,54 +194,52 @@ def test_the_timeline_judges_each_event(*, api: httpx.Client, system: Any, strea
     assert page["events"][1]["data"] == second["data"]
 
 
-def test_control_and_retry(*, api: httpx.Client, system: Any, stream: Any) -> None:
-    asked = accepted(api.post("/jobs", json={**ASKED, "params": {"page_size": 20}}))
-    job = asked["job_id"]
-    shown(api, f"/jobs/{job}", asked["token"])
+def test_control_and_retry(*, api: httpx.Client, asked: Any, system: Any, stream: Any, wait_until: Any) -> None:
+    made = accepted(api.post("/jobs", json={**asked, "params": {"page_size": 20}}))
+    job = made["job_id"]
+    shown(api, f"/jobs/{job}", made["token"])
     problem(api.post(f"/jobs/{job}/retry"), 409)
     for verb in ("pause", "resume", "cancel"):
         answer = accepted(api.post(f"/jobs/{job}/{verb}", json={"reason": "because"}))
         events = shown(api, f"/jobs/{job}/events", answer["token"])["events"]
         assert (events[-1]["type"], events[-1]["verdict"]) == (f"job.{verb}.v1", "applied")
-    end = stream.job(1, attempts=1, progresses=0)[-1] | {"subject": job, "correlationid": asked["chain"]}
-    end["data"] |= {"job": {"type": ASKED["type"], "account": ASKED["account"]}, "outcome": "cancelled"}
+    end = stream.job(1, attempts=1, progresses=0)[-1] | {"subject": job, "correlationid": made["chain"]}
+    end["data"] |= {"job": {"type": asked["type"], "account": asked["account"]}, "outcome": "cancelled"}
     system.send([end])
-    while shown(api, f"/jobs/{job}")["job"]["status"] != "CANCELLED":
-        pass
+    wait_until(lambda: shown(api, f"/jobs/{job}")["job"]["status"] == "CANCELLED", 30, "not cancelled")
     problem(api.post(f"/jobs/{job}/cancel"), 409)
     problem(api.post("/jobs/nothing/cancel"), 404)
     again = accepted(api.post(f"/jobs/{job}/retry"))
     new = shown(api, f"/jobs/{again['job_id']}", again["token"])["job"]
-    assert (new["retry_of"], new["params"], new["chain"]) == (job, {"page_size": 20}, asked["chain"])
+    assert (new["retry_of"], new["params"], new["chain"]) == (job, {"page_size": 20}, made["chain"])
     for member in (job, again["job_id"]):
         family = shown(api, f"/jobs/{member}/family")
         assert [one["job_id"] for one in family["retries"]] == [job, again["job_id"]]
         assert len(family["chain"]) == 2
 
 
-def test_queues_accounts_and_mappings_are_changed_by_events(*, api: httpx.Client) -> None:
+def test_queues_accounts_and_mappings_are_changed_by_events(*, api: httpx.Client, tenant: str) -> None:
     accepted(api.post("/queues/syncer/pause", json={"reason": "stocktaking"}))
-    accepted(api.post("/accounts/demo/demo-shop/resume"))
-    problem(api.post("/accounts/demo/nobody/pause"), 404, "account")
-    body = {"tenant": "demo", "account": "demo-shop", "kind": "product", "nhanh_id": "7", "shopify_id": "gid://8"}
+    accepted(api.post(f"/accounts/{tenant}/demo-shop/resume"))
+    problem(api.post(f"/accounts/{tenant}/nobody/pause"), 404, "account")
+    body = {"tenant": tenant, "account": "demo-shop", "kind": "product", "nhanh_id": "7", "shopify_id": "gid://8"}
     made = [
         accepted(api.post("/matches", json=body)),
         accepted(api.patch("/matches/product/7", json={k: body[k] for k in ("tenant", "account", "shopify_id")})),
-        accepted(api.delete("/matches/product/7", params={"tenant": "demo", "account": "demo-shop"})),
+        accepted(api.delete("/matches/product/7", params={"tenant": tenant, "account": "demo-shop"})),
     ]
     actions = [shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["params"]["action"] for one in made]
     assert actions == ["create", "correct", "delete"]
 
 
-def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, connection: Any) -> None:
+def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, connection: Any, tenant: str) -> None:
     for path, name in (("/products", "products"), ("/customers", "customers"), ("/matches", "matches")):
         answer = shown(api, path, text="x")
         assert answer[name] == []
         assert "has never started" in answer["missing"]
     assert [queue["available"] for queue in shown(api, "/queues")["queues"]] == [False, False, False]
-    accounts = shown(api, "/accounts")["accounts"]
+    accounts = shown(api, "/accounts", tenant=tenant)["accounts"]
     assert [account["account"] for account in accounts] == ["demo-shop"]
-    assert shown(api, "/dead-letters")["dead_letters"] == []
     connection.execute("CREATE SCHEMA puller")
     connection.execute(
         "CREATE VIEW puller.api_products AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'nhanh' AS platform, "
@@ -233,23 +258,29 @@ def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, c
 
 
 def test_freshness_tells_waiting_idle_and_dead_apart(
-    *, api: httpx.Client, system: Any, stream: Any, wait_until: Any
+    *, api: httpx.Client, asked: Any, tenant: str, system: Any, wait_until: Any
 ) -> None:
-    asked = accepted(api.post("/jobs", json=ASKED))
-    shown(api, "/jobs", asked["token"])
+    made = accepted(api.post("/jobs", json=asked))
+    shown(api, "/jobs", made["token"])
     wait_until(lambda: shown(api, "/jobs")["freshness"]["lag_events"] == 0, 10, "never fresh")
     idle = shown(api, "/jobs")["freshness"]
     assert idle["alive"] is True
     assert idle["lag_seconds"] < 5
     system.end_projectors()
-    late = accepted(api.post("/jobs", json=ASKED))
+    late = accepted(api.post("/jobs", json=asked))
     body = problem(api.get(f"/jobs/{late['job_id']}", params={"wait_for": late["token"], "deadline": 0.2}), 504)
     assert body["known"] is None
     assert body["freshness"]["alive"] is False
-    assert problem(api.get("/jobs", params={"wait_for": late["token"], "deadline": 0.1}), 504)["known"]["total"] == 1
+    assert (
+        problem(api.get("/jobs", params={"tenant": tenant, "wait_for": late["token"], "deadline": 0.1}), 504)["known"][
+            "total"
+        ]
+        == 1
+    )
     assert api.get("/readyz").status_code == 503
     assert api.get("/healthz").status_code == 200
     system.projector("b")
+    system.projector("b", part="items")
     assert shown(api, f"/jobs/{late['job_id']}", late["token"], deadline=30)["job"]["status"] == "PENDING"
 
 
@@ -287,14 +318,8 @@ def test_dead_letters_are_listed_and_metrics_told(*, api: httpx.Client, system: 
 def test_sigterm_ends_the_process_in_time(*, system: Any, tmp_path: Path, wait_until: Any) -> None:
     port = free_port()
     process = system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port))
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(answers, 60, "does not start")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        wait_until(lambda: answers(client, "/healthz"), 60, "does not start")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) in {0, -signal.SIGTERM}
     assert "Traceback" not in (tmp_path / "log").read_text()
