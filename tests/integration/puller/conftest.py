@@ -112,6 +112,9 @@ class World:
     def connect(self, recipe: dict[str, Any]) -> None:
         body = {"account": self.account, "nhanh": recipe, "shopify": recipe}
         made = self.sandbox.http.post("/shops", json=body).raise_for_status().json()
+        # A Plus plan's bucket: these tests are not about waiting for points.
+        plan = {"bucket": 20_000, "restore_rate": 1000}
+        self.sandbox.http.patch(f"/shops/{self.account}/shopify", json=plan).raise_for_status()
         self.store.put_account(TENANT, self.account)
         for platform in ("nhanh", "shopify"):
             side = made[platform]

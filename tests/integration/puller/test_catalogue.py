@@ -99,6 +99,22 @@ def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionP
     assert len(shown(catalogue, "variant_id, title")) == 2
 
 
+def test_the_longest_keys_fit_the_indexes(catalogue: ConnectionPool) -> None:
+    def longest(length: int) -> str:
+        return "".join(chr(0x1F300 + (number * 37) % 700) for number in range(length))  # four bytes each
+
+    only = Variant(variant_id=longest(128), product_id=longest(128), sku=longest(255), barcode=longest(255))
+    owner = Product(product_id=longest(128), title=longest(5000))
+    shelf = Shelf("t" * 128, "a" * 128, "shopify", "product")
+    with catalogue.connection() as connection:
+        write_page(
+            connection, shelf, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
+        )
+        people = [CustomerRecord(record_id=longest(128), phones=(longest(255),))]
+        write_page(connection, Shelf("t", "a", "nhanh", "customer"), "job-1", people, ())
+    assert shown(catalogue, "sku, barcode") == [(longest(255), longest(255))]
+
+
 def test_shelves_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
     def put(connection: Connection, shelf: Shelf, phone: str) -> None:
         people = [CustomerRecord(record_id="1", phone=phone, phones=(phone, '{a,"b"}'), totals={"points": 3})]

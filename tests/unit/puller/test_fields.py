@@ -20,6 +20,7 @@ JSON = st.recursive(
 READERS: list[Callable[[Any, str], Any]] = [
     fields.text,
     fields.required_text,
+    fields.key_text,
     fields.identifier,
     fields.number,
     fields.integer,
@@ -72,6 +73,12 @@ def test_text_is_never_empty_and_always_storable() -> None:
     for wrong in ("a\0b", "\ud800", True, [], {}):
         with pytest.raises(MalformedRecord):
             fields.text(wrong, "x")
+
+
+def test_what_is_looked_up_by_fits_an_index() -> None:
+    assert fields.key_text("9" * 255, "x") == "9" * 255
+    with pytest.raises(MalformedRecord, match=r"^sku: is longer than 255 characters$"):
+        fields.key_text("9" * 256, "sku")
 
 
 def test_ids() -> None:

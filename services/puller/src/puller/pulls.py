@@ -82,7 +82,7 @@ class Pull:
                 "VALIDATION_FAILED",
                 "NO_CONNECTION",
                 f"account {job.account!r} has no connection to {platform}; "
-                f"add one with `jobtrail accounts add {job.account} {platform}`",
+                f"add one with `jobtrail accounts add {job.account} {platform} --tenant {job.tenant}`",
             ) from None
         except CredentialsUnreadable as error:
             raise JobFailed("INVALID_CREDENTIALS", "CREDENTIALS_UNREADABLE", str(error)) from None
@@ -90,9 +90,9 @@ class Pull:
     def _walk(self, job: RunningJob, params: PullParams, opened: Opened) -> None:
         position = msgspec.convert(job.cursor or {}, Position)
         spent = _Spent(opened.client)
+        job.progress(f"reading {self._source.kind}s")
         try:
             while not position.done:
-                job.progress(f"reading page {position.pages + 1}")
                 answer = opened.page(position.next)
                 records, broken = self._read(answer.items, position.pages + 1)
                 with job.page() as page:

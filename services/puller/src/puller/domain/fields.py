@@ -12,6 +12,8 @@ from puller.domain.records import MalformedRecord
 
 MAX_DIGITS = 24
 """No price or quantity has more digits; text such as 1e999999 must not reach the database."""
+MAX_KEY = 255
+"""PostgreSQL's indexes refuse rows beyond some 2,700 bytes; no shop has a SKU, barcode or phone of that length."""
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -33,7 +35,7 @@ def sequence(value: Any, path: str) -> list[Any]:
     return value
 
 
-def text(value: Any, path: str) -> str | None:
+def text(value: Any, path: str, longest: int | None = None) -> str | None:
     """Text without blanks around it; None where nothing is left. Numbers are taken as written (a code of 123)."""
     if value is None:
         return None
@@ -42,7 +44,14 @@ def text(value: Any, path: str) -> str | None:
     found = str(value).strip()
     if "\0" in found or not _encodable(found):
         raise MalformedRecord(path, "holds a character that cannot be stored")
+    if longest is not None and len(found) > longest:
+        raise MalformedRecord(path, f"is longer than {longest} characters")
     return found or None
+
+
+def key_text(value: Any, path: str) -> str | None:
+    """Text that is looked up by: a SKU, a barcode, a phone."""
+    return text(value, path, MAX_KEY)
 
 
 def required_text(value: Any, path: str) -> str:

@@ -9,7 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from puller.domain import phones
-from puller.domain.fields import identifier, integer, mapping, number, required_text, sequence, text, unix_time
+from puller.domain.fields import (
+    identifier,
+    integer,
+    key_text,
+    mapping,
+    number,
+    required_text,
+    sequence,
+    text,
+    unix_time,
+)
 from puller.domain.records import CustomerRecord, MalformedRecord, Product, ProductRecord, Stock, Variant
 
 STANDALONE, PARENT = -1, -2
@@ -56,7 +66,7 @@ def customer(item: Mapping[str, Any]) -> CustomerRecord:
     Raises:
         MalformedRecord: a field that cannot be read, by its path.
     """
-    phone = text(item.get("mobile"), "mobile")
+    phone = key_text(item.get("mobile"), "mobile")
     return CustomerRecord(
         record_id=identifier(item.get("id"), "id"),
         name=text(item.get("name"), "name"),
@@ -95,8 +105,8 @@ def _variant(item: Mapping[str, Any], variant_id: str, product_id: str, **descri
     return Variant(
         variant_id=variant_id,
         product_id=product_id,
-        sku=text(item.get("code"), "code"),
-        barcode=text(item.get("barcode"), "barcode"),
+        sku=key_text(item.get("code"), "code"),
+        barcode=key_text(item.get("barcode"), "barcode"),
         price=prices.get("retail"),
         prices=prices,
         vat_mode=_vat_mode(item.get("priceVatMode")),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from puller.domain import phones
-from puller.domain.fields import identifier, integer, iso_time, mapping, number, required_text, sequence, text
+from puller.domain.fields import identifier, integer, iso_time, key_text, mapping, number, required_text, sequence, text
 from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 
 _NO_OPTIONS = "Default Title"  # Shopify's name for the one variant of a product without options
@@ -44,13 +44,13 @@ def customer(node: Mapping[str, Any]) -> CustomerRecord:
         MalformedRecord: a field that cannot be read, by its path.
     """
     number_field = mapping(node.get("defaultPhoneNumber"), "defaultPhoneNumber")
-    phone = text(number_field.get("phoneNumber"), "defaultPhoneNumber.phoneNumber")
+    phone = key_text(number_field.get("phoneNumber"), "defaultPhoneNumber.phoneNumber")
     email_field = mapping(node.get("defaultEmailAddress"), "defaultEmailAddress")
     email = text(email_field.get("emailAddress"), "defaultEmailAddress.emailAddress")
     addresses = [
         mapping(address, f"addressesV2[{place}]") for place, address in enumerate(_nodes(node, "addressesV2", ""))
     ]
-    others = [text(a.get("phone"), f"addressesV2[{place}].phone") for place, a in enumerate(addresses)]
+    others = [key_text(a.get("phone"), f"addressesV2[{place}].phone") for place, a in enumerate(addresses)]
     raw = phone or next((other for other in others if other), None)
     street, city = _address(addresses)
     return CustomerRecord(
@@ -77,8 +77,8 @@ def _variant(node: Mapping[str, Any], product_id: str, path: str) -> Variant:
         variant_id=identifier(node.get("id"), f"{path}id"),
         product_id=product_id,
         options=None if options == _NO_OPTIONS else options,
-        sku=text(node.get("sku"), f"{path}sku"),
-        barcode=text(node.get("barcode"), f"{path}barcode"),
+        sku=key_text(node.get("sku"), f"{path}sku"),
+        barcode=key_text(node.get("barcode"), f"{path}barcode"),
         price=price,
         prices={name: value for name, value in {"retail": price, "old": old}.items() if value is not None},
         stock=sum(known, Decimal(0)) if known else listed,
