@@ -20,7 +20,7 @@ def leave(code: int) -> NoReturn:
 
 def run_and_leave(app: "faust.App") -> NoReturn:
     """Run Faust's worker until a signal, then end with its exit code."""
-    sys.argv = [sys.argv[0], "worker", "--loglevel", "warning", "--without-web"]
+    sys.argv = [sys.argv[0], "worker", "--loglevel", "warn", "--without-web"]
     code = 1
     try:
         app.main()
