@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from matcher.domain.candidates import Candidate, Known, Pair
 
+AUTO = 0.45
+REVIEW = 0.3
 MARGIN = 0.03
 """A pair links by its names only if both its records like each other better than anybody else by this much."""
 MAX_REVIEWS = 5
@@ -18,14 +20,14 @@ MAX_REVIEWS = 5
 class Bands:
     """Scores of names, 0 to 1: from `auto` on a pair may link by itself, from `review` on a person is asked."""
 
-    auto: float = 0.45
-    review: float = 0.3
+    auto: float = AUTO
+    review: float = REVIEW
 
     @classmethod
     def of(cls, auto: float | None, review: float | None) -> "Bands":
         """The defaults where nothing is asked; the review band never begins above the automatic one."""
-        chosen = cls.auto if auto is None else auto
-        return cls(chosen, min(chosen, cls.review if review is None else review))
+        chosen = AUTO if auto is None else auto
+        return cls(chosen, min(chosen, REVIEW if review is None else review))
 
 
 @dataclass(frozen=True, slots=True)
