@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 
@@ -49,3 +50,31 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
     last.send_signal(signal.SIGTERM)
     assert last.wait(10) == 0
+
+
+def test_cut_connections_and_a_closed_database_lose_nothing(
+    *, system: Any, connection: Any, postgres_server: str, stream: Any, oracle: Any, shown: Any, wait_until: Any
+) -> None:
+    """The server ends all connections between batches; then it takes no new ones for a while."""
+    events = stream.shaken(stream.jobs(60))
+    name = connection.info.dbname
+    own = connection.info.backend_pid
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> {own}"
+    system.projector(jobtrail_batch_events=20)
+    parts = [events[start::6] for start in range(6)]
+    system.send(parts[0])
+    wait_until(lambda: count(connection, HISTORY) >= 20, 60, "nothing was read")
+    for part in parts[1:4]:
+        system.send(part)
+        connection.execute(cut)
+    with psycopg.connect(postgres_server, autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        administrator.execute(cut)
+        system.send(parts[4])
+        before = count(connection, HISTORY)
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    system.send(parts[5])
+    wait_until(lambda: count(connection, HISTORY) == len(events), 60, "the log was not read to its end")
+    assert before < len(events)
+    assert shown(connection) == oracle(events)
+    assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []

@@ -1,6 +1,6 @@
 """What the API shows of a row of `tracker.job`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -86,10 +86,9 @@ def eta_seconds(row: Row, now: datetime) -> int | None:
         return None
     if row["s_at"] is None or row["p_at"] is None or row["p_at"] <= row["s_at"]:
         return None
-    per_item: timedelta = (row["p_at"] - row["s_at"]) / row["processed"]
+    per_item = (row["p_at"] - row["s_at"]).total_seconds() / row["processed"]
     left = max(row["total"] - row["processed"], 0)
-    end: datetime = row["p_at"] + min(per_item * left, timedelta(days=3650))
-    return max(0, round((end - now).total_seconds()))
+    return max(0, round(per_item * left - (now - row["p_at"]).total_seconds()))
 
 
 def _read(body: str) -> Row:

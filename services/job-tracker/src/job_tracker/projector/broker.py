@@ -25,10 +25,10 @@ class Span(NamedTuple):
 
 
 def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
-    """Settings of every client here: its log goes where ours goes, and a lost broker is tried again soon."""
+    """Settings of every client here: a lost broker is tried again soon, and `Status` tells of it, not librdkafka."""
     return {
         "bootstrap.servers": bootstrap_servers,
-        "log_level": 3,
+        "log_level": 2,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
         "socket.timeout.ms": 10_000,

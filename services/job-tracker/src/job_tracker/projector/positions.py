@@ -40,7 +40,10 @@ class PositionStore:
         attempt = 0
         while True:
             try:
-                ids = self._broker.topic_ids({topic for topic, _ in partitions})
+                topics = {topic for topic, _ in partitions}
+                ids = self._broker.topic_ids(topics)
+                if unknown := topics - ids.keys():
+                    raise BrokerAway(f"the broker does not know {', '.join(sorted(unknown))} yet")
                 spans = self._broker.spans(partitions)
                 break
             except BrokerAway as error:

@@ -1,0 +1,110 @@
+"""The merge in SQL keeps what the fold in Python keeps, register by register, for any stream and any batching."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from job_events.database import migrate
+from job_events.envelope import encode
+from job_events.events import (
+    Counters,
+    ErrorInfo,
+    Finished,
+    FinishedData,
+    JobInfo,
+    Lifecycle,
+    Progress,
+    ProgressData,
+    RequestCopy,
+    Requested,
+    RequestedData,
+    Started,
+    StartedData,
+)
+from job_events.fold import fold
+from job_events.topics import Topics
+from job_tracker.projector.jobs_projection import JOB_COLUMNS, JobsProjection, job_row
+from job_tracker.projector.records import Record
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+# Few values each, so that equal keys with different content are common; texts that no locale sorts as bytes do.
+moments = st.integers(0, 3).map(lambda n: MOMENT + timedelta(microseconds=n))
+texts = st.sampled_from(["a", "B", "ä", "Đ", "z", "A b", "\U0001f600", "\uffee"])
+counts = st.sampled_from([0, 1, 2**53 - 1])
+counters = st.builds(Counters, st.none() | counts, counts, counts, counts, counts)
+infos = st.builds(JobInfo, texts, texts, st.none() | texts)
+numbers = st.integers(0, 1)
+metadata = st.dictionaries(texts, st.none() | st.integers(-5, 5) | texts, max_size=1)
+envelope: dict[str, st.SearchStrategy[Any]] = {
+    "specversion": st.just("1.0"),
+    "id": texts,
+    "source": st.just("test"),
+    "job_id": st.sampled_from(["job-1", "job-2"]),
+    "time": moments,
+    "tenant": texts,
+    "correlationid": st.sampled_from(["c1", "c2"]),
+    "causationid": st.none() | st.just("p1"),
+}
+asked: dict[str, st.SearchStrategy[Any]] = {"params": metadata, "requested_by": texts}
+copies = st.builds(RequestCopy, id=texts, time=moments, **asked)
+key: dict[str, st.SearchStrategy[Any]] = {"job": infos, "attempt": numbers, "seq": numbers}
+count: dict[str, st.SearchStrategy[Any]] = {"counters": counters, "metadata": metadata}
+errors = st.none() | st.builds(ErrorInfo, st.just("TIMEOUT"), texts, texts)
+outcomes = st.sampled_from(["success", "failure"])
+events: st.SearchStrategy[Lifecycle] = st.one_of(
+    st.builds(Requested, **envelope, data=st.builds(RequestedData, job=infos, **asked)),
+    st.builds(Started, **envelope, data=st.builds(StartedData, **key, request=copies, worker=texts, total=counts)),
+    st.builds(Progress, **envelope, data=st.builds(ProgressData, **key, phase=texts, **count)),
+    st.builds(
+        Finished,
+        **envelope,
+        data=st.builds(FinishedData, **key, outcome=outcomes, **count, error=errors, duration_ms=counts),
+    ),
+)
+
+
+@pytest.fixture
+def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    migrate(database_url, "tracker", ["job_tracker"])
+    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
+        yield connection
+
+
+def apply(table: psycopg.Connection[Any], records: list[Record]) -> None:
+    projection = JobsProjection(Topics())
+    prepared = projection.prepare(records)
+    assert prepared.dead == []
+    assert prepared.content is not None
+    with table.transaction(), table.cursor() as cursor:
+        projection.write(cursor, prepared.content)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5))
+def test_any_stream_in_any_batches(table: psycopg.Connection[Any], stream: list[Lifecycle], batch: int) -> None:
+    table.execute("TRUNCATE tracker.job, tracker.event, tracker.rollup")
+    records = [Record("jobs.events", 0, offset, MOMENT, None, encode(event)) for offset, event in enumerate(stream)]
+    for start in range(0, len(records), batch):
+        apply(table, records[start : start + batch])
+    rows = table.execute(f"SELECT {', '.join(JOB_COLUMNS)} FROM tracker.job ORDER BY job_id").fetchall()
+    folded = fold(stream)
+    assert rows == [job_row(job_id, folded[job_id]) for job_id in sorted(folded)]
+    shown = table.execute("SELECT job_id, state, status, attempt FROM tracker.job ORDER BY job_id").fetchall()
+    assert shown == [(job, folded[job].state, folded[job].status, folded[job].attempt) for job in sorted(folded)]
+    assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+
+
+def test_a_merge_that_changes_nothing_writes_nothing(table: psycopg.Connection[Any], stream: Any) -> None:
+    values = [json.dumps(event).encode() for event in stream.jobs(5)]
+    versions = "SELECT job_id, xmin, ctid FROM tracker.job ORDER BY job_id"
+    apply(table, [Record("jobs.events", 0, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    before = table.execute(versions).fetchall()
+    apply(table, [Record("jobs.events", 1, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    assert table.execute(versions).fetchall() == before
+    assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []

@@ -1,0 +1,161 @@
+"""Rules of the tracker that need no server."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job_events.envelope import decode
+from job_events.errors import InvalidEvent
+from job_tracker.api.freshness import assess
+from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.health import QUEUED, RUNNING, health
+from job_tracker.domain.job_view import eta_seconds, percent
+from job_tracker.domain.timeline import restore, timeline
+from job_tracker.projector.decoding import decode_storable
+from job_tracker.projector.jobs_projection import history_row
+from job_tracker.projector.records import DeadLetter, Record
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 500, tzinfo=UTC)
+COLUMNS = (
+    *("appended_at", "topic", "partition", "offset", "job_id", "event_id", "type", "at", "source", "tenant"),
+    *("chain", "parent", "traceparent", "job_type", "account", "attempt", "seq", "phase", "outcome", "worker"),
+    *("total", "processed", "successful", "failed", "skipped", "body"),
+)
+INFO = {"type": "PRODUCT_SYNC", "account": "shop", "batch": "b", "about": {"sku": "7"}}
+COUNTS = {"total": None, "processed": 3, "successful": 2, "failed": 1, "skipped": 0}
+PROGRESS = {"job": INFO, "attempt": 0, "seq": 2, "phase": "writing", "counters": COUNTS, "metadata": {"speed": 1.5}}
+COPY = {"id": "r", "time": "2026-05-01T00:00:00Z", "parents": ["p"]}
+STARTED = {"job": INFO, "attempt": 0, "seq": 1, "request": COPY, "worker": "w"}
+ERROR = {"category": "TIMEOUT", "code": "504", "message": "gone"}
+CANCEL = {"target": {"kind": "job", "job_id": "job-1"}, "reason": "enough"}
+EVENTS: list[tuple[str, dict[str, Any]]] = [
+    ("job.requested.v1", {"job": INFO, "params": {"a": [1]}, "then": [{"type": "X", "needs": ["Y"]}]}),
+    ("job.started.v1", STARTED),
+    ("job.progress.v1", PROGRESS),
+    ("job.progress.v1", PROGRESS | {"job": {"type": "T", "account": "A"}, "metadata": {}}),
+    (
+        "job.finished.v1",
+        {"job": INFO, "attempt": 0, "seq": 3, "outcome": "failure", "counters": COUNTS, "error": ERROR},
+    ),
+    ("job.cancel.v1", CANCEL),
+    ("job.pause.v1", {"target": {"kind": "account", "account": "shop"}}),
+]
+
+
+def event(kind: str, data: dict[str, Any], event_id: str = "e1") -> bytes:
+    return json.dumps(
+        {
+            "type": kind,
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "jobtrail/puller/1",
+            "subject": "job-1",
+            "time": "2026-05-01T12:00:00.0005Z",
+            "tenant": "demo",
+            "correlationid": "chain-1",
+            "causationid": "job-0",
+            "traceparent": "00-1-2-03",
+            "data": data,
+        }
+    ).encode()
+
+
+def history(value: bytes, offset: int = 0) -> dict[str, Any]:
+    record = Record("jobs.events", 0, offset, NOW, None, value)
+    return dict(zip(COLUMNS, history_row(record, decode(value)), strict=True))
+
+
+@pytest.mark.parametrize(("kind", "data"), EVENTS)
+def test_a_history_row_gives_its_event_back(kind: str, data: dict[str, Any]) -> None:
+    value = event(kind, data)
+    assert restore(history(value)) == decode(value)
+
+
+def test_verdicts_follow_log_order() -> None:
+    later = event("job.progress.v1", PROGRESS | {"seq": 5}, "e5")
+    earlier = event("job.progress.v1", PROGRESS | {"seq": 4}, "e4")
+    cancel = event("job.cancel.v1", CANCEL, "c")
+    order = [later, earlier, later, earlier, cancel, cancel]
+    found = [entry["verdict"] for entry in timeline(history(value, n) for n, value in enumerate(order))]
+    assert found == ["applied", "superseded", "duplicate", "duplicate", "applied", "duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "stored"),
+    [("a\x00b", False), ("a\\u0000b", True), ("a\\\x00", False), ("\\\\u0000", True), ("u0000", True)],
+)
+def test_only_a_true_nul_is_refused(phase: str, stored: bool) -> None:
+    value = event("job.progress.v1", PROGRESS | {"phase": phase})
+    if stored:
+        assert decode_storable(value) == decode(value)
+    else:
+        with pytest.raises(InvalidEvent, match=r"U\+0000"):
+            decode_storable(value)
+
+
+def test_a_request_time_that_no_calendar_holds_is_refused() -> None:
+    copy = COPY | {"time": "9999-12-31T23:59:59.999999Z"}
+    with pytest.raises(InvalidEvent, match="1970 to 3000"):
+        decode_storable(event("job.started.v1", STARTED | {"request": copy}))
+
+
+def test_a_dead_letters_row_always_fits() -> None:
+    record = Record("t", 0, 1, NOW, None, b"\x00" * 100_000)
+    row = DeadLetter(record, "bad \x00 and \ud800" + "x" * 5000).row()
+    value, reason = row["value"], row["reason"]
+    assert isinstance(value, bytes)
+    assert isinstance(reason, str)
+    assert (len(value), row["value_bytes"], len(reason)) == (65536, 100_000, 2000)
+    assert "\x00" not in reason
+    assert reason.encode()
+
+
+def test_health_is_said_by_the_time_waited_and_heals() -> None:
+    for state, limits in (("running", RUNNING), ("queued", QUEUED)):
+        silences = (timedelta(0), limits.late, limits.stalled, limits.lost, limits.late - timedelta(seconds=1))
+        assert [health(state, NOW - silent, NOW) for silent in silences] == ["ok", "late", "stalled", "lost", "ok"]
+    assert health("finished", NOW - timedelta(days=900), NOW) == "ok"
+
+
+def test_percent_and_eta() -> None:
+    row: dict[str, Any] = {"state": "running", "outcome": None, "attempt": 0, "total": 300, "processed": 100}
+    row |= {"s_at": NOW - timedelta(seconds=60), "p_at": NOW - timedelta(seconds=10)}
+    assert percent(row) == 33.3
+    assert eta_seconds(row, NOW) == 90
+    assert eta_seconds(row | {"attempt": 1}, NOW) is None
+    assert eta_seconds(row | {"total": None}, NOW) is None
+    assert eta_seconds(row | {"total": 2**53 - 1}, NOW) is not None
+    assert percent(row | {"total": None}) is None
+    assert percent(row | {"processed": 400}) == 100.0
+
+
+def test_cursors_come_back_and_others_are_refused() -> None:
+    values = [NOW, "job/ñ", 7]
+    types = (datetime, str, int)
+    assert decode_cursor(encode_cursor(values), types) == values
+    for wrong in ("", "x", encode_cursor(["a"]), encode_cursor([1, 2, 3]), "é"):
+        with pytest.raises(ValueError, match="not a cursor"):
+            decode_cursor(wrong, types)
+
+
+def beat(state: str = "running", alive: bool = True) -> dict[str, Any]:
+    return {"state": state, "alive": alive, "detail": "", "instance": "i", "beat_at": NOW}
+
+
+def at(next_offset: int, end: int | None, applied: int, checked: int) -> dict[str, Any]:
+    """A partition whose last event was applied, and whose end was looked at, so many seconds ago."""
+    times = {"applied_at": NOW - timedelta(seconds=applied), "checked_at": NOW - timedelta(seconds=checked)}
+    return {"topic": "t", "partition": next_offset, "next_offset": next_offset, "end_offset": end} | times
+
+
+def test_idle_is_fresh_lagging_is_as_old_as_its_last_event_and_dead_is_told() -> None:
+    idle = assess([at(5, 5, 900, 1)], [beat()], NOW)
+    assert (idle.lag_events, idle.lag_seconds, idle.alive) == (0, 1.0, True)
+    behind = assess([at(5, 8, 30, 1), at(6, 6, 900, 1)], [beat()], NOW)
+    assert (behind.lag_events, behind.lag_seconds, behind.alive) == (3, 30.0, True)
+    dead = assess([at(5, 5, 900, 600)], [beat(alive=False)], NOW)
+    assert (dead.lag_seconds, dead.alive, dead.state) == (600.0, False, "dead")
+    assert assess([at(5, 5, 900, 1)], [beat("waiting")], NOW).state == "waiting"
+    assert assess([], [], NOW).as_of is None
