@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from jobtrail import terminal
 from jobtrail.account_store import check_connection, open_accounts
 from jobtrail.errors import Refused
 from jobtrail.home import Home
@@ -16,7 +16,7 @@ from platforms.accounts import AccountStore
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
 
 app = typer.Typer(no_args_is_help=True)
-console = Console()
+console = terminal.console()
 BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
 """Where a platform has one address for everybody; a Shopify shop has its own."""
 

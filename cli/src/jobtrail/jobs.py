@@ -6,19 +6,19 @@ from typing import Annotated, Any
 
 import typer
 from msgspec import to_builtins
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from uuid_utils import uuid7
 
 from job_events.job_types import CHAINS, JOB_TYPES
+from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.tables import STATUS_STYLES, counters_text, jobs_table
 from jobtrail.tracker import Json, Tracker, Unreachable
 
 app = typer.Typer(no_args_is_help=True)
-console = Console()
+console = terminal.console()
 WATCH_SECONDS = 1.0
 
 JobId = Annotated[str, typer.Argument(help="the job's id")]
@@ -43,7 +43,7 @@ def list_jobs(
 def show(job_id: JobId) -> None:
     """One job with its timeline."""
     tracker = _tracker()
-    job = tracker.get(f"/jobs/{job_id}")
+    job = tracker.get(f"/jobs/{job_id}")["job"]
     console.print(jobs_table([job]))
     console.print_json(json.dumps({name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}))
     timeline = Table(title="Timeline", title_justify="left", header_style="bold")
@@ -62,7 +62,7 @@ def watch(job_id: JobId) -> None:
     with Live(console=console, refresh_per_second=4) as live:
         while True:
             try:
-                job = tracker.get(f"/jobs/{job_id}")
+                job = tracker.get(f"/jobs/{job_id}")["job"]
             except Unreachable as error:
                 live.update(f"[yellow]{error}[/]")
             else:

@@ -13,6 +13,7 @@ from jobtrail.demo.command import run_demo
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.system import Ports
+from jobtrail.terminal import console
 from jobtrail.up import run_down, run_kafka, run_up
 from local_stack import StackError
 from platforms.errors import AccountError, PlatformError
@@ -38,7 +39,7 @@ def demo(
 ) -> None:
     """Run the whole road once on real servers, and show it."""
     ports = Ports(api_port, sandbox_port, kafka_port, postgres_port)
-    raise typer.Exit(run_demo(Console(), Home(), nhanh, shopify, ports))
+    raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports))
 
 
 @app.command()
@@ -49,13 +50,13 @@ def up(
     postgres_port: PostgresPort = None,
 ) -> None:
     """Start the system and leave it running until Ctrl-C."""
-    run_up(Console(), Home(), Ports(api_port, sandbox_port, kafka_port, postgres_port))
+    run_up(console(), Home(), Ports(api_port, sandbox_port, kafka_port, postgres_port))
 
 
 @app.command()
 def down() -> None:
     """End what an earlier `up` left running."""
-    run_down(Console(), Home())
+    run_down(console(), Home())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -67,7 +68,7 @@ def kafka(context: typer.Context) -> None:
 @app.command()
 def check() -> None:
     """Are all parts up, and how far behind is each?"""
-    raise typer.Exit(check_system(Console(), Home()))
+    raise typer.Exit(check_system(console(), Home()))
 
 
 def main() -> None:

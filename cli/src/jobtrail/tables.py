@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.markup import escape
 from rich.table import Table
 
 from jobtrail.tracker import Json
@@ -19,14 +20,18 @@ STATUS_STYLES = {
 def jobs_table(jobs: Iterable[Json], title: str | None = None) -> Table:
     """One row a job."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    for name in ("Job", "Type", "Account", "Status", "Done", "Details", "Took"):
-        table.add_column(name, overflow="fold", justify="right" if name in {"Done", "Took"} else "left")
+    for name in ("Job", "Type", "Account", "Status"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Done", justify="right")
+    table.add_column("Details", overflow="fold", min_width=30)
+    table.add_column("Took", justify="right", no_wrap=True)
     for job in jobs:
         status = job["status"]
         error = job.get("error")
-        details = f"[red]{error['category']}: {error['message']}[/]" if error else details_text(job)
+        why = f"{error['category']}: {error['message']}" if error else job["error_category"]
+        details = f"[red]{escape(why)}[/]" if why else details_text(job)
         table.add_row(
-            job["id"],
+            job["job_id"],
             job["type"],
             job["account"],
             f"[{STATUS_STYLES.get(status, '')}]{status}[/]",

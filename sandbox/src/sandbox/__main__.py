@@ -5,22 +5,21 @@ import socket
 import sys
 from pathlib import Path
 
-HOST = "127.0.0.1"
-
 
 def main() -> int:
     """Serve; 1 when the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=8490, help="port on 127.0.0.1 (default 8490)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; another one only in a container")
+    parser.add_argument("--port", type=int, default=8490, help="port (default 8490)")
     parser.add_argument("--state", type=Path, required=True, help="folder that keeps the shops and the log")
     options = parser.parse_args()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, options.port))
+            probe.bind((options.host, options.port))
         except OSError as error:
             print(  # noqa: T201 - the one sentence a person needs
-                f"The sandbox can't listen on {HOST}:{options.port} ({error.strerror}); give another --port.",
+                f"The sandbox can't listen on {options.host}:{options.port} ({error.strerror}); give another --port.",
                 file=sys.stderr,
             )
             return 1
@@ -32,7 +31,7 @@ def main() -> int:
     transports = Transports()
     config = uvicorn.Config(
         create_app(options.state, transports),
-        host=HOST,
+        host=options.host,
         port=options.port,
         http=transports.protocol(),
         lifespan="on",

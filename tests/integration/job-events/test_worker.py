@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from job_events import kafka as clients
+from job_events.envelope import decode
 from job_events.errors import Interrupted, JobFailed, LeaseLost
 from job_events.events import Progress, Requested, Started
 from job_events.worker.job import Ending, RunningJob
@@ -75,13 +76,9 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
         job_id = bench.request()
         wait_until(first_page_written.is_set)
         # What a long pause of the process looks like to everybody else.
-        with_schema = (
-            "update puller.inbox set lease_owner = 'gone', lease_until = now() - interval '1 second' returning 1"
-        )
-        import psycopg
-
+        expire = "update puller.inbox set lease_owner = 'gone', lease_until = now() - interval '1 second'"
         with psycopg.connect(bench.database_url) as connection:
-            assert len(connection.execute(with_schema).fetchall()) == 1
+            assert connection.execute(expire).rowcount == 1
         wait_until(lambda: bench.end_of(job_id))
         go_on.set()
         wait_until(lambda: refused)
@@ -231,9 +228,7 @@ def test_two_parents_make_one_child_though_their_ends_are_read_twice(
     handlers = dict.fromkeys(types, three_pages)
 
     def children() -> list[Requested]:
-        return [e for e in map(bench_decode, bench.messages(bench.topics.requests("puller"))) if e.data.parents]
-
-    from job_events.envelope import decode as bench_decode
+        return [e for e in map(decode, bench.messages(bench.topics.requests("puller"))) if e.data.parents]
 
     with bench.running(handlers):
         one = bench.request(types[0], chain="chain-1", then=step)

@@ -46,7 +46,7 @@ def build_report(
 
 
 def _job(job: Json) -> Json:
-    names = ("id", "status", "outcome", "attempt", "counters", "metadata", "error", "duration_ms")
+    names = ("job_id", "status", "outcome", "attempt", "counters", "metadata", "error", "duration_ms")
     return {name: job.get(name) for name in names}
 
 

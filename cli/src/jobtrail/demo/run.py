@@ -54,7 +54,7 @@ def _start(tracker: Tracker, account: str, name: str, chain: Chain) -> Started:
 
 
 def follow(tracker: Tracker, chains: list[Started], show: Callable[[list[Json]], None]) -> list[Json]:
-    """Poll until every job type of every chain has finished; returns the jobs in the order of the chains.
+    """Poll until every job type of every chain has finished; returns every job in full, in the order of the chains.
 
     Raises:
         Refused: nothing moved for PATIENCE_SECONDS.
@@ -71,7 +71,7 @@ def follow(tracker: Tracker, chains: list[Started], show: Callable[[list[Json]],
         if jobs != seen:
             seen, moved = jobs, time.monotonic()
         if all(_over(chain, jobs) for chain in chains):
-            return jobs
+            return [patiently(lambda job=job: tracker.get(f"/jobs/{job['job_id']}")["job"]) for job in jobs]
         if time.monotonic() - moved > PATIENCE_SECONDS:
             raise Refused(f"Nothing has moved for {PATIENCE_SECONDS:.0f} s; the services' logs tell why")
         time.sleep(POLL_SECONDS)

@@ -36,8 +36,8 @@ class DemoView:
             self._live.update(_table(jobs))
             return
         for job in jobs:
-            if self._printed.get(job["id"]) != job["status"]:
-                self._printed[job["id"]] = job["status"]
+            if self._printed.get(job["job_id"]) != job["status"]:
+                self._printed[job["job_id"]] = job["status"]
                 self._console.print(f"   {job['type']:<24} {job['status']:<10} {counters_text(job)}")
 
 

