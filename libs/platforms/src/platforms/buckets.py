@@ -51,6 +51,7 @@ UNKNOWN_POINTS = PointsStatus(maximum=1000.0, available=1000.0, restore_rate=50.
 """Believed until a shop has told its own: one query may cost 1000; slower than any plan of today."""
 
 
+_NEWS_AFTER = 1.0  # seconds
 _SHORTEST_WAIT = 0.001
 """A clock of today counts in steps of 0.2 microseconds: a rest below that would be waited for without end."""
 
@@ -128,7 +129,8 @@ class RateBuckets:
             granted, pause = self._row("spend_points", values)
             if granted:
                 return
-            _wait_for(pause, key, wait)
+            # What another worker's answer tells of the bucket may shorten the wait at any moment.
+            _wait_for(min(pause, _NEWS_AFTER), key, wait)
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         self._run(
