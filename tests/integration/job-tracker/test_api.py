@@ -323,3 +323,32 @@ def test_sigterm_ends_the_process_in_time(*, system: Any, tmp_path: Path, wait_u
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) in {0, -signal.SIGTERM}
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:
+    connection.execute("CREATE SCHEMA syncer")
+    connection.execute(
+        f"CREATE VIEW syncer.api_inbox AS SELECT job_id, '{tenant}' AS tenant, 'shop' AS account, state, "
+        "job_id = 'c' AS paused, now() - interval '90 seconds' AS requested_at "
+        "FROM (VALUES ('a', 'queued'), ('b', 'running'), ('c', 'queued'), ('d', 'finished')) AS v (job_id, state)"
+    )
+    connection.execute(
+        "CREATE VIEW syncer.api_holds AS SELECT 'queue' AS kind, '' AS tenant, '' AS account, 'Lan' AS requested_by, "
+        "'stocktaking' AS reason, now() AS since"
+    )
+    queue = next(one for one in shown(api, "/queues")["queues"] if one["service"] == "syncer")
+    assert (queue["queued"], queue["running"], queue["paused"], queue["queue_paused"]) == (2, 1, 1, True)
+    assert 89 < queue["oldest_waiting_seconds"] < 200
+    assert queue["holds"][0]["reason"] == "stocktaking"
+
+
+def test_without_kafka_requests_are_refused_and_questions_answered(
+    *, system: Any, asked: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    port, nobody = free_port(), free_port()
+    system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port), KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{nobody}")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        wait_until(lambda: answers(client, "/healthz"), 60, "does not start")
+        refused = client.post("/jobs", json=asked, headers={"Idempotency-Key": "k"})
+        assert "Kafka" in problem(refused, 503)["detail"]
+        assert shown(client, "/jobs", tenant=asked["tenant"])["total"] == 0

@@ -4,8 +4,9 @@ import base64
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
+from psycopg import sql
 
 from job_events.sql_files import queries
 from job_events.topics import SERVICES
@@ -51,38 +52,29 @@ ACCOUNTS = Listing(
 router = APIRouter(tags=["catalogue"])
 
 
-@router.get("/products")
-async def list_products(
+def _records(
     *,
-    parts: PartsNow,
-    wait: Wait,
     tenant: str | None = None,
     account: str | None = None,
     platform: Platform | None = None,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Response:
+) -> Wanted:
+    """What lists of platform records can be asked for."""
+    return wanted({"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
+
+
+@router.get("/products")
+async def list_products(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    filters: dict[str, str | list[str] | None] = {"tenant": tenant, "account": account, "platform": platform}
-    return await _list(parts, wait, PRODUCTS, wanted(filters, text, cursor, limit), "products")
+    return await _list(parts, wait, PRODUCTS, records, "products")
 
 
 @router.get("/customers")
-async def list_customers(
-    *,
-    parts: PartsNow,
-    wait: Wait,
-    tenant: str | None = None,
-    account: str | None = None,
-    platform: Platform | None = None,
-    text: Text = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Response:
+async def list_customers(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    filters: dict[str, str | list[str] | None] = {"tenant": tenant, "account": account, "platform": platform}
-    return await _list(parts, wait, CUSTOMERS, wanted(filters, text, cursor, limit), "customers")
+    return await _list(parts, wait, CUSTOMERS, records, "customers")
 
 
 @router.get("/matches")
@@ -181,8 +173,10 @@ async def _queue(connection: AsyncConnection, service: str) -> Row:
     inbox, holds = (service, "api_inbox"), (service, "api_holds")
     if not (await exists(connection, inbox) and await exists(connection, holds)):
         return {"service": service, "available": False, "accounts": [], "holds": []}
-    counts = await (await connection.execute(_QUEUES[f"{service}_inbox"])).fetchall()
-    held = await (await connection.execute(_QUEUES[f"{service}_holds"])).fetchall()
+    counts, held = [
+        await (await connection.execute(sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view)))).fetchall()
+        for name, view in (("inbox", inbox), ("holds", holds))
+    ]
     waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]
     return {
         "service": service,
