@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 import structlog
 
 from matcher.agent.leaving import CHILD_LOST, leave
-from matcher.agent.scoring import Outcome, score_chunk
+from matcher.agent.scoring import Outcome, score_chunk, warm_up
 
 log = structlog.get_logger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -29,7 +29,7 @@ class ScoringPool:
             initializer=_die_with_parent,
             initargs=(os.getpid(),),
         )
-        self._executor.submit(_warm_up)
+        self._executor.submit(warm_up)
 
     async def score(self, job_id: str, chunk_no: int) -> Outcome:
         """Score a chunk in the child. A child that is gone (no memory, a signal) ends this process: see leaving.py."""
@@ -49,7 +49,3 @@ def _die_with_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(0)
-
-
-def _warm_up() -> None:
-    """Its arguments' import is the work: the child is ready before the first chunk comes."""

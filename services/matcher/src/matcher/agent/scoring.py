@@ -12,8 +12,6 @@ from psycopg import Connection, OperationalError
 
 from job_events.logs import configure_logging
 from matcher.domain.candidates import ChunkResult
-from matcher.domain.customers import Customer, CustomerIndex
-from matcher.domain.products import Product, ProductIndex
 from matcher.store import chunks, snapshots
 from matcher.store.snapshots import Platform
 
@@ -94,6 +92,10 @@ class Scorer:
 
 
 def _build(job_type: str, sides: dict[Platform, dict[str, Any]]) -> Index:
+    # scikit-learn stays out of the parent, which only passes messages on.
+    from matcher.domain.customers import Customer, CustomerIndex
+    from matcher.domain.products import Product, ProductIndex
+
     if job_type == "AUTO_MATCH_PRODUCTS":
         return ProductIndex(*(msgspec.convert(sides[side], dict[str, Product]) for side in _SIDES))
     return CustomerIndex(*(msgspec.convert(sides[side], dict[str, Customer]) for side in _SIDES))
@@ -108,3 +110,8 @@ def score_chunk(database_url: str, job_id: str, chunk_no: int) -> Outcome:
         configure_logging("matcher-agent")
         _scorers[database_url] = Scorer(database_url)
     return _scorers[database_url].score(job_id, chunk_no)
+
+
+def warm_up() -> None:
+    """Import what scoring needs, so that the first chunk finds a ready process."""
+    _build("AUTO_MATCH_PRODUCTS", {"nhanh": {}, "shopify": {}})

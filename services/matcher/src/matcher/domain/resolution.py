@@ -82,7 +82,8 @@ def resolve_products(candidates: Collection[Candidate], known: Known, bands: Ban
     links += [
         one
         for one in names
-        if one.score >= bands.auto
+        if one.doubt is None
+        and one.score >= bands.auto
         and one.pair in best
         and one.nhanh_id not in spoken_for[0]
         and one.shopify_id not in spoken_for[1]

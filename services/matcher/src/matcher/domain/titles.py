@@ -164,7 +164,12 @@ def _view(vectorizer: TfidfVectorizer, left: list[str], right: list[str]) -> tup
         vectorizer.fit([*left, *right])
     except ValueError:  # scikit-learn's word for "not one token in all texts"
         return csr_matrix((len(left), 1), dtype=_FLOAT), csr_matrix((len(right), 1), dtype=_FLOAT)
-    return vectorizer.transform(left), vectorizer.transform(right)
+    return _transform(vectorizer, left), _transform(vectorizer, right)
+
+
+def _transform(vectorizer: TfidfVectorizer, texts: list[str]) -> csr_matrix:
+    # scikit-learn refuses an empty list, which is what a shop without products gives.
+    return vectorizer.transform(texts) if texts else csr_matrix((0, len(vectorizer.vocabulary_)), dtype=_FLOAT)
 
 
 def _cosines(

@@ -1,0 +1,125 @@
+"""AUTO_MATCH_PRODUCTS by an owner and an agent in processes of their own."""
+
+from typing import Any
+
+
+def catalogue(number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Both sides of `number` products that share their SKU, so that every one has its partner."""
+    nhanh = {f"{n:04}": {"title": f"Áo thun kiểu {n} màu xanh", "sku": f"AT-{n:04}"} for n in range(number)}
+    shopify = {f"gid-{n:04}": {"title": f"ao thun kieu {n} mau xanh", "sku": f"at{n:04}"} for n in range(number)}
+    return nhanh, shopify
+
+
+def test_matches_links_reviews_and_counts(room, ended):
+    room.put_products(
+        "nhanh",
+        {
+            "1": {"title": "Sony Turntable - PSLX350H", "sku": "SONY-350"},
+            "2": {"title": "Bia Sài Gòn Special lon 330ml", "barcode": "036000291452"},
+            "3": {"title": "Bose Acoustimass 5 Series III Speaker System - AM53BK"},
+            "4": {"title": "Túi vải canvas", "sku": "TUI-1"},
+            "5": {"title": "Túi vải canvas", "sku": "TUI-1"},
+            "6": {"title": "Nồi cơm điện Sharp"},
+            "7": {"title": "Máy xay sinh tố Philips", "sku": "PH-77", "brand": "Philips"},
+        },
+    )
+    room.put_products(
+        "shopify",
+        {
+            "a": {"title": "Sony PSLX350H turntable", "sku": "sony350"},
+            "b": {"title": "Saigon Special beer can", "barcode": "0036000291452"},
+            "c": {"title": "Bose Acoustimass 5 Series III Speakers AM53BK"},
+            "d": {"title": "Túi vải canvas", "sku": "TUI-1"},
+            "e": {"title": "Dép lê trẻ em", "sku": "PH77", "brand": "Biti's"},
+        },
+    )
+    room.start("agent")
+    room.start()
+    first = ended(room.request("AUTO_MATCH_PRODUCTS"))
+
+    assert room.matches() == {
+        ("1", "a"): "auto",
+        ("2", "b"): "auto",
+        ("3", "c"): "auto",
+        ("4", "d"): "review",
+        ("5", "d"): "review",
+        ("7", "e"): "review",
+    }
+    assert first.data.outcome == "success"
+    counters = first.data.counters
+    assert (counters.total, counters.processed, counters.successful, counters.skipped) == (7, 7, 3, 4)
+    told = first.data.metadata
+    assert {name: told[name] for name in ("matched", "skipped", "created", "updated", "unchanged", "removed")} == {
+        "matched": 3,
+        "skipped": 4,
+        "created": 3,
+        "updated": 0,
+        "unchanged": 0,
+        "removed": 0,
+    }
+    assert (told["exactMatches"], told["potentialMatches"], told["review"]) == (2, 6, 3)
+    assert (told["nhanhProductsLoaded"], told["shopifyProductsLoaded"]) == (7, 5)
+    assert (told["chunks"], told["chunksResent"]) == (1, 0)
+    assert "speed" in told
+
+    again = ended(room.request("AUTO_MATCH_PRODUCTS")).data.metadata
+    assert (again["created"], again["updated"], again["unchanged"], again["removed"]) == (0, 0, 3, 0)
+
+    room.drop("shopify", "a")
+    third = ended(room.request("AUTO_MATCH_PRODUCTS")).data.metadata
+    assert (third["matched"], third["unchanged"], third["removed"]) == (2, 2, 1)
+    assert ("1", "a") not in room.matches()
+
+
+def test_people_have_the_last_word(room, ended):
+    nhanh, shopify = catalogue(3)
+    room.put_products("nhanh", nhanh)
+    room.put_products("shopify", shopify)
+    room.start("agent")
+    room.start()
+    ended(room.request("AUTO_MATCH_PRODUCTS"))
+    pairs = [(f"{n:04}", f"gid-{n:04}") for n in range(3)]
+    assert room.matches() == dict.fromkeys(pairs, "auto")
+
+    def edit(action: str, nhanh_id: str, shopify_id: str | None = None) -> Any:
+        params = {"action": action, "kind": "product", "nhanh_id": nhanh_id, "shopify_id": shopify_id}
+        given = {name: value for name, value in params.items() if value is not None}
+        return ended(room.request("EDIT_MATCH", **given)).data
+
+    taken = edit("correct", "0000", "gid-0001")
+    assert (taken.outcome, taken.error.category) == ("failure", "CONFLICT")
+    assert "0001 of Nhanh" in taken.error.message
+    assert edit("create", "0000", "gid-0001").error.category == "CONFLICT"
+    assert edit("create", "9999", "gid-0001").error.category == "NOT_FOUND"
+    assert edit("create", "0000", "gid-0000").metadata["updated"] == 1
+    assert edit("create", "0000", "gid-0000").metadata["unchanged"] == 1
+    assert edit("delete", "0001").outcome == "success"
+    assert edit("delete", "0077").error.category == "NOT_FOUND"
+    assert edit("correct", "0002", "gid-0001").outcome == "success"
+    decided = {
+        pairs[0]: "confirmed",
+        pairs[1]: "rejected",
+        pairs[2]: "rejected",
+        ("0002", "gid-0001"): "confirmed",
+    }
+    assert room.matches() == decided
+
+    run = ended(room.request("AUTO_MATCH_PRODUCTS")).data.metadata
+    found = room.matches()
+    assert {pair: found[pair] for pair in decided} == decided
+    assert (run["matched"], run["created"], run["unchanged"]) == (2, 0, 2)
+
+
+def test_an_account_without_a_catalogue_has_nothing_to_match(room, ended):
+    room.start("agent")
+    room.start()
+    end = ended(room.request("AUTO_MATCH_PRODUCTS"))
+    assert (end.data.outcome, end.data.counters.total, end.data.counters.processed) == ("success", 0, 0)
+
+
+def test_a_database_that_was_never_pulled_into_says_so(room, ended):
+    room.run("drop schema puller cascade")
+    room.start()
+    end = ended(room.request("AUTO_MATCH_CUSTOMERS"))
+    assert (end.data.outcome, end.data.error.category) == ("failure", "NOT_FOUND")
+    assert "run the pulls" in end.data.error.message
