@@ -81,7 +81,7 @@ class Room:
 
     def run(self, statement: str, *values: object) -> None:
         with self.pool.connection() as conn:
-            conn.execute(statement, values)  # pyright: ignore[reportArgumentType]  # a test's own text
+            conn.execute(statement, values or None)  # pyright: ignore[reportArgumentType]  # a test's own text
 
     def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         with self.pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
@@ -162,7 +162,8 @@ class Room:
         return found[0] if found else {"state": "unknown", "attempt": 0, "tally": None}
 
     def chunks(self, job_id: str) -> list[dict[str, Any]]:
-        return self.rows("select * from matcher.chunk where job_id = %s order by chunk_no", job_id)
+        columns = "chunk_no, times_sent, tries, finished_at, failure"
+        return self.rows(f"select {columns} from matcher.chunk where job_id = %s order by chunk_no", job_id)
 
     def scored(self, job_id: str) -> int:
         return sum(chunk["finished_at"] is not None for chunk in self.chunks(job_id))

@@ -89,7 +89,7 @@ def test_a_stopping_owner_gives_its_job_back_at_once(filled, ended, wait_until):
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
     wait_until(lambda: filled.scored(job_id) >= 1, 60, "no chunk was scored")
     owner.send_signal(signal.SIGTERM)
-    assert owner.wait(20) == 0
+    assert owner.wait(40) == 0
     assert filled.inbox(job_id)["state"] == "queued"
     filled.start()
     right(filled, job_id, ended(job_id))

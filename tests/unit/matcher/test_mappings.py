@@ -1,7 +1,7 @@
 """What a run changes: its own rows only, and counted so that a second run on the same data says so."""
 
 from matcher.domain.candidates import Candidate
-from matcher.domain.mappings import Match, compare, known
+from matcher.domain.mappings import DRIFT, Match, compare, known
 from matcher.domain.resolution import Decision
 
 LINK = Candidate("1", "a", "sku", 0.99)
@@ -37,6 +37,13 @@ def test_a_link_with_another_score_is_changed():
     before = compare([], Decision([LINK], [])).created
     run = compare(before, Decision([Candidate("1", "a", "sku", 1.0)], []))
     assert ([row.score for row in run.changed_links], run.unchanged_links) == ([1.0], 0)
+
+
+def test_a_names_score_may_drift_a_little():
+    before = compare([], Decision([OTHER], [])).created
+    near, far = (Candidate("2", "b", "title", 0.8 + DRIFT * times) for times in (0.9, 1.1))
+    assert compare(before, Decision([near], [])).unchanged_links == 1
+    assert [row.pair for row in compare(before, Decision([far], [])).changed_links] == [("2", "b")]
 
 
 def test_rows_of_people_are_known_and_never_touched():

@@ -7,6 +7,9 @@ from typing import Literal
 from matcher.domain.candidates import Candidate, Known, Method, Pair
 from matcher.domain.resolution import Decision
 
+DRIFT = 0.05
+"""Every new record moves all scores of names a little; a link is not said to have changed for less than this."""
+
 Status = Literal["auto", "review", "confirmed", "rejected"]
 
 
@@ -56,16 +59,22 @@ def compare(rows: Iterable[Match], decision: Decision) -> Changes:
     links = _rows(decision.links, "auto")
     after = {**links, **_rows(decision.reviews, "review")}
     linked_before = {pair for pair, row in before.items() if row.status == "auto"}
-    updated = [row for pair, row in sorted(after.items()) if pair in before and before[pair] != row]
+    updated = [row for pair, row in sorted(after.items()) if pair in before and not _same(before[pair], row)]
     return Changes(
         created=[row for pair, row in sorted(after.items()) if pair not in before],
         updated=updated,
         removed=[row for pair, row in sorted(before.items()) if pair not in after],
         new_links=[row for pair, row in sorted(links.items()) if pair not in linked_before],
         changed_links=[row for row in updated if row.status == "auto" and row.pair in linked_before],
-        unchanged_links=sum(before.get(pair) == row for pair, row in links.items()),
+        unchanged_links=sum(pair in before and _same(before[pair], row) for pair, row in links.items()),
         lost_links=len(linked_before - links.keys()),
     )
+
+
+def _same(before: Match, after: Match) -> bool:
+    if (before.status, before.method) != (after.status, after.method):
+        return False
+    return before.score == after.score or (after.method == "title" and abs(before.score - after.score) < DRIFT)
 
 
 def _rows(candidates: list[Candidate], status: Status) -> Mapping[Pair, Match]:
