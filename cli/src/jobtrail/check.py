@@ -11,7 +11,7 @@ from rich.table import Table
 
 from jobtrail.home import Home
 
-GROUPS = ("job-tracker", "job-tracker-items", "puller", "matcher", "syncer", "matcher-agent")
+GROUPS = ("tracker-jobs", "tracker-items", "puller", "matcher", "syncer", "matcher-agent")
 TIMEOUT = 5.0
 
 

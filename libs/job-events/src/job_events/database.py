@@ -43,6 +43,16 @@ def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
     )
 
 
+def refresh_statistics(connection: psycopg.Connection, *tables: str) -> None:
+    """Let the planner know at once what a job has just written.
+
+    Until then it believes that a new account has no rows and joins them by nested loops: minutes
+    instead of milliseconds at a thousand products.
+    """
+    names = sql.SQL(", ").join(map(sql.Identifier, tables))
+    connection.execute(sql.SQL("analyze {}").format(names))
+
+
 def _yoyo_url(database_url: str, schema: str) -> str:
     parts = urlsplit(database_url)
     query = urlencode([*parse_qsl(parts.query), ("schema", schema)])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from job_events.errors import InvalidEvent
-from job_events.events import EVENT_TYPES, JOB_ID_PATTERN, AnyEvent, DeadLetter
+from job_events.events import EVENT_TYPES, JOB_ID_PATTERN, AnyEvent, DeadLetter, Started
 
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.encode())]
@@ -61,8 +61,10 @@ def decode(value: bytes | None) -> AnyEvent:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _explain(value, error) from None
-    if not EARLIEST <= event.time < LATEST:
-        raise InvalidEvent(f"time {event.time.isoformat()} lies outside 1970 to 3000", event.job_id)
+    times = (event.time, event.data.request.time) if isinstance(event, Started) else (event.time,)
+    for time in times:
+        if not EARLIEST <= time < LATEST:
+            raise InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", event.job_id)
     if b"\\u0000" in value and _holds_nul(msgspec.json.decode(value)):
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event

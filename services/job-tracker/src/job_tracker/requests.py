@@ -13,13 +13,12 @@ import uuid_utils
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from job_events.clock import Clock
-from job_events.envelope import HEADERS, canonical, encode
+from job_events.envelope import HEADERS, canonical, decode, encode
 from job_events.errors import InvalidEvent, InvalidRequest
 from job_events.events import AnyEvent, Cancel, ControlData, ControlTarget, Pause, Requested, RequestedData, Resume
 from job_events.job_types import job_type
 from job_events.tokens import Positions, encode_token
 from job_events.topics import Topics, request_key
-from job_tracker.projector.decoding import decode_storable
 
 log = structlog.get_logger()
 Verb = Literal["cancel", "pause", "resume"]
@@ -137,7 +136,7 @@ class Requests:
         for topic, key, event in messages:
             value = encode(event)
             try:
-                decode_storable(value)
+                decode(value)
             except InvalidEvent as error:
                 raise InvalidRequest("body", error.reason) from None
             future: asyncio.Future[Message] = loop.create_future()

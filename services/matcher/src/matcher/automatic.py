@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
+from job_events.database import refresh_statistics
 from job_events.events import Action, ErrorInfo
 from job_events.job_types import MatchParams
 from job_events.worker.inbox import SQL as INBOX
@@ -121,6 +122,7 @@ class AutomaticMatch:
             for result in results:
                 page.tally.count(**result.counts)
             snapshots.drop(conn, job.id)
+            refresh_statistics(conn, "match")
             page.cursor = {"step": "written"}
 
 

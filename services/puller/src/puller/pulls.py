@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from job_events.database import refresh_statistics
 from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from job_events.job_types import PullParams
@@ -106,6 +107,8 @@ class Pull:
                     self._write(job, page, records, broken)
                     if position.done and not position.blind and not params.filters and not params.query:
                         self._mark_gone(job, page, position)
+                    if position.done:
+                        refresh_statistics(page.connection, *catalogue.TABLES)
                     page.tally.count(pages=1, **spent.since_last())
                     page.tally.total = answer.total
                     _name_selection(page, params)

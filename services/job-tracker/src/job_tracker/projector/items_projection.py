@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from job_events.envelope import canonical, read_dead_letter
+from job_events.envelope import canonical, decode, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.decoding import decode_storable
 from job_tracker.projector.records import Cursor, DeadLetter, Prepared, Record
 
 _SQL = queries("job_tracker", "items.sql")
@@ -93,7 +92,7 @@ class ItemsProjection:
 
 
 def _item(record: Record) -> ItemRow:
-    event = decode_storable(record.value)
+    event = decode(record.value)
     if not isinstance(event, ItemRecorded):
         raise InvalidEvent(f"{event.__struct_config__.tag} does not belong on this topic", event.job_id)
     try:

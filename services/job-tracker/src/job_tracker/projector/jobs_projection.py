@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from job_events.envelope import decode
 from job_events.errors import InvalidEvent
 from job_events.events import (
     AnyEvent,
@@ -20,7 +21,6 @@ from job_events.events import (
 from job_events.fold import JobState, Registers
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.decoding import decode_storable
 from job_tracker.projector.records import Cursor, DeadLetter, Prepared, Record
 
 _SQL = queries("job_tracker", "jobs.sql")
@@ -89,7 +89,7 @@ class JobsProjection:
         dead: list[DeadLetter] = []
         for record in records:
             try:
-                event = decode_storable(record.value)
+                event = decode(record.value)
                 content.history.append(history_row(record, event))
                 if isinstance(event, Requested | Started | Progress | Finished):
                     state = content.jobs.get(event.job_id) or content.jobs.setdefault(event.job_id, JobState())

@@ -63,11 +63,11 @@ def required_text(value: Any, path: str) -> str:
 
 
 def identifier(value: Any, path: str) -> str:
-    """A platform's id as text. Zero and less stand for nothing in Nhanh's lists."""
+    """A platform's id as text. Nhanh writes "none" as a negative number; 0 is an id like any other."""
     found = None if isinstance(value, float) else text(value, path)
     if found is None:
         raise MalformedRecord(path, "is missing or no id")
-    if len(found) > 128 or (found.lstrip("-").isdecimal() and int(found) <= 0):
+    if len(found) > 128 or (found.lstrip("-").isdecimal() and int(found) < 0):
         raise MalformedRecord(path, f"{found[:40]!r} is no id")
     return found
 

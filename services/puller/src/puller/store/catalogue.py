@@ -13,6 +13,7 @@ from job_events.sql_files import queries
 from puller.domain.records import CustomerRecord, Kind, ProductRecord, Record, content_hash
 
 _SQL = queries("puller", "catalogue.sql")
+TABLES = ("record", "product", "variant", "stock", "customer")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 Verdict = Literal["created", "updated", "unchanged", "failed", "repeated"]

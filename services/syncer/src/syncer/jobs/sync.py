@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg.errors import UndefinedTable
 
+from job_events.database import refresh_statistics
 from job_events.errors import JobFailed
 from job_events.job_types import SyncParams
 from job_events.worker.job import RunningJob, params_of
@@ -97,6 +98,8 @@ def _run(runner: BatchRunner, params: SyncParams) -> None:
         job.check()
         job.progress(f"{'comparing' if params.dry_run else 'writing'} batch {number + 1} of {position.batches}")
         runner.record(runner.run(number, dry_run=params.dry_run), cursor)
+    with job.around.pool.connection() as conn:
+        refresh_statistics(conn, "written")
     if position.phase == "list":
         advice = "Nothing was written; the job's items list every change. Ask again with confirm to let it through."
         raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.reason}. {advice}")
