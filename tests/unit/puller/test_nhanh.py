@@ -116,7 +116,7 @@ def test_only_what_is_available_can_be_sold(inventory: object, stock: object) ->
     ("changes", "field"),
     [
         ({"id": None}, "id"),
-        ({"id": 0}, "id"),
+        ({"id": -1}, "id"),
         ({"name": "  "}, "name"),
         ({"parentId": -7}, "parentId"),
         ({"parentId": "x"}, "parentId"),
