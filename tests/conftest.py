@@ -34,6 +34,21 @@ from local_stack.kafka_server import KafkaNode, settings
 
 WaitUntil = Callable[..., None]
 _POLL = 0.05  # seconds
+SHARED_KAFKA, SHARED_DATABASE = "JOBTRAIL_TEST_KAFKA", "JOBTRAIL_TEST_DATABASE"
+_shared = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several test processes, their parent starts one Kafka and one PostgreSQL for all of them."""
+    parallel = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if parallel and not config.option.collectonly and not docker_answers():
+        stack = _shared.enter_context(_local("kafka", "postgres"))
+        os.environ[SHARED_KAFKA], os.environ[SHARED_DATABASE] = stack.bootstrap_servers, stack.database_url
+
+
+def pytest_unconfigure() -> None:
+    """End what `pytest_configure` started."""
+    _shared.close()
 
 
 def docker_answers() -> bool:
@@ -45,12 +60,12 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def _local(server: str) -> Generator[LocalStack]:
+def _local(*servers: str) -> Generator[LocalStack]:
     # Others may walk through it: as root, PostgreSQL runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="jobtrail-test-"))
     folder.chmod(0o755)
     try:
-        with LocalStack(folder, servers=frozenset({server})) as stack:
+        with LocalStack(folder, servers=frozenset(servers)) as stack:
             yield stack
     finally:
         shutil.rmtree(folder)
@@ -75,7 +90,7 @@ def _kafka_container() -> Generator[str]:
 def kafka() -> Iterator[str]:
     """The bootstrap servers of a real broker."""
     with ExitStack() as stack:
-        if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        if given := os.environ.get(SHARED_KAFKA) or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
             yield given
         elif docker_answers():
             yield stack.enter_context(_kafka_container())
@@ -87,7 +102,7 @@ def kafka() -> Iterator[str]:
 def postgres_server() -> Iterator[str]:
     """The URL of a database on a real PostgreSQL whose role may make databases."""
     with ExitStack() as stack:
-        if given := os.environ.get("DATABASE_URL"):
+        if given := os.environ.get(SHARED_DATABASE) or os.environ.get("DATABASE_URL"):
             yield given
         elif docker_answers():
             container = stack.enter_context(PostgresContainer("postgres:18", driver=None))

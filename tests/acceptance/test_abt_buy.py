@@ -76,9 +76,13 @@ def test_abt_buy_with_every_service_killed_and_again_without_a_write(
     assert second["wrote_nothing"] is True
     assert not sum(second["platforms"]["shopify"]["writes_received"].values())
     check_counts(second, rows_of(abt), rows_of(buy))
-    for job_type in ("PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS"):
-        metadata = second["job_types"][job_type]["metadata"]
-        assert (metadata["created"], metadata["updated"]) == (0, 0)
+    pulled = {name: second["job_types"][f"PULL_{name}_PRODUCTS"]["metadata"] for name in ("NHANH", "SHOPIFY")}
+    written = first["job_types"]["PRODUCT_SYNC"]["metadata"]["updated"]
+    assert (pulled["NHANH"]["created"], pulled["NHANH"]["updated"]) == (0, 0)
+    assert (pulled["SHOPIFY"]["created"], pulled["SHOPIFY"]["updated"]) == (0, written)
+    for job_type in ("PRODUCT_SYNC", "CUSTOMER_SYNC"):
+        job = second["job_types"][job_type]
+        assert job["metadata"]["unchanged"] == job["counters"]["processed"] > 0
     assert second["catalogue"] == first["catalogue"]
 
 

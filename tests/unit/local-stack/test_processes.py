@@ -40,7 +40,7 @@ def test_down_on_an_unused_folder_ends_nothing(tmp_path: Path) -> None:
     assert down(tmp_path) == []
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["another", "dead"])
 def test_a_lock_of_a_dead_or_another_program_is_dropped(tmp_path: Path, pid: int) -> None:
     lock = tmp_path / "postmaster.pid"
     lock.write_text(f"{pid}\n{tmp_path}\n")

@@ -154,10 +154,9 @@ class RunningJob:
 
     def progress(self, phase: str | None = None) -> None:
         """Show where the job is. Never blocks; events are coalesced and, while Kafka is away, dropped."""
-        changed = phase is not None and phase != self.phase
         if phase is not None:
             self.phase = phase
-        self.around.progress.offer(self, now=changed)
+        self.around.progress.offer(self)
 
     @contextmanager
     def page(self, *, work_done: bool = False) -> Generator[Page, None, None]:

@@ -22,20 +22,23 @@ class ProgressSender:
         self._producer = producer
         self._topic = topic
         self._clock = clock
-        self._sent: dict[str, float] = {}
+        self._sent: dict[str, tuple[float, str]] = {}
         self._pending: set[str] = set()
         self._lock = threading.Lock()
         self.dropped = 0
 
     def offer(self, job: "RunningJob", *, now: bool = False) -> None:
-        """Send the job's present state if it is due or `now`; otherwise remember that it has news."""
-        moment = self._clock.monotonic()
+        """Send the job's present state if it is due, `now`, or in another phase than the one last sent.
+
+        Otherwise remember that it has news. A job that waits again and again for the same thing is no news.
+        """
+        moment, phase = self._clock.monotonic(), job.phase
         with self._lock:
-            last = self._sent.get(job.id)
-            if not now and last is not None and moment - last < MIN_INTERVAL:
+            last, last_phase = self._sent.get(job.id, (-MIN_INTERVAL, ""))
+            if not now and phase == last_phase and moment - last < MIN_INTERVAL:
                 self._pending.add(job.id)
                 return
-            self._sent[job.id] = moment
+            self._sent[job.id] = moment, phase
             self._pending.discard(job.id)
         self._send(job)
 
@@ -44,7 +47,7 @@ class ProgressSender:
         moment = self._clock.monotonic()
         for job in jobs:
             with self._lock:
-                silent = moment - self._sent.get(job.id, 0.0)
+                silent = moment - self._sent.get(job.id, (0.0, ""))[0]
                 due = silent >= SIGN_OF_LIFE or (job.id in self._pending and silent >= MIN_INTERVAL)
             if due:
                 self.offer(job, now=True)

@@ -1,0 +1,191 @@
+"""`jobtrail up` as an operator uses it: the README's commands, Kafka's tools, replays, kills, bad input, and `down`."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+WaitUntil = Callable[..., None]
+ROOT = Path(__file__).parents[2]
+HELD = "select * from {table} order by 1, 2"
+
+
+def commands(text: str) -> list[str]:
+    """The indented commands of a Markdown page."""
+    return [line.strip() for line in text.splitlines() if re.match(r" {4}(make|\.venv/bin/jobtrail) ?", line)]
+
+
+def test_every_command_of_the_docs_exists(user: Any) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    found = 0
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))):
+        for command in commands(page.read_text("utf-8")):
+            words = command.split("#")[0].split()
+            found += 1
+            if words[0] == "make":
+                assert len(words) == 1 or f"\n{words[1]}: " in makefile, f"{page.name}: {command}"
+            else:
+                path = [word for word in words[1:3] if re.fullmatch(r"[a-z]+", word)][:2]
+                group = path if path[0] in {"jobs", "accounts"} else path[:1]
+                assert user.run(*group, "--help").returncode == 0, f"{page.name}: {command}"
+    assert found >= 10
+
+
+@pytest.mark.timeout(600)
+def test_an_operators_day(
+    user: Any,
+    wait_until: WaitUntil,
+    service_process: Callable[[subprocess.Popen[str], tuple[str, ...]], psutil.Process | None],
+) -> None:
+    first = user.run("demo", timeout=400)
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr
+    with user.running("up") as up:
+        running_file = user.folder / ".jobtrail" / "running.json"
+        wait_until(running_file.is_file, 120, "the system to be up")
+        running = json.loads(running_file.read_text())
+        wait_until(lambda: running["api"] in user.output())
+        api = httpx.Client(base_url=running["api"], timeout=20)
+
+        assert user.run("check").returncode == 0
+        listed = user.run("jobs", "list")
+        assert "PRODUCT_SYNC" in listed.stdout and "COMPLETED" in listed.stdout
+
+        # A second system on the same folder is refused in one sentence.
+        refused = user.run("up")
+        assert refused.returncode == 1
+        assert "in use by" in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
+
+        groups = user.run("kafka", "consumer-groups", "--describe", "--all-groups")
+        assert groups.returncode == 0, groups.stderr
+        for group in ("tracker-jobs", "tracker-items", "puller", "matcher", "syncer"):
+            assert re.search(rf"^{group} +jobs\.", groups.stdout, re.MULTILINE), groups.stdout
+        read = user.run(
+            *("kafka", "console-consumer", "--topic", "jobs.events", "--from-beginning", "--max-messages", "3")
+        )
+        assert [json.loads(line)["specversion"] for line in read.stdout.splitlines() if line.startswith("{")] == [
+            "1.0"
+        ] * 3
+
+        _bad_input(api, running, wait_until)
+        _replay(user, up, running, wait_until, service_process, api)
+
+        started = user.run("jobs", "start", "PULL_NHANH_PRODUCTS", "--tenant", "demo", "--account", "demo-shop")
+        assert started.returncode == 0, started.stderr
+        (job_id,) = re.findall(r"[0-9a-f-]{36}", started.stdout)[:1]
+        assert user.run("jobs", "watch", job_id).returncode == 0
+        retried = user.run("jobs", "retry", job_id)
+        (retry_id,) = re.findall(r"[0-9a-f-]{36}", retried.stdout)[:1]
+        assert user.run("jobs", "watch", retry_id).returncode == 0
+        family = api.get(f"/jobs/{job_id}/family").json()
+        assert [job["job_id"] for job in family["retries"]] == [retry_id]
+        assert "applied" in user.run("jobs", "show", job_id).stdout
+
+        ended = user.run("down")
+        assert ended.returncode == 0
+        wait_until(lambda: up.poll() is not None, 60, "down to end what up had started")
+    assert user.run("jobs", "list").returncode == 1
+
+
+def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil) -> None:
+    """Refused by the API with the field; put on the topic all the same, it ends as a failed job and a dead letter."""
+    good = {"type": "PULL_NHANH_PRODUCTS", "tenant": "demo", "account": "demo-shop"}
+    for change, field in (
+        ({"type": "NO_SUCH_JOB"}, "type"),
+        ({"account": "nobody"}, "account"),
+        ({"params": {"page_size": -1}}, "params.page_size"),
+    ):
+        answer = api.post("/jobs", json=good | change)
+        assert 400 <= answer.status_code < 500
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert any(error["field"] == field for error in answer.json()["errors"]), answer.text
+    producer = Producer({"bootstrap.servers": running["kafka"]})
+    bad = {
+        "type": "job.requested.v1",
+        "specversion": "1.0",
+        "id": "x/0/0",
+        "source": "test",
+        "subject": "job-of-a-stranger",
+        "time": "2026-11-22T00:00:00Z",
+        "tenant": "demo",
+        "correlationid": "c",
+        "data": {"job": {"type": "NO_SUCH_JOB", "account": "demo-shop"}},
+    }
+    producer.produce("jobs.requests.puller", json.dumps(bad), "demo/demo-shop")
+    producer.produce("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
+    assert producer.flush(20) == 0
+
+    def failed() -> bool:
+        answer = api.get("/jobs/job-of-a-stranger")
+        return answer.status_code == 200 and answer.json()["job"]["state"] == "finished"
+
+    wait_until(failed)
+    error = api.get("/jobs/job-of-a-stranger").json()["job"]["error"]
+    assert error["category"] == "VALIDATION_FAILED" and "NO_SUCH_JOB" in error["message"]
+    wait_until(lambda: len(api.get("/dead-letters", params={"consumer": "puller"}).json()["dead_letters"]) == 2)
+    for letter in api.get("/dead-letters", params={"consumer": "puller"}).json()["dead_letters"]:
+        assert letter["topic"] == "jobs.requests.puller" and letter["reason"]
+
+
+def _replay(
+    user: Any,
+    up: subprocess.Popen[str],
+    running: dict[str, str],
+    wait_until: WaitUntil,
+    service_process: Callable[[subprocess.Popen[str], tuple[str, ...]], psutil.Process | None],
+    api: httpx.Client,
+) -> None:
+    """Groups that begin anew at the earliest offset change no row and repeat no work."""
+
+    def rows() -> dict[str, list[tuple[Any, ...]]]:
+        tables = ("tracker.job", "puller.inbox", "syncer.inbox", "matcher.inbox", "syncer.written", "matcher.match")
+        with psycopg.connect(running["database"]) as connection:
+            return {table: connection.execute(HELD.format(table=table)).fetchall() for table in tables}  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    before = rows()
+    commands = {"tracker-jobs": ("job_tracker", "projector"), "puller": ("puller",), "syncer": ("syncer",)}
+    for group, command in commands.items():
+        # A group with members refuses a reset; its service is suspended in the broker's eyes by a kill, and the
+        # supervisor brings it back to the offsets that the reset has set meanwhile.
+        reset = [
+            "kafka",
+            "consumer-groups",
+            "--group",
+            group,
+            "--reset-offsets",
+            "--to-earliest",
+            "--all-topics",
+            "--execute",
+        ]
+
+        def suspended_reset(command: tuple[str, ...] = command, reset: list[str] = reset) -> bool:
+            found = service_process(up, command)
+            if found is None:
+                return False
+            found.suspend()
+            try:
+                return _reset(user, reset)
+            finally:
+                found.kill()
+
+        wait_until(suspended_reset, 120, f"the reset of {group}")
+    wait_until(lambda: api.get("/readyz").status_code == 200, 60)
+
+    def caught_up() -> bool:
+        described = user.run("kafka", "consumer-groups", "--describe", "--all-groups").stdout
+        lags = [line.split()[5] for line in described.splitlines() if re.match(r"(tracker-jobs|puller|syncer) ", line)]
+        return bool(lags) and set(lags) == {"0"}
+
+    wait_until(caught_up, 120, "the groups to read everything again")
+    assert rows() == before
+
+
+def _reset(user: Any, reset: list[str]) -> bool:
+    return any("NEW-OFFSET" in user.run(*reset).stdout for _ in range(12))
