@@ -1,13 +1,16 @@
 """The whole system on one machine: which processes there are, with which environment, and where they answer."""
 
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from filelock import FileLock, Timeout
 
 from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
@@ -43,9 +46,12 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
     Raises:
         StackError, Refused: a port is taken or a part did not start; one sentence each.
     """
-    api_port = _port("the API", ports.api, API_PORT)
-    sandbox_port = _port("the sandbox", ports.sandbox, SANDBOX_PORT)
-    with LocalStack(home.folder, kafka_port=ports.kafka, postgres_port=ports.postgres, report=report) as stack:
+    with ExitStack() as reserved:
+        api_port = _port(reserved, "the API", ports.api, API_PORT)
+        sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX_PORT)
+        stack = reserved.enter_context(
+            LocalStack(home.folder, kafka_port=ports.kafka, postgres_port=ports.postgres, report=report)
+        )
         running = Running(
             api=f"http://127.0.0.1:{api_port}",
             sandbox=f"http://127.0.0.1:{sandbox_port}",
@@ -104,13 +110,21 @@ def _answers(url: str) -> Callable[[], bool]:
     return ask
 
 
-def _port(what: str, asked: int | None, usual: int) -> int:
+def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
+    """The port that was asked for, else the usual one, else any free one.
+
+    The usual one is locked as long as the system runs: two systems that start side by side would
+    otherwise both find it free, and one would talk to the other's API.
+    """
     if asked is not None:
         if not _free(asked):
-            raise Refused(
-                f"Port {asked} for {what} is taken by another program: end that program or choose another port."
-            )
+            raise Refused(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
         return asked
+    lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{usual}-{os.getuid()}.lock", timeout=0)
+    try:
+        reserved.enter_context(lock)
+    except Timeout:
+        return free_port()
     return usual if _free(usual) else free_port()
 
 
@@ -122,8 +136,3 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def log_file(home: Home, service: str) -> Path:
-    """Where a service's log lies."""
-    return home.logs / f"{service}.log"

@@ -94,6 +94,9 @@ def test_two_instances_start_on_an_empty_database(
     both = [system.process("projector", tmp_path / name) for name in ("a", "b")]
     wait_until(lambda: system.count(connection, "event") == len(events), 60, (tmp_path / "a").read_text())
     assert shown(connection) == oracle(events)
+    # One of them may still be starting: before it listens to signals, SIGTERM is the end without a word.
+    at_work = "SELECT count(*) FROM tracker.projector"
+    wait_until(lambda: connection.execute(at_work).fetchone() == (2,), 60, "both projectors at work")
     for process in both:
         process.send_signal(signal.SIGTERM)
     assert [process.wait(15) for process in both] == [0, 0]

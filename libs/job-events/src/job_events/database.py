@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import psycopg
 import yoyo
 from psycopg import sql
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 
 def migrate(database_url: str, schema: str, packages: list[str]) -> None:
@@ -41,6 +41,16 @@ def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
         check=ConnectionPool.check_connection,
         open=True,
     )
+
+
+def is_away(error: Exception) -> bool:
+    """Whether PostgreSQL is out of reach or refuses for now; psycopg's OperationalError also covers limits that last.
+
+    Lasting: SQLSTATE class 54, program limits such as an index row that is too large.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    return isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("54")
 
 
 def refresh_statistics(connection: psycopg.Connection, *tables: str) -> None:

@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import psycopg
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message
-from psycopg import Connection, DataError, IntegrityError, OperationalError
+from psycopg import Connection, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from job_events.clock import Clock
+from job_events.database import is_away
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent, InvalidRequest
 from job_events.events import (
@@ -94,7 +96,9 @@ class Intake:
             with self._pool.connection() as conn:
                 for message in messages:
                     self._handle(conn, message)
-        except (DataError, IntegrityError, UnicodeEncodeError):
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if is_away(error):
+                raise
             for message in messages:
                 self._take_alone(message)
         self._outbox.poke()
@@ -113,7 +117,9 @@ class Intake:
         try:
             with self._pool.connection() as conn:
                 self._handle(conn, message)
-        except (DataError, IntegrityError, UnicodeEncodeError) as error:
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if is_away(error):
+                raise
             with self._pool.connection() as conn:
                 self._dead_letter(conn, message, f"PostgreSQL refuses it: {str(error).splitlines()[0]}")
 

@@ -15,6 +15,7 @@ from psycopg import OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from job_events.clock import Clock
+from job_events.database import is_away
 from job_events.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
 from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, Started, StartedData
 from job_events.topics import Topics
@@ -204,11 +205,11 @@ class WorkerLoop:
                 job.progress("paused")
             bound.info("job goes back", reason=str(interrupted))
             return None
-        except (OperationalError, PoolTimeout):
-            raise
         except JobFailed as failed:
             return Ending("failure", ErrorInfo(failed.category, failed.code, failed.message[:4096]))
         except Exception as error:
+            if is_away(error):
+                raise
             ending = self._explain(error)
             if ending is not None:
                 return ending

@@ -47,6 +47,7 @@ class KafkaSource:
         self._read: Positions = {}
         self._holes: set[tuple[records.TopicPartition, int]] = set()
         self._broken: Exception | None = None
+        self._unreported = False
         self._consumer = Consumer(
             quiet(bootstrap_servers)
             | {
@@ -78,6 +79,9 @@ class KafkaSource:
         if self._broken is not None:
             raise self._broken
         if first is None:
+            if self._unreported:
+                # Nothing to commit, so nothing has told the lag tools yet where this owner stands.
+                self.report()
             return []
         messages = [first]
         if most > 1:
@@ -99,6 +103,7 @@ class KafkaSource:
         """Commit to Kafka what is held, without waiting: only lag tools read it."""
         if not self._held:
             return
+        self._unreported = False
         offsets = [TopicPartition(topic, n, offset) for (topic, n), offset in self._held.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -160,6 +165,7 @@ class KafkaSource:
             return
         self._held.update(taken)
         self._read.update(taken)
+        self._unreported = True
         consumer.incremental_assign([TopicPartition(*partition, offset) for partition, offset in taken.items()])
         log.info("assigned", positions={f"{topic}[{n}]": offset for (topic, n), offset in sorted(taken.items())})
 
