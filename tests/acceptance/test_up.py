@@ -85,7 +85,7 @@ def test_an_operators_day(
         (retry_id,) = re.findall(r"[0-9a-f-]{36}", retried.stdout)[:1]
         assert user.run("jobs", "watch", retry_id).returncode == 0
         family = api.get(f"/jobs/{job_id}/family").json()
-        assert [job["job_id"] for job in family["retries"]] == [retry_id]
+        assert {job["job_id"] for job in family["retries"]} == {job_id, retry_id}
         assert "applied" in user.run("jobs", "show", job_id).stdout
 
         ended = user.run("down")
@@ -180,7 +180,9 @@ def _replay(
 
     def caught_up() -> bool:
         described = user.run("kafka", "consumer-groups", "--describe", "--all-groups").stdout
-        lags = [line.split()[5] for line in described.splitlines() if re.match(r"(tracker-jobs|puller|syncer) ", line)]
+        rows = [line.split() for line in described.splitlines() if re.match(r"(tracker-jobs|puller|syncer) ", line)]
+        # A partition that never held a message has no committed offset: its lag is what it holds, nothing.
+        lags = [row[5] if row[5] != "-" else row[4] for row in rows]
         return bool(lags) and set(lags) == {"0"}
 
     wait_until(caught_up, 120, "the groups to read everything again")

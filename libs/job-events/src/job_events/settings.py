@@ -1,6 +1,8 @@
 """What every service reads from its environment."""
 
-from pydantic import Field
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,3 +18,15 @@ class ServiceSettings(BaseSettings):
     jobtrail_jobs_per_account: int = Field(default=4, ge=1, description="jobs that one account may run at once")
     jobtrail_replication: int = Field(default=1, ge=1, description="replicas of the topics that are created")
     jobtrail_topic_prefix: str = Field(default="", description="put before every topic name and consumer group")
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def read_settings(kind: type[Settings], service: str) -> Settings:
+    """The settings from the environment; the process ends with one sentence where something is missing or wrong."""
+    try:
+        return kind.model_validate({})
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors())
+        raise SystemExit(f"{service}: the environment needs mending: {wrong}") from None

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from psycopg_pool import ConnectionPool
-from pydantic import ValidationError
 
 from job_events.clock import SystemClock
 from job_events.database import migrate
 from job_events.logs import configure_logging
+from job_events.settings import read_settings
 from job_events.topics import Topics
 from job_events.worker.job import Ending
 from job_events.worker.loop import Handler
@@ -20,14 +20,6 @@ from matcher.store import matches
 from platforms.migrate import migrate as migrate_accounts
 
 
-def _settings() -> MatcherSettings:
-    try:
-        return MatcherSettings()  # pyright: ignore[reportCallIssue]  # its fields come from the environment
-    except ValidationError as error:
-        wrong = "; ".join(f"{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors())
-        raise SystemExit(f"matcher: the environment needs mending: {wrong}") from None
-
-
 def _no_platform(_error: Exception) -> Ending | None:
     return None  # the matcher calls no platform: whatever its jobs do not name themselves is a bug of ours
 
@@ -35,7 +27,7 @@ def _no_platform(_error: Exception) -> Ending | None:
 def run_owner() -> None:
     """Run match jobs until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
     configure_logging("matcher")
-    settings = _settings()
+    settings = read_settings(MatcherSettings, "matcher")
     overdue = timedelta(seconds=settings.jobtrail_chunk_overdue)
 
     def handlers(_pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
@@ -66,7 +58,7 @@ def run_owner() -> None:
 def run_agent() -> None:
     """Score chunks until SIGTERM or SIGINT; never returns. Exits with one sentence where it cannot work rightly."""
     configure_logging("matcher-agent")
-    settings = _settings()
+    settings = read_settings(MatcherSettings, "matcher")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
     from matcher.agent.leaving import run_and_leave
     from matcher.agent.letters import Letters

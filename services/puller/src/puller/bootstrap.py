@@ -3,13 +3,11 @@
 import time
 
 from psycopg_pool import ConnectionPool
-from pydantic import ValidationError
 
-from job_events.events import ErrorInfo
 from job_events.logs import configure_logging
-from job_events.settings import ServiceSettings
+from job_events.settings import ServiceSettings, read_settings
 from job_events.topics import Topics
-from job_events.worker.job import Ending
+from job_events.worker.job import Ending, ending_of
 from job_events.worker.loop import Handler
 from job_events.worker.service import run_worker
 from platforms.accounts import AccountStore
@@ -20,26 +18,18 @@ from platforms.migrate import migrate
 from puller.pulls import Pull
 from puller.sources import SOURCES
 
-_PASSING = frozenset({"NETWORK_ERROR", "TIMEOUT", "RATE_LIMITED"})
-
 
 def explain(error: Exception) -> Ending | None:
-    """How a platform's error ends a job: what may pass by itself is the system's error, the rest the job's."""
-    if not isinstance(error, PlatformError):
-        return None
-    outcome = "error" if error.category in _PASSING else "failure"
-    return Ending(outcome, ErrorInfo(error.category, error.code[:512], error.message[:4096]))
+    """How a platform's error ends a job; any other error is a bug of ours."""
+    return ending_of(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
     """Run the puller until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
     configure_logging("puller")
+    settings = read_settings(ServiceSettings, "puller")
     try:
-        settings = ServiceSettings()  # pyright: ignore[reportCallIssue]  # its fields come from the environment
         cipher = Cipher(settings.jobtrail_secret_key)
-    except ValidationError as error:
-        missing = ", ".join(str(part["loc"][0]).upper() for part in error.errors())
-        raise SystemExit(f"puller: set {missing} in the environment") from None
     except CredentialsUnreadable as error:
         raise SystemExit(f"puller: JOBTRAIL_SECRET_KEY: {error}") from None
 

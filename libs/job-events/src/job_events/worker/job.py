@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
-from job_events.errors import Interrupted, LeaseLost
+from job_events.errors import Category, Interrupted, LeaseLost
 from job_events.events import (
     Action,
     ErrorInfo,
@@ -37,6 +37,16 @@ class Ending:
 
     outcome: Outcome
     error: ErrorInfo | None = None
+
+
+PASSING: frozenset[Category] = frozenset({"NETWORK_ERROR", "TIMEOUT", "RATE_LIMITED"})
+"""What may pass by itself is the system's error; the rest is the job's own failure."""
+
+
+def ending_of(category: Category, code: str, message: str) -> Ending:
+    """How an error that came from a platform ends a job."""
+    outcome = "error" if category in PASSING else "failure"
+    return Ending(outcome, ErrorInfo(category, code[:512], message[:4096]))
 
 
 @dataclass(frozen=True, slots=True)
