@@ -45,7 +45,7 @@ def follow_sandbox(running: Running, home: Home) -> None:
 
 def run_down(console: Console, home: Home) -> None:
     """End what is left of an earlier start from this folder."""
-    for sentence in down(home.folder):
+    for sentence in down(home.folder) or [f"Nothing runs from {home.folder}."]:
         console.print(sentence)
     home.forget_running()
 

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Literal, TypedDict, TypeVar
 
 import msgspec
 from psycopg import Connection
@@ -62,6 +63,20 @@ class Surroundings:
     source: str
 
 
+class Attributes(TypedDict):
+    """What all events of one job share, and what tells this one from the others."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    job_id: str
+    time: datetime
+    tenant: str
+    correlationid: str
+    causationid: str | None
+    traceparent: str | None
+
+
 class Page:
     """One transaction of a job: its own writes, its items and its checkpoint become visible together or not at all.
 
@@ -87,15 +102,7 @@ class Page:
         """Record one item's outcome on `jobs.items`; it leaves with the page."""
         job = self._job
         event = ItemRecorded(
-            specversion="1.0",
-            id=f"{job.id}/{item}/{job.attempt}",
-            source=job.around.source,
-            job_id=job.id,
-            time=job.around.clock.now(),
-            tenant=job.tenant,
-            correlationid=job.request.correlationid,
-            causationid=job.request.causationid,
-            traceparent=job.request.traceparent,
+            **job.attributes(item),
             data=ItemData(
                 job=job.request.data.job,
                 attempt=job.attempt,
@@ -209,6 +216,22 @@ class RunningJob:
             derived["eta"] = round((counters.total - counters.processed) / speed, 1)
         return {**self.tally.metadata, **derived}
 
+    def attributes(self, what: int | str) -> Attributes:
+        """The CloudEvents attributes of an event of this attempt: a lifecycle event by its number, an item by name."""
+        request = self.request
+        tail = f"{self.attempt}/{what}" if isinstance(what, int) else f"{what}/{self.attempt}"
+        return Attributes(
+            specversion="1.0",
+            id=f"{self.id}/{tail}",
+            source=self.around.source,
+            job_id=self.id,
+            time=self.around.clock.now(),
+            tenant=request.tenant,
+            correlationid=request.correlationid,
+            causationid=request.causationid,
+            traceparent=request.traceparent,
+        )
+
     def progress_event(self) -> Progress:
         """The present vector as an event. Number and vector are read together, so that counters never fall."""
         with self._lock:
@@ -220,15 +243,7 @@ class RunningJob:
             job=job.data.job, attempt=self.attempt, seq=seq, phase=phase, counters=counters, metadata=metadata
         )
         return Progress(
-            specversion="1.0",
-            id=f"{self.id}/{self.attempt}/{seq}",
-            source=self.around.source,
-            job_id=self.id,
-            time=self.around.clock.now(),
-            tenant=job.tenant,
-            correlationid=job.correlationid,
-            causationid=job.causationid,
-            traceparent=job.traceparent,
+            **self.attributes(seq),
             data=data,
         )
 

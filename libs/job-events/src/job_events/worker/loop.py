@@ -281,15 +281,7 @@ def _started(job: RunningJob) -> Started:
         time=request.time,
     )
     return Started(
-        specversion="1.0",
-        id=f"{job.id}/{job.attempt}/1",
-        source=job.around.source,
-        job_id=job.id,
-        time=job.around.clock.now(),
-        tenant=job.tenant,
-        correlationid=request.correlationid,
-        causationid=request.causationid,
-        traceparent=request.traceparent,
+        **job.attributes(1),
         data=StartedData(
             job=data.job,
             attempt=job.attempt,
@@ -305,15 +297,7 @@ def _finished(job: RunningJob, ending: Ending) -> Finished:
     request = job.request
     seq = job.next_seq()
     return Finished(
-        specversion="1.0",
-        id=f"{job.id}/{job.attempt}/{seq}",
-        source=job.around.source,
-        job_id=job.id,
-        time=job.around.clock.now(),
-        tenant=job.tenant,
-        correlationid=request.correlationid,
-        causationid=request.causationid,
-        traceparent=request.traceparent,
+        **job.attributes(seq),
         data=FinishedData(
             job=request.data.job,
             attempt=job.attempt,

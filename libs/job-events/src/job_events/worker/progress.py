@@ -1,18 +1,31 @@
 """Progress at the source: coalesced, never blocking, dropped while Kafka is away, and a sign of life when idle."""
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from confluent_kafka import Producer
 
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, encode
-
-if TYPE_CHECKING:
-    from job_events.worker.job import RunningJob
+from job_events.events import Progress
 
 MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
 SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
+
+
+class Speaker(Protocol):
+    """What is needed of a job to speak for it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def phase(self) -> str: ...
+
+    def progress_event(self) -> Progress:
+        """The job's present state as an event."""
+        ...
 
 
 class ProgressSender:
@@ -27,7 +40,7 @@ class ProgressSender:
         self._lock = threading.Lock()
         self.dropped = 0
 
-    def offer(self, job: "RunningJob", *, now: bool = False) -> None:
+    def offer(self, job: Speaker, *, now: bool = False) -> None:
         """Send the job's present state if it is due, `now`, or in another phase than the one last sent.
 
         Otherwise remember that it has news. A job that waits again and again for the same thing is no news.
@@ -42,7 +55,7 @@ class ProgressSender:
             self._pending.discard(job.id)
         self._send(job)
 
-    def beat(self, jobs: "list[RunningJob]") -> None:
+    def beat(self, jobs: Sequence[Speaker]) -> None:
         """Called often: sends what was held back, and a sign of life for jobs that have been silent."""
         moment = self._clock.monotonic()
         for job in jobs:
@@ -59,7 +72,7 @@ class ProgressSender:
             self._sent.pop(job_id, None)
             self._pending.discard(job_id)
 
-    def _send(self, job: "RunningJob") -> None:
+    def _send(self, job: Speaker) -> None:
         try:
             self._producer.produce(self._topic, encode(job.progress_event()), job.id, headers=HEADERS)
         except BufferError:
