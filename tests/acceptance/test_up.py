@@ -39,7 +39,7 @@ def test_every_command_of_the_docs_exists(user: Any) -> None:
     assert found >= 10
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_an_operators_day(
     user: Any,
     wait_until: WaitUntil,
