@@ -58,7 +58,7 @@ def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until):
     agent = filled.start("agent", JOBTRAIL_AGENT_SLOT="one")
     filled.start(JOBTRAIL_CHUNK_OVERDUE="30")
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
-    wait_until(lambda: filled.scored(job_id) >= 1, 60, "no chunk was scored")
+    wait_until(lambda: filled.scored(job_id) >= 1, 180, "no chunk was scored")
     agent.send_signal(signal.SIGKILL)
     agent.wait()
     assert filled.scored(job_id) < 6, "the agent was killed too late to prove anything"
@@ -71,7 +71,7 @@ def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until
     filled.start("agent")
     owner = filled.start()
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
-    wait_until(lambda: filled.scored(job_id) >= 1, 60, "no chunk was scored")
+    wait_until(lambda: filled.scored(job_id) >= 1, 180, "no chunk was scored")
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     assert filled.inbox(job_id)["state"] == "running"
@@ -87,7 +87,7 @@ def test_a_stopping_owner_gives_its_job_back_at_once(filled, ended, wait_until):
     filled.start("agent")
     owner = filled.start()
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
-    wait_until(lambda: filled.scored(job_id) >= 1, 60, "no chunk was scored")
+    wait_until(lambda: filled.scored(job_id) >= 1, 180, "no chunk was scored")
     owner.send_signal(signal.SIGTERM)
     assert owner.wait(40) == 0
     assert filled.inbox(job_id)["state"] == "queued"
