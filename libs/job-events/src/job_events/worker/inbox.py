@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from psycopg import Connection
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from job_events.envelope import encode
@@ -117,10 +117,9 @@ def put_event(conn: Connection, topic: str, key: str, event: AnyEvent) -> None:
     conn.execute(SQL["put_outbox"], {"topic": topic, "key": key, "value": encode(event).decode()})
 
 
-def find(conn: Connection, job_id: str) -> dict[str, Any] | None:
-    """State and tenant of a row, if there is one."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["find"], {"job_id": job_id}).fetchone()
+def is_known(conn: Connection, job_id: str) -> bool:
+    """Whether the job was ever requested here."""
+    return conn.execute(SQL["find"], {"job_id": job_id}).fetchone() is not None
 
 
 def read_request(text: str) -> Requested:

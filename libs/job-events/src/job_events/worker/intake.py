@@ -165,7 +165,7 @@ class Intake:
             raise InvalidRequest("time", f"the request is older than {REACH.days} days and may be a repeat")
 
     def _control(self, conn: Connection, message: Message, event: Cancel | Pause | Resume) -> None:
-        if event.data.target.kind == "job" and inbox.find(conn, event.job_id) is None:
+        if event.data.target.kind == "job" and not inbox.is_known(conn, event.job_id):
             self._dead_letter(conn, message, f"no job {event.job_id} was ever requested here")
             return
         inbox.obey(conn, event)

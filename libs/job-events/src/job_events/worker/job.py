@@ -238,13 +238,16 @@ class RunningJob:
             self._seq += 1
             seq, phase = self._seq, self.phase
             counters, metadata = self.tally.counters(), self.metadata()
-        job = self.request
-        data = ProgressData(
-            job=job.data.job, attempt=self.attempt, seq=seq, phase=phase, counters=counters, metadata=metadata
-        )
         return Progress(
             **self.attributes(seq),
-            data=data,
+            data=ProgressData(
+                job=self.request.data.job,
+                attempt=self.attempt,
+                seq=seq,
+                phase=phase,
+                counters=counters,
+                metadata=metadata,
+            ),
         )
 
 

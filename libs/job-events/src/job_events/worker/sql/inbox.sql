@@ -84,7 +84,7 @@ where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s 
 insert into control_seen (event_id) values (%(event_id)s) on conflict do nothing
 
 -- name: find
-select job_id, state, tenant from inbox where job_id = %(job_id)s
+select 1 from inbox where job_id = %(job_id)s
 
 -- name: cancel_job
 update inbox set cancel_requested = %(reason)s
