@@ -4,12 +4,13 @@ import configparser
 import json
 import shlex
 import stat
+import uuid
 from pathlib import Path
 
 import pytest
 
 from local_stack import UnknownTool
-from local_stack.kafka_server import KafkaNode, server_properties, settings
+from local_stack.kafka_server import KafkaNode, cluster_id, server_properties, settings
 from local_stack.kafka_tools import tool_arguments, tool_name
 from local_stack.postgres_server import server_command
 from local_stack.supervisor_config import Program, RunFolder, child_command, render, write_spec
@@ -28,6 +29,12 @@ def test_a_killed_group_member_is_missed_in_time_the_broker_accepts(tmp_path: Pa
     node = KafkaNode(1, tmp_path, 1, 2)
     wanted = settings(node, [node])
     assert wanted["group.consumer.min.session.timeout.ms"] <= wanted["group.consumer.session.timeout.ms"]  # pyright: ignore[reportOperatorIssue]
+
+
+@pytest.mark.parametrize("first", [0xF8, 0xFB, 0x7F, 0x00])
+def test_no_cluster_id_reads_as_an_option_of_the_format_tool(first: int) -> None:
+    made = cluster_id(uuid.UUID(bytes=bytes([first]) + bytes(range(15))))
+    assert not made.startswith("-") and len(made) == 22
 
 
 def test_three_brokers_vote_and_replicate(tmp_path: Path) -> None:

@@ -137,10 +137,9 @@ def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_form
 def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path) -> None:
     # No marker: an earlier format was cut short, so nothing can have been written since.
     shutil.rmtree(node.folder / "data", ignore_errors=True)
-    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = java_command(jars, "kafka.tools.StorageTool", log4j, jvm=("-XX:TieredStopAtLevel=1",))
     result = subprocess.run(  # noqa: S603 - a command of our own making
-        [*command, "format", "--cluster-id", cluster_id, "--config", str(properties)],
+        [*command, "format", "--cluster-id", cluster_id(uuid.uuid4()), "--config", str(properties)],
         capture_output=True,
         text=True,
         timeout=_FORMAT_TIMEOUT,
@@ -148,6 +147,11 @@ def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path) ->
     )
     if result.returncode != 0:
         raise StackError(f"Kafka's data folder could not be formatted: {(result.stderr or result.stdout).strip()}")
+
+
+def cluster_id(random: uuid.UUID) -> str:
+    """A UUID as Kafka writes it, in base64. The first bit is cleared, or a leading dash would read as an option."""
+    return urlsafe_b64encode(bytes([random.bytes[0] & 0x7F]) + random.bytes[1:]).decode().rstrip("=")
 
 
 def answers(bootstrap_servers: str, stop: threading.Event, timeout: float) -> bool:
