@@ -30,7 +30,8 @@ from job_events.events import (
 from job_events.fold import fold
 from job_events.topics import Topics
 from job_tracker.projector.jobs_projection import JOB_COLUMNS, JobsProjection, job_row
-from job_tracker.projector.records import Record
+from job_tracker.projector.postgres import connect
+from job_tracker.projector.records import Batch, Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 # Few values each, so that equal keys with different content are common; texts that no locale sorts as bytes do.
@@ -72,17 +73,17 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
 @pytest.fixture
 def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     migrate(database_url, "tracker", ["job_tracker"])
-    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
+    with connect(database_url) as connection:
+        connection.execute(JobsProjection.session)
         yield connection
 
 
 def apply(table: psycopg.Connection[Any], records: list[Record]) -> None:
     projection = JobsProjection(Topics())
-    prepared = projection.prepare(records)
-    assert prepared.dead == []
-    assert prepared.content is not None
+    batch = Batch(projection, records)
+    assert batch.dead == []
     with table.transaction(), table.cursor() as cursor:
-        projection.write(cursor, prepared.content)
+        projection.write(cursor, batch.content)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

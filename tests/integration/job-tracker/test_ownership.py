@@ -16,7 +16,7 @@ from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.positions import LogBroken
 from job_tracker.projector.postgres import Link
-from job_tracker.projector.records import Record
+from job_tracker.projector.records import Batch, Record
 from job_tracker.projector.status import Status
 
 ROWS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*), max(xmin::text) FROM tracker.job j"
@@ -67,22 +67,28 @@ def test_an_overtaken_projector_writes_nothing(
     events = stream.job(1)
     early = [record(event, offset, topic) for offset, event in enumerate(events[:-1])]
     late = [record(event, offset, topic) for offset, event in enumerate(events)]
-    owners = [Committer(Link(database_url, Status(lambda: 0.0), lambda _: False), projection) for _ in range(2)]
     connection.execute("UPDATE tracker.consumer_offset SET projection = %s", [projection.name])
-    for owner in owners:
-        owner.held[topic, 0] = 0
-    zombie, owner = owners
-    assert owner.commit(projection.prepare(late)) == set()
+
+    def owner() -> Committer[Any]:
+        link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+        return Committer(link, projection)
+
+    def batch(records: list[Record]) -> Batch[Any]:
+        made = Batch(projection, records)
+        made.seal({(topic, number): 0 for number in range(2)})
+        return made
+
+    zombie = owner()
+    assert owner().commit(batch(late)) == set()
     before = connection.execute(ROWS).fetchone(), system.count(connection, "event")
-    assert zombie.commit(projection.prepare(early)) == {(topic, 0)}
+    assert zombie.commit(batch(early)) == {(topic, 0)}
     assert zombie.fenced_batches == 1
     assert (connection.execute(ROWS).fetchone(), system.count(connection, "event")) == before
     assert shown(connection) == oracle(events)
     # What the zombie held of other partitions is still written.
     connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 1, 'id', 0)", [projection.name, topic])
-    zombie.held[topic, 1] = 0
     other = record(stream.job(2)[0], 0, topic)._replace(partition=1)
-    assert zombie.commit(projection.prepare([*early, other])) == {(topic, 0)}
+    assert zombie.commit(batch([*early, other])) == {(topic, 0)}
     assert system.count(connection, "job") == 2
 
 

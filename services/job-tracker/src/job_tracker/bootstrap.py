@@ -1,5 +1,6 @@
 """The only place where the tracker's parts are wired together."""
 
+import gc
 import os
 import socket
 import threading
@@ -14,20 +15,20 @@ from job_events.database import migrate
 from job_events.sql_files import queries
 from job_events.topics import Topics, create_topics
 from job_tracker.projector.broker import Broker
-from job_tracker.projector.commit import Committer
+from job_tracker.projector.commit import Committer, nowhere
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.loop import Projector
 from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import Link, Stopped, connect, pause
+from job_tracker.projector.postgres import SCHEMA, Link, Stopped, connect, pause
 from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
 from job_tracker.projector.status import Status
 from job_tracker.settings import Settings
 
 log = structlog.get_logger()
-SCHEMA = "tracker"
+_GARBAGE = 200_000  # containers made and not freed before the collector looks
 
 
 def instance_name() -> str:
@@ -60,9 +61,14 @@ def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
 
 
 def run_projector(
-    settings: Settings, projection: Projection[Content], stop: threading.Event, instance: str | None = None
+    settings: Settings,
+    projection: Projection[Content],
+    stop: threading.Event,
+    instance: str | None = None,
+    *,
+    at: Callable[[str], None] = nowhere,
 ) -> None:
-    """Keep one projection until `stop` is set.
+    """Keep one projection until `stop` is set; `at` is called at the named points of the protocol.
 
     Raises:
         LogBroken: the log no longer holds what the stored position points at.
@@ -75,9 +81,11 @@ def run_projector(
         return
     status = Status(time.monotonic)
     broker = Broker(settings.kafka_bootstrap_servers)
-    link = Link(settings.database_url, status, wait)
-    committer = Committer(link, projection)
-    store = PositionStore(link=link, broker=broker, projection=projection.name, status=status, wait=wait)
+    link = Link(settings.database_url, status, wait, session=projection.session)
+    committer = Committer(link, projection, at)
+    # The reader's own connection: positions are read while the writer is in its transaction.
+    positions = Link(settings.database_url, status, wait)
+    store = PositionStore(link=positions, broker=broker, projection=projection.name, status=status, wait=wait)
     heartbeat = Heartbeat(
         database_url=settings.database_url,
         broker=broker,
@@ -90,24 +98,29 @@ def run_projector(
         projection=projection,
         committer=committer,
         link=link,
-        open_source=lambda: KafkaSource(
+        open_source=lambda hand_on: KafkaSource(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             group=projection.name,
             topics=projection.topics,
             instance=me,
             store=store,
-            held=committer.held,
             status=status,
+            hand_on=hand_on,
+            at=at,
         ),
         status=status,
         stop=stop,
         batch_events=settings.jobtrail_batch_events,
+        at=at,
     )
+    # Folded events are many, live for one batch and hold no cycles: looking for some costs a third of the time.
+    gc.set_threshold(_GARBAGE, 10, 10)
     heartbeat.start()
     try:
         projector.run()
     finally:
         heartbeat.stop()
+        positions.close()
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:

@@ -10,4 +10,4 @@ class Settings(ServiceSettings):
 
     jobtrail_api_host: str = Field(default="127.0.0.1", description="address the API listens on")
     jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
-    jobtrail_batch_events: int = Field(default=5000, ge=1, le=100_000, description="most events in one transaction")
+    jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")

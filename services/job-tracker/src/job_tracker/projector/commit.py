@@ -2,40 +2,33 @@
 
 One transaction a batch:
 
-1. compare-and-set of the positions, from what was held since assignment to what comes next. A
-   partition that answers with no row was moved by another owner: its slice is dropped.
+1. compare-and-set of the positions, from where the batch begins to where it ends. A partition that
+   answers with no row was moved by another owner: its slice is dropped.
 2. the projection's own writes, and a dead letter for what could not be read.
 
 A value that PostgreSQL refuses is searched for by halving the batch; the record that fails alone
 becomes a dead letter. So no poison stops a partition, and no good record is lost beside a bad one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Generic
 
 import psycopg
 import structlog
 
 from job_events.sql_files import queries
-from job_tracker.projector.postgres import Link, Stopped
-from job_tracker.projector.records import (
-    Content,
-    Cursor,
-    DeadLetter,
-    Prepared,
-    Projection,
-    Record,
-    TopicPartition,
-)
+from job_tracker.projector.postgres import Link
+from job_tracker.projector.records import Batch, Content, Cursor, Projection, TopicPartition
 
 log = structlog.get_logger()
 _SQL = queries("job_tracker", "commit.sql")
-Positions = dict[TopicPartition, int]
 
 # SQLSTATE class 22 (data exception) and 23 (integrity), and what the driver refuses before sending.
 DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, OverflowError)
 
-__all__ = ["Committer", "Positions", "Stopped"]
+
+def nowhere(_point: str) -> None:
+    """Called at the named points of the protocol; trials that kill the process there hand in another."""
 
 
 class Fenced(Exception):
@@ -47,27 +40,26 @@ class Fenced(Exception):
 
 
 class Committer(Generic[Content]):
-    """Writes prepared batches. `held` is where each assigned partition stands, and moves with each commit."""
+    """Writes sealed batches through one connection; `fenced_batches` counts those that lost a partition."""
 
-    def __init__(self, link: Link, projection: Projection[Content]) -> None:
+    def __init__(self, link: Link, projection: Projection[Content], at: Callable[[str], None] = nowhere) -> None:
         self._link = link
         self._projection = projection
-        self.held: Positions = {}
+        self._at = at
         self.fenced_batches = 0
 
-    def commit(self, prepared: Prepared[Content]) -> set[TopicPartition]:
+    def commit(self, batch: Batch[Content]) -> set[TopicPartition]:
         """Write a batch, wholly or but for the partitions returned, which another owner moved on.
 
         Raises:
             Stopped: the process is asked to end while PostgreSQL is away; nothing of the rest was written.
         """
         lost: set[TopicPartition] = set()
-        todo: list[Prepared[Content]] = [prepared]
+        todo = [batch]
         while todo:
             batch = todo.pop()
-            if lost and any((r.topic, r.partition) in lost for r in batch.records):
-                rest = [r for r in batch.records if (r.topic, r.partition) not in lost]
-                batch = self._projection.prepare(rest)
+            if not lost.isdisjoint(batch.starts):
+                batch = batch.without(lost)
             if not batch.records:
                 continue
             try:
@@ -78,53 +70,46 @@ class Committer(Generic[Content]):
                 lost |= fenced.partitions
                 todo.append(batch)
             except DATA_ERRORS as error:
-                todo.extend(self._halves(batch, error))
+                todo.extend(self._smaller(batch, error))
         return lost
 
-    def _halves(self, batch: Prepared[Content], error: Exception) -> list[Prepared[Content]]:
+    def _smaller(self, batch: Batch[Content], error: Exception) -> list[Batch[Content]]:
         """The two halves, first one last (the list is a stack); a single record becomes a dead letter."""
-        records = batch.records
-        if len(records) == 1:
-            if batch.content is None:
-                raise error  # the dead letter itself was refused: no data of the log can do that
-            return [Prepared(records, None, [DeadLetter(records[0], _reason(error))])]
-        middle = len(records) // 2
-        return [self._projection.prepare(records[middle:]), self._projection.prepare(records[:middle])]
+        if len(batch.records) > 1:
+            return batch.halves()[::-1]
+        if batch.dead:
+            raise error  # the dead letter itself was refused: no data of the log can do that
+        batch.refused(_reason(error))
+        return [batch]
 
-    def _write(self, batch: Prepared[Content]) -> None:
-        moves = self._moves(batch.records)
-
+    def _write(self, batch: Batch[Content]) -> None:
         def transaction(cursor: Cursor) -> None:
-            self._move(cursor, moves)
-            if batch.content is not None:
-                self._projection.write(cursor, batch.content)
+            self._move(cursor, batch)
+            self._at("before_copy")
+            self._projection.write(cursor, batch.content)
+            self._at("after_copy")
             for letter in batch.dead:
                 cursor.execute(_SQL["bury"], letter.row())
+            self._at("before_commit")
 
         self._link.transact(transaction)
-        for partition, (_, last) in moves.items():
-            self.held[partition] = last.offset + 1
+        self._at("after_commit")
         self._link.poke()
 
-    def _moves(self, records: Sequence[Record]) -> dict[TopicPartition, tuple[int, Record]]:
-        last: dict[TopicPartition, Record] = {}
-        for record in records:
-            last[record.topic, record.partition] = record
-        return {partition: (self.held[partition], last[partition]) for partition in sorted(last)}
-
-    def _move(self, cursor: Cursor, moves: dict[TopicPartition, tuple[int, Record]]) -> None:
+    def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:
+        last = batch.last()
         cursor.execute(
             _SQL["move_positions"],
             {
                 "projection": self._projection.name,
-                "topics": [topic for topic, _ in moves],
-                "partitions": [partition for _, partition in moves],
-                "expected": [expected for expected, _ in moves.values()],
-                "next_offsets": [record.offset + 1 for _, record in moves.values()],
-                "applied_at": [record.appended_at for _, record in moves.values()],
+                "topics": [topic for topic, _ in last],
+                "partitions": [partition for _, partition in last],
+                "expected": [batch.starts[partition] for partition in last],
+                "next_offsets": [record.offset + 1 for record in last.values()],
+                "applied_at": [record.appended_at for record in last.values()],
             },
         )
-        lost = set(moves) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
+        lost = set(last) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
         if lost:
             raise Fenced(lost)
 

@@ -5,22 +5,22 @@ It has a group of its own, so that a flood of items never delays jobs.
 
 import base64
 import binascii
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from job_events.envelope import canonical, decode, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.records import Cursor, DeadLetter, Prepared, Record
+from job_tracker.projector.binary_copy import copy_rows
+from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "items.sql")
 
 
 class ItemRow(NamedTuple):
-    """One row of `tracker.item`; `body` is the canonical JSON of the whole event, and decides between copies."""
+    """One row of `item`; `body` is the canonical JSON of the whole event, and decides between copies."""
 
     event_id: str
     topic: str
@@ -46,6 +46,12 @@ class ItemRow(NamedTuple):
         return mine > theirs or (mine == theirs and place < their_place)
 
 
+ITEM_TYPES = [
+    *("text", "text", "int4", "int8", "timestamptz", "text", "timestamptz", "text", "text", "text"),
+    *("int4", "text", "text", "int8", "text", "text", "text"),
+]
+
+
 @dataclass(slots=True)
 class ItemsContent:
     """The batch's items by event id."""
@@ -54,7 +60,9 @@ class ItemsContent:
 
 
 class ItemsProjection:
-    """Keeps `tracker.item` and the other services' share of `tracker.dead_letter`."""
+    """Keeps `item` and the other services' share of `dead_letter`."""
+
+    session: LiteralString = _SQL["stage_items"]
 
     def __init__(self, topics: Topics) -> None:
         self._items, self._dead_letters = topics.items, topics.dead_letters
@@ -68,27 +76,23 @@ class ItemsProjection:
     def topics(self) -> list[str]:
         return [self._items, self._dead_letters]
 
-    def prepare(self, records: Sequence[Record]) -> Prepared[ItemsContent]:
-        content = ItemsContent()
-        dead: list[DeadLetter] = []
-        for record in records:
-            try:
-                if record.topic == self._dead_letters:
-                    dead.append(_letter(record))
-                    continue
-                row = _item(record)
-                held = content.items.get(row.event_id)
-                if held is None or row.beats(held):
-                    content.items[row.event_id] = row
-            except InvalidEvent as error:
-                dead.append(DeadLetter(record, error.reason, error.job_id))
-        return Prepared(records, content, dead)
+    def begin(self) -> ItemsContent:
+        return ItemsContent()
+
+    def add(self, content: ItemsContent, record: Record) -> DeadLetter | None:
+        if record.topic == self._dead_letters:
+            return _letter(record)
+        row = _item(record)
+        held = content.items.get(row.event_id)
+        if held is None or row.beats(held):
+            content.items[row.event_id] = row
+        return None
 
     def write(self, cursor: Cursor, content: ItemsContent) -> None:
         if content.items:
-            rows = [content.items[event_id] for event_id in sorted(content.items)]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(_SQL["merge_items"], dict(zip(ItemRow._fields, columns, strict=True)))
+            rows = (content.items[event_id] for event_id in sorted(content.items))
+            copy_rows(cursor, _SQL["copy_items"], ITEM_TYPES, rows)
+            cursor.execute(_SQL["merge_items"])
 
 
 def _item(record: Record) -> ItemRow:

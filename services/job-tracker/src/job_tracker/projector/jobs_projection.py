@@ -1,7 +1,8 @@
 """The projection `jobs`: lifecycle events become history rows and one merged row a job."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, LiteralString
 
 import msgspec
 
@@ -10,8 +11,9 @@ from job_events.errors import InvalidEvent
 from job_events.events import (
     AnyEvent,
     Cancel,
+    Control,
     Finished,
-    ItemRecorded,
+    Lifecycle,
     Pause,
     Progress,
     Requested,
@@ -21,7 +23,8 @@ from job_events.events import (
 from job_events.fold import JobState, Registers
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.records import Cursor, DeadLetter, Prepared, Record
+from job_tracker.projector.binary_copy import copy_rows
+from job_tracker.projector.records import Cursor, Record
 
 _SQL = queries("job_tracker", "jobs.sql")
 _encoder = msgspec.json.Encoder()
@@ -41,13 +44,28 @@ END_COLUMNS = (
 )
 JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS)
 
+# Binary COPY takes no value of another type than the column's.
+_TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
+_KEY = [*_INT, *_BIG, *_TEXT, *_TIME, *_TEXT]
+JOB_TYPES = [
+    *(_TEXT + _TIME + _TEXT * 11),
+    *(_KEY + _BIG),
+    *(_KEY + _BIG * 5),
+    *(_KEY + _BIG * 6 + _TEXT),
+]
+HISTORY_TYPES = [
+    *(_TIME + _TEXT + _INT + _BIG),
+    *(_TEXT * 3 + _TIME + _TEXT * 2),
+    *(_TEXT * 3),
+    *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
+]
+
 
 def _absent(columns: tuple[str, ...]) -> tuple[object, ...]:
     return (-1, -1, "", *(None for _ in columns[3:]))
 
 
 _NO_START, _NO_PROGRESS, _NO_END = _absent(START_COLUMNS), _absent(PROGRESS_COLUMNS), _absent(END_COLUMNS)
-_NO_COUNTERS = (None, None, None, None, None)
 
 
 def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
@@ -70,7 +88,9 @@ class JobsContent:
 
 
 class JobsProjection:
-    """Keeps `tracker.event`, `tracker.job` and `tracker.rollup`."""
+    """Keeps `event`, `job` and `rollup`."""
+
+    session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(self, topics: Topics, name: str = "tracker-jobs") -> None:
         self._topics = topics.lifecycle()
@@ -84,29 +104,25 @@ class JobsProjection:
     def topics(self) -> list[str]:
         return self._topics
 
-    def prepare(self, records: Sequence[Record]) -> Prepared[JobsContent]:
-        content = JobsContent()
-        dead: list[DeadLetter] = []
-        for record in records:
-            try:
-                event = decode(record.value)
-                content.history.append(history_row(record, event))
-                if isinstance(event, Requested | Started | Progress | Finished):
-                    state = content.jobs.get(event.job_id) or content.jobs.setdefault(event.job_id, JobState())
-                    state.apply(event)
-            except InvalidEvent as error:
-                dead.append(DeadLetter(record, error.reason, error.job_id))
-        return Prepared(records, content, dead)
+    def begin(self) -> JobsContent:
+        return JobsContent()
+
+    def add(self, content: JobsContent, record: Record) -> None:
+        event = decode(record.value)
+        content.history.append(history_row(record, event))
+        if isinstance(event, Lifecycle):
+            state = content.jobs.get(event.job_id)
+            if state is None:
+                state = content.jobs[event.job_id] = JobState()
+            state.apply(event)
 
     def write(self, cursor: Cursor, content: JobsContent) -> None:
-        if content.history:
-            with cursor.copy(_SQL["copy_history"]) as copy:
-                for row in content.history:
-                    copy.write_row(row)
+        copy_rows(cursor, _SQL["copy_history"], HISTORY_TYPES, content.history)
         if content.jobs:
+            # Sorted, so that two projectors lock rows in one order.
             rows = (job_row(job_id, content.jobs[job_id].registers()) for job_id in sorted(content.jobs))
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(_SQL["merge_jobs"], dict(zip(JOB_COLUMNS, columns, strict=True)))
+            copy_rows(cursor, _SQL["copy_jobs"], JOB_TYPES, rows)
+            cursor.execute(_SQL["merge_jobs"])
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
@@ -118,43 +134,75 @@ def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
     Raises:
         InvalidEvent: an event that has no place on this topic, or a value that JSON cannot carry back.
     """
-    data = event.data
-    job_type = account = attempt = seq = phase = outcome = worker = None
-    counters: tuple[int | None, ...] = _NO_COUNTERS
-    match event:
-        case Progress(data=progress):
-            job_type, account, attempt, seq = progress.job.type, progress.job.account, progress.attempt, progress.seq
-            phase, counters = progress.phase, msgspec.structs.astuple(progress.counters)
-        case Finished(data=finished):
-            job_type, account, attempt, seq = finished.job.type, finished.job.account, finished.attempt, finished.seq
-            outcome, counters = finished.outcome, msgspec.structs.astuple(finished.counters)
-        case Started(data=started):
-            job_type, account, attempt, seq = started.job.type, started.job.account, started.attempt, started.seq
-            worker, counters = started.worker, (started.total, None, None, None, None)
-        case Requested(data=requested):
-            job_type, account = requested.job.type, requested.job.account
-        case Cancel() | Pause() | Resume():
-            account = event.data.target.account
-        case ItemRecorded():
-            raise InvalidEvent("item.recorded.v1 does not belong on this topic", event.job_id)
+    make = _ROWS.get(type(event))
+    if make is None:
+        raise InvalidEvent(f"{event.__struct_config__.tag} does not belong on this topic", event.job_id)
     try:
-        body = _progress_rest(event) if isinstance(event, Progress) else _encoder.encode(data).decode()
+        return make(record, event)
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
         raise InvalidEvent(f"holds a value that JSON cannot carry back: {error}", event.job_id) from None
+
+
+def _progress(record: Record, event: Progress) -> tuple[object, ...]:
+    data = event.data
+    job, counters = data.job, data.counters
+    rest: dict[str, object] = {}
+    if data.metadata:
+        rest["metadata"] = data.metadata
+    if job.batch is not None:
+        rest["batch"] = job.batch
+    if job.about is not None:
+        rest["about"] = job.about
     return (
         *(record.appended_at, record.topic, record.partition, record.offset),
-        *(event.job_id, event.id, event.__struct_config__.tag, event.time, event.source, event.tenant),
+        *(event.job_id, event.id, "job.progress.v1", event.time, event.source, event.tenant),
         *(event.correlationid, event.causationid, event.traceparent),
-        *(job_type, account, attempt, seq, phase, outcome, worker, *counters, body),
+        *(job.type, job.account, data.attempt, data.seq, data.phase, None, None),
+        *(counters.total, counters.processed, counters.successful, counters.failed, counters.skipped),
+        _encoder.encode(rest).decode() if rest else "",
     )
 
 
-def _progress_rest(event: Progress) -> str:
-    rest: dict[str, object] = {}
-    if event.data.metadata:
-        rest["metadata"] = event.data.metadata
-    if event.data.job.batch is not None:
-        rest["batch"] = event.data.job.batch
-    if event.data.job.about is not None:
-        rest["about"] = event.data.job.about
-    return _encoder.encode(rest).decode() if rest else ""
+def _started(record: Record, event: Started) -> tuple[object, ...]:
+    data = event.data
+    about = (data.job.type, data.job.account, data.attempt, data.seq, None, None, data.worker)
+    return _row(record, event, about, (data.total, None, None, None, None))
+
+
+def _finished(record: Record, event: Finished) -> tuple[object, ...]:
+    data = event.data
+    about = (data.job.type, data.job.account, data.attempt, data.seq, None, data.outcome, None)
+    return _row(record, event, about, msgspec.structs.astuple(data.counters))
+
+
+def _requested(record: Record, event: Requested) -> tuple[object, ...]:
+    return _row(record, event, (event.data.job.type, event.data.job.account, None, None, None, None, None))
+
+
+def _control(record: Record, event: Control) -> tuple[object, ...]:
+    return _row(record, event, (None, event.data.target.account, None, None, None, None, None))
+
+
+def _row(
+    record: Record,
+    event: AnyEvent,
+    about: tuple[object, ...],
+    counters: tuple[int | None, ...] = (None, None, None, None, None),
+) -> tuple[object, ...]:
+    return (
+        *(record.appended_at, record.topic, record.partition, record.offset),
+        *(event.job_id, event.id, event.__struct_config__.tag, event.time, event.source, event.tenant),
+        *(event.correlationid, event.causationid, event.traceparent, *about, *counters),
+        _encoder.encode(event.data).decode(),
+    )
+
+
+_ROWS: dict[type[AnyEvent], Callable[[Record, Any], tuple[object, ...]]] = {
+    Progress: _progress,
+    Started: _started,
+    Finished: _finished,
+    Requested: _requested,
+    Cancel: _control,
+    Pause: _control,
+    Resume: _control,
+}

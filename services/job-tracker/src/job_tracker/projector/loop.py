@@ -1,20 +1,28 @@
-"""The projector's one thread: poll, prepare, commit, report."""
+"""The projector's two threads: one reads and folds, one writes.
+
+The reader hands its batch over as soon as the writer is free. So batches adapt by themselves: a few
+records when the log is quiet, which are visible at once, and many when it is behind, which are cheap.
+"""
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic
 
 import structlog
 
-from job_tracker.projector.commit import Committer
+from job_tracker.projector.commit import Committer, nowhere
 from job_tracker.projector.positions import LogBroken
 from job_tracker.projector.postgres import Link, Stopped
-from job_tracker.projector.records import Content, Projection
+from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.source import KafkaSource
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
-_IDLE = 0.25  # seconds until the loop looks whether it shall end
+_IDLE = 0.25  # seconds until the reader looks whether it shall end
+_BRIEF = 0.001  # seconds it waits for more while a begun batch waits for the writer
+_CHUNK = 2000  # records read at once, so that the writer is not left waiting for the reader
+_HANDING_ON = 10.0  # seconds a partition's next owner waits at most for what was read of it
 
 
 class Projector(Generic[Content]):
@@ -26,10 +34,11 @@ class Projector(Generic[Content]):
         projection: Projection[Content],
         committer: Committer[Content],
         link: Link,
-        open_source: Callable[[], KafkaSource],
+        open_source: Callable[[Callable[[], None]], KafkaSource],
         status: Status,
         stop: threading.Event,
         batch_events: int,
+        at: Callable[[str], None] = nowhere,
     ) -> None:
         self._projection = projection
         self._committer = committer
@@ -37,7 +46,11 @@ class Projector(Generic[Content]):
         self._open_source = open_source
         self._status = status
         self._stop = stop
-        self._batch_events = batch_events
+        self._most = batch_events
+        self._at = at
+        self._batch = Batch(projection)
+        self._writing: Future[set[TopicPartition]] | None = None
+        self._lost: set[TopicPartition] = set()
 
     def run(self) -> None:
         """Run until stopped; leaves the group and closes the connection whatever happens.
@@ -45,25 +58,73 @@ class Projector(Generic[Content]):
         Raises:
             LogBroken: the log no longer holds what the position points at; people must decide.
         """
-        source = self._open_source()
-        try:
-            while not self._stop.is_set():
-                self._turn(source)
-        except Stopped:
-            log.info("ended while waiting")
-        except LogBroken as error:
-            self._status.stopped(str(error))
-            raise
-        finally:
-            source.close()
-            self._link.close()
+        with ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer:
+            source = self._open_source(lambda: self._hand_on(source, writer))
+            try:
+                while not self._stop.is_set():
+                    self._turn(source, writer)
+                self._settle(None)
+                source.report(at_once=True)
+            except Stopped:
+                log.info("ended while waiting")
+            except LogBroken as error:
+                self._status.stopped(str(error))
+                raise
+            finally:
+                source.close()
+        self._link.close()
 
-    def _turn(self, source: KafkaSource) -> None:
-        records = source.poll(self._batch_events, _IDLE)
+    def _turn(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         self._status.turned()
-        if not records:
+        self._settle(0)
+        if self._lost:
+            self._batch = self._batch.without(self._lost)
+            source.rewind(self._lost)
+            self._lost = set()
+        if self._writing is None:
+            source.report()
+        begun = len(self._batch.records)
+        if begun and self._writing is None:
+            self._hand_over(source, writer)
+        elif begun >= self._most:
+            self._settle(_IDLE)
+        else:
+            self._read(source, min(self._most - begun, _CHUNK), _BRIEF if begun else _IDLE)
+
+    def _read(self, source: KafkaSource, most: int, timeout: float) -> None:
+        records = source.poll(most, timeout)
+        if records:
+            self._at("after_poll")
+        add = self._batch.add
+        for record in records:
+            add(record)
+
+    def _hand_over(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
+        """Give the batch to the writer, which must be free."""
+        batch, self._batch = self._batch, Batch(self._projection)
+        gone = batch.last().keys() - source.begins.keys()
+        if gone:
+            batch = batch.without(set(gone))
+        if batch.records:
+            batch.seal(source.begins)
+            self._writing = writer.submit(self._committer.commit, batch)
+
+    def _settle(self, timeout: float | None) -> None:
+        """Wait up to `timeout` seconds (None: without end) for the writer, and take what it answers."""
+        if self._writing is None:
             return
-        lost = self._committer.commit(self._projection.prepare(records))
-        if lost:
-            source.rewind(lost)
-        source.report()
+        wait([self._writing], timeout)
+        if self._writing.done():
+            self._lost |= self._writing.result()
+            self._writing = None
+
+    def _hand_on(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
+        """A partition goes to another owner: write what was read, so that nothing of it is read twice.
+
+        Whoever is too late is fenced by the positions.
+        """
+        self._settle(_HANDING_ON)
+        if self._writing is None and self._batch.records:
+            self._batch = self._batch.without(self._lost)
+            self._hand_over(source, writer)
+            self._settle(_HANDING_ON)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, BrokerAway
-from job_tracker.projector.commit import Positions
 from job_tracker.projector.postgres import Link, Stopped, pause
-from job_tracker.projector.records import Cursor, TopicPartition
+from job_tracker.projector.records import Cursor, Positions, TopicPartition
 from job_tracker.projector.status import Status
 
 _SQL = queries("job_tracker", "commit.sql")
@@ -17,7 +16,7 @@ class LogBroken(Exception):
 
 
 class PositionStore:
-    """Reads `tracker.consumer_offset`, and checks it against the broker."""
+    """Reads `consumer_offset`, and checks it against the broker."""
 
     def __init__(
         self, *, link: Link, broker: Broker, projection: str, status: Status, wait: Callable[[float], bool]

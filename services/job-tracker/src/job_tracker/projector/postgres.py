@@ -1,7 +1,7 @@
 """One connection to PostgreSQL that waits while the server is away, and says so."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 import psycopg
 import structlog
@@ -11,6 +11,9 @@ from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
 CHANNEL = "tracker_commit"
+# Nothing is lost with a poke, so the server need not wait for its disk.
+_POKE: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY tracker_commit; COMMIT"
+SCHEMA = "tracker"
 Result = TypeVar("Result")
 
 
@@ -19,12 +22,25 @@ class Stopped(Exception):
 
 
 class Link:
-    """Owned by one thread. `wait` sleeps the given seconds and answers True as soon as the process shall end."""
+    """Owned by one thread. `wait` sleeps the given seconds and answers True as soon as the process shall end.
 
-    def __init__(self, database_url: str, status: Status, wait: Callable[[float], bool]) -> None:
+    `schema` is where unqualified tables are found; `session` is run by each new connection.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        status: Status,
+        wait: Callable[[float], bool],
+        *,
+        schema: str = SCHEMA,
+        session: LiteralString = "",
+    ) -> None:
         self._database_url = database_url
         self._status = status
         self._wait = wait
+        self._schema = schema
+        self._session = session
         self._connection: Connection | None = None
         self.retries = 0
 
@@ -58,7 +74,7 @@ class Link:
     def poke(self) -> None:
         """Wake the readers. A poke that is lost costs them a second: they also look by themselves."""
         try:
-            self._connected().execute(f"NOTIFY {CHANNEL}")
+            self._connected().execute(_POKE)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._away(error)
 
@@ -69,7 +85,10 @@ class Link:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._database_url)
+            connection = connect(self._database_url, self._schema)
+            if self._session:
+                connection.execute(self._session)
+            self._connection = connection
         return self._connection
 
     def _away(self, error: Exception) -> None:
@@ -77,13 +96,16 @@ class Link:
         self.close()
 
 
-def connect(database_url: str) -> Connection:
-    """An autocommit connection that counts in UTC (NO_REQUEST_TIME has no place in zones ahead of it)."""
+def connect(database_url: str, schema: str = SCHEMA) -> Connection:
+    """An autocommit connection that finds its tables in `schema` and counts in UTC.
+
+    In zones ahead of UTC there is no place for NO_REQUEST_TIME.
+    """
     return psycopg.connect(
         database_url,
         autocommit=True,
         connect_timeout=5,
-        options="-c timezone=UTC",
+        options=f"-c timezone=UTC -c search_path={schema}",
         application_name="job-tracker",
         keepalives_idle=5,
         keepalives_interval=2,

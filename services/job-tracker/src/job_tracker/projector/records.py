@@ -1,13 +1,15 @@
-"""What passes between the stages of a projector: records in, prepared batches on, dead letters aside."""
+"""What passes between the stages of a projector: records in, one batch a transaction on, dead letters aside."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, LiteralString, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
+from job_events.errors import InvalidEvent
+
 TopicPartition = tuple[str, int]
+Positions = dict[TopicPartition, int]
 Cursor = psycopg.Cursor[tuple[object, ...]]
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -23,7 +25,6 @@ class Record(NamedTuple):
     appended_at: datetime
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class DeadLetter(NamedTuple):
@@ -55,33 +56,99 @@ class DeadLetter(NamedTuple):
 Content = TypeVar("Content")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared(Generic[Content]):
-    """A batch ready to be written. `records` stay with it, to be halved when the database refuses a value."""
-
-    records: Sequence[Record]
-    content: Content | None
-    dead: Sequence[DeadLetter]
-
-
 class Projection(Protocol[Content]):
-    """One set of tables kept from one set of topics."""
+    """One set of tables kept from one set of topics. Tables are named without a schema: the connection decides."""
 
     @property
     def name(self) -> str:
-        """Names the Kafka group and the rows of `tracker.consumer_offset`."""
+        """Names the Kafka group and the rows of `consumer_offset`."""
         ...
 
     @property
     def topics(self) -> list[str]: ...
 
-    def prepare(self, records: Sequence[Record]) -> Prepared[Content]:
-        """Decode and fold; no I/O, and no record may raise."""
+    @property
+    def session(self) -> LiteralString:
+        """What each new connection runs first: it makes the temporary tables that `write` fills."""
+        ...
+
+    def begin(self) -> Content:
+        """The content of a batch without records."""
+        ...
+
+    def add(self, content: Content, record: Record) -> DeadLetter | None:
+        """Decode a record and fold it in; no I/O.
+
+        Raises:
+            InvalidEvent: the record has no place in this projection.
+        """
         ...
 
     def write(self, cursor: Cursor, content: Content) -> None:
         """Write inside the transaction that has just moved the positions."""
         ...
+
+
+class Batch(Generic[Content]):
+    """Records on their way into one transaction, folded as they come.
+
+    `starts` says, once the batch is sealed, from where it moves each partition's position. The records
+    stay with it, to be halved when the database refuses a value.
+    """
+
+    __slots__ = ("_projection", "content", "dead", "records", "starts")
+
+    def __init__(self, projection: Projection[Content], records: Iterable[Record] = ()) -> None:
+        self._projection = projection
+        self.records: list[Record] = []
+        self.content = projection.begin()
+        self.dead: list[DeadLetter] = []
+        self.starts: Positions = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take one more record; one that cannot be read becomes a dead letter of this batch."""
+        self.records.append(record)
+        try:
+            letter = self._projection.add(self.content, record)
+        except InvalidEvent as error:
+            letter = DeadLetter(record, error.reason, error.job_id)
+        if letter is not None:
+            self.dead.append(letter)
+
+    def last(self) -> dict[TopicPartition, Record]:
+        """The last record of each partition, sorted by partition."""
+        found = {(record.topic, record.partition): record for record in self.records}
+        return {partition: found[partition] for partition in sorted(found)}
+
+    def seal(self, starts: Positions) -> None:
+        """Fix where the batch begins, and move `starts` to where it ends."""
+        for partition, record in self.last().items():
+            self.starts[partition] = starts[partition]
+            starts[partition] = record.offset + 1
+
+    def without(self, partitions: set[TopicPartition]) -> "Batch[Content]":
+        """The same batch but for these partitions' records."""
+        kept = [record for record in self.records if (record.topic, record.partition) not in partitions]
+        batch = Batch(self._projection, kept)
+        batch.starts = {partition: start for partition, start in self.starts.items() if partition not in partitions}
+        return batch
+
+    def halves(self) -> "list[Batch[Content]]":
+        """Two sealed batches, in order, that do together what this one does."""
+        middle = len(self.records) // 2
+        starts = dict(self.starts)
+        batches = [Batch(self._projection, part) for part in (self.records[:middle], self.records[middle:])]
+        for batch in batches:
+            batch.seal(starts)
+        return batches
+
+    def refused(self, reason: str) -> None:
+        """Turn this batch of one record, which the database refuses, into its dead letter."""
+        (record,) = self.records
+        self.content = self._projection.begin()
+        self.dead = [DeadLetter(record, reason)]
 
 
 def _clean(text: str) -> str:

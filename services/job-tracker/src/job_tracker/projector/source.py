@@ -1,5 +1,7 @@
 """The Kafka side: one consumer, owned by one thread, whose positions come from PostgreSQL."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -7,14 +9,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from job_tracker.projector import records
 from job_tracker.projector.broker import quiet
-from job_tracker.projector.commit import Positions
 from job_tracker.projector.positions import LogBroken, PositionStore
-from job_tracker.projector.records import Record
+from job_tracker.projector.records import Positions, Record
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LINGER = 0.005  # seconds that a begun batch waits for more
+_REPORT_EVERY = 1.0  # seconds between two commits to Kafka
 
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
 _GONE = {
@@ -26,8 +27,8 @@ _GONE = {
 class KafkaSource:
     """Reads records in order from the positions that `store` gives on assignment.
 
-    `held` is shared with the committer: assignment puts partitions in, revocation takes them out,
-    commits move them.
+    `begins` says where the next batch of each assigned partition begins: assignment puts partitions in,
+    revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves.
     """
 
     def __init__(
@@ -38,16 +39,21 @@ class KafkaSource:
         topics: list[str],
         instance: str,
         store: PositionStore,
-        held: Positions,
         status: Status,
+        hand_on: Callable[[], None],
+        at: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._held = held
         self._status = status
+        self._hand_on = hand_on
+        self._at = at
+        self.begins: Positions = {}
         self._read: Positions = {}
         self._holes: set[tuple[records.TopicPartition, int]] = set()
         self._broken: Exception | None = None
-        self._unreported = False
+        self._reported: Positions = {}
+        self._next_report = 0.0
+        self._appended = (-1, _EPOCH)
         self._consumer = Consumer(
             quiet(bootstrap_servers)
             | {
@@ -65,7 +71,7 @@ class KafkaSource:
                 "error_cb": self._on_error,
             }
         )
-        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         """Up to `most` records, in order within each partition; waits `timeout` seconds for the first.
@@ -79,32 +85,35 @@ class KafkaSource:
         if self._broken is not None:
             raise self._broken
         if first is None:
-            if self._unreported:
-                # Nothing to commit, so nothing has told the lag tools yet where this owner stands.
-                self.report()
             return []
         messages = [first]
         if most > 1:
-            messages += self._consumer.consume(most - 1, _LINGER)
+            messages += self._consumer.consume(most - 1, 0)
         if self._broken is not None:
             raise self._broken
-        return [record for message in messages if (record := self._accept(message)) is not None]
+        accept = self._accept
+        records = [record for message in messages if (record := accept(message)) is not None]
+        if records:
+            self._status.present("Kafka")
+        return records
 
     def rewind(self, partitions: set[records.TopicPartition]) -> None:
         """Take these partitions up again where another owner left them, as far as they are still assigned."""
-        mine = sorted(partition for partition in partitions if partition in self._held)
+        mine = sorted(partition for partition in partitions if partition in self.begins)
         if not mine:
             return
         for partition, position in self._store.reread(mine).items():
-            self._held[partition] = position
+            self.begins[partition] = position
             self._seek(partition, position)
 
-    def report(self) -> None:
-        """Commit to Kafka what is held, without waiting: only lag tools read it."""
-        if not self._held:
+    def report(self, at_once: bool = False) -> None:
+        """Commit to Kafka where the written batches end, once a second at most: only lag tools read it."""
+        now = time.monotonic()
+        if self.begins == self._reported or (now < self._next_report and not at_once):
             return
-        self._unreported = False
-        offsets = [TopicPartition(topic, n, offset) for (topic, n), offset in self._held.items()]
+        self._next_report = now + _REPORT_EVERY
+        self._reported = dict(self.begins)
+        offsets = [TopicPartition(topic, n, offset) for (topic, n), offset in self.begins.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
@@ -124,27 +133,27 @@ class KafkaSource:
             raise KafkaException("a message without a position")
         partition = (topic, number)
         expected = self._read.get(partition)
+        if offset != expected and not self._belongs(partition, offset, expected):
+            return None
+        self._read[partition] = offset + 1
+        _, milliseconds = message.timestamp()
+        # The broker stamps all records of one append alike.
+        if milliseconds != self._appended[0]:
+            self._appended = milliseconds, _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
+        return Record(topic, number, offset, self._appended[1], _bytes(message.key()), _bytes(message.value()))
+
+    def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None) -> bool:
+        """Whether a record that is not the expected one is to be taken all the same."""
         if expected is None or offset < expected:
-            return None  # below the held position, or of a partition that was taken away meanwhile
-        if offset > expected and (partition, expected) not in self._holes:
+            return False  # below the held position, or of a partition that was taken away meanwhile
+        if (partition, expected) not in self._holes:
             # Either records of an older fetch after a seek, or a true hole (a transaction marker). Looking
             # again from the expected offset tells: only a true hole shows twice.
             self._holes.add((partition, expected))
             self._seek(partition, expected)
-            return None
+            return False
         self._holes.discard((partition, expected))
-        self._read[partition] = offset + 1
-        self._status.present("Kafka")
-        _, milliseconds = message.timestamp()
-        return Record(
-            topic,
-            number,
-            offset,
-            _EPOCH + timedelta(milliseconds=max(milliseconds, 0)),
-            _bytes(message.key()),
-            _bytes(message.value()),
-            tuple((name, _bytes(value)) for name, value in message.headers() or ()),
-        )
+        return True
 
     def _judge(self, error: KafkaError) -> None:
         if error.code() in _GONE:
@@ -158,20 +167,29 @@ class KafkaSource:
         self._consumer.seek(TopicPartition(*partition, position))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._at("in_rebalance")
         try:
             taken = self._store.take([(p.topic, p.partition) for p in partitions])
         except Exception as error:
             self._broken = error
             return
-        self._held.update(taken)
+        self.begins.update(taken)
         self._read.update(taken)
-        self._unreported = True
+        self._reported = {}
         consumer.incremental_assign([TopicPartition(*partition, offset) for partition, offset in taken.items()])
         log.info("assigned", positions={f"{topic}[{n}]": offset for (topic, n), offset in sorted(taken.items())})
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._at("in_rebalance")
+        try:
+            self._hand_on()
+        except Exception as error:
+            self._broken = error
+        self._on_lost(consumer, partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
-            self._held.pop((p.topic, p.partition), None)
+            self.begins.pop((p.topic, p.partition), None)
             self._read.pop((p.topic, p.partition), None)
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))

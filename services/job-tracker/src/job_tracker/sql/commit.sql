@@ -1,12 +1,12 @@
 -- name: positions
 -- Where a projection stands. Read on assignment, and again after another owner moved on.
-SELECT topic, partition, topic_id, next_offset FROM tracker.consumer_offset
+SELECT topic, partition, topic_id, next_offset FROM consumer_offset
 WHERE projection = %(projection)s AND (topic, partition) IN (
     SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
 -- name: begin_positions
 -- A partition seen for the first time starts at the oldest record that the broker still holds.
-INSERT INTO tracker.consumer_offset (projection, topic, partition, topic_id, next_offset)
+INSERT INTO consumer_offset (projection, topic, partition, topic_id, next_offset)
 SELECT %(projection)s, * FROM unnest(
     %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(offsets)s::bigint[])
 ON CONFLICT (projection, topic, partition) DO NOTHING
@@ -15,7 +15,7 @@ ON CONFLICT (projection, topic, partition) DO NOTHING
 -- Compare and set, locked in one order. A partition missing from the answer was moved by another owner.
 WITH held AS (
     SELECT o.topic, o.partition, moved.next_offset, moved.applied_at
-    FROM tracker.consumer_offset AS o
+    FROM consumer_offset AS o
     JOIN unnest(
         %(topics)s::text[], %(partitions)s::int[], %(expected)s::bigint[], %(next_offsets)s::bigint[],
         %(applied_at)s::timestamptz[]
@@ -25,14 +25,14 @@ WITH held AS (
     ORDER BY o.topic, o.partition
     FOR UPDATE OF o
 )
-UPDATE tracker.consumer_offset AS o
+UPDATE consumer_offset AS o
 SET next_offset = held.next_offset, applied_at = held.applied_at
 FROM held
 WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = held.partition
 RETURNING o.topic, o.partition
 
 -- name: bury
-INSERT INTO tracker.dead_letter (
+INSERT INTO dead_letter (
     topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
 )
 VALUES (
@@ -42,19 +42,19 @@ VALUES (
 ON CONFLICT (topic, partition, "offset", consumer) DO NOTHING
 
 -- name: beat
-INSERT INTO tracker.projector (projection, instance, state, detail, beat_at)
+INSERT INTO projector (projection, instance, state, detail, beat_at)
 VALUES (%(projection)s, %(instance)s, %(state)s, %(detail)s, now())
 ON CONFLICT (projection, instance) DO UPDATE
 SET state = excluded.state, detail = excluded.detail, beat_at = excluded.beat_at
 
 -- name: forget_silent
-DELETE FROM tracker.projector WHERE beat_at < now() - interval '1 hour'
+DELETE FROM projector WHERE beat_at < now() - interval '1 hour'
 
 -- name: leave
-DELETE FROM tracker.projector WHERE projection = %(projection)s AND instance = %(instance)s
+DELETE FROM projector WHERE projection = %(projection)s AND instance = %(instance)s
 
 -- name: note_ends
-INSERT INTO tracker.partition_end (topic, partition, end_offset, checked_at)
+INSERT INTO partition_end (topic, partition, end_offset, checked_at)
 SELECT topic, partition, end_offset, now()
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(ends)s::bigint[]) AS e (topic, partition, end_offset)
 ORDER BY topic, partition

@@ -1,15 +1,20 @@
+-- name: stage_items
+CREATE TEMPORARY TABLE item_stage ON COMMIT DELETE ROWS AS
+SELECT
+    event_id, topic, partition, "offset", appended_at, job_id, at, tenant, account, job_type, attempt, item, action,
+    response_ms, worker, error_category, body
+FROM item WITH NO DATA
+
+-- name: copy_items
+COPY item_stage FROM STDIN (FORMAT binary)
+
 -- name: merge_items
 -- Copies of one event id keep the greater bytes, and of equal ones the smaller position.
-INSERT INTO tracker.item AS item (
+INSERT INTO item (
     event_id, topic, partition, "offset", appended_at, job_id, at, tenant, account, job_type, attempt, item, action,
     response_ms, worker, error_category, body
 )
-SELECT * FROM unnest(
-    %(event_id)s::text[], %(topic)s::text[], %(partition)s::int[], %(offset)s::bigint[],
-    %(appended_at)s::timestamptz[], %(job_id)s::text[], %(at)s::timestamptz[], %(tenant)s::text[],
-    %(account)s::text[], %(job_type)s::text[], %(attempt)s::int[], %(item)s::text[], %(action)s::text[],
-    %(response_ms)s::bigint[], %(worker)s::text[], %(error_category)s::text[], %(body)s::text[]
-)
+SELECT * FROM item_stage ORDER BY event_id
 ON CONFLICT (event_id) DO UPDATE SET
     topic = excluded.topic, partition = excluded.partition, "offset" = excluded."offset",
     appended_at = excluded.appended_at, job_id = excluded.job_id, at = excluded.at, tenant = excluded.tenant,

@@ -1,26 +1,28 @@
+-- name: stage_jobs
+-- A batch's rows wait here for the merge. COPY is forty times quicker than sending them as parameters.
+CREATE TEMPORARY TABLE job_stage ON COMMIT DELETE ROWS AS
+SELECT
+    job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
+    requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
+    p_phase, p_total, p_processed, p_successful, p_failed, p_skipped, e_attempt, e_seq, e_body, e_at,
+    e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category
+FROM job WITH NO DATA
+
+-- name: copy_jobs
+COPY job_stage FROM STDIN (FORMAT binary)
+
 -- name: merge_jobs
 -- The fold's maxima in SQL, register by register. A merge that changes nothing writes nothing.
 -- Jobs come sorted by id, so that two projectors lock rows in one order. What the rows were before
 -- and are after feeds the rollup in the same statement.
 WITH merged AS (
-    INSERT INTO tracker.job AS job (
+    INSERT INTO job (
         job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
         requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
         p_phase, p_total, p_processed, p_successful, p_failed, p_skipped, e_attempt, e_seq, e_body, e_at,
         e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category
     )
-    SELECT * FROM unnest(
-        %(job_id)s::text[], %(r_time)s::timestamptz[], %(r_id)s::text[], %(r_body)s::text[], %(tenant)s::text[],
-        %(account)s::text[], %(job_type)s::text[], %(chain)s::text[], %(parent)s::text[], %(batch)s::text[],
-        %(priority)s::text[], %(retry_of)s::text[], %(requested_by)s::text[], %(s_attempt)s::int[],
-        %(s_seq)s::bigint[], %(s_body)s::text[], %(s_at)s::timestamptz[], %(s_worker)s::text[],
-        %(s_total)s::bigint[], %(p_attempt)s::int[], %(p_seq)s::bigint[], %(p_body)s::text[],
-        %(p_at)s::timestamptz[], %(p_phase)s::text[], %(p_total)s::bigint[], %(p_processed)s::bigint[],
-        %(p_successful)s::bigint[], %(p_failed)s::bigint[], %(p_skipped)s::bigint[], %(e_attempt)s::int[],
-        %(e_seq)s::bigint[], %(e_body)s::text[], %(e_at)s::timestamptz[], %(e_outcome)s::text[],
-        %(e_total)s::bigint[], %(e_processed)s::bigint[], %(e_successful)s::bigint[], %(e_failed)s::bigint[],
-        %(e_skipped)s::bigint[], %(e_duration_ms)s::bigint[], %(e_error_category)s::text[]
-    )
+    SELECT * FROM job_stage ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET
         -- request: the smaller (time, id) wins, then the greater bytes
         r_time = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_time ELSE job.r_time END,
@@ -88,7 +90,7 @@ changes AS (
     FROM merged WHERE old_tenant IS NOT NULL
 ),
 rolled AS (
-    INSERT INTO tracker.rollup AS rollup (
+    INSERT INTO rollup AS rollup (
         tenant, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
     )
     SELECT tenant, job_type, status, day, sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped),
@@ -110,7 +112,7 @@ rolled AS (
 SELECT (SELECT count(*) FROM merged) AS changed, (SELECT count(*) FROM rolled) AS rolled
 
 -- name: copy_history
-COPY tracker.event (
+COPY event (
     appended_at, topic, partition, "offset", job_id, event_id, type, at, source, tenant, chain, parent, traceparent,
     job_type, account, attempt, seq, phase, outcome, worker, total, processed, successful, failed, skipped, body
-) FROM STDIN
+) FROM STDIN (FORMAT binary)
