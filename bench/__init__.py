@@ -1,0 +1,1 @@
+"""The benchmarks: Jobtrail, its peers, and the limits of the machine, all in one run."""

@@ -1,0 +1,211 @@
+"""The workload: a seeded stream of valid lifecycle events, made as it is read, so that its size costs no memory.
+
+Every job has one start, some progress and one finish, about 380 bytes of data each. At any moment
+`in_flight` jobs are under way, and chance says which of them speaks next.
+"""
+
+import json
+import random
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from job_events.envelope import encode
+from job_events.events import (
+    Counters,
+    Finished,
+    FinishedData,
+    JobInfo,
+    Lifecycle,
+    Outcome,
+    Progress,
+    ProgressData,
+    RequestCopy,
+    Started,
+    StartedData,
+)
+from job_events.job_types import JOB_TYPES
+
+BEGIN = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
+TICK = timedelta(milliseconds=1)  # between two events of the stream
+EVENTS_A_JOB = 15
+ITEMS_A_STEP = 97  # items that a job gets done between two events
+_TYPES = sorted(JOB_TYPES)
+_OUTCOMES: tuple[Outcome, ...] = ("success", "partial", "failure", "error", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much of what: `jobs` times `events_a_job` events, `in_flight` jobs at once, everything from `seed`."""
+
+    jobs: int = 60_000
+    events_a_job: int = EVENTS_A_JOB
+    in_flight: int = 2_000
+    seed: int = 4
+
+    @property
+    def events(self) -> int:
+        return self.jobs * self.events_a_job
+
+    @classmethod
+    def of_events(cls, events: int) -> "Shape":
+        """The usual shape at another size; `events` is rounded down to whole jobs."""
+        return cls(jobs=max(1, events // EVENTS_A_JOB))
+
+
+class Message(NamedTuple):
+    """One record for Kafka: the key is the job id."""
+
+    key: bytes
+    value: bytes
+
+
+class Row(NamedTuple):
+    """What everybody who reads the stream should know of a job in the end."""
+
+    state: str
+    total: int
+    processed: int
+    successful: int
+    failed: int
+    skipped: int
+    finished_at: datetime | None
+
+
+class _Job:
+    """A job under way: what its events repeat, and how far it is."""
+
+    __slots__ = ("begun", "chain", "id", "info", "request", "said", "source", "tenant", "total")
+
+    def __init__(self, number: int, chance: random.Random, moment: datetime, events: int) -> None:
+        self.id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        self.chain = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        self.tenant = f"tenant-{number % 20:02}"
+        shop = f"shop-{number % 200:03}"
+        job_type = _TYPES[number % len(_TYPES)]
+        self.source = f"jobtrail/{JOB_TYPES[job_type].service}/worker-{number % 16:02}"
+        self.info = JobInfo(job_type, shop, f"nightly-{moment:%Y-%m-%d}", {"platform": "shopify", "shop": shop})
+        self.request = RequestCopy(
+            id=f"{self.id}/0/0",
+            time=moment - TICK,
+            params={"page_size": 100, "filters": {"updatedFrom": "2026-10-31T00:00:00Z", "status": "active"}},
+            requested_by=f"schedule/nightly-{number % 40:02}",
+        )
+        self.total = ITEMS_A_STEP * (events - 1)
+        self.begun = moment
+        self.said = 0
+
+    def next(self, chance: random.Random, moment: datetime, last: bool) -> Lifecycle:
+        """The job's next event: a start, then progress, then the finish where it is the `last`."""
+        self.said += 1
+        seq = self.said
+        attributes: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": f"{self.id}/1/{seq}",
+            "source": self.source,
+            "job_id": self.id,
+            "time": moment,
+            "tenant": self.tenant,
+            "correlationid": self.chain,
+        }
+        if seq == 1:
+            begun = StartedData(
+                job=self.info, attempt=1, seq=seq, request=self.request, worker=self.source, total=self.total
+            )
+            return Started(**attributes, data=begun)
+        done = ITEMS_A_STEP * (seq - 1)
+        failed, skipped = done // 50, done // 20
+        counters = Counters(self.total, done, done - failed - skipped, failed, skipped)
+        metadata = {
+            "pages": seq * 4,
+            "cursor": f"eyJsYXN0X2lkIjo{chance.getrandbits(64):016x}",
+            "created": done // 3,
+            "updated": done // 4,
+            "rateLimitHits": seq % 3,
+            "speed": round(chance.uniform(20, 120), 2),
+        }
+        if not last:
+            phase = "reading" if seq % 2 else "writing"
+            told = ProgressData(job=self.info, attempt=1, seq=seq, phase=phase, counters=counters, metadata=metadata)
+            return Progress(**attributes, data=told)
+        ended = FinishedData(
+            job=self.info,
+            attempt=1,
+            seq=seq,
+            outcome=chance.choice(_OUTCOMES),
+            counters=counters,
+            metadata=metadata,
+            duration_ms=(moment - self.begun) // TICK,
+        )
+        return Finished(**attributes, data=ended)
+
+
+def messages(shape: Shape) -> Iterator[Message]:
+    """The stream in order: each job's events come one after the other, those of different jobs mixed."""
+    chance = random.Random(shape.seed)  # noqa: S311 - reproducible, not secret
+    moment = BEGIN
+    begun = 0
+    under_way: list[_Job] = []
+    while begun < shape.jobs or under_way:
+        moment += TICK
+        if begun < shape.jobs and len(under_way) < shape.in_flight:
+            # The first round begins all of them, later ones take the place of a job that has ended.
+            place = len(under_way)
+            under_way.append(_Job(begun, chance, moment, shape.events_a_job))
+            begun += 1
+        else:
+            place = chance.randrange(len(under_way))
+        job = under_way[place]
+        last = job.said + 1 == shape.events_a_job
+        yield Message(job.id.encode(), encode(job.next(chance, moment, last)))
+        if last:
+            under_way[place] = under_way[-1]
+            under_way.pop()
+
+
+def shaken(shape: Shape, late: float = 0.05, twice: float = 0.05) -> list[Message]:
+    """The stream as a bad network and several workers deliver it: a share comes late, a share comes twice.
+
+    A late event, and the second copy of an event, comes up to a job's lifetime behind its place, so often
+    behind the finish of its job. All in memory: for some hundred thousand events.
+    """
+    chance = random.Random(shape.seed + 1)  # noqa: S311 - reproducible, not secret
+    lifetime = shape.in_flight * shape.events_a_job
+    placed: list[tuple[float, Message]] = []
+    for place, message in enumerate(messages(shape)):
+        delay = chance.uniform(0, lifetime) if chance.random() < late else 0.0
+        placed.append((place + delay, message))
+        if chance.random() < twice:
+            placed.append((place + chance.uniform(0, lifetime), message))
+    placed.sort(key=lambda pair: pair[0])
+    return [message for _, message in placed]
+
+
+def expected(stream: Iterable[Message]) -> dict[str, Row]:
+    """The right final row of every job, from the raw JSON: a finish beats all, else the last number wins."""
+    last: dict[str, dict[str, Any]] = {}
+    rank: dict[str, tuple[bool, int, int]] = {}
+    for message in stream:
+        event = json.loads(message.value)
+        job, data = event["subject"], event["data"]
+        mine = (event["type"] == "job.finished.v1", data["attempt"], data["seq"])
+        if mine > rank.get(job, (False, -1, -1)):
+            last[job], rank[job] = event, mine
+    return {job: _row(event) for job, event in last.items()}
+
+
+def _row(event: dict[str, Any]) -> Row:
+    data = event["data"]
+    finished = event["type"] == "job.finished.v1"
+    counters = data.get("counters") or {"total": data["total"]}
+    return Row(
+        "finished" if finished else "running",
+        counters["total"],
+        counters.get("processed", 0),
+        counters.get("successful", 0),
+        counters.get("failed", 0),
+        counters.get("skipped", 0),
+        datetime.fromisoformat(event["time"]) if finished else None,
+    )
