@@ -28,7 +28,6 @@ from job_tracker.projector.status import Status
 from job_tracker.settings import Settings
 
 log = structlog.get_logger()
-_GARBAGE = 200_000  # containers made and not freed before the collector looks
 
 
 def instance_name() -> str:
@@ -113,12 +112,14 @@ def run_projector(
         batch_events=settings.jobtrail_batch_events,
         at=at,
     )
-    # Folded events are many, live for one batch and hold no cycles: looking for some costs a third of the time.
-    gc.set_threshold(_GARBAGE, 10, 10)
+    # Folded events are many and hold no cycles: looking for some costs a third of the time. The loop does it at rest.
+    gc.freeze()
+    gc.disable()
     heartbeat.start()
     try:
         projector.run()
     finally:
+        gc.enable()
         heartbeat.stop()
         positions.close()
 

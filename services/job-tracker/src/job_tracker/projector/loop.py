@@ -4,6 +4,7 @@ The reader hands its batch over as soon as the writer is free. So batches adapt 
 records when the log is quiet, which are visible at once, and many when it is behind, which are cheap.
 """
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -95,6 +96,8 @@ class Projector(Generic[Content]):
         records = source.poll(most, timeout)
         if records:
             self._at("after_poll")
+        elif not self._batch.records:
+            gc.collect()  # bootstrap has switched the collector off: it would look through each batch in vain
         add = self._batch.add
         for record in records:
             add(record)
@@ -125,6 +128,7 @@ class Projector(Generic[Content]):
         """
         self._settle(_HANDING_ON)
         if self._writing is None and self._batch.records:
-            self._batch = self._batch.without(self._lost)
+            if self._lost:
+                self._batch = self._batch.without(self._lost)
             self._hand_over(source, writer)
             self._settle(_HANDING_ON)

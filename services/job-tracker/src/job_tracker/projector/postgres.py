@@ -40,7 +40,7 @@ class Link:
         self._status = status
         self._wait = wait
         self._schema = schema
-        self._session = session
+        self._session: LiteralString = session
         self._connection: Connection | None = None
         self.retries = 0
 
