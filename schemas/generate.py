@@ -18,12 +18,13 @@ from job_events.topics import SERVICES, Topics
 
 MESSAGES: dict[str, type] = {**EVENT_TYPES, "job.dead-letter.v1": DeadLetter}
 CONTROL = ["job.cancel.v1", "job.pause.v1", "job.resume.v1"]
-LIFECYCLE = ["job.started.v1", "job.progress.v1", "job.finished.v1"]
+LIFECYCLE = ["job.started.v1", "job.progress.v1", "job.finished.v1", "job.deleted.v1"]
 SUMMARIES = {
     "job.requested.v1": "A job was accepted",
     "job.started.v1": "An attempt at a job begins",
     "job.progress.v1": "Where a running job is; also its sign of life",
     "job.finished.v1": "A job has ended for good",
+    "job.deleted.v1": "A finished job leaves the table for good",
     "job.cancel.v1": "End a job, an account's jobs or a queue's jobs",
     "job.pause.v1": "Hold a job, an account or a queue",
     "job.resume.v1": "Let go what was held",
@@ -121,7 +122,11 @@ def _on(topic: str) -> list[str]:
 def _writers(topic: str) -> list[str]:
     if topic.startswith("jobs.requests."):
         return ["job-tracker", topic.rpartition(".")[2]]
-    return {"matcher.chunks": ["matcher"], "platform.changes": ["puller"]}.get(topic, list(SERVICES))
+    return {
+        "jobs.events": [*SERVICES, "job-tracker"],
+        "matcher.chunks": ["matcher"],
+        "platform.changes": ["puller"],
+    }.get(topic, list(SERVICES))
 
 
 def _readers(topic: str) -> list[str]:

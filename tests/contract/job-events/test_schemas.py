@@ -71,6 +71,9 @@ def test_the_current_fold_reads_every_golden_lifecycle_event() -> None:
     (row,) = fold(lifecycle).values()  # pyright: ignore[reportArgumentType]
     assert (row.state, row.status, row.attempt) == ("finished", "FAILED", 1)
     assert row.request.priority == "high"
+    (deletion,) = [event for event in events if type(event).__name__ == "Deleted"]
+    (row,) = fold([*lifecycle, deletion]).values()  # pyright: ignore[reportArgumentType]
+    assert (row.state, row.end) == ("deleted", None)
 
 
 def test_asyncapi_document_is_valid(asyncapi_schema: dict[str, Any]) -> None:

@@ -352,3 +352,26 @@ def test_without_kafka_requests_are_refused_and_questions_answered(
         refused = client.post("/jobs", json=asked, headers={"Idempotency-Key": "k"})
         assert "Kafka" in problem(refused, 503)["detail"]
         assert shown(client, "/jobs", tenant=asked["tenant"])["total"] == 0
+
+
+def test_a_deleted_job_is_gone_for_good(
+    *, system: Any, api: httpx.Client, connection: Any, stream: Any, tenant: str, wait_until: Any
+) -> None:
+    def read(copies: int) -> None:
+        seen = "SELECT count(*) FROM tracker.event WHERE tenant = %s"
+        wait_until(lambda: connection.execute(seen, [tenant]).fetchone()[0] == copies, 60, "the log is not read")
+
+    events = stream.job(1, attempts=1, progresses=2)
+    job, running = events[0]["subject"], stream.job(2, finished=False)
+    system.send([*events, *running])
+    read(len(events) + len(running))
+    problem(api.delete(f"/jobs/{running[0]['subject']}"), 409)
+    token = accepted(api.delete(f"/jobs/{job}", params={"reason": "a trial"}, headers={"Jobtrail-Actor": "Lan"}))[
+        "token"
+    ]
+    problem(api.get(f"/jobs/{job}", params={"wait_for": token}), 404)
+    problem(api.delete(f"/jobs/{job}"), 404)
+    system.send(events)  # late copies of all that was ever said of it
+    read(2 * len(events) + len(running) + 1)
+    problem(api.get(f"/jobs/{job}"), 404)
+    assert shown(api, "/stats", tenant=tenant)["by_status"] == {"RUNNING": 1}

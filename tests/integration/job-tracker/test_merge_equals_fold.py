@@ -14,6 +14,8 @@ from job_events.database import migrate
 from job_events.envelope import encode
 from job_events.events import (
     Counters,
+    Deleted,
+    DeletedData,
     ErrorInfo,
     Finished,
     FinishedData,
@@ -67,6 +69,7 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
         **envelope,
         data=st.builds(FinishedData, **key, outcome=outcomes, **count, error=errors, duration_ms=counts),
     ),
+    st.builds(Deleted, **envelope, data=st.builds(DeletedData, job=infos, reason=texts)),
 )
 
 

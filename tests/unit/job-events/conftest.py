@@ -22,6 +22,11 @@ def _oracle(lines: Iterable[bytes]) -> dict[str, Row]:
 
 
 def _row(events: list[dict[str, Any]]) -> Row:
+    deleted = [(e["time"], e["id"]) for e in events if e["type"] == "job.deleted.v1"]
+    if deleted:
+        nothing = dict.fromkeys(("outcome", "counters", "metadata", "request", "phase"))
+        return {"state": "deleted", "attempt": 0, "deletion": min(deleted), **nothing}
+
     def greatest(kind: str) -> dict[str, Any] | None:
         found = [e for e in events if e["type"] == f"job.{kind}.v1"]
         # The value that ties are decided by is what the register shows: its time and its own data.
@@ -55,6 +60,7 @@ def _row(events: list[dict[str, Any]]) -> Row:
         "metadata": shown["data"]["metadata"] if shown else None,
         "request": min(((time, id_) for time, id_, _ in asked), default=None),
         "phase": progress["data"]["phase"] if progress else None,
+        "deletion": None,
     }
 
 

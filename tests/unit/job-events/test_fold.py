@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from job_events.envelope import decode, encode
 from job_events.events import (
     Counters,
+    Deleted,
+    DeletedData,
     ErrorInfo,
     Finished,
     FinishedData,
@@ -58,14 +60,19 @@ def lifecycle(draw: st.DrawFn) -> Lifecycle:
     }
     info = draw(infos)
     asked: dict[str, Any] = {"params": draw(metadata), "priority": draw(st.sampled_from(["low", "urgent"]))}
-    match draw(st.integers(0, 3)):
-        case 0:
+    match draw(st.integers(0, 12)):
+        case 12:
+            deletion = draw(st.sampled_from([f"{job_id}/deleted", "other"]))
+            return Deleted(
+                **base | {"id": deletion}, data=DeletedData(job=info, reason=draw(st.text("ab", max_size=1)))
+            )
+        case 0 | 4 | 8:
             return Requested(**base, data=RequestedData(job=info, **asked))
-        case 1:
+        case 1 | 5 | 9:
             copy = RequestCopy(id=draw(st.sampled_from(["r1", "r2"])), time=draw(times), **asked)
             worker = draw(st.sampled_from(["w1", "w2"]))
             return Started(**base, data=StartedData(job=info, attempt=attempt, seq=seq, request=copy, worker=worker))
-        case 2:
+        case 2 | 6 | 10:
             return Progress(
                 **base,
                 data=ProgressData(
@@ -122,7 +129,7 @@ def test_the_row_is_what_the_oracle_says(oracle: Oracle, events: list[Lifecycle]
 
 @given(st.lists(lifecycle(), min_size=1, max_size=14))
 def test_no_state_regresses(events: list[Lifecycle]) -> None:
-    rank = {"queued": 0, "running": 1, "finished": 2}
+    rank = {"queued": 0, "running": 1, "finished": 2, "deleted": 3}
     states: dict[str, JobState] = {}
     reached: dict[str, int] = {}
     for event in events:
@@ -151,4 +158,5 @@ def _shown(row: Registers) -> dict[str, Any]:
         "metadata": body["metadata"] if body else None,
         "request": (row.request.time.isoformat().replace("+00:00", "Z"), row.request.id) if known else None,
         "phase": row.progress.phase if row.progress else None,
+        "deletion": (row.deletion.at.isoformat().replace("+00:00", "Z"), row.deletion.id) if row.deletion else None,
     }

@@ -123,6 +123,14 @@ class FinishedData(Struct, frozen=True, kw_only=True):
     then: tuple[Then, ...] = ()
 
 
+class DeletedData(Struct, frozen=True, kw_only=True):
+    """Data of `job.deleted.v1`: a finished job leaves the table for good."""
+
+    job: JobInfo
+    requested_by: ShortText = ""
+    reason: LongText = ""
+
+
 class ControlTarget(Struct, frozen=True, omit_defaults=True):
     """Exactly one of: a job, an account (all its jobs in that service), or the service's whole queue."""
 
@@ -195,6 +203,10 @@ class Finished(Event, frozen=True, kw_only=True, tag="job.finished.v1"):
     data: FinishedData
 
 
+class Deleted(Event, frozen=True, kw_only=True, tag="job.deleted.v1"):
+    data: DeletedData
+
+
 class Cancel(Event, frozen=True, kw_only=True, tag="job.cancel.v1"):
     data: ControlData
 
@@ -211,12 +223,12 @@ class ItemRecorded(Event, frozen=True, kw_only=True, tag="item.recorded.v1"):
     data: ItemData
 
 
-Lifecycle = Requested | Started | Progress | Finished
+Lifecycle = Requested | Started | Progress | Finished | Deleted
 Control = Cancel | Pause | Resume
 AnyEvent = Lifecycle | Control | ItemRecorded
 EVENT_TYPES: dict[str, type[Event]] = {
     str(cls.__struct_config__.tag): cls
-    for cls in (Requested, Started, Progress, Finished, Cancel, Pause, Resume, ItemRecorded)
+    for cls in (Requested, Started, Progress, Finished, Deleted, Cancel, Pause, Resume, ItemRecorded)
 }
 
 

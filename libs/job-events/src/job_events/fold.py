@@ -1,6 +1,6 @@
 """The fold: events of one job, in any order and however often, to one row.
 
-A job is a product of four registers. Each keeps its greatest key; equal keys keep the greater
+A job is a product of registers. Each keeps its greatest key; equal keys keep the greater
 canonical bytes. Keeping a maximum is commutative, associative and idempotent, so order, duplicates
 and batching cannot show in the row:
 
@@ -8,6 +8,7 @@ and batching cannot show in the row:
     start     (attempt, seq)
     progress  (attempt, seq): the whole vector with its metadata
     end       (attempt, seq)
+    deletion  the smallest (time, id) wins; where there is one, all others are empty: a tombstone
 
 `job_tracker`'s upsert keeps the same maxima in SQL, column by column.
 """
@@ -18,6 +19,7 @@ from typing import NamedTuple, Self, TypeVar
 
 from job_events.envelope import canonical
 from job_events.events import (
+    Deleted,
     Finished,
     FinishedData,
     Lifecycle,
@@ -152,6 +154,17 @@ class EndRegister(NamedTuple):
         return cls(data.attempt, data.seq, body, at, data.outcome, *_counters(data), data.duration_ms, category)
 
 
+class DeletionRegister(NamedTuple):
+    """When the job was deleted, by which event. Its description comes from that event alone."""
+
+    at: datetime
+    id: str
+
+    @classmethod
+    def of(cls, event: Deleted) -> Self:
+        return cls(event.time.astimezone(UTC), event.id)
+
+
 class JobState:
     """The registers of one job while a batch is folded.
 
@@ -159,7 +172,7 @@ class JobState:
     progress events of a batch lose to a later one and are never looked at closely.
     """
 
-    __slots__ = ("end", "progress", "request", "start", "stub")
+    __slots__ = ("deletion", "end", "progress", "request", "start", "stub")
 
     def __init__(self) -> None:
         self.request: Requested | Started | None = None
@@ -167,6 +180,7 @@ class JobState:
         self.start: Started | None = None
         self.progress: Progress | None = None
         self.end: Finished | None = None
+        self.deletion: Deleted | None = None
 
     def apply(self, event: Lifecycle) -> None:
         """Fold one more event in."""
@@ -182,15 +196,19 @@ class JobState:
                 self._ask(event)
             case Requested():
                 self._ask(event)
+            case Deleted():
+                self._delete(event)
 
     def merge(self, other: "JobState") -> None:
         """Fold another state of the same job in: folding in parts gives what folding at once gives."""
-        for event in (other.request, other.stub, other.start, other.progress, other.end):
+        for event in (other.request, other.stub, other.start, other.progress, other.end, other.deletion):
             if event is not None:
                 self.apply(event)
 
     def registers(self) -> "Registers":
         """What the table stores."""
+        if self.deletion is not None:
+            return Registers(RequestRegister.of(self.deletion), None, None, None, DeletionRegister.of(self.deletion))
         known = self.request or self.stub
         if known is None:
             raise ValueError("a job without an event has no row")
@@ -199,11 +217,22 @@ class JobState:
             StartRegister.of(self.start) if self.start else None,
             ProgressRegister.of(self.progress) if self.progress else None,
             EndRegister.of(self.end) if self.end else None,
+            None,
         )
 
     def _ask(self, event: Requested | Started) -> None:
         if self.request is None or RequestRegister.of(event).beats(RequestRegister.of(self.request)):
             self.request = event
+
+    def _delete(self, event: Deleted) -> None:
+        held = self.deletion
+        if held is not None:
+            mine, theirs = (event.time, event.id.encode()), (held.time, held.id.encode())
+            if mine > theirs:
+                return
+            if mine == theirs and _bytes(RequestRegister.of(event)) <= _bytes(RequestRegister.of(held)):
+                return
+        self.deletion = event
 
     def _describe(self, event: Progress | Finished) -> None:
         if self.request is not None or (self.stub is not None and _same_description(self.stub, event)):
@@ -219,9 +248,12 @@ class Registers(NamedTuple):
     start: StartRegister | None
     progress: ProgressRegister | None
     end: EndRegister | None
+    deletion: DeletionRegister | None
 
     @property
     def state(self) -> str:
+        if self.deletion:
+            return "deleted"
         if self.end:
             return "finished"
         return "running" if self.start or self.progress else "queued"
@@ -249,7 +281,9 @@ STATUSES = ("PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED")
 
 
 def status_word(state: str, outcome: str | None) -> str:
-    """PENDING, RUNNING, COMPLETED, MIXED, FAILED or CANCELLED, from the two fields that decide it."""
+    """One of STATUSES, from the two fields that decide it; DELETED for a tombstone, which nobody is shown."""
+    if state == "deleted":
+        return "DELETED"
     if outcome is not None:
         return STATUS_OF_OUTCOME[outcome]
     return "RUNNING" if state == "running" else "PENDING"

@@ -1,4 +1,4 @@
-"""Asking for jobs and control: events on the request topics, acknowledged by Kafka before anybody hears yes."""
+"""Asking for jobs, control and deletion: events that Kafka has acknowledged before anybody hears yes."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,19 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, canonical, decode, encode
 from job_events.errors import InvalidEvent, InvalidRequest
-from job_events.events import AnyEvent, Cancel, ControlData, ControlTarget, Pause, Requested, RequestedData, Resume
+from job_events.events import (
+    AnyEvent,
+    Cancel,
+    ControlData,
+    ControlTarget,
+    Deleted,
+    DeletedData,
+    JobInfo,
+    Pause,
+    Requested,
+    RequestedData,
+    Resume,
+)
 from job_events.job_types import job_type
 from job_events.tokens import Positions, encode_token
 from job_events.topics import Topics, request_key
@@ -40,7 +52,7 @@ class Identity:
 
 
 class Requests:
-    """Produces to the request topics. `start` and `close` bracket its life; `send` may be awaited by many."""
+    """Produces what callers ask for. `start` and `close` bracket its life; `send` may be awaited by many."""
 
     def __init__(self, producer: Producer, topics: Topics, clock: Clock) -> None:
         self._producer = producer
@@ -94,6 +106,25 @@ class Requests:
         event = self._control(verb, row["job_id"], row["tenant"], target, requested_by, reason, row["chain"])
         topic = self._topics.requests(job_type(row["job_type"]).service)
         return await self._send([(topic, request_key(row["tenant"], row["account"]), event)])
+
+    async def delete_job(self, *, row: dict[str, str], job: JobInfo, requested_by: str, reason: str) -> str:
+        """Take the job of `row` (job_id, tenant, chain, parent) out of the table for good; the token.
+
+        Raises:
+            NotAcknowledged
+        """
+        event = Deleted(
+            specversion="1.0",
+            id=f"{row['job_id']}/deleted",
+            source=SOURCE,
+            job_id=row["job_id"],
+            time=self._clock.now(),
+            tenant=row["tenant"],
+            correlationid=row["chain"],
+            causationid=row["parent"],
+            data=DeletedData(job=job, requested_by=requested_by, reason=reason),
+        )
+        return await self._send([(self._topics.events, row["job_id"].encode(), event)])
 
     async def control_account(
         self, verb: Verb, *, tenant: str, account: str, services: Sequence[str], requested_by: str, reason: str

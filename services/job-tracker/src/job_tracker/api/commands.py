@@ -151,6 +151,24 @@ async def control_job(
     return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
 
 
+@router.delete("/jobs/{job_id}", status_code=202)
+async def delete_job(
+    *,
+    parts: PartsNow,
+    job_id: str,
+    reason: Annotated[str, Query(max_length=4096)] = "",
+    actor: Actor = "api",
+) -> Response:
+    """Take a finished job out of the table for good: no late event and no rebuild brings it back."""
+    async with parts.reader.snapshot() as connection:
+        row = await find_job(connection, job_id)
+    if row["state"] != "finished":
+        raise Problem(409, f"{job_id} is {row['state']}; only a finished job can be deleted: cancel it first")
+    job = msgspec.convert(msgspec.json.decode(row["r_body"])["job"], JobInfo)
+    sending = parts.requests.delete_job(row=row, job=job, requested_by=actor, reason=reason)
+    return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
+
+
 @router.post("/queues/{service}/{verb}", status_code=202)
 async def control_queue(
     *,

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from job_events.events import AnyEvent, Finished, Progress, Requested, Started
+from job_events.events import AnyEvent, Control, ItemRecorded
 from job_events.fold import JobState
 
 Row = dict[str, Any]
@@ -70,11 +70,11 @@ def timeline(rows: Iterable[Row]) -> list[Row]:
 
 
 def _changes(state: JobState, event: AnyEvent) -> bool:
-    if not isinstance(event, Requested | Started | Progress | Finished):
+    if isinstance(event, Control | ItemRecorded):
         return True  # a control message has no register; its first copy is the one that counts
-    before = (state.request, state.stub, state.start, state.progress, state.end)
+    before = (state.request, state.stub, state.start, state.progress, state.end, state.deletion)
     state.apply(event)
-    after = (state.request, state.stub, state.start, state.progress, state.end)
+    after = (state.request, state.stub, state.start, state.progress, state.end, state.deletion)
     return any(one is not other for one, other in zip(before, after, strict=True))
 
 

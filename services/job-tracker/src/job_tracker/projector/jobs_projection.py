@@ -12,6 +12,7 @@ from job_events.events import (
     AnyEvent,
     Cancel,
     Control,
+    Deleted,
     Finished,
     Lifecycle,
     Pause,
@@ -42,7 +43,8 @@ END_COLUMNS = (
     *("e_attempt", "e_seq", "e_body", "e_at", "e_outcome"),
     *("e_total", "e_processed", "e_successful", "e_failed", "e_skipped", "e_duration_ms", "e_error_category"),
 )
-JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS)
+DELETION_COLUMNS = ("d_time", "d_id")
+JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS, *DELETION_COLUMNS)
 
 # Binary COPY takes no value of another type than the column's.
 _TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
@@ -52,6 +54,7 @@ JOB_TYPES = [
     *(_KEY + _BIG),
     *(_KEY + _BIG * 5),
     *(_KEY + _BIG * 6 + _TEXT),
+    *(_TIME + _TEXT),
 ]
 HISTORY_TYPES = [
     *(_TIME + _TEXT + _INT + _BIG),
@@ -76,6 +79,7 @@ def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
         *(registers.start or _NO_START),
         *(registers.progress or _NO_PROGRESS),
         *(registers.end or _NO_END),
+        *(registers.deletion or (None, None)),
     )
 
 
@@ -179,6 +183,10 @@ def _requested(record: Record, event: Requested) -> tuple[object, ...]:
     return _row(record, event, (event.data.job.type, event.data.job.account, None, None, None, None, None))
 
 
+def _deleted(record: Record, event: Deleted) -> tuple[object, ...]:
+    return _row(record, event, (event.data.job.type, event.data.job.account, None, None, None, None, None))
+
+
 def _control(record: Record, event: Control) -> tuple[object, ...]:
     return _row(record, event, (None, event.data.target.account, None, None, None, None, None))
 
@@ -202,6 +210,7 @@ _ROWS: dict[type[AnyEvent], Callable[[Record, Any], tuple[object, ...]]] = {
     Started: _started,
     Finished: _finished,
     Requested: _requested,
+    Deleted: _deleted,
     Cancel: _control,
     Pause: _control,
     Resume: _control,

@@ -5,7 +5,8 @@ SELECT
     job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
     requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
     p_phase, p_total, p_processed, p_successful, p_failed, p_skipped, e_attempt, e_seq, e_body, e_at,
-    e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category
+    e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category,
+    d_time, d_id
 FROM job WITH NO DATA
 
 -- name: copy_jobs
@@ -20,9 +21,10 @@ WITH merged AS (
         job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
         requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
         p_phase, p_total, p_processed, p_successful, p_failed, p_skipped, e_attempt, e_seq, e_body, e_at,
-        e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category
+        e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category,
+        d_time, d_id
     )
-    SELECT * FROM job_stage ORDER BY job_id
+    SELECT * FROM job_stage WHERE d_id IS NULL ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET
         -- request: the smaller (time, id) wins, then the greater bytes
         r_time = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_time ELSE job.r_time END,
@@ -68,16 +70,51 @@ WITH merged AS (
         e_skipped = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_skipped ELSE job.e_skipped END,
         e_duration_ms = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_duration_ms ELSE job.e_duration_ms END,
         e_error_category = CASE WHEN (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body) THEN excluded.e_error_category ELSE job.e_error_category END
-    WHERE ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body))
+    WHERE job.d_id IS NULL AND (
+       ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body))
        OR (excluded.s_attempt, excluded.s_seq, excluded.s_body) > (job.s_attempt, job.s_seq, job.s_body)
        OR (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body)
-       OR (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body)
+       OR (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body))
     RETURNING
         old.tenant AS old_tenant, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
         old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
         new.tenant, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
         new.skipped, new.e_duration_ms AS duration_ms
+),
+buried AS (
+    -- A tombstone empties the row for good, whatever comes later; of several the earliest stays.
+    INSERT INTO job (
+        job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, d_time, d_id
+    )
+    SELECT job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, d_time, d_id
+    FROM job_stage WHERE d_id IS NOT NULL ORDER BY job_id
+    ON CONFLICT (job_id) DO UPDATE SET
+        r_time = excluded.r_time, r_id = excluded.r_id, r_body = excluded.r_body, tenant = excluded.tenant,
+        account = excluded.account, job_type = excluded.job_type, chain = excluded.chain, parent = excluded.parent,
+        batch = excluded.batch, priority = NULL, retry_of = NULL, requested_by = NULL,
+        s_attempt = DEFAULT, s_seq = DEFAULT, s_body = DEFAULT, s_at = NULL, s_worker = NULL, s_total = NULL,
+        p_attempt = DEFAULT, p_seq = DEFAULT, p_body = DEFAULT, p_at = NULL, p_phase = NULL, p_total = NULL,
+        p_processed = NULL, p_successful = NULL, p_failed = NULL, p_skipped = NULL,
+        e_attempt = DEFAULT, e_seq = DEFAULT, e_body = DEFAULT, e_at = NULL, e_outcome = NULL, e_total = NULL,
+        e_processed = NULL, e_successful = NULL, e_failed = NULL, e_skipped = NULL, e_duration_ms = NULL,
+        e_error_category = NULL, d_time = excluded.d_time, d_id = excluded.d_id
+    WHERE job.d_id IS NULL OR (excluded.d_time, excluded.d_id) < (job.d_time, job.d_id)
+       OR ((excluded.d_time, excluded.d_id) = (job.d_time, job.d_id) AND excluded.r_body > job.r_body)
+    RETURNING
+        old.tenant AS old_tenant, old.job_type AS old_job_type, old.status AS old_status,
+        old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
+        old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
+        old.d_id IS NOT NULL AS was_buried
+),
+gone AS (
+    SELECT old_tenant, old_job_type, old_status, old_created_at, old_processed, old_successful, old_failed,
+           old_skipped, old_duration_ms
+    FROM merged WHERE old_tenant IS NOT NULL
+    UNION ALL
+    SELECT old_tenant, old_job_type, old_status, old_created_at, old_processed, old_successful, old_failed,
+           old_skipped, old_duration_ms
+    FROM buried WHERE old_tenant IS NOT NULL AND NOT was_buried
 ),
 changes AS (
     SELECT tenant, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
@@ -87,7 +124,7 @@ changes AS (
     UNION ALL
     SELECT old_tenant, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
            -old_processed, -old_successful, -old_failed, -old_skipped, -coalesce(old_duration_ms, 0)
-    FROM merged WHERE old_tenant IS NOT NULL
+    FROM gone
 ),
 rolled AS (
     INSERT INTO rollup AS rollup (
@@ -109,7 +146,7 @@ rolled AS (
         duration_ms = rollup.duration_ms + excluded.duration_ms
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM merged) AS changed, (SELECT count(*) FROM rolled) AS rolled
+SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM buried) AS changed, (SELECT count(*) FROM rolled) AS rolled
 
 -- name: copy_history
 COPY event (

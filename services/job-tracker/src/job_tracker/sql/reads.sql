@@ -1,5 +1,5 @@
 -- name: job
-SELECT * FROM tracker.job WHERE job_id = %(job_id)s
+SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted
 
 -- name: history
 SELECT * FROM tracker.event WHERE job_id = %(job_id)s
