@@ -61,13 +61,17 @@ def decode(value: bytes | None) -> AnyEvent:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _explain(value, error) from None
-    times = (event.time, event.data.request.time) if isinstance(event, Started) else (event.time,)
-    for time in times:
-        if not EARLIEST <= time < LATEST:
-            raise InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", event.job_id)
+    if not EARLIEST <= event.time < LATEST:
+        raise _no_time(event.time, event.job_id)
+    if isinstance(event, Started) and not EARLIEST <= event.data.request.time < LATEST:
+        raise _no_time(event.data.request.time, event.job_id)
     if b"\\u0000" in value and _holds_nul(msgspec.json.decode(value)):
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event
+
+
+def _no_time(time: datetime, job_id: str) -> InvalidEvent:
+    return InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", job_id)
 
 
 def _holds_nul(value: object) -> bool:

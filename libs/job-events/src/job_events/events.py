@@ -2,6 +2,7 @@
 
 Readers are tolerant (unknown fields are ignored); the published schemas in `schemas/` are closed.
 Bounds stand in the types: whatever decodes here can be stored, whatever cannot becomes a dead letter.
+Decoded JSON holds no cycles, so the garbage collector need not look at these structs (`gc=False`).
 """
 
 from datetime import datetime
@@ -27,7 +28,7 @@ Outcome = Literal["success", "partial", "failure", "error", "timeout", "cancelle
 Action = Literal["created", "updated", "unchanged", "skipped", "failed", "conflict", "would_create", "would_update"]
 
 
-class JobInfo(Struct, frozen=True, omit_defaults=True):
+class JobInfo(Struct, gc=False, frozen=True, omit_defaults=True):
     """What every lifecycle event says of its job, so that no row depends on another topic's retention."""
 
     type: Name
@@ -36,7 +37,7 @@ class JobInfo(Struct, frozen=True, omit_defaults=True):
     about: dict[Name, ShortText] | None = None
 
 
-class Then(Struct, frozen=True, omit_defaults=True):
+class Then(Struct, gc=False, frozen=True, omit_defaults=True):
     """A job type to follow, with the parent types it waits for and what comes after it."""
 
     type: Name
@@ -45,7 +46,7 @@ class Then(Struct, frozen=True, omit_defaults=True):
     then: tuple["Then", ...] = ()
 
 
-class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Request(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """What was asked for. `parents` are the finished jobs that a chain's step grew from."""
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -56,14 +57,14 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     parents: tuple[JobId, ...] = ()
 
 
-class RequestCopy(Request, frozen=True, omit_defaults=True, kw_only=True):
+class RequestCopy(Request, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """The request as its start repeats it: with the id and time of the original event."""
 
     id: ShortText
     time: Time
 
 
-class Counters(Struct, frozen=True):
+class Counters(Struct, gc=False, frozen=True):
     """`total` is null while unknown. Emitters keep processed ≤ total and never let a number fall."""
 
     total: Count | None = None
@@ -73,7 +74,7 @@ class Counters(Struct, frozen=True):
     skipped: Count = 0
 
 
-class ErrorInfo(Struct, frozen=True):
+class ErrorInfo(Struct, gc=False, frozen=True):
     """Why a job or an item failed: a category for machines, the platform's code, a sentence for people."""
 
     category: Category
@@ -81,13 +82,13 @@ class ErrorInfo(Struct, frozen=True):
     message: LongText
 
 
-class RequestedData(Request, frozen=True, omit_defaults=True, kw_only=True):
+class RequestedData(Request, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """Data of `job.requested.v1`."""
 
     job: JobInfo
 
 
-class StartedData(Struct, frozen=True, kw_only=True):
+class StartedData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.started.v1`: an attempt begins."""
 
     job: JobInfo
@@ -98,7 +99,7 @@ class StartedData(Struct, frozen=True, kw_only=True):
     total: Count | None = None
 
 
-class ProgressData(Struct, frozen=True, kw_only=True):
+class ProgressData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.progress.v1`: the whole vector, never a difference."""
 
     job: JobInfo
@@ -109,7 +110,7 @@ class ProgressData(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-class FinishedData(Struct, frozen=True, kw_only=True):
+class FinishedData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.finished.v1`. `duration_ms` sums the attempts' monotonic spans, in milliseconds."""
 
     job: JobInfo
@@ -123,7 +124,7 @@ class FinishedData(Struct, frozen=True, kw_only=True):
     then: tuple[Then, ...] = ()
 
 
-class DeletedData(Struct, frozen=True, kw_only=True):
+class DeletedData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.deleted.v1`: a finished job leaves the table for good."""
 
     job: JobInfo
@@ -131,7 +132,7 @@ class DeletedData(Struct, frozen=True, kw_only=True):
     reason: LongText = ""
 
 
-class ControlTarget(Struct, frozen=True, omit_defaults=True):
+class ControlTarget(Struct, gc=False, frozen=True, omit_defaults=True):
     """Exactly one of: a job, an account (all its jobs in that service), or the service's whole queue."""
 
     kind: Literal["job", "account", "queue"]
@@ -139,7 +140,7 @@ class ControlTarget(Struct, frozen=True, omit_defaults=True):
     account: Name | None = None
 
 
-class ControlData(Struct, frozen=True, kw_only=True):
+class ControlData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.cancel.v1`, `job.pause.v1` and `job.resume.v1`."""
 
     target: ControlTarget
@@ -147,7 +148,7 @@ class ControlData(Struct, frozen=True, kw_only=True):
     reason: LongText = ""
 
 
-class FieldChange(Struct, frozen=True):
+class FieldChange(Struct, gc=False, frozen=True):
     """A changed field by name; values of personal fields come masked."""
 
     name: Name
@@ -155,7 +156,7 @@ class FieldChange(Struct, frozen=True):
     after: ShortText | None = None
 
 
-class ItemData(Struct, frozen=True, kw_only=True):
+class ItemData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the platform's answer time."""
 
     job: JobInfo
@@ -169,7 +170,9 @@ class ItemData(Struct, frozen=True, kw_only=True):
     changes: tuple[FieldChange, ...] = ()
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", rename={"job_id": "subject"}):
+class Event(
+    Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", rename={"job_id": "subject"}
+):
     """The CloudEvents attributes that all messages share.
 
     `subject` is the job id; `correlationid` the chain; `causationid` the parent job. Every
@@ -187,39 +190,39 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ty
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class Requested(Event, frozen=True, kw_only=True, tag="job.requested.v1"):
+class Requested(Event, gc=False, frozen=True, kw_only=True, tag="job.requested.v1"):
     data: RequestedData
 
 
-class Started(Event, frozen=True, kw_only=True, tag="job.started.v1"):
+class Started(Event, gc=False, frozen=True, kw_only=True, tag="job.started.v1"):
     data: StartedData
 
 
-class Progress(Event, frozen=True, kw_only=True, tag="job.progress.v1"):
+class Progress(Event, gc=False, frozen=True, kw_only=True, tag="job.progress.v1"):
     data: ProgressData
 
 
-class Finished(Event, frozen=True, kw_only=True, tag="job.finished.v1"):
+class Finished(Event, gc=False, frozen=True, kw_only=True, tag="job.finished.v1"):
     data: FinishedData
 
 
-class Deleted(Event, frozen=True, kw_only=True, tag="job.deleted.v1"):
+class Deleted(Event, gc=False, frozen=True, kw_only=True, tag="job.deleted.v1"):
     data: DeletedData
 
 
-class Cancel(Event, frozen=True, kw_only=True, tag="job.cancel.v1"):
+class Cancel(Event, gc=False, frozen=True, kw_only=True, tag="job.cancel.v1"):
     data: ControlData
 
 
-class Pause(Event, frozen=True, kw_only=True, tag="job.pause.v1"):
+class Pause(Event, gc=False, frozen=True, kw_only=True, tag="job.pause.v1"):
     data: ControlData
 
 
-class Resume(Event, frozen=True, kw_only=True, tag="job.resume.v1"):
+class Resume(Event, gc=False, frozen=True, kw_only=True, tag="job.resume.v1"):
     data: ControlData
 
 
-class ItemRecorded(Event, frozen=True, kw_only=True, tag="item.recorded.v1"):
+class ItemRecorded(Event, gc=False, frozen=True, kw_only=True, tag="item.recorded.v1"):
     data: ItemData
 
 
@@ -232,7 +235,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
 }
 
 
-class DeadLetterData(Struct, frozen=True, kw_only=True):
+class DeadLetterData(Struct, gc=False, frozen=True, kw_only=True):
     """A message that `consumer` could not use, where it lies, and why.
 
     `value` is the message as text, or base64 where it is no UTF-8 (`encoding` says which); a
@@ -250,7 +253,9 @@ class DeadLetterData(Struct, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="job.dead-letter.v1"):
+class DeadLetter(
+    Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="job.dead-letter.v1"
+):
     """The one message on `jobs.dead-letters`; `subject` is the job id where it could be read."""
 
     specversion: Literal["1.0"]

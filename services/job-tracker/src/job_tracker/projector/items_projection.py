@@ -5,6 +5,7 @@ It has a group of its own, so that a flood of items never delays jobs.
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import LiteralString, NamedTuple
 
@@ -79,14 +80,22 @@ class ItemsProjection:
     def begin(self) -> ItemsContent:
         return ItemsContent()
 
-    def add(self, content: ItemsContent, record: Record) -> DeadLetter | None:
-        if record.topic == self._dead_letters:
-            return _letter(record)
-        row = _item(record)
-        held = content.items.get(row.event_id)
-        if held is None or row.beats(held):
-            content.items[row.event_id] = row
-        return None
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
+        dead: list[DeadLetter] = []
+        items = content.items
+        for record in records:
+            try:
+                if record.topic == self._dead_letters:
+                    dead.append(_letter(record))
+                    continue
+                row = _item(record)
+            except InvalidEvent as error:
+                dead.append(DeadLetter.of(record, error))
+                continue
+            held = items.get(row.event_id)
+            if held is None or row.beats(held):
+                items[row.event_id] = row
+        return dead
 
     def write(self, cursor: Cursor, content: ItemsContent) -> None:
         if content.items:

@@ -1,6 +1,6 @@
 """The projection `jobs`: lifecycle events become history rows and one merged row a job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
@@ -25,7 +25,7 @@ from job_events.fold import JobState, Registers
 from job_events.sql_files import queries
 from job_events.topics import Topics
 from job_tracker.projector.binary_copy import copy_rows
-from job_tracker.projector.records import Cursor, Record
+from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "jobs.sql")
 _encoder = msgspec.json.Encoder()
@@ -111,14 +111,22 @@ class JobsProjection:
     def begin(self) -> JobsContent:
         return JobsContent()
 
-    def add(self, content: JobsContent, record: Record) -> None:
-        event = decode(record.value)
-        content.history.append(history_row(record, event))
-        if isinstance(event, Lifecycle):
-            state = content.jobs.get(event.job_id)
-            if state is None:
-                state = content.jobs[event.job_id] = JobState()
-            state.apply(event)
+    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetter]:
+        dead: list[DeadLetter] = []
+        history, jobs = content.history, content.jobs
+        for record in records:
+            try:
+                event = decode(record.value)
+                history.append(history_row(record, event))
+            except InvalidEvent as error:
+                dead.append(DeadLetter.of(record, error))
+                continue
+            if isinstance(event, Lifecycle):
+                state = jobs.get(event.job_id)
+                if state is None:
+                    state = jobs[event.job_id] = JobState()
+                state.apply(event)
+        return dead
 
     def write(self, cursor: Cursor, content: JobsContent) -> None:
         copy_rows(cursor, _SQL["copy_history"], HISTORY_TYPES, content.history)

@@ -98,9 +98,7 @@ class Projector(Generic[Content]):
             self._at("after_poll")
         elif not self._batch.records:
             gc.collect()  # bootstrap has switched the collector off: it would look through each batch in vain
-        add = self._batch.add
-        for record in records:
-            add(record)
+        self._batch.add(records)
 
     def _hand_over(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         """Give the batch to the writer, which must be free."""

@@ -35,6 +35,11 @@ class DeadLetter(NamedTuple):
     job_id: str | None = None
     consumer: str = "job-tracker"
 
+    @classmethod
+    def of(cls, record: Record, error: InvalidEvent) -> "DeadLetter":
+        """The letter of a record that was refused for this reason."""
+        return cls(record, error.reason, error.job_id)
+
     def row(self) -> dict[str, object]:
         """The parameters of the insert. NUL and broken surrogates leave the texts, so that this row always fits."""
         record = self.record
@@ -76,12 +81,8 @@ class Projection(Protocol[Content]):
         """The content of a batch without records."""
         ...
 
-    def add(self, content: Content, record: Record) -> DeadLetter | None:
-        """Decode a record and fold it in; no I/O.
-
-        Raises:
-            InvalidEvent: the record has no place in this projection.
-        """
+    def add(self, content: Content, records: Iterable[Record]) -> list[DeadLetter]:
+        """Decode records and fold them in; no I/O. What has no place in this projection comes back as dead letters."""
         ...
 
     def write(self, cursor: Cursor, content: Content) -> None:
@@ -104,18 +105,13 @@ class Batch(Generic[Content]):
         self.content = projection.begin()
         self.dead: list[DeadLetter] = []
         self.starts: Positions = {}
-        for record in records:
-            self.add(record)
+        self.add(records)
 
-    def add(self, record: Record) -> None:
-        """Take one more record; one that cannot be read becomes a dead letter of this batch."""
-        self.records.append(record)
-        try:
-            letter = self._projection.add(self.content, record)
-        except InvalidEvent as error:
-            letter = DeadLetter(record, error.reason, error.job_id)
-        if letter is not None:
-            self.dead.append(letter)
+    def add(self, records: Iterable[Record]) -> None:
+        """Take more records; those that cannot be read become dead letters of this batch."""
+        begun = len(self.records)
+        self.records.extend(records)
+        self.dead += self._projection.add(self.content, self.records[begun:] if begun else self.records)
 
     def last(self) -> dict[TopicPartition, Record]:
         """The last record of each partition, sorted by partition."""
