@@ -15,16 +15,24 @@ from job_tracker.api.freshness import AsyncConnection, WaitFor
 from job_tracker.api.listing import Listing, Wanted, exists, page
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.list_plans import Served
 
 _READS = queries("job_tracker", "reads.sql")
 _QUEUES = queries("job_tracker", "queues.sql")
 Row = dict[str, Any]
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
 
+
+def _along(index: str, *columns: str) -> tuple[Served, ...]:
+    """The lists that fix none, one or more of the first columns of their own key."""
+    return tuple(Served(columns[:fixed], index) for fixed in range(len(columns) + 1))
+
+
 PRODUCTS = Listing(
     source=("puller", "api_products"),
     key=("tenant", "account", "platform", "product_id", "variant_id"),
     key_types=(str, str, str, str, str),
+    served=_along("variant_product", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("title", "variant_title", "brand", "model", "sku", "barcode", "product_id", "variant_id"),
 )
@@ -32,6 +40,7 @@ CUSTOMERS = Listing(
     source=("puller", "api_customers"),
     key=("tenant", "account", "platform", "customer_id"),
     key_types=(str, str, str, str),
+    served=_along("customer_pkey", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("name", "phone", "email", "customer_id", "city"),
 )
@@ -39,6 +48,10 @@ MATCHES = Listing(
     source=("matcher", "api_matches"),
     key=("tenant", "account", "kind", "nhanh_id", "shopify_id"),
     key_types=(str, str, str, str, str),
+    served=(
+        *_along("match_pkey", "tenant", "account", "kind", "nhanh_id"),
+        Served(("tenant", "account", "kind", "shopify_id"), "match_by_shopify"),
+    ),
     filters=("tenant", "account", "kind", "status", "method", "nhanh_id", "shopify_id"),
     search=("nhanh_id", "shopify_id", "method", "status"),
 )
@@ -46,6 +59,7 @@ ACCOUNTS = Listing(
     source=("accounts", "api_accounts"),
     key=("tenant", "account"),
     key_types=(str, str),
+    served=_along("account_pkey", "tenant", "account"),
     filters=("tenant", "account"),
     search=("tenant", "account"),
 )
@@ -162,7 +176,7 @@ async def list_dead_letters(
 async def _list(parts: Parts, wait: WaitFor, listing: Listing, request: Wanted, name: str) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
-            empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0"}
+            empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
         return await page(connection, listing, request, dict, name)
 

@@ -13,7 +13,8 @@ from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.listing import Listing, page
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
-from job_tracker.domain.job_view import detail, parents, summary
+from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
+from job_tracker.domain.list_plans import JOB_LISTS
 from job_tracker.domain.timeline import timeline
 
 _SQL = queries("job_tracker", "reads.sql")
@@ -26,7 +27,9 @@ JOBS = Listing(
     source=("tracker", "job"),
     key=("created_at", "job_id"),
     key_types=(datetime, str),
-    filters=("status", "job_type", "tenant", "account", "chain"),
+    served=JOB_LISTS,
+    filters=("status", "job_type", "tenant", "account", "chain", "parent", "retry_of"),
+    columns=SUMMARY_COLUMNS,
     search=("job_id", "job_type", "account", "chain", "batch", "requested_by", "p_phase", "e_error_category"),
     newest_first=True,
 )
@@ -43,6 +46,8 @@ async def list_jobs(
     tenant: str | None = None,
     account: str | None = None,
     chain: str | None = None,
+    parent: Annotated[str | None, Query(description="the job that these grew from")] = None,
+    retry_of: Annotated[str | None, Query(description="the job that these repeat")] = None,
     since: Annotated[datetime | None, Query(alias="from", description="created at or after")] = None,
     until: Annotated[datetime | None, Query(alias="to", description="created before")] = None,
     text: Text = None,
@@ -56,6 +61,8 @@ async def list_jobs(
         "tenant": tenant,
         "account": account,
         "chain": chain,
+        "parent": parent,
+        "retry_of": retry_of,
     }
     request = wanted(filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}

@@ -1,17 +1,22 @@
-"""Keyset lists over tables and views: filters, search, a cursor, and a count that is exact up to 10,000."""
+"""Keyset lists over tables and views: filters, search, a cursor, and a count that is exact up to 10,000.
 
-from collections.abc import Callable
+Which lists an index serves, and how far the others are scanned, is planned in domain/list_plans.py.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
 
 Row = dict[str, Any]
+Values = dict[str, object]
 COUNT_TO = 10_000
 MAX_PAGE = 200
 
@@ -20,14 +25,17 @@ MAX_PAGE = 200
 class Listing:
     """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
 
-    `search` names text columns; `filters` columns that a caller may fix; all names are constants of this package.
+    `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
+    columns, `columns` what is read of a row (all, when empty). All names are constants of this package.
     """
 
     source: tuple[str, str]
     key: tuple[str, ...]
     key_types: tuple[type, ...]
+    served: tuple[Served, ...]
     filters: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     newest_first: bool = False
 
 
@@ -35,11 +43,30 @@ class Listing:
 class Wanted:
     """What a caller asks of a list. `ranges` maps a column to (from inclusive, to exclusive)."""
 
-    filters: dict[str, list[str]] = field(default_factory=dict)
+    filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     text: str | None = None
-    ranges: dict[str, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
+    ranges: dict[str, tuple[datetime | None, datetime | None]] = field(
+        default_factory=dict[str, tuple[datetime | None, datetime | None]]
+    )
     cursor: str | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One statement with its values. Its text depends on the shape of the list alone, so it is planned once."""
+
+    text: sql.Composable | LiteralString
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked for one page: its rows, and how many there are in all."""
+
+    plan: ListPlan
+    rows: Question
+    total: Question
 
 
 async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
@@ -49,65 +76,184 @@ async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
 
 
 async def page(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted, show: Callable[[Row], Row], name: str
+    connection: AsyncConnection,
+    listing: Listing,
+    wanted: Wanted,
+    show: Callable[[Row], Row],
+    name: str,
+    tally: Question | None = None,
 ) -> Row:
-    """One page under `name`, the cursor of the next one, and the total.
+    """One page under `name`, the cursor of the next one, the total, and how far a bounded scan has come.
+
+    `tally` gives the total in a column `n` where something cheaper than counting knows it.
 
     Raises:
-        Problem: the cursor is none of this list.
+        Problem: the cursor is none of this list, or a column is no filter.
     """
-    conditions, values = _conditions(listing, wanted)
-    where = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
-    source = sql.Identifier(*listing.source)
-    count = sql.SQL("SELECT count(*) AS n FROM (SELECT 1 FROM {}{} LIMIT {}) AS counted").format(
-        source, where, sql.Literal(COUNT_TO + 1)
-    )
-    found = await (await connection.execute(count, values)).fetchone()
-    total: int = found["n"] if found else 0
-
-    if wanted.cursor is not None:
-        after = _after(listing, wanted.cursor)
-        comparison = sql.SQL("({}) {} ({})").format(
-            _columns(listing.key), sql.SQL("<" if listing.newest_first else ">"), sql.SQL(", ").join(map(_value, after))
-        )
-        where = sql.SQL("{} AND {}").format(where, comparison) if conditions else sql.SQL(" WHERE ") + comparison
-        values = [*values, *after]
-    direction = sql.SQL(" DESC" if listing.newest_first else "")
-    order = sql.SQL(", ").join(sql.Identifier(column) + direction for column in listing.key)
-    query = sql.SQL("SELECT * FROM {}{} ORDER BY {} LIMIT {}").format(
-        source, where, order, sql.Literal(wanted.limit + 1)
-    )
-    rows = await (await connection.execute(query, values)).fetchall()
-    shown = rows[: wanted.limit]
-    more = len(rows) > wanted.limit
+    asked = questions(listing, wanted)
+    total = tally or asked.total
+    async with connection.pipeline():
+        counting = await connection.execute(total.text, total.values, prepare=True)
+        reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
+        (counted,) = await counting.fetchall()
+        rows = await reading.fetchall()
+    shown, last, whole = _cut(asked.plan, rows, wanted.limit)
+    partial = asked.plan.bounded and not whole
+    end = {column: last[column] for column in listing.key} if last else None
     return {
         name: [show(row) for row in shown],
-        "next": encode_cursor([shown[-1][column] for column in listing.key]) if more else None,
-        "total": min(total, COUNT_TO),
-        "total_exact": total <= COUNT_TO,
-        "total_text": f"{total:,}" if total <= COUNT_TO else f"{COUNT_TO:,}+",
+        "next": encode_cursor(list(end.values())) if end else None,
+        **_total(int(counted["n"]), tally is not None or not asked.plan.bounded or counted["looked"] < SCAN_ROWS),
+        "partial": partial,
+        "scanned_to": end if partial else None,
     }
 
 
-def _conditions(listing: Listing, wanted: Wanted) -> tuple[list[sql.Composable], list[object]]:
-    conditions: list[sql.Composable] = []
-    values: list[object] = []
-    for column, allowed in wanted.filters.items():
+def questions(listing: Listing, wanted: Wanted) -> Questions:
+    """The statements for a page.
+
+    Raises:
+        Problem: the cursor is none of this list, or a column is no filter.
+    """
+    for column in wanted.filters:
         if column not in listing.filters:
             raise Problem(422, f"this list cannot be filtered by {column}", [(column, "is no filter here")])
-        conditions.append(sql.SQL("{} = ANY(%s)").format(sql.Identifier(column)))
-        values.append(allowed)
+    after = None if wanted.cursor is None else _after(listing, wanted.cursor)
+    plan = plan_list(listing.served, wanted.filters, bool(wanted.text))
+    if plan.bounded:
+        return Questions(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted))
+    return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted))
+
+
+def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None, bool]:
+    """The rows to show, the one after which the next page begins, and whether all rows have been looked at."""
+    fitting = [row for row in rows if row.pop("fits")] if plan.bounded else rows
+    if len(fitting) > limit:
+        return fitting[:limit], fitting[limit - 1], False
+    if plan.bounded and rows and rows[-1]["looked"] == SCAN_ROWS:
+        return fitting, rows[-1], False
+    return fitting, None, True
+
+
+def _total(total: int, exact: bool) -> Row:
+    exact = exact and total <= COUNT_TO
+    shown = min(total, COUNT_TO)
+    return {"total": shown, "total_exact": exact, "total_text": f"{shown:,}" if exact else f"{shown:,}+"}
+
+
+def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+    values: Values = {}
+    merged = _merged(listing, plan, wanted, after, values)
+    return Question(sql.SQL("{} LIMIT {}").format(merged, sql.Literal(wanted.limit + 1)), values)
+
+
+def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+    values: Values = {}
+    branches = _branches(listing, plan, wanted, None, values, sql.SQL("1"))
+    text = sql.SQL("SELECT count(*) AS n FROM ({} LIMIT {}) AS counted").format(branches, sql.Literal(COUNT_TO + 1))
+    return Question(text, values)
+
+
+def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+    """Rows that fit, as the scan meets them; and its last row, where the next scan goes on."""
+    values: Values = {}
+    merged = _merged(listing, plan, wanted, after, values)
+    text = sql.SQL(
+        "SELECT * FROM (SELECT *, {fits} AS fits, row_number() OVER () AS looked FROM ({merged} LIMIT {most}) AS merged)"
+        " AS scanned WHERE fits OR looked = {most} ORDER BY {order} LIMIT {limit}"
+    ).format(
+        fits=_fits(listing, plan, wanted, values),
+        merged=merged,
+        most=sql.Literal(SCAN_ROWS),
+        order=_order(listing),
+        limit=sql.Literal(wanted.limit + 1),
+    )
+    return Question(text, values)
+
+
+def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+    """How many fit among the first rows of the list, whatever page is asked for."""
+    values: Values = {}
+    merged = _merged(listing, plan, wanted, None, values)
+    text = sql.SQL("SELECT count(*) FILTER (WHERE {}) AS n, count(*) AS looked FROM ({} LIMIT {}) AS merged").format(
+        _fits(listing, plan, wanted, values), merged, sql.Literal(SCAN_ROWS)
+    )
+    return Question(text, values)
+
+
+def _merged(
+    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values
+) -> sql.Composed:
+    """The ranges of the plan as one ordered stream of rows; PostgreSQL merges them row by row."""
+    columns = _columns(listing.columns) if listing.columns else sql.SQL("*")
+    branches = _branches(listing, plan, wanted, after, values, columns)
+    if len(plan.ranges) > 1:
+        branches = sql.SQL("SELECT * FROM ({}) AS ranges").format(branches)
+    return sql.SQL("{} ORDER BY {}").format(branches, _order(listing))
+
+
+def _branches(
+    listing: Listing,
+    plan: ListPlan,
+    wanted: Wanted,
+    after: Sequence[object] | None,
+    values: Values,
+    columns: sql.Composable,
+) -> sql.Composed:
+    source = sql.Identifier(*listing.source)
+    common = [*_between(wanted, values), *_beyond(listing, after, values)]
+    names: dict[tuple[str, str], str] = {}
+
+    def one(range_: Iterable[tuple[str, str]]) -> sql.Composed:
+        fixed: list[sql.Composable] = []
+        for column, value in range_:
+            name = names.setdefault((column, value), f"{column}_{len(names)}")
+            values[name] = value
+            fixed.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(name)))
+        conditions = [*fixed, *common]
+        where = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
+        return sql.SQL("SELECT {} FROM {}{}").format(columns, source, where)
+
+    return sql.SQL(" UNION ALL ").join([one(range_.items()) for range_ in plan.ranges])
+
+
+def _between(wanted: Wanted, values: Values) -> list[sql.Composable]:
+    conditions: list[sql.Composable] = []
     for column, (since, until) in wanted.ranges.items():
-        for bound, sign in ((since, sql.SQL(">=")), (until, sql.SQL("<"))):
+        for name, bound, sign in (("since", since, sql.SQL(">=")), ("until", until, sql.SQL("<"))):
             if bound is not None:
-                conditions.append(sql.SQL("{} {} %s").format(sql.Identifier(column), sign))
-                values.append(bound)
+                values[f"{column}_{name}"] = bound
+                placeholder = sql.Placeholder(f"{column}_{name}")
+                conditions.append(sql.SQL("{} {} {}").format(sql.Identifier(column), sign, placeholder))
+    return conditions
+
+
+def _beyond(listing: Listing, after: Sequence[object] | None, values: Values) -> list[sql.Composable]:
+    if after is None:
+        return []
+    names = [f"after_{column}" for column in listing.key]
+    values.update(zip(names, after, strict=True))
+    sign = sql.SQL("<" if listing.newest_first else ">")
+    placeholders = sql.SQL(", ").join(map(sql.Placeholder, names))
+    return [sql.SQL("({}) {} ({})").format(_columns(listing.key), sign, placeholders)]
+
+
+def _fits(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> sql.Composed:
+    """What no index decides."""
+    conditions: list[sql.Composable] = []
+    for column, allowed in plan.rest.items():
+        values[f"rest_{column}"] = list(allowed)
+        conditions.append(sql.SQL("{} = ANY({})").format(sql.Identifier(column), sql.Placeholder(f"rest_{column}")))
     if wanted.text:
-        text = sql.SQL("concat_ws(' ', {}) ILIKE %s").format(_columns(listing.search))
-        conditions.append(text)
         escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        values.append(f"%{escaped}%")
-    return conditions, values
+        values["text"] = f"%{escaped}%"
+        conditions.append(sql.SQL("concat_ws(' ', {}) ILIKE %(text)s").format(_columns(listing.search)))
+    return sql.SQL("({})").format(sql.SQL(" AND ").join(conditions))
+
+
+def _order(listing: Listing) -> sql.Composed:
+    direction = sql.SQL(" DESC" if listing.newest_first else "")
+    return sql.SQL(", ").join([sql.Identifier(column) + direction for column in listing.key])
 
 
 def _after(listing: Listing, cursor: str) -> list[object]:
@@ -119,7 +265,3 @@ def _after(listing: Listing, cursor: str) -> list[object]:
 
 def _columns(names: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _value(_: object) -> sql.SQL:
-    return sql.SQL("%s")

@@ -9,6 +9,14 @@ from job_tracker.domain.health import health
 
 Row = dict[str, Any]
 
+# The columns that `summary` needs; the registers' bodies are not among them.
+SUMMARY_COLUMNS = (
+    *("job_id", "job_type", "tenant", "account", "chain", "parent", "batch", "retry_of", "priority", "requested_by"),
+    *("state", "outcome", "status", "attempt", "s_at", "s_worker", "p_at", "p_phase", "e_at", "e_error_category"),
+    *("total", "processed", "successful", "failed", "skipped", "e_duration_ms"),
+    *("created_at", "requested_at", "updated_at"),
+)
+
 
 def summary(row: Row, now: datetime) -> Row:
     """The row as lists show it. Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`."""

@@ -1,0 +1,61 @@
+"""Data for the read benchmark: a job table of any size with all that hangs on it, made by SQL, the same each time."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from job_events.database import migrate
+from job_events.sql_files import queries
+
+_SQL = queries("bench", "reads_fill.sql")
+_STEP = 250_000  # jobs a transaction
+DAYS = 90  # that the jobs are spread over, at every size
+MOST_RECORDS = 1_000_000  # products, customers and matches: a tenth of the jobs, up to so many
+
+Connection = psycopg.Connection[Any]
+Report = Callable[[str], None]
+
+
+def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
+    """Fill a database whose schema `tracker` is migrated and empty with `jobs` jobs, the newest created at `until`.
+
+    Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
+    customers, matches and the rollups. `report` is told what has been done, in one sentence each time.
+    """
+    for schema, packages in (("puller", ["job_events.worker", "puller"]), ("matcher", ["job_events.worker", "matcher"])):
+        migrate(database_url, schema, packages)
+    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
+        connection.execute(_SQL["functions"])
+        connection.execute(
+            "SELECT tracker.ensure_event_days((%s::timestamptz - %s * interval '1 day')::date, %s)", [until, DAYS, DAYS]
+        )
+        fill_jobs(connection, jobs, until, report)
+        records = min(jobs // 10, MOST_RECORDS)
+        for name in ("histories", "items", "dead_letters", "products", "customers", "matches"):
+            connection.execute(_SQL[name], {"jobs": jobs, "until": until, "records": records})
+            report(f"{name.replace('_', ' ')} are there")
+        connection.execute("VACUUM (ANALYZE)")
+        report("vacuumed and analysed")
+
+
+def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report) -> None:
+    """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster."""
+    connection.execute(_SQL["functions"].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    indexes = connection.execute(
+        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+        "WHERE indrelid = 'tracker.job'::regclass AND NOT indisprimary"
+    ).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    for first in range(0, jobs, _STEP):
+        last = min(first + _STEP, jobs) - 1
+        values = {"jobs": jobs, "days": DAYS, "until": until, "first": first, "last": last}
+        connection.execute(_SQL["jobs"], values)
+        report(f"{last + 1:,} of {jobs:,} jobs")
+    for name, definition in indexes:
+        connection.execute(definition)
+        report(f"index {name}")
+    connection.execute(_SQL["rollups"])
+    connection.execute("VACUUM (ANALYZE) tracker.job")
