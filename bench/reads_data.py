@@ -1,6 +1,6 @@
 """Data for the read benchmark: a job table of any size with all that hangs on it, made by SQL, the same each time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,10 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
     Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
     customers, matches and the rollups. `report` is told what has been done, in one sentence each time.
     """
-    for schema, packages in (("puller", ["job_events.worker", "puller"]), ("matcher", ["job_events.worker", "matcher"])):
+    for schema, packages in (
+        ("puller", ["job_events.worker", "puller"]),
+        ("matcher", ["job_events.worker", "matcher"]),
+    ):
         migrate(database_url, schema, packages)
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
         connection.execute(_SQL["functions"])
@@ -59,3 +62,14 @@ def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report
         report(f"index {name}")
     connection.execute(_SQL["rollups"])
     connection.execute("VACUUM (ANALYZE) tracker.job")
+
+
+def sample(database_url: str, numbers: Sequence[int]) -> list[tuple[str, str, str, datetime]]:
+    """Id, tenant, chain and creation of the jobs with these numbers."""
+    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
+        connection.execute(_SQL["functions"])
+        return connection.execute(
+            "SELECT job_id, tenant, chain, created_at FROM unnest(%s::bigint[]) AS n "
+            "JOIN tracker.job ON job_id = pg_temp.job_name(n) ORDER BY n",
+            [list(numbers)],
+        ).fetchall()

@@ -136,6 +136,12 @@ FROM generate_series(1, %(records)s) AS n
 INSERT INTO tracker.rollup (
     tenant, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
 )
-SELECT tenant, job_type, status, tracker.utc_day(created_at), count(*), sum(processed), sum(successful), sum(failed),
-       sum(skipped), sum(coalesce(e_duration_ms, 0))
-FROM tracker.job GROUP BY tenant, job_type, status, tracker.utc_day(created_at)
+SELECT coalesce(tenant, ''), job_type, status, coalesce(day, '-infinity'), sum(jobs), sum(processed), sum(successful),
+       sum(failed), sum(skipped), sum(duration_ms)
+FROM (
+    SELECT tenant, job_type, status, tracker.utc_day(created_at) AS day, count(*) AS jobs, sum(processed) AS processed,
+           sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
+           sum(coalesce(e_duration_ms, 0)) AS duration_ms
+    FROM tracker.job GROUP BY tenant, job_type, status, tracker.utc_day(created_at)
+) AS by_day
+GROUP BY job_type, status, CUBE (tenant, day)

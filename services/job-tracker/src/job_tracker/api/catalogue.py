@@ -1,6 +1,7 @@
 """What the other services show through views: products, customers, matches, accounts, queues; and dead letters."""
 
 import base64
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,11 +14,8 @@ from job_events.topics import SERVICES
 from job_tracker.api.deps import Cursor, Limit, Parts, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
 from job_tracker.api.listing import Listing, Wanted, exists, page
-from job_tracker.api.problems import Problem
-from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.list_plans import Served
 
-_READS = queries("job_tracker", "reads.sql")
 _QUEUES = queries("job_tracker", "queues.sql")
 Row = dict[str, Any]
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
@@ -50,7 +48,7 @@ MATCHES = Listing(
     key_types=(str, str, str, str, str),
     served=(
         *_along("match_pkey", "tenant", "account", "kind", "nhanh_id"),
-        Served(("tenant", "account", "kind", "shopify_id"), "match_by_shopify"),
+        Served(("tenant", "account", "kind", "shopify_id"), "match_by_shopify", few=True),
     ),
     filters=("tenant", "account", "kind", "status", "method", "nhanh_id", "shopify_id"),
     search=("nhanh_id", "shopify_id", "method", "status"),
@@ -62,6 +60,14 @@ ACCOUNTS = Listing(
     served=_along("account_pkey", "tenant", "account"),
     filters=("tenant", "account"),
     search=("tenant", "account"),
+)
+DEAD_LETTERS = Listing(
+    source=("tracker", "dead_letter"),
+    key=("appended_at", "topic", "partition", "offset", "consumer"),
+    key_types=(datetime, str, int, int, str),
+    served=(Served((), "dead_letter_newest"), Served(("consumer",), "dead_letter_by_consumer")),
+    filters=("consumer",),
+    newest_first=True,
 )
 router = APIRouter(tags=["catalogue"])
 
@@ -154,31 +160,18 @@ async def list_dead_letters(
     limit: Limit = 50,
 ) -> Response:
     """Records that a consumer could not use, newest first: where they lie, and why."""
-    after: list[Any] = [None] * 5
-    if cursor is not None:
-        try:
-            after = decode_cursor(cursor, (datetime, str, int, int, str))
-        except ValueError as error:
-            raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
-    names = ("after_at", "after_topic", "after_partition", "after_offset", "after_consumer")
-
-    async def read(connection: AsyncConnection, _: datetime) -> Row:
-        values = dict(zip(names, after, strict=True)) | {"consumer": consumer, "most": limit + 1}
-        rows = await (await connection.execute(_READS["dead_letters"], values)).fetchall()
-        shown = rows[:limit]
-        keys = ("appended_at", "topic", "partition", "offset", "consumer")
-        last = [shown[-1][key] for key in keys] if len(rows) > limit else None
-        return {"dead_letters": [_letter(row) for row in shown], "next": encode_cursor(last) if last else None}
-
-    return await parts.reader.answer(read, wait)
+    request = wanted({"consumer": consumer}, None, cursor, limit)
+    return await _list(parts, wait, DEAD_LETTERS, request, "dead_letters", _letter)
 
 
-async def _list(parts: Parts, wait: WaitFor, listing: Listing, request: Wanted, name: str) -> Response:
+async def _list(
+    parts: Parts, wait: WaitFor, listing: Listing, request: Wanted, name: str, show: Callable[[Row], Row] = dict
+) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
-        return await page(connection, listing, request, dict, name)
+        return await page(connection, listing, request, show, name)
 
     return await parts.reader.answer(read, wait)
 

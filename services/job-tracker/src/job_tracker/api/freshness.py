@@ -219,7 +219,11 @@ def assess(rows: list[DictRow], projectors: list[DictRow], now: datetime) -> Fre
 
 def reader_pool(database_url: str, size: int) -> Pool:
     """Connections that read from one snapshot a transaction. Opened by the caller."""
-    options = r"-c timezone=UTC -c default_transaction_isolation=repeatable\ read -c default_transaction_read_only=on"
+    options = (
+        r"-c timezone=UTC -c default_transaction_isolation=repeatable\ read -c default_transaction_read_only=on"
+        # One plan for all values of a question: planning would cost more than reading.
+        " -c plan_cache_mode=force_generic_plan"
+    )
     pool: Pool = AsyncConnectionPool(
         database_url,
         connection_class=AsyncConnection,

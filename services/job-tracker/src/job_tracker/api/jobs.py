@@ -1,16 +1,17 @@
 """Reading jobs: list, one job, its timeline, items and family, and the statistics."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from psycopg import sql
 
 from job_events.sql_files import queries
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.api.listing import Listing, page
+from job_tracker.api.listing import Listing, Question, Wanted, page
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
@@ -22,6 +23,10 @@ Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
+DAYS_SHOWN = 92
+
+# An empty one would mean no tenant at all, and the rollups keep the whole house under it.
+Tenant = Annotated[str | None, Query(min_length=1)]
 
 JOBS = Listing(
     source=("tracker", "job"),
@@ -43,7 +48,7 @@ async def list_jobs(
     wait: Wait,
     status: Annotated[list[Status] | None, Query()] = None,
     type_: Annotated[list[str] | None, Query(alias="type")] = None,
-    tenant: str | None = None,
+    tenant: Tenant = None,
     account: str | None = None,
     chain: str | None = None,
     parent: Annotated[str | None, Query(description="the job that these grew from")] = None,
@@ -67,8 +72,10 @@ async def list_jobs(
     request = wanted(filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
+    tally = _tally(request)
+
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs")
+        return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
 
     return await parts.reader.answer(read, wait)
 
@@ -138,7 +145,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
             return await (await connection.execute(_SQL[query], values)).fetchall()
 
         chain = await rows("chain", chain=job["chain"], most=MAX_FAMILY)
-        children = {row["job_id"]: row for row in await rows("children", job_ids=[job_id], most=MAX_FAMILY)}
+        children = {row["job_id"]: row for row in await rows("children", job_id=job_id, most=MAX_FAMILY)}
         children |= {row["job_id"]: row for row in chain if job_id in parents(row)}
         found = {
             "parents": await rows("jobs_by_id", job_ids=parents(job)),
@@ -157,17 +164,25 @@ async def show_stats(
     *,
     parts: PartsNow,
     wait: Wait,
-    tenant: str | None = None,
+    tenant: Tenant = None,
     type_: Annotated[str | None, Query(alias="type")] = None,
     since: Annotated[date | None, Query(alias="from", description="first UTC day of creation")] = None,
     until: Annotated[date | None, Query(alias="to", description="last UTC day of creation")] = None,
 ) -> Response:
-    """Counts from the rollups, which are kept in the transaction that keeps the jobs."""
-    asked = {"tenant": tenant, "type": type_, "since": since, "until": until}
+    """Counts from the rollups, which are kept in the transaction that keeps the jobs.
 
-    async def read(connection: AsyncConnection, _: datetime) -> Row:
-        rows = await (await connection.execute(_SQL["stats"], asked)).fetchall()
-        days = await (await connection.execute(_SQL["stats_by_day"], asked)).fetchall()
+    Without `from`, `by_day` shows the last 92 days; the other counts are of all days.
+    """
+    whole = since is None and until is None
+    asked = {"tenant": tenant or "", "type": type_, "first": since or date.min, "last": until or date.max}
+
+    async def read(connection: AsyncConnection, now: datetime) -> Row:
+        first = since or (until or now.date()) - timedelta(days=DAYS_SHOWN - 1)
+        totals = asked | ({"first": "-infinity", "last": "-infinity"} if whole else {})
+        async with connection.pipeline():
+            summing = await connection.execute(_SQL["stats"], totals, prepare=True)
+            by_day = await connection.execute(_SQL["stats_by_day"], asked | {"first": first}, prepare=True)
+            rows, days = await summing.fetchall(), await by_day.fetchall()
         by_status: dict[str, int] = {}
         for row in rows:
             by_status[row["status"]] = by_status.get(row["status"], 0) + int(row["jobs"])
@@ -180,6 +195,7 @@ async def show_stats(
                 {name: int(value) if name not in {"job_type", "status"} else value for name, value in row.items()}
                 for row in rows
             ],
+            "by_day_from": first,
             "by_day": [{"day": row["day"], "status": row["status"], "jobs": int(row["jobs"])} for row in days],
         }
 
@@ -196,6 +212,17 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
     if row is None:
         raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
     return row
+
+
+def _tally(request: Wanted) -> Question | None:
+    """The total from the rollups, where they know it: they count by tenant, type and status."""
+    filters = request.filters
+    cut = any(bound is not None for bounds in request.ranges.values() for bound in bounds)
+    if cut or request.text or not filters.keys() <= {"tenant", "job_type", "status"}:
+        return None
+    (tenant,) = filters.get("tenant", [""])
+    values = {"tenant": tenant, "types": filters.get("job_type"), "statuses": filters.get("status")}
+    return Question(sql.SQL(_SQL["tally"]), values)
 
 
 def _item(row: Row) -> Row:

@@ -6,7 +6,7 @@ Which lists an index serves, and how far the others are scanned, is planned in d
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
 
@@ -19,6 +19,8 @@ Row = dict[str, Any]
 Values = dict[str, object]
 COUNT_TO = 10_000
 MAX_PAGE = 200
+# Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
+_IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Wanted:
 class Question:
     """One statement with its values. Its text depends on the shape of the list alone, so it is planned once."""
 
-    text: sql.Composable | LiteralString
+    text: sql.SQL | sql.Composed
     values: Values
 
 
@@ -92,18 +94,23 @@ async def page(
     """
     asked = questions(listing, wanted)
     total = tally or asked.total
+    # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
+    counts_itself = asked.plan.bounded and tally is None and wanted.cursor is None
     async with connection.pipeline():
-        counting = await connection.execute(total.text, total.values, prepare=True)
+        if not asked.plan.served.few:
+            await connection.execute(_IN_INDEX_ORDER, prepare=True)
         reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
-        (counted,) = await counting.fetchall()
-        rows = await reading.fetchall()
-    shown, last, whole = _cut(asked.plan, rows, wanted.limit)
-    partial = asked.plan.bounded and not whole
+        counting = None if counts_itself else await connection.execute(total.text, total.values, prepare=True)
+        shown, last = _cut(asked.plan, await reading.fetchall(), wanted.limit)
+        if counting is None and len(shown) == wanted.limit:
+            counting = await connection.execute(total.text, total.values, prepare=True)
+        (counted,) = await counting.fetchall() if counting else [{"n": len(shown), "whole": last is None}]
+    partial = asked.plan.bounded and last is not None
     end = {column: last[column] for column in listing.key} if last else None
     return {
         name: [show(row) for row in shown],
         "next": encode_cursor(list(end.values())) if end else None,
-        **_total(int(counted["n"]), tally is not None or not asked.plan.bounded or counted["looked"] < SCAN_ROWS),
+        **_total(int(counted["n"]), bool(counted.get("whole", True))),
         "partial": partial,
         "scanned_to": end if partial else None,
     }
@@ -125,14 +132,14 @@ def questions(listing: Listing, wanted: Wanted) -> Questions:
     return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted))
 
 
-def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None, bool]:
-    """The rows to show, the one after which the next page begins, and whether all rows have been looked at."""
+def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None]:
+    """The rows to show, and the one after which the next page begins: none when all rows have been looked at."""
     fitting = [row for row in rows if row.pop("fits")] if plan.bounded else rows
     if len(fitting) > limit:
-        return fitting[:limit], fitting[limit - 1], False
+        return fitting[:limit], fitting[limit - 1]
     if plan.bounded and rows and rows[-1]["looked"] == SCAN_ROWS:
-        return fitting, rows[-1], False
-    return fitting, None, True
+        return fitting, rows[-1]
+    return fitting, None
 
 
 def _total(total: int, exact: bool) -> Row:
@@ -143,30 +150,25 @@ def _total(total: int, exact: bool) -> Row:
 
 def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
     values: Values = {}
-    merged = _merged(listing, plan, wanted, after, values)
-    return Question(sql.SQL("{} LIMIT {}").format(merged, sql.Literal(wanted.limit + 1)), values)
+    return Question(_merged(listing, plan, wanted, after, values, wanted.limit + 1), values)
 
 
 def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     values: Values = {}
-    branches = _branches(listing, plan, wanted, None, values, sql.SQL("1"))
-    text = sql.SQL("SELECT count(*) AS n FROM ({} LIMIT {}) AS counted").format(branches, sql.Literal(COUNT_TO + 1))
+    ranges = sql.SQL(" UNION ALL ").join(_ranges(listing, plan, wanted, None, values, sql.SQL("1")))
+    text = sql.SQL("SELECT count(*) AS n FROM ({} LIMIT {}) AS counted").format(ranges, sql.Literal(COUNT_TO + 1))
     return Question(text, values)
 
 
 def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
     """Rows that fit, as the scan meets them; and its last row, where the next scan goes on."""
     values: Values = {}
-    merged = _merged(listing, plan, wanted, after, values)
-    text = sql.SQL(
-        "SELECT * FROM (SELECT *, {fits} AS fits, row_number() OVER () AS looked FROM ({merged} LIMIT {most}) AS merged)"
-        " AS scanned WHERE fits OR looked = {most} ORDER BY {order} LIMIT {limit}"
-    ).format(
-        fits=_fits(listing, plan, wanted, values),
-        merged=merged,
-        most=sql.Literal(SCAN_ROWS),
-        order=_order(listing),
-        limit=sql.Literal(wanted.limit + 1),
+    merged = _merged(listing, plan, wanted, after, values, SCAN_ROWS)
+    judged = sql.SQL("SELECT *, {} AS fits, row_number() OVER (ORDER BY {}) AS looked FROM ({}) AS merged").format(
+        _fits(listing, plan, wanted, values), _order(listing), merged
+    )
+    text = sql.SQL("SELECT * FROM ({}) AS judged WHERE fits OR looked = {} ORDER BY {} LIMIT {}").format(
+        judged, sql.Literal(SCAN_ROWS), _order(listing), sql.Literal(wanted.limit + 1)
     )
     return Question(text, values)
 
@@ -174,47 +176,51 @@ def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[obje
 def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     """How many fit among the first rows of the list, whatever page is asked for."""
     values: Values = {}
-    merged = _merged(listing, plan, wanted, None, values)
-    text = sql.SQL("SELECT count(*) FILTER (WHERE {}) AS n, count(*) AS looked FROM ({} LIMIT {}) AS merged").format(
-        _fits(listing, plan, wanted, values), merged, sql.Literal(SCAN_ROWS)
+    merged = _merged(listing, plan, wanted, None, values, SCAN_ROWS)
+    text = sql.SQL("SELECT count(*) FILTER (WHERE {}) AS n, count(*) < {} AS whole FROM ({}) AS merged").format(
+        _fits(listing, plan, wanted, values), sql.Literal(SCAN_ROWS), merged
     )
     return Question(text, values)
 
 
 def _merged(
-    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values
+    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, most: int
 ) -> sql.Composed:
-    """The ranges of the plan as one ordered stream of rows; PostgreSQL merges them row by row."""
+    """The first `most` rows of the plan's ranges in the list's order.
+
+    Each range is ordered and limited by itself, so that PostgreSQL reads it from the index's end and merges row by row.
+    """
     columns = _columns(listing.columns) if listing.columns else sql.SQL("*")
-    branches = _branches(listing, plan, wanted, after, values, columns)
-    if len(plan.ranges) > 1:
-        branches = sql.SQL("SELECT * FROM ({}) AS ranges").format(branches)
-    return sql.SQL("{} ORDER BY {}").format(branches, _order(listing))
+    ends = sql.SQL(" ORDER BY {} LIMIT {}").format(_order(listing), sql.Literal(most))
+    ranges = [one + ends for one in _ranges(listing, plan, wanted, after, values, columns)]
+    if len(ranges) == 1:
+        return ranges[0]
+    return sql.SQL("SELECT * FROM (({})) AS ranges").format(sql.SQL(") UNION ALL (").join(ranges)) + ends
 
 
-def _branches(
+def _ranges(
     listing: Listing,
     plan: ListPlan,
     wanted: Wanted,
     after: Sequence[object] | None,
     values: Values,
     columns: sql.Composable,
-) -> sql.Composed:
+) -> list[sql.Composed]:
     source = sql.Identifier(*listing.source)
     common = [*_between(wanted, values), *_beyond(listing, after, values)]
     names: dict[tuple[str, str], str] = {}
 
-    def one(range_: Iterable[tuple[str, str]]) -> sql.Composed:
-        fixed: list[sql.Composable] = []
-        for column, value in range_:
+    def one(fixed: Iterable[tuple[str, str]]) -> sql.Composed:
+        conditions: list[sql.Composable] = []
+        for column, value in fixed:
             name = names.setdefault((column, value), f"{column}_{len(names)}")
             values[name] = value
-            fixed.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(name)))
-        conditions = [*fixed, *common]
+            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(name)))
+        conditions += common
         where = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
         return sql.SQL("SELECT {} FROM {}{}").format(columns, source, where)
 
-    return sql.SQL(" UNION ALL ").join([one(range_.items()) for range_ in plan.ranges])
+    return [one(fixed.items()) for fixed in plan.ranges]
 
 
 def _between(wanted: Wanted, values: Values) -> list[sql.Composable]:

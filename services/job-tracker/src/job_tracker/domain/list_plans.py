@@ -19,12 +19,13 @@ class Served:
     """Lists that fix exactly `filters`, in the order of their key, read from `index`.
 
     `each` names further leading columns of the index with all values they can have: such a list is the merge of
-    one range of the index a value.
+    one range of the index a value. `few`: the index finds the few rows there can be, and they are sorted when read.
     """
 
     filters: tuple[str, ...]
     index: str
     each: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)

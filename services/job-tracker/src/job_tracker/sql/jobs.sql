@@ -126,17 +126,25 @@ changes AS (
            -old_processed, -old_successful, -old_failed, -old_skipped, -coalesce(old_duration_ms, 0)
     FROM gone
 ),
+by_day AS (
+    SELECT tenant, job_type, status, day, sum(jobs) AS jobs, sum(processed) AS processed,
+           sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
+           sum(duration_ms) AS duration_ms
+    FROM changes
+    GROUP BY tenant, job_type, status, day
+),
+-- Besides each tenant's days: all days of a tenant, each day of the whole house, and all days of it.
 rolled AS (
     INSERT INTO rollup AS rollup (
         tenant, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
     )
-    SELECT tenant, job_type, status, day, sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped),
-           sum(duration_ms)
-    FROM changes
-    GROUP BY tenant, job_type, status, day
+    SELECT coalesce(tenant, ''), job_type, status, coalesce(day, '-infinity'), sum(jobs), sum(processed),
+           sum(successful), sum(failed), sum(skipped), sum(duration_ms)
+    FROM by_day
+    GROUP BY job_type, status, CUBE (tenant, day)
     HAVING (sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms))
         <> (0, 0, 0, 0, 0, 0)
-    ORDER BY tenant, job_type, status, day
+    ORDER BY 1, 2, 3, 4
     ON CONFLICT (tenant, job_type, status, day) DO UPDATE SET
         jobs = rollup.jobs + excluded.jobs,
         processed = rollup.processed + excluded.processed,

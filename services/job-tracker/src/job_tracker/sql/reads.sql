@@ -9,7 +9,8 @@ LIMIT %(most)s
 -- name: items
 SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
 FROM tracker.item
-WHERE job_id = %(job_id)s AND (%(after_at)s::timestamptz IS NULL OR (at, event_id) > (%(after_at)s, %(after_id)s))
+WHERE job_id = %(job_id)s
+  AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
 ORDER BY at, event_id
 LIMIT %(most)s
 
@@ -17,7 +18,7 @@ LIMIT %(most)s
 SELECT * FROM tracker.job WHERE chain = %(chain)s ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: children
-SELECT * FROM tracker.job WHERE parent = ANY(%(job_ids)s) ORDER BY created_at, job_id LIMIT %(most)s
+SELECT * FROM tracker.job WHERE parent = %(job_id)s ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: jobs_by_id
 SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) ORDER BY created_at, job_id
@@ -38,43 +39,37 @@ down AS (
 )
 SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
+-- name: tally
+-- Jobs of some tenant (empty: of all), types and statuses (null: of any).
+SELECT coalesce(sum(jobs), 0)::bigint AS n
+FROM tracker.rollup
+WHERE tenant = %(tenant)s AND day = '-infinity'
+  AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
+  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+
 -- name: stats
 SELECT job_type, status, sum(jobs) AS jobs, sum(processed) AS processed, sum(successful) AS successful,
        sum(failed) AS failed, sum(skipped) AS skipped, sum(duration_ms) AS duration_ms
 FROM tracker.rollup
-WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+WHERE tenant = %(tenant)s AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
-  AND (%(since)s::date IS NULL OR day >= %(since)s)
-  AND (%(until)s::date IS NULL OR day <= %(until)s)
 GROUP BY job_type, status HAVING sum(jobs) <> 0
 ORDER BY job_type, status
 
 -- name: stats_by_day
 SELECT day, status, sum(jobs) AS jobs
 FROM tracker.rollup
-WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+WHERE tenant = %(tenant)s AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
-  AND (%(since)s::date IS NULL OR day >= %(since)s)
-  AND (%(until)s::date IS NULL OR day <= %(until)s)
 GROUP BY day, status HAVING sum(jobs) <> 0
 ORDER BY day DESC, status
 LIMIT 2000
-
--- name: dead_letters
-SELECT topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
-FROM tracker.dead_letter
-WHERE (%(consumer)s::text IS NULL OR consumer = %(consumer)s)
-  AND (%(after_at)s::timestamptz IS NULL
-       OR (appended_at, topic, partition, "offset", consumer)
-          < (%(after_at)s, %(after_topic)s, %(after_partition)s, %(after_offset)s, %(after_consumer)s))
-ORDER BY appended_at DESC, topic DESC, partition DESC, "offset" DESC, consumer DESC
-LIMIT %(most)s
 
 -- name: account_exists
 SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(account)s LIMIT 1
 
 -- name: status_counts
-SELECT status, sum(jobs) AS jobs FROM tracker.rollup GROUP BY status
+SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND day = '-infinity' GROUP BY status
 
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)
