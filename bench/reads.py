@@ -2,7 +2,8 @@
 
 Every list, filter, search, detail and statistic through the real API at several sizes of the job table, while the
 real projectors write 1,000 events a second into each table, which come from Kafka. The sizes take turns request by
-request, so that whatever else the machine does meets all of them alike. Prints `figure NAME VALUE UNIT`; progress goes to the standard error.
+request, so that whatever else the machine does meets all of them alike. Prints `figure NAME VALUE UNIT`; progress
+goes to the standard error.
 """
 
 import argparse
@@ -58,7 +59,7 @@ class Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench.reads", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="bench.reads", description=__doc__)
     parser.add_argument("--sizes", default="10000,1000000", help="jobs in each table, smallest first")
     parser.add_argument("--rounds", type=int, default=12, help=f"of {REQUESTS} requests for each question")
     parser.add_argument("--rate", type=int, default=1000, help="events written a second")

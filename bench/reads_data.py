@@ -30,7 +30,6 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
     ):
         migrate(database_url, schema, packages)
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
-        connection.execute(_SQL["functions"])
         connection.execute(
             "SELECT tracker.ensure_event_days((%s::timestamptz - %s * interval '1 day')::date, %s)", [until, DAYS, DAYS]
         )
@@ -45,20 +44,20 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
 
 def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report) -> None:
     """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster."""
-    connection.execute(_SQL["functions"].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    connection.execute(_SQL["functions"])
     indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
         "WHERE indrelid = 'tracker.job'::regclass AND NOT indisprimary"
     ).fetchall()
     for name, _ in indexes:
-        connection.execute(f"DROP INDEX {name}")
+        connection.execute(f"DROP INDEX {name}".encode())
     for first in range(0, jobs, _STEP):
         last = min(first + _STEP, jobs) - 1
         values = {"jobs": jobs, "days": DAYS, "until": until, "first": first, "last": last}
         connection.execute(_SQL["jobs"], values)
         report(f"{last + 1:,} of {jobs:,} jobs")
     for name, definition in indexes:
-        connection.execute(definition)
+        connection.execute(definition.encode())
         report(f"index {name}")
     connection.execute(_SQL["rollups"])
     connection.execute("VACUUM (ANALYZE) tracker.job")

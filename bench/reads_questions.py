@@ -57,7 +57,7 @@ def _jobs(**named: Callable[[Chance], object]) -> Question:
 
 def _deep(chance: Chance) -> str:
     job = chance.job()
-    return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": encode_cursor([job.created_at, job.job_id])})
+    return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": encode_cursor([job.created_at, job.job_id, 1, True])})
 
 
 def _days(chance: Chance) -> str:

@@ -1,4 +1,4 @@
-"""Writes at a steady rate while reads are measured: `python -m bench.reads_writer --kafka HOST:PORT --rate 1000 PREFIX...`.
+"""Writes at a steady rate while reads are measured: `python -m bench.reads_writer --kafka HOST:PORT PREFIX...`.
 
 Every prefix gets a stream of events of its own, at the full rate. It ends with its standard input.
 """

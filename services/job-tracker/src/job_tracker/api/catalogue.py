@@ -13,7 +13,8 @@ from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Cursor, Limit, Parts, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
-from job_tracker.api.listing import Listing, Wanted, exists, page
+from job_tracker.api.list_statements import Listing, Wanted
+from job_tracker.api.listing import exists, page
 from job_tracker.domain.list_plans import Served
 
 _QUEUES = queries("job_tracker", "queues.sql")
@@ -72,7 +73,7 @@ DEAD_LETTERS = Listing(
 router = APIRouter(tags=["catalogue"])
 
 
-def _records(
+async def _records(
     *,
     tenant: str | None = None,
     account: str | None = None,

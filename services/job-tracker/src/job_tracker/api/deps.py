@@ -7,7 +7,8 @@ from fastapi import Depends, Query, Request
 
 from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
 from job_tracker.api.instruments import Instruments
-from job_tracker.api.listing import MAX_PAGE, Wanted
+from job_tracker.api.list_statements import Wanted
+from job_tracker.api.listing import MAX_PAGE
 from job_tracker.keys import Keys
 from job_tracker.requests import Requests
 
@@ -22,7 +23,7 @@ class Parts:
     instruments: Instruments
 
 
-def parts(request: Request) -> Parts:
+async def parts(request: Request) -> Parts:
     found = request.app.state.parts
     assert isinstance(found, Parts)  # noqa: S101 - set by the lifespan before any request
     return found

@@ -57,7 +57,7 @@ class WaitFor:
     deadline: float
 
 
-def wait_for_query(
+async def wait_for_query(
     wait_for: Annotated[str | None, Query(description="a freshness token to wait for", max_length=8192)] = None,
     deadline: Annotated[float, Query(description="seconds to wait at most", ge=0, le=MAX_WAIT)] = 5.0,
 ) -> WaitFor:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from psycopg import sql
 
 from job_events.sql_files import queries
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.api.listing import Listing, Question, Wanted, page
+from job_tracker.api.list_statements import Listing, Question, Wanted
+from job_tracker.api.listing import page
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
@@ -221,8 +221,8 @@ def _tally(request: Wanted) -> Question | None:
     if cut or request.text or not filters.keys() <= {"tenant", "job_type", "status"}:
         return None
     (tenant,) = filters.get("tenant", [""])
-    values = {"tenant": tenant, "types": filters.get("job_type"), "statuses": filters.get("status")}
-    return Question(sql.SQL(_SQL["tally"]), values)
+    values: dict[str, object] = {"tenant": tenant, "types": filters.get("job_type"), "statuses": filters.get("status")}
+    return Question(_SQL["tally"].encode(), values)
 
 
 def _item(row: Row) -> Row:

@@ -41,7 +41,7 @@ SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) ORDER BY j.cr
 
 -- name: tally
 -- Jobs of some tenant (empty: of all), types and statuses (null: of any).
-SELECT coalesce(sum(jobs), 0)::bigint AS n
+SELECT coalesce(sum(jobs), 0)::bigint AS rows, true AS whole
 FROM tracker.rollup
 WHERE tenant = %(tenant)s AND day = '-infinity'
   AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))

@@ -1,0 +1,221 @@
+"""The statements of keyset lists, made from a plan of domain/list_plans.py: a page, a bounded scan, a count."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from job_tracker.api.problems import Problem
+from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
+
+Row = dict[str, Any]
+Values = dict[str, object]
+COUNT_TO = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
+
+    `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
+    columns, `columns` what is read of a row (all, when empty). All names are constants of this package.
+    """
+
+    source: tuple[str, str]
+    key: tuple[str, ...]
+    key_types: tuple[type, ...]
+    served: tuple[Served, ...]
+    filters: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    newest_first: bool = False
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a caller asks of a list. `ranges` maps a column to (from inclusive, to exclusive)."""
+
+    filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    text: str | None = None
+    ranges: dict[str, tuple[datetime | None, datetime | None]] = field(
+        default_factory=dict[str, tuple[datetime | None, datetime | None]]
+    )
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One statement with its values. Its text depends on the shape of the list alone, so it is planned once.
+
+    It is made of constants of this package; what a caller gives travels as a value.
+    """
+
+    text: bytes
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Rows of a list; `whole` says whether all of them could be counted."""
+
+    rows: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked for one page: its rows, and how many there are in all, unless the page before knew it."""
+
+    plan: ListPlan
+    rows: Question
+    total: Question
+    counted: Count | None
+
+
+def questions(listing: Listing, wanted: Wanted) -> Questions:
+    """The statements for a page.
+
+    Raises:
+        Problem: the cursor is none of this list, or a column is no filter.
+    """
+    for column in wanted.filters:
+        if column not in listing.filters:
+            raise Problem(422, f"this list cannot be filtered by {column}", [(column, "is no filter here")])
+    after, counted = (None, None) if wanted.cursor is None else _after(listing, wanted.cursor)
+    plan = plan_list(listing.served, wanted.filters, bool(wanted.text))
+    if plan.bounded:
+        return Questions(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted), counted)
+    return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted), counted)
+
+
+def cursor_after(listing: Listing, row: Row, counted: Count) -> str:
+    """Where the page after `row` begins. The count goes along: a list is counted once, for its first page."""
+    return encode_cursor([*(row[column] for column in listing.key), counted.rows, counted.whole])
+
+
+def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+    values: Values = {}
+    return _question(_merged(listing, plan, wanted, after, values, wanted.limit + 1), values)
+
+
+def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+    values: Values = {}
+    ends = f" ORDER BY {_order(listing, plan)} LIMIT {COUNT_TO + 1}"
+    ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(listing, plan, wanted, None, values, "1")])
+    counted = f"SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}"
+    return _question(f"SELECT count(*) AS rows, true AS whole FROM ({counted}) AS counted", values)
+
+
+def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+    """Rows that fit, as the scan meets them; and its last row, where the next scan goes on."""
+    values: Values = {}
+    merged = _merged(listing, plan, wanted, after, values, SCAN_ROWS)
+    fits, order = _fits(listing, plan, wanted, values), _order(listing, plan)
+    judged = f"SELECT *, {fits} AS fits, row_number() OVER (ORDER BY {order}) AS looked FROM ({merged}) AS merged"
+    return _question(
+        f"SELECT * FROM ({judged}) AS judged WHERE fits OR looked = {SCAN_ROWS} ORDER BY {order} "
+        f"LIMIT {wanted.limit + 1}",
+        values,
+    )
+
+
+def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+    """How many fit among the first rows of the list, whatever page is asked for."""
+    values: Values = {}
+    merged = _merged(listing, plan, wanted, None, values, SCAN_ROWS)
+    fits = _fits(listing, plan, wanted, values)
+    return _question(
+        f"SELECT count(*) FILTER (WHERE {fits}) AS rows, count(*) < {SCAN_ROWS} AS whole FROM ({merged}) AS merged",
+        values,
+    )
+
+
+def _question(text: str, values: Values) -> Question:
+    return Question(text.encode(), values)
+
+
+def _merged(
+    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, most: int
+) -> str:
+    """The first `most` rows of the plan's ranges in the list's order.
+
+    Each range is ordered and limited by itself, so that PostgreSQL reads it from the index's end and merges row by row.
+    """
+    columns = _columns(listing.columns) if listing.columns else "*"
+    ends = f" ORDER BY {_order(listing, plan)} LIMIT {most}"
+    if len(plan.ranges) == 1:
+        return _ranges(listing, plan, wanted, after, values, columns)[0] + ends
+    ranges = [f"({one}{ends})" for one in _ranges(listing, plan, wanted, after, values, "*")]
+    return f"SELECT {columns} FROM ({' UNION ALL '.join(ranges)}) AS ranges{ends}"
+
+
+def _ranges(
+    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, columns: str
+) -> list[str]:
+    common = [*_between(wanted, values), *_beyond(listing, after, values)]
+    names: dict[tuple[str, str], str] = {}
+
+    def one(fixed: Iterable[tuple[str, str]]) -> str:
+        conditions: list[str] = []
+        for column, value in fixed:
+            name = names.setdefault((column, value), f"{column}_{len(names)}")
+            values[name] = value
+            conditions.append(f'"{column}" = %({name})s')
+        conditions += common
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"SELECT {columns} FROM {'.'.join(listing.source)}{where}"
+
+    return [one(fixed.items()) for fixed in plan.ranges]
+
+
+def _between(wanted: Wanted, values: Values) -> list[str]:
+    conditions: list[str] = []
+    for column, (since, until) in wanted.ranges.items():
+        for name, bound, sign in ((f"{column}_since", since, ">="), (f"{column}_until", until, "<")):
+            if bound is not None:
+                values[name] = bound
+                conditions.append(f'"{column}" {sign} %({name})s')
+    return conditions
+
+
+def _beyond(listing: Listing, after: Sequence[object] | None, values: Values) -> list[str]:
+    if after is None:
+        return []
+    names = [f"after_{column}" for column in listing.key]
+    values.update(zip(names, after, strict=True))
+    placeholders = ", ".join(f"%({name})s" for name in names)
+    return [f"({_columns(listing.key)}) {'<' if listing.newest_first else '>'} ({placeholders})"]
+
+
+def _fits(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> str:
+    """What no index decides."""
+    conditions: list[str] = []
+    for column, allowed in plan.rest.items():
+        values[f"rest_{column}"] = list(allowed)
+        conditions.append(f'"{column}" = ANY(%(rest_{column})s)')
+    if wanted.text:
+        escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        values["text"] = f"%{escaped}%"
+        conditions.append(f"concat_ws(' ', {_columns(listing.search)}) ILIKE %(text)s")
+    return f"({' AND '.join(conditions)})"
+
+
+def _order(listing: Listing, plan: ListPlan) -> str:
+    """The key without the columns that have one value here, which the planner would not know behind a sub-select."""
+    fixed = plan.ranges[0] if len(plan.ranges) == 1 else {}
+    columns = [column for column in listing.key if column not in fixed]
+    return ", ".join(f'"{column}"' + (" DESC" if listing.newest_first else "") for column in columns)
+
+
+def _after(listing: Listing, cursor: str) -> tuple[list[object], Count]:
+    try:
+        *after, rows, whole = decode_cursor(cursor, (*listing.key_types, int, bool))
+    except ValueError as error:
+        raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
+    return after, Count(rows, whole)
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
