@@ -11,7 +11,7 @@ from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan
 
 MAX_PAGE = 200
 # Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
-_IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
+IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
 
 
 async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
@@ -38,7 +38,7 @@ async def page(
     asked = questions(listing, wanted)
     async with connection.pipeline():
         if not asked.plan.served.few:
-            await connection.execute(_IN_INDEX_ORDER, prepare=True)
+            await connection.execute(IN_INDEX_ORDER, prepare=True)
         reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
         # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
         total = tally or (None if asked.counted or asked.plan.bounded else asked.total)
