@@ -1,11 +1,12 @@
 """The FastAPI application; bootstrap hands it its parts."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_tracker.api import catalogue, commands, jobs, problems, upkeep
 from job_tracker.api.deps import Parts
@@ -32,17 +33,35 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
     for module in (jobs, commands, catalogue, upkeep):
         app.include_router(module.router)
 
-    @app.middleware("http")
-    async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if int(request.headers.get("content-length") or 0) > MAX_BODY:
-            return problems.problem_response(problems.Problem(413, f"a body may have {MAX_BODY:,} bytes at most"))
-        begun = time.perf_counter()
-        response = await call_next(request)
-        route = request.scope.get("route")
-        name = f"{request.method} {getattr(route, 'path', 'unknown')}"
-        parts: Parts = request.app.state.parts
-        parts.instruments.requests.labels(name, str(response.status_code)).inc()
-        parts.instruments.seconds.labels(name).observe(time.perf_counter() - begun)
-        return response
-
+    app.add_middleware(Measured)
     return app
+
+
+class Measured:
+    """Counts and times each answer, and refuses bodies that are too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
+            refused = problems.problem_response(problems.Problem(413, f"a body may have {MAX_BODY:,} bytes at most"))
+            return await refused(scope, receive, send)
+        begun = time.perf_counter()
+        status = 500
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        finally:
+            name = f"{scope['method']} {getattr(scope.get('route'), 'path', 'unknown')}"
+            instruments = scope["app"].state.parts.instruments
+            instruments.requests.labels(name, str(status)).inc()
+            instruments.seconds.labels(name).observe(time.perf_counter() - begun)

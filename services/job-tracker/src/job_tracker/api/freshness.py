@@ -144,17 +144,18 @@ class Reader:
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A read-only transaction: all that is read in it belongs together."""
-        async with self._pool.connection() as connection, connection.transaction():
+        # In a pipeline: nothing is waited for before somebody reads a row.
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             yield connection
 
     async def freshness(self, connection: AsyncConnection, projection: str) -> tuple[Freshness, datetime]:
         """Freshness of `projection` in this snapshot, and the database's time."""
-        projectors = await (
-            await connection.execute(_SQL["projectors"], {"projection": projection, "alive_within": ALIVE_WITHIN})
-        ).fetchall()
-        rows = await (await connection.execute(_SQL["positions"], {"projection": projection})).fetchall()
-        now = await self._now(connection)
-        return assess(rows, projectors, now), now
+        found = {"projection": projection, "alive_within": ALIVE_WITHIN}
+        at_work = await connection.execute(_SQL["projectors"], found, prepare=True)
+        positions = await connection.execute(_SQL["positions"], {"projection": projection}, prepare=True)
+        clock = await connection.execute("SELECT now() AS now", prepare=True)
+        (now,) = [row["now"] for row in await clock.fetchall()]
+        return assess(await positions.fetchall(), await at_work.fetchall(), now), now
 
     async def detail(self, connection: AsyncConnection, projection: str) -> str:
         """What the projectors of `projection` say of themselves, in one sentence."""
@@ -167,10 +168,6 @@ class Reader:
             + (f": {row['detail']}" if row["detail"] else "")
             for row in rows[:5]
         )
-
-    async def _now(self, connection: AsyncConnection) -> datetime:
-        (row,) = await (await connection.execute("SELECT now() AS now")).fetchall()
-        return row["now"]
 
     async def _reach(self, wait: WaitFor, projection: str) -> bool:
         if not wait.positions:

@@ -35,6 +35,7 @@ JOBS = Listing(
     served=JOB_LISTS,
     filters=("status", "job_type", "tenant", "account", "chain", "parent", "retry_of"),
     columns=SUMMARY_COLUMNS,
+    only="NOT deleted",
     search=("job_id", "job_type", "account", "chain", "batch", "requested_by", "p_phase", "e_error_category"),
     newest_first=True,
 )

@@ -19,7 +19,8 @@ class Listing:
     """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
 
     `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
-    columns, `columns` what is read of a row (all, when empty). All names are constants of this package.
+    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. All are constants
+    of this package.
     """
 
     source: tuple[str, str]
@@ -29,6 +30,7 @@ class Listing:
     filters: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    only: str | None = None
     newest_first: bool = False
 
 
@@ -154,7 +156,8 @@ def _merged(
 def _ranges(
     listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, columns: str
 ) -> list[str]:
-    common = [*_between(wanted, values), *_beyond(listing, after, values)]
+    shown = [listing.only] if listing.only else []
+    common = [*shown, *_between(wanted, values), *_beyond(listing, after, values)]
     names: dict[tuple[str, str], str] = {}
 
     def one(fixed: Iterable[tuple[str, str]]) -> str:

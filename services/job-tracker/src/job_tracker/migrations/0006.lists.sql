@@ -1,7 +1,7 @@
 -- The indexes of the lists; domain/list_plans.py says which list each serves.
 --
 -- They ascend and are read backwards: rows come in the order of time, and an index that grows at its right end
--- splits its pages nearly full. No column that each progress changes is in any of them.
+-- splits its pages nearly full. Tombstones are in none. No column that each progress changes is in any of them.
 
 DROP INDEX tracker.job_newest;
 DROP INDEX tracker.job_by_status;
@@ -11,13 +11,13 @@ DROP INDEX tracker.job_by_chain;
 DROP INDEX tracker.job_by_parent;
 DROP INDEX tracker.job_by_retry_of;
 
-CREATE INDEX job_newest ON tracker.job (created_at, job_id);
-CREATE INDEX job_by_status ON tracker.job (tenant, status, created_at, job_id);
-CREATE INDEX job_by_type ON tracker.job (tenant, job_type, status, created_at, job_id);
-CREATE INDEX job_by_account ON tracker.job (tenant, account, status, created_at, job_id);
-CREATE INDEX job_by_chain ON tracker.job (chain, created_at, job_id);
-CREATE INDEX job_by_parent ON tracker.job (parent, created_at, job_id) WHERE parent IS NOT NULL;
-CREATE INDEX job_by_retry_of ON tracker.job (retry_of, created_at, job_id) WHERE retry_of IS NOT NULL;
+CREATE INDEX job_newest ON tracker.job (created_at, job_id) WHERE NOT deleted;
+CREATE INDEX job_by_status ON tracker.job (tenant, status, created_at, job_id) WHERE NOT deleted;
+CREATE INDEX job_by_type ON tracker.job (tenant, job_type, status, created_at, job_id) WHERE NOT deleted;
+CREATE INDEX job_by_account ON tracker.job (tenant, account, status, created_at, job_id) WHERE NOT deleted;
+CREATE INDEX job_by_chain ON tracker.job (chain, created_at, job_id) WHERE NOT deleted;
+CREATE INDEX job_by_parent ON tracker.job (parent, created_at, job_id) WHERE NOT deleted AND parent IS NOT NULL;
+CREATE INDEX job_by_retry_of ON tracker.job (retry_of, created_at, job_id) WHERE NOT deleted AND retry_of IS NOT NULL;
 
 -- The lists are planned once for any tenant, account or type. What is counted in a table where one of them has
 -- nearly all rows would let the planner walk another order and filter, which for the others never ends.
@@ -49,7 +49,7 @@ LANGUAGE sql STABLE AS $body$
         SELECT j.tenant, j.job_type, j.status, tracker.utc_day(j.created_at) AS day, count(*) AS jobs,
                sum(j.processed) AS processed, sum(j.successful) AS successful, sum(j.failed) AS failed,
                sum(j.skipped) AS skipped, sum(coalesce(j.e_duration_ms, 0)) AS duration_ms
-        FROM tracker.job j GROUP BY 1, 2, 3, 4
+        FROM tracker.job j WHERE NOT j.deleted GROUP BY 1, 2, 3, 4
     ),
     counted AS (
         SELECT coalesce(b.tenant, '') AS tenant, b.job_type, b.status, coalesce(b.day, '-infinity') AS day,

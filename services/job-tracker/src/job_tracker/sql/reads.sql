@@ -2,26 +2,27 @@
 SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted
 
 -- name: history
-SELECT * FROM tracker.event WHERE job_id = %(job_id)s
+SELECT * FROM tracker.event
+WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
 ORDER BY appended_at, topic, partition, "offset"
 LIMIT %(most)s
 
 -- name: items
 SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
 FROM tracker.item
-WHERE job_id = %(job_id)s
+WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
   AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
 ORDER BY at, event_id
 LIMIT %(most)s
 
 -- name: chain
-SELECT * FROM tracker.job WHERE chain = %(chain)s ORDER BY created_at, job_id LIMIT %(most)s
+SELECT * FROM tracker.job WHERE chain = %(chain)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: children
-SELECT * FROM tracker.job WHERE parent = %(job_id)s ORDER BY created_at, job_id LIMIT %(most)s
+SELECT * FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: jobs_by_id
-SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) ORDER BY created_at, job_id
+SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 
 -- name: retries
 -- The whole family of retries: up to the first job that was asked for, then down to every retry of it.
@@ -35,9 +36,9 @@ down AS (
     SELECT job_id, 0 AS depth FROM (SELECT job_id FROM up ORDER BY depth DESC LIMIT 1) AS first
     UNION
     SELECT j.job_id, down.depth + 1 FROM tracker.job AS j JOIN down ON j.retry_of = down.job_id
-    WHERE down.depth < 100
+    WHERE down.depth < 100 AND NOT j.deleted
 )
-SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) ORDER BY j.created_at, j.job_id LIMIT %(most)s
+SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
 -- name: tally
 -- Jobs of some tenant (empty: of all), types and statuses (null: of any).
