@@ -95,11 +95,12 @@ def measure(tables: Sequence[Table], rounds: int) -> None:
     ratios = {name: statistics.median(taken[name, large]) / statistics.median(taken[name, small]) for name in QUESTIONS}
     for name, ratio in ratios.items():
         figure(f"read_{name}_{large}_vs_{small}", ratio, "ratio")
-    worst = max(LISTS, key=lambda name: ratios[name])
-    say(f"the list that grows most: {worst}")
-    figure(f"list_{large}_vs_{small}", ratios[worst], "ratio")
-    figure(f"read_{large}_vs_{small}", max(ratios.values()), "ratio")
-    figure("list_p99", max(quantile(taken[name, large], 0.99) for name in LISTS) * 1000, "ms")
+    for kind in ("list", "scan"):
+        worst = max((name for name in LISTS if name.startswith(kind)), key=lambda name: ratios[name])
+        say(f"the {kind} that grows most: {worst}")
+        figure(f"{kind}_{large}_vs_{small}", ratios[worst], "ratio")
+        times = [quantile(taken[name, large], 0.99) for name in LISTS if name.startswith(kind)]
+        figure(f"{kind}_p99", max(times) * 1000, "ms")
     figure("reads_events_written", rate, "events/s")
 
 

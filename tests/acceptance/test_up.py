@@ -57,6 +57,7 @@ def test_an_operators_day(
         assert user.run("check").returncode == 0
         listed = user.run("jobs", "list")
         assert "PRODUCT_SYNC" in listed.stdout and "COMPLETED" in listed.stdout
+        assert re.search(r"^\d+ shown of \d+$", listed.stdout, re.MULTILINE)
 
         # A second system on the same folder is refused in one sentence.
         refused = user.run("up")

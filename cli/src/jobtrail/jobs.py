@@ -36,7 +36,17 @@ def list_jobs(
 ) -> None:
     """Jobs, newest first."""
     filters = {"status": status, "type": job_type, "account": account, "tenant": tenant, "chain": chain}
-    console.print(jobs_table(_tracker().jobs(limit, **filters)))
+    jobs: list[Json] = []
+    total = "0"
+    with console.status("Reading jobs") as spinner:
+        for page in _tracker().pages(limit, **filters):
+            jobs += page["jobs"]
+            total = page["total_text"]
+            if page["partial"]:
+                looked = page["scanned_to"]["created_at"]
+                spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {looked}, reading on")
+    console.print(jobs_table(jobs))
+    console.print(f"{len(jobs):,} shown of {total}")
 
 
 @app.command()

@@ -28,12 +28,17 @@ class Tracker:
 
     def jobs(self, limit: int, **filters: Any) -> Iterator[Json]:
         """Up to `limit` jobs, newest first, over as many pages as that takes."""
+        for page in self.pages(limit, **filters):
+            yield from page["jobs"]
+
+    def pages(self, limit: int, **filters: Any) -> Iterator[Json]:
+        """The pages that hold the first `limit` jobs. Where no index serves the filters they may be many and short."""
         cursor: str | None = None
         while limit > 0:
             page = self.get("/jobs", limit=min(limit, 200), cursor=cursor, **filters)
-            yield from page["jobs"][:limit]
             limit -= len(page["jobs"])
-            cursor = page.get("next")
+            yield page
+            cursor = page["next"]
             if not cursor:
                 return
 

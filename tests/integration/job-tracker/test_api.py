@@ -140,6 +140,7 @@ def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) 
     problem(api.put("/jobs"), 405)
     problem(api.get("/jobs", params={"limit": 201}), 422, "limit")
     problem(api.get("/jobs", params={"cursor": "x"}), 422, "cursor")
+    problem(api.get("/jobs", params={"tenant": ""}), 422, "tenant")
     problem(api.get("/jobs", params={"status": "LOST"}), 422, "status[0]")
     problem(api.get("/jobs", params={"from": "2026-01-01T00:00:00"}), 422, "from")
     problem(api.get("/jobs", params={"wait_for": "x"}), 422, "wait_for")
@@ -153,7 +154,13 @@ def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any
     system.send(events)
     ids = {event["subject"] for event in events}
     wait_until(lambda: shown(api, "/jobs", tenant=tenant)["total"] == len(ids), 30, "not all jobs are there")
-    for query in ({}, {"status": ["COMPLETED", "FAILED"]}, {"text": "SHOP-1"}, {"type": "PRODUCT_SYNC"}):
+    for query in (
+        {},
+        {"status": ["COMPLETED", "FAILED"]},
+        {"text": "SHOP-1"},
+        {"type": "PRODUCT_SYNC"},
+        {"type": "PRODUCT_SYNC", "account": "shop-1"},
+    ):
         pages: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
@@ -164,6 +171,7 @@ def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any
                 break
         found = [job["job_id"] for job in pages]
         assert len(found) == len(set(found)) == page["total"]
+        assert (page["partial"], page["scanned_to"]) == (False, None)
         assert [job["created_at"] for job in pages] == sorted((job["created_at"] for job in pages), reverse=True)
         assert {job["account"] for job in pages} == {"shop-1"} or "text" not in query
         assert {job["status"] for job in pages} <= {"COMPLETED", "FAILED"} or "status" not in query
@@ -178,7 +186,7 @@ def test_the_timeline_judges_each_event(*, api: httpx.Client, system: Any, strea
     job = request["subject"]
     for event in (start, second, first, second, end, start):
         system.send([event])
-    wait_until(lambda: shown(api, f"/jobs/{job}/events", limit=200)["total"] == 6, 30, "events are missing")
+    wait_until(lambda: api.get(f"/jobs/{job}/events").json().get("total") == 6, 30, "events are missing")
     verdicts = [(event["event_id"], event["verdict"]) for event in shown(api, f"/jobs/{job}/events")["events"]]
     assert verdicts == [
         (start["id"], "applied"),
@@ -373,5 +381,8 @@ def test_a_deleted_job_is_gone_for_good(
     problem(api.delete(f"/jobs/{job}"), 404)
     system.send(events)  # late copies of all that was ever said of it
     read(2 * len(events) + len(running) + 1)
-    problem(api.get(f"/jobs/{job}"), 404)
+    for part in ("", "/events", "/items", "/family"):
+        problem(api.get(f"/jobs/{job}{part}"), 404)
     assert shown(api, "/stats", tenant=tenant)["by_status"] == {"RUNNING": 1}
+    for query in ({"tenant": tenant}, {"tenant": tenant, "text": job}, {"chain": events[0]["correlationid"]}):
+        assert job not in [one["job_id"] for one in shown(api, "/jobs", **query)["jobs"]]
