@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import psycopg
 import pytest
 from confluent_kafka import Producer
@@ -22,6 +23,7 @@ from psycopg import sql
 from job_events.topics import Topics, create_topics
 from job_tracker import bootstrap
 from job_tracker.settings import Settings
+from local_stack import free_port
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -290,6 +292,27 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
     made = System(kafka, database_url, topics)
     yield made
     made.close()
+
+
+@pytest.fixture
+def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tuple[str, Any]]:
+    """Starts an API; its address and process."""
+
+    def start(**environment: str) -> tuple[str, Any]:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        process = system.process("api", tmp_path / f"api-{port}", JOBTRAIL_API_PORT=str(port), **environment)
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{url}/healthz").is_success
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, 60, f"no API at {url}")
+        return url, process
+
+    return start
 
 
 @pytest.fixture(scope="module")

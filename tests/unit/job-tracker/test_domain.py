@@ -8,8 +8,8 @@ import pytest
 
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent
-from job_tracker.api.freshness import assess
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.freshness import Instance, Watermark, assess
 from job_tracker.domain.health import QUEUED, RUNNING, health
 from job_tracker.domain.job_view import eta_seconds, percent
 from job_tracker.domain.timeline import restore, timeline
@@ -139,14 +139,14 @@ def test_cursors_come_back_and_others_are_refused() -> None:
             decode_cursor(wrong, types)
 
 
-def beat(state: str = "running", alive: bool = True) -> dict[str, Any]:
-    return {"state": state, "alive": alive, "detail": "", "instance": "i", "beat_at": NOW}
+def beat(state: str = "running", alive: bool = True) -> Instance:
+    return Instance("i", state, "", NOW, alive)
 
 
-def at(next_offset: int, end: int | None, applied: int, checked: int) -> dict[str, Any]:
+def at(next_offset: int, end: int | None, applied: int, checked: int, reached: int | None = None) -> Watermark:
     """A partition whose last event was applied, and whose end was looked at, so many seconds ago."""
-    times = {"applied_at": NOW - timedelta(seconds=applied), "checked_at": NOW - timedelta(seconds=checked)}
-    return {"topic": "t", "partition": next_offset, "next_offset": next_offset, "end_offset": end} | times
+    ago = [None if seconds is None else NOW - timedelta(seconds=seconds) for seconds in (applied, checked, reached)]
+    return Watermark("t", next_offset, next_offset, ago[0], end, ago[1], ago[2])
 
 
 def test_idle_is_fresh_lagging_is_as_old_as_its_last_event_and_dead_is_told() -> None:
@@ -158,3 +158,14 @@ def test_idle_is_fresh_lagging_is_as_old_as_its_last_event_and_dead_is_told() ->
     assert (dead.lag_seconds, dead.alive, dead.state) == (600.0, False, "dead")
     assert assess([at(5, 5, 900, 1)], [beat("waiting")], NOW).state == "waiting"
     assert assess([], [], NOW).as_of is None
+
+
+def test_the_first_event_after_an_idle_hour_does_not_make_the_table_an_hour_old() -> None:
+    waits = assess([at(5, 6, 3600, 1, reached=2)], [beat()], NOW)
+    assert (waits.lag_events, waits.lag_seconds) == (1, 2.0)
+
+
+def test_a_partition_that_nobody_has_read_yet_makes_the_age_unknown() -> None:
+    new = Watermark("t", 9, 0, None, 4, NOW, None)
+    found = assess([at(5, 5, 900, 1), new], [beat()], NOW)
+    assert (found.lag_events, found.lag_seconds, found.headers()["Jobtrail-Lag"]) == (4, None, "unknown")

@@ -2,28 +2,41 @@
 
 import asyncio
 import contextlib
+import resource
+import socket
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
 import uvicorn
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
+from uvicorn.config import STARTUP_FAILURE
 
 from job_events import kafka
 from job_events.clock import SystemClock
 from job_events.topics import Topics
 from job_tracker.api.app import create_app
+from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
 from job_tracker.api.deps import Parts
-from job_tracker.api.freshness import Pokes, Reader, reader_pool
+from job_tracker.api.feed import Feed
+from job_tracker.api.follower import Streams
+from job_tracker.api.freshness import Reader, reader_pool
 from job_tracker.api.instruments import Instruments
+from job_tracker.api.jobs import JOBS
+from job_tracker.api.pokes import Pokes
+from job_tracker.api.stream import MAX_READERS
 from job_tracker.keys import Keys
+from job_tracker.projector.broker import Broker
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.requests import Requests
 from job_tracker.settings import Settings
 
 POOL_SIZE = 8
+LIVE_POOL_SIZE = READS_AT_ONCE + 1  # the feed itself never waits for a reader
+KAFKA_TIMEOUT = 2.0  # seconds until readiness says that Kafka is away
 DELIVERY_TIMEOUT_MS = 5000  # after so long without an acknowledgement the caller hears 503
 GRACE = 5  # seconds for open answers after SIGTERM
 
@@ -45,31 +58,71 @@ def build_app(settings: Settings) -> FastAPI:
             topics,
             SystemClock(),
         )
-        reader = Reader(pool, pokes, jobs.name, items.name, {jobs.name: jobs.topics, items.name: items.topics})
+        stands_on = {jobs.name: jobs.topics, items.name: items.topics}
+        reader = Reader(pool, pokes, jobs.name, items.name, stands_on)
+        live = reader_pool(settings.database_url, LIVE_POOL_SIZE, BY_KEY)
+        changes = ChangeReader(Reader(live, pokes, jobs.name, items.name, stands_on), reader, JOBS)
+        feed = Feed(changes, pokes)
         requests.start()
-        await pool.open()
-        await writers.open()
-        listening = asyncio.create_task(pokes.run())
-        try:
-            yield Parts(reader, requests, Keys(writers), Instruments())
-        finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
-            await writers.close()
-            await pool.close()
-            await asyncio.to_thread(requests.close)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, requests.close)
+            for connections in (pool, live, writers):
+                await connections.open()
+                stack.push_async_callback(connections.close)
+            for work in (pokes.run(), feed.run()):
+                stack.push_async_callback(_end, asyncio.create_task(work))
+            yield Parts(
+                reader=reader,
+                requests=requests,
+                keys=Keys(writers),
+                instruments=Instruments(),
+                streams=Streams(feed, changes),
+                broker=Broker(settings.kafka_bootstrap_servers, timeout=KAFKA_TIMEOUT),
+            )
 
     return create_app(open_parts)
 
 
+def _allow_files(wanted: int) -> None:
+    """Each stream is an open file; many systems allow 1,024 until asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams first: they would never end by themselves."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.parts.streams.close()
+        await super().shutdown(sockets)
+
+
 def run_api(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    uvicorn.run(
-        build_app(settings),
+    _allow_files(MAX_READERS + 200)
+    app = build_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.jobtrail_api_host,
         port=settings.jobtrail_api_port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE,
     )
+    server = _Server(app, config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

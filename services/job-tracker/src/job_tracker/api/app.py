@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, jobs, problems, upkeep
+from job_tracker.api import catalogue, commands, jobs, problems, stream, upkeep
 from job_tracker.api.deps import Parts
 
 MAX_BODY = 1_048_576  # bytes
@@ -30,7 +30,7 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
         lifespan=lifespan,
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, upkeep):
+    for module in (jobs, commands, catalogue, stream, upkeep):
         app.include_router(module.router)
 
     app.add_middleware(Measured)
@@ -38,30 +38,39 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
 
 
 class Measured:
-    """Counts and times each answer, and refuses bodies that are too large."""
+    """Counts and times every answer, up to its first byte; refuses bodies that are too large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
-            refused = problems.problem_response(problems.Problem(413, f"a body may have {MAX_BODY:,} bytes at most"))
-            return await refused(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         begun = time.perf_counter()
-        status = 500
 
-        async def told(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, told)
-        finally:
-            name = f"{scope['method']} {getattr(scope.get('route'), 'path', 'unknown')}"
+        def note(status: int) -> None:
             instruments = scope["app"].state.parts.instruments
+            name = f"{scope['method']} {getattr(scope.get('route'), 'path', 'unknown')}"
             instruments.requests.labels(name, str(status)).inc()
             instruments.seconds.labels(name).observe(time.perf_counter() - begun)
+
+        begins = False
+
+        async def measure(message: Message) -> None:
+            nonlocal begins
+            if message["type"] == "http.response.start":
+                begins = True
+                note(message["status"])
+            await send(message)
+
+        if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
+            too_large = problems.Problem(413, f"a body may have {MAX_BODY:,} bytes at most")
+            await problems.problem_response(too_large)(scope, receive, measure)
+            return
+        try:
+            await self._app(scope, receive, measure)
+        except Exception:
+            if not begins:
+                note(500)
+            raise

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
+from job_tracker.api.follower import Streams
 from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
 from job_tracker.api.instruments import Instruments
 from job_tracker.api.list_statements import Wanted
 from job_tracker.api.listing import MAX_PAGE
 from job_tracker.keys import Keys
+from job_tracker.projector.broker import Broker
 from job_tracker.requests import Requests
 
 
@@ -21,6 +23,8 @@ class Parts:
     requests: Requests
     keys: Keys
     instruments: Instruments
+    streams: Streams
+    broker: Broker
 
 
 async def parts(request: Request) -> Parts:

@@ -2,51 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
 import psycopg
-import structlog
 from fastapi import Query
 from fastapi.responses import Response
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_events.sql_files import queries
-from job_events.tokens import Positions, decode_token, encode_token
+from job_events.tokens import Positions, decode_token
+from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
 from job_tracker.api.problems import Json, Problem, problem_response
-from job_tracker.projector.postgres import CHANNEL
+from job_tracker.domain.freshness import Instance, Standing, Watermark
+from job_tracker.domain.positions import covers
 
-log = structlog.get_logger()
 _SQL = queries("job_tracker", "freshness.sql")
 AsyncConnection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[AsyncConnection]
 
 ALIVE_WITHIN = timedelta(seconds=5)  # a projector beats once a second; five missed beats mean it is dead
-LOOK_AGAIN = 1.0  # seconds until a waiting reader looks by itself: a poke may be lost
 MAX_WAIT = 60.0  # seconds
-
-
-class Freshness(msgspec.Struct, frozen=True):
-    """`as_of`: everything appended to the log until then is in this answer; null while nothing is known.
-
-    `lag_events` counts events known to lie in the log and not in the table. `alive` says whether a
-    projector is at work: an idle log is fresh, a dead projector is not, and only this tells them apart.
-    """
-
-    token: str
-    as_of: datetime | None
-    lag_events: int
-    lag_seconds: float | None
-    alive: bool
-    state: str
-
-    def headers(self) -> dict[str, str]:
-        lag = "unknown" if self.lag_seconds is None else f"{self.lag_seconds:.3f}"
-        return {"Jobtrail-Freshness": self.token, "Jobtrail-Lag": lag}
+_watermarks = msgspec.json.Decoder(list[Watermark])
+_instances = msgspec.json.Decoder(list[Instance])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,43 +52,16 @@ async def wait_for_query(
         raise Problem(422, str(error), [("wait_for", "is not a freshness token")]) from None
 
 
-class Pokes:
-    """One LISTEN connection for all waiting readers of this process."""
-
-    def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
-        self._poked = asyncio.Event()
-        self.healthy = False
-
-    async def run(self) -> None:
-        """Listen until cancelled; comes back by itself after PostgreSQL was away."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(self._database_url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    self.healthy = True
-                    async for _ in connection.notifies():
-                        self._wake()
-            except psycopg.OperationalError as error:
-                log.info("not listening", reason=str(error))
-            self.healthy = False
-            await asyncio.sleep(LOOK_AGAIN)
-
-    async def wait(self, seconds: float) -> None:
-        """Until the next poke, `seconds` at most."""
-        event = self._poked
-        try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            return
-
-    def _wake(self) -> None:
-        event, self._poked = self._poked, asyncio.Event()
-        event.set()
-
-
 Read = Callable[[AsyncConnection, datetime], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One reading of the positions for all who wait for the same poke."""
+
+    poke: Poke
+    begun: float
+    positions: asyncio.Task[Positions]
 
 
 class Reader:
@@ -117,106 +72,111 @@ class Reader:
         self._pokes = pokes
         self.jobs, self.items = jobs, items
         self._topics = topics
+        self._looks: dict[str, _Look] = {}
 
     async def answer(self, read: Read, wait: WaitFor, projection: str | None = None) -> Response:
         """The body that `read` gives plus `freshness`; 504 with what is known when `wait` was not reached."""
         name = projection or self.jobs
-        reached = await self._reach(wait, name)
-        async with self.snapshot() as connection:
-            freshness, now = await self.freshness(connection, name)
-            try:
-                body = await read(connection, now)
-            except Problem as problem:
-                if reached or problem.status != 404:
-                    problem.more["freshness"] = freshness
-                    raise
-                body = None
-        if not reached:
-            late = Problem(
-                504,
-                f"the token was not reached within {wait.deadline:g} s; `known` is what the table holds now",
-                freshness=freshness,
-                known=body,
-            )
-            return problem_response(late, freshness.headers())
-        return Json({**(body or {}), "freshness": freshness}, headers=freshness.headers())
-
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """A read-only transaction: all that is read in it belongs together."""
-        # In a pipeline: nothing is waited for before somebody reads a row.
-        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            yield connection
-
-    async def freshness(self, connection: AsyncConnection, projection: str) -> tuple[Freshness, datetime]:
-        """Freshness of `projection` in this snapshot, and the database's time."""
-        found = {"projection": projection, "alive_within": ALIVE_WITHIN}
-        at_work = await connection.execute(_SQL["projectors"], found, prepare=True)
-        positions = await connection.execute(_SQL["positions"], {"projection": projection}, prepare=True)
-        clock = await connection.execute("SELECT now() AS now", prepare=True)
-        (now,) = [row["now"] for row in await clock.fetchall()]
-        return assess(await positions.fetchall(), await at_work.fetchall(), now), now
-
-    async def detail(self, connection: AsyncConnection, projection: str) -> str:
-        """What the projectors of `projection` say of themselves, in one sentence."""
-        parameters = {"projection": projection, "alive_within": ALIVE_WITHIN}
-        rows = await (await connection.execute(_SQL["projectors"], parameters)).fetchall()
-        if not rows:
-            return "none has started"
-        return "; ".join(
-            f"{row['instance']} {row['state'] if row['alive'] else 'is silent since ' + row['beat_at'].isoformat()}"
-            + (f": {row['detail']}" if row["detail"] else "")
-            for row in rows[:5]
-        )
-
-    async def _reach(self, wait: WaitFor, projection: str) -> bool:
-        if not wait.positions:
-            return True
-        unknown = sorted({topic for topic, _ in wait.positions} - set(self._topics[projection]))
+        unknown = sorted({topic for topic, _ in wait.positions} - set(self._topics[name]))
         if unknown:
             raise Problem(422, f"this answer is not made from {', '.join(unknown)}", [("wait_for", "other topics")])
-        wanted = {
-            "projection": projection,
-            "topics": [topic for topic, _ in wait.positions],
-            "partitions": [number for _, number in wait.positions],
-            "offsets": list(wait.positions.values()),
-        }
         loop = asyncio.get_running_loop()
         end = loop.time() + wait.deadline
         while True:
             async with self.snapshot() as connection:
-                behind = await (await connection.execute(_SQL["behind"], wanted)).fetchone()
-            left = end - loop.time()
-            if behind is None or left <= 0:
-                return behind is None
-            await self._pokes.wait(min(left, LOOK_AGAIN))
+                standing = await self.standing(connection, name)
+                reached = covers(standing.positions, wait.positions)
+                if reached or loop.time() >= end:
+                    return await self._answer(connection, standing, read, wait, reached)
+            await self._reach(wait.positions, name, end)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+        """A read-only transaction: all that is read in it belongs together."""
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await self._begin(stack)
+            except PoolTimeout:
+                raise
+            except psycopg.OperationalError:
+                # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
+                await self._pool.check()
+                connection = await self._begin(stack)
+            yield connection
+
+    def topics(self, projection: str) -> list[str]:
+        """What `projection` is made from."""
+        return self._topics[projection]
+
+    async def standing(self, connection: AsyncConnection, projection: str) -> Standing:
+        """Where `projection` stands in this snapshot."""
+        values = {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
+        row = await (await connection.execute(_SQL["freshness"], values, prepare=True)).fetchone()
+        assert row is not None  # noqa: S101 - the statement always gives one row
+        return Standing(
+            now=row["now"],
+            epoch=row["epoch"],
+            partitions=_watermarks.decode(row["partitions"]),
+            projectors=_instances.decode(row["projectors"]),
+        )
+
+    async def _begin(self, stack: AsyncExitStack) -> AsyncConnection:
+        async with AsyncExitStack() as attempt:
+            connection = await attempt.enter_async_context(self._pool.connection())
+            await attempt.enter_async_context(connection.transaction())
+            # Several questions may be sent before the first answer is waited for.
+            await attempt.enter_async_context(connection.pipeline())
+            stack.push_async_exit(attempt.pop_all())
+            return connection
+
+    async def _answer(
+        self, connection: AsyncConnection, standing: Standing, read: Read, wait: WaitFor, reached: bool
+    ) -> Response:
+        freshness = standing.freshness
+        try:
+            body = await read(connection, standing.now)
+        except Problem as problem:
+            if reached or problem.status != 404:
+                problem.more["freshness"] = freshness
+                raise
+            body = None
+        if reached:
+            return Json({**(body or {}), "freshness": freshness}, headers=freshness.headers())
+        late = Problem(
+            504,
+            f"the token was not reached within {wait.deadline:g} s; `known` is what the table holds now",
+            freshness=freshness,
+            known=body,
+        )
+        return problem_response(late, freshness.headers())
+
+    async def _reach(self, wanted: Positions, projection: str, end: float) -> None:
+        """Wait until the projection has come to `wanted`, or until the loop's time is `end`."""
+        loop = asyncio.get_running_loop()
+        while (left := end - loop.time()) > 0:
+            look = self._look(projection, loop.time())
+            # One who gives up must not end the look of the others.
+            if covers(await asyncio.shield(look.positions), wanted):
+                return
+            await look.poke.wait(min(left, LOOK_AGAIN))
+
+    def _look(self, projection: str, now: float) -> _Look:
+        poke = self._pokes.next
+        look = self._looks.get(projection)
+        if look is None or look.poke is not poke or now - look.begun >= LOOK_AGAIN:
+            look = _Look(poke, now, asyncio.create_task(self._positions(projection)))
+            self._looks[projection] = look
+        return look
+
+    async def _positions(self, projection: str) -> Positions:
+        async with self.snapshot() as connection:
+            rows = await (await connection.execute(_SQL["positions"], {"projection": projection})).fetchall()
+        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-def assess(rows: list[DictRow], projectors: list[DictRow], now: datetime) -> Freshness:
-    """Freshness from the positions, the topics' ends and the projectors' beats."""
-    token = encode_token({(row["topic"], row["partition"]): row["next_offset"] for row in rows})
-    lagging = [row for row in rows if row["end_offset"] is None or row["end_offset"] > row["next_offset"]]
-    lag = sum(row["end_offset"] - row["next_offset"] for row in lagging if row["end_offset"] is not None)
-    # A partition read to its end is as fresh as the last look at its end; one behind, as its last applied event.
-    times = [row["applied_at"] if row in lagging else row["checked_at"] for row in rows]
-    known = [time for time in times if time is not None]
-    as_of = min(known) if known and len(known) == len(times) else None
-    at_work = [row for row in projectors if row["alive"] and row["state"] == "running"]
-    newest = projectors[0] if projectors else None
-    state = "running" if at_work else "none" if newest is None else newest["state"] if newest["alive"] else "dead"
-    return Freshness(
-        token=token,
-        as_of=as_of,
-        lag_events=lag,
-        lag_seconds=max(0.0, (now - as_of).total_seconds()) if as_of else None,
-        alive=bool(at_work),
-        state=state,
-    )
-
-
-def reader_pool(database_url: str, size: int) -> Pool:
+def reader_pool(database_url: str, size: int, options: str = "") -> Pool:
     """Connections that read from one snapshot a transaction. Opened by the caller."""
-    options = (
+    reading = (
         r"-c timezone=UTC -c default_transaction_isolation=repeatable\ read -c default_transaction_read_only=on"
         # One plan for all values of a question: planning would cost more than reading.
         " -c plan_cache_mode=force_generic_plan"
@@ -228,7 +188,11 @@ def reader_pool(database_url: str, size: int) -> Pool:
         max_size=size,
         timeout=5,
         open=False,
-        check=cast("Any", AsyncConnectionPool.check_connection),
-        kwargs={"options": options, "row_factory": dict_row, "connect_timeout": 5, "autocommit": True},
+        kwargs={
+            "options": f"{reading} {options}",
+            "row_factory": dict_row,
+            "connect_timeout": 5,
+            "autocommit": True,
+        },
     )
     return pool

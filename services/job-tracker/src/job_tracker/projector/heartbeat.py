@@ -4,7 +4,7 @@ It has a thread and a connection of its own, so that a projector that waits or i
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 import structlog
@@ -67,7 +67,7 @@ class Heartbeat:
         if self._connection is not None:
             self._connection.close()
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[[], object]) -> None:
         try:
             work()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -79,6 +79,7 @@ class Heartbeat:
             self._connection = None
 
     def _beat(self, look_around: bool) -> None:
+        asked_at = self._execute("time", {})
         ends = self._ends(look_around)
         state, detail = self._status.read()
         self._execute("beat", self._names | {"state": state, "detail": detail})
@@ -86,6 +87,8 @@ class Heartbeat:
             self._execute(
                 "note_ends",
                 {
+                    "projection": self._names["projection"],
+                    "asked_at": asked_at,
                     "topics": [topic for topic, _ in ends],
                     "partitions": [number for _, number in ends],
                     "ends": list(ends.values()),
@@ -110,7 +113,10 @@ class Heartbeat:
         self._status.present("Kafka")
         return ends
 
-    def _execute(self, name: str, parameters: dict[str, str] | dict[str, list[object]] | dict[str, object]) -> None:
+    def _execute(self, name: str, parameters: Mapping[str, object]) -> object:
+        """Run a statement; the first value that it gives, if it gives any."""
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._database_url)
-        self._connection.execute(_SQL[name], parameters)
+        cursor = self._connection.execute(_SQL[name], parameters)
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None

@@ -54,12 +54,21 @@ DELETE FROM projector WHERE beat_at < now() - interval '1 hour'
 DELETE FROM projector WHERE projection = %(projection)s AND instance = %(instance)s
 
 -- name: note_ends
-INSERT INTO partition_end (topic, partition, end_offset, checked_at)
-SELECT topic, partition, end_offset, now()
+-- `asked_at` is the time before Kafka was asked: what is appended between its answer and now is not in it.
+INSERT INTO partition_end AS known (topic, partition, end_offset, checked_at, reached_at)
+SELECT e.topic, e.partition, e.end_offset, %(asked_at)s,
+       CASE WHEN o.next_offset >= e.end_offset THEN %(asked_at)s END
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(ends)s::bigint[]) AS e (topic, partition, end_offset)
-ORDER BY topic, partition
+LEFT JOIN consumer_offset AS o
+    ON o.projection = %(projection)s AND o.topic = e.topic AND o.partition = e.partition
+ORDER BY e.topic, e.partition
 ON CONFLICT (topic, partition) DO UPDATE
-SET end_offset = greatest(partition_end.end_offset, excluded.end_offset), checked_at = excluded.checked_at
+SET end_offset = greatest(known.end_offset, excluded.end_offset),
+    checked_at = greatest(known.checked_at, excluded.checked_at),
+    reached_at = greatest(known.reached_at, excluded.reached_at)
+
+-- name: time
+SELECT now()
 
 -- name: ensure_event_days
 SELECT tracker.ensure_event_days((now() AT TIME ZONE 'UTC')::date - 1, 5)

@@ -1,17 +1,20 @@
+-- name: freshness
+-- One row, one snapshot: the database's time, each partition's watermark, each projector's last beat. `epoch` is
+-- another number after the job table was swapped for a rebuilt one.
+SELECT now() AS now, 'tracker.job'::regclass::oid::bigint AS epoch,
+(
+    SELECT coalesce(json_agg(json_build_array(
+        topic, partition, coalesce(next_offset, 0), applied_at, end_offset, checked_at, reached_at
+    ) ORDER BY topic, partition), '[]')::text
+    FROM (SELECT * FROM tracker.consumer_offset WHERE projection = %(projection)s) AS o
+    FULL JOIN (SELECT * FROM tracker.partition_end WHERE topic = ANY(%(topics)s)) AS e USING (topic, partition)
+) AS partitions,
+(
+    SELECT coalesce(json_agg(json_build_array(
+        instance, state, detail, beat_at, now() - beat_at < %(alive_within)s
+    ) ORDER BY beat_at DESC), '[]')::text
+    FROM tracker.projector WHERE projection = %(projection)s
+) AS projectors
+
 -- name: positions
-SELECT o.topic, o.partition, o.next_offset, o.applied_at, e.end_offset, e.checked_at
-FROM tracker.consumer_offset AS o LEFT JOIN tracker.partition_end AS e USING (topic, partition)
-WHERE o.projection = %(projection)s
-
--- name: projectors
-SELECT state, detail, instance, beat_at, now() - beat_at < %(alive_within)s AS alive, now() AS now
-FROM tracker.projector WHERE projection = %(projection)s
-ORDER BY beat_at DESC
-
--- name: behind
--- The positions of a token that the projection has not reached yet.
-SELECT wanted.topic, wanted.partition
-FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[]) AS wanted (topic, partition, next_offset)
-LEFT JOIN tracker.consumer_offset AS o
-    ON o.projection = %(projection)s AND o.topic = wanted.topic AND o.partition = wanted.partition
-WHERE coalesce(o.next_offset, 0) < wanted.next_offset
+SELECT topic, partition, next_offset FROM tracker.consumer_offset WHERE projection = %(projection)s

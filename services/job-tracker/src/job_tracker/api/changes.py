@@ -1,0 +1,158 @@
+"""What the live stream reads from PostgreSQL: snapshots of a view, and what events between two positions changed."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from job_events.sql_files import queries
+from job_events.tokens import Positions
+from job_tracker.api.freshness import AsyncConnection, Reader
+from job_tracker.api.list_statements import Listing, Wanted
+from job_tracker.api.listing import page
+from job_tracker.domain.changes import Change, Key, View
+from job_tracker.domain.freshness import Standing
+from job_tracker.domain.job_view import summary
+from job_tracker.domain.positions import Range, covers, events_between, steps
+
+_SQL = queries("job_tracker", "stream.sql")
+_READS = queries("job_tracker", "reads.sql")
+Row = dict[str, Any]
+_encoder = msgspec.json.Encoder()
+STEP = 200  # events whose jobs are read, and told, together
+READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
+MAX_BEHIND = 20_000  # events; a reader further behind is sent the newest jobs instead of the way to them
+
+# Each of these statements knows the rows it wants by their keys. A plan that was made while the tables were small, and
+# is kept, must not read them whole when they have grown.
+BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+
+
+class Gap(Exception):
+    """The way from a reader's positions to now cannot be told; the message says why."""
+
+
+class Newest(NamedTuple):
+    """A page of jobs with its freshness, in JSON, and where the table stood."""
+
+    standing: Standing
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Changes up to `positions`, read at `standing`; `last` when that is all there was."""
+
+    positions: Positions
+    changes: Sequence[Change]
+    standing: Standing
+    last: bool
+
+
+class ChangeReader:
+    """Reads the changes of the job table out of its own history: both move in one transaction."""
+
+    def __init__(self, keyed: Reader, lists: Reader, listing: Listing) -> None:
+        self._keyed = keyed
+        self._lists = lists
+        self._listing = listing
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._waiting: dict[tuple[View, int], asyncio.Task[Newest]] = {}
+        self.projection = keyed.jobs
+
+    @asynccontextmanager
+    async def now(self) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
+        """A snapshot, and where the job table stands in it."""
+        async with self._keyed.snapshot() as connection:
+            yield connection, await self._keyed.standing(connection, self.projection)
+
+    async def newest(self, view: View, limit: int) -> Newest:
+        """The newest jobs of a view as `GET /jobs` answers them, read after this call.
+
+        Readers who ask for the same while it waits for its turn are given the same: after a restart all come at once.
+        """
+        key = (view, limit)
+        reading = self._waiting.get(key)
+        if reading is None:
+            reading = self._waiting[key] = asyncio.create_task(self._newest(view, limit))
+        return await asyncio.shield(reading)
+
+    async def since(self, positions: Positions) -> Step:
+        """The first step from `positions` towards now.
+
+        Raises:
+            Gap: the way is too long, or not all of it is left.
+        """
+        async with self._turns, self.now() as (connection, standing):
+            arrived = standing.positions
+            if not covers(arrived, positions):
+                raise Gap("the positions lie ahead of the table or belong to other topics")
+            if (behind := events_between(positions, arrived)) > MAX_BEHIND:
+                raise Gap(f"{behind} events have passed; more than {MAX_BEHIND} are not told one by one")
+            way = list(steps(positions, arrived, STEP))
+            if not way:
+                return Step(arrived, [], standing, last=True)
+            reached, ranges = way[0]
+            await self._check_history(connection, ranges)
+            changes = await self.changed(connection, ranges, standing)
+            return Step(reached, changes, standing, last=len(way) == 1)
+
+    async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[Change]:
+        """The jobs that these ranges are about, as they are in this snapshot."""
+        rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
+        return [
+            Change(
+                row["job_id"],
+                _key(row),
+                None if row["deleted"] else _encoder.encode(summary(row, standing.now)),
+            )
+            for row in rows
+        ]
+
+    async def _newest(self, view: View, limit: int) -> Newest:
+        async with self._turns:
+            # Whoever asks from now on may have been told more than this reading will find.
+            del self._waiting[view, limit]
+            async with self._lists.snapshot() as connection:
+                standing = await self._lists.standing(connection, self.projection)
+                found = await self._page(connection, view, limit, standing)
+        return Newest(standing, _encoder.encode({**found, "freshness": standing.freshness}))
+
+    async def _page(self, connection: AsyncConnection, view: View, limit: int, standing: Standing) -> Row:
+        def show(row: Row) -> Row:
+            return summary(row, standing.now)
+
+        if not view.job_id:
+            return await page(connection, self._listing, Wanted(filters=_filters(view), limit=limit), show, "jobs")
+        reading = await connection.execute(_READS["jobs_by_id"], {"job_ids": sorted(view.job_id)})
+        rows = [row for row in reversed(await reading.fetchall()) if not row["deleted"]]
+        return {"jobs": [show(row) for row in rows if view.holds(row["job_id"], _key(row))]}
+
+    async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
+        row = await (await connection.execute(_SQL["held"], _columns(ranges))).fetchone()
+        held = row["held"] if row else 0
+        passed = sum(one.high - one.low for one in ranges)
+        if held < passed:
+            raise Gap(f"of {passed} events on the way, the history has kept {held}")
+
+
+def _key(row: Row) -> Key:
+    return Key(row["tenant"], row["account"], row["job_type"], row["chain"], row["status"])
+
+
+def _filters(view: View) -> dict[str, list[str]]:
+    filters = {"status": sorted(view.status), "job_type": sorted(view.job_type)}
+    filters |= {
+        name: [value]
+        for name, value in (("tenant", view.tenant), ("account", view.account), ("chain", view.chain))
+        if value is not None
+    }
+    return {name: allowed for name, allowed in filters.items() if allowed}
+
+
+def _columns(ranges: list[Range]) -> dict[str, Any]:
+    topics, partitions, lows, highs = (list(column) for column in zip(*ranges, strict=True))
+    return {"topics": topics, "partitions": partitions, "lows": lows, "highs": highs}

@@ -1,0 +1,145 @@
+"""One reader's way: a snapshot or a resumption, then the feed; through the history where the feed has moved on."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import psycopg
+
+from job_events.tokens import Positions, encode_token
+from job_tracker.api.changes import STEP, ChangeReader, Gap
+from job_tracker.api.feed import Feed
+from job_tracker.api.pokes import LOOK_AGAIN
+from job_tracker.domain import event_stream
+from job_tracker.domain.changes import Told, View, seen_by
+
+HEARTBEAT = 5.0  # seconds between `freshness` events
+Result = TypeVar("Result")
+
+
+class Streams:
+    """All streams of this process."""
+
+    def __init__(self, feed: Feed, changes: ChangeReader) -> None:
+        self._feed = feed
+        self._changes = changes
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._feed.readers
+
+    def close(self) -> None:
+        """End them all, each after a whole event: the readers come back to another process."""
+        self._feed.close()
+
+    def follow(self, view: View, limit: int, last: Positions | None) -> AsyncGenerator[bytes]:
+        """The events of a new reader, who was told everything up to `last`, or nothing yet."""
+        return Follower(self._feed, self._changes, view, limit).events(last)
+
+
+class Follower:
+    """Tells one reader.
+
+    Every reading of the database is newer than all that was told before, to whomever; the feed is only
+    joined right after one. So no job goes back, whichever way its changes come.
+    """
+
+    def __init__(self, feed: Feed, changes: ChangeReader, view: View, limit: int) -> None:
+        self._feed = feed
+        self._changes = changes
+        self._view = view
+        self._limit = limit
+        self._positions: Positions = {}
+        self._epoch: int | None = None
+        self._fresh = False  # whether all that the table held at the last reading was told
+        self._number = 0
+        self._beat_at = 0.0
+
+    async def events(self, last: Positions | None) -> AsyncGenerator[bytes]:
+        """All events for somebody who was told everything up to `last`, or nothing yet.
+
+        Raises:
+            psycopg.OperationalError: PostgreSQL is away at the very beginning; later it is waited for.
+        """
+        with self._feed.reader():
+            self._beat_at = asyncio.get_running_loop().time()
+            if last is None:
+                yield event_stream.retry(random.randrange(1000, 3000)) + await self._snapshot()  # noqa: S311
+            else:
+                self._positions = last
+                yield event_stream.retry(random.randrange(1000, 3000))  # noqa: S311
+            while not self._feed.closing:
+                try:
+                    async for frame in self._through_history():
+                        yield frame
+                except Gap as gap:
+                    yield await self._patiently(lambda reason=str(gap): self._snapshot(reason))
+                    continue
+                async for frame in self._along_the_feed():
+                    yield frame
+
+    async def _snapshot(self, reset: str | None = None) -> bytes:
+        """The newest jobs; `reset` is the reason why what the reader had before is void."""
+        standing, body = await self._changes.newest(self._view, self._limit)
+        self._positions, self._epoch, self._fresh = standing.positions, standing.epoch, True
+        if reset is not None:
+            body = b'{"reason":%b,%b' % (msgspec.json.encode(reset), body[1:])
+        return event_stream.event("reset" if reset else "snapshot", body, standing.freshness.token)
+
+    async def _through_history(self) -> AsyncGenerator[bytes]:
+        """Until the feed can be joined."""
+        while not self._feed.closing:
+            if self._fresh and (number := self._feed.log.join(self._positions)) is not None:
+                self._number = number
+                return
+            step = await self._patiently(self._step)
+            for frame in event_stream.jobs(step, encode_token(self._positions)):
+                yield frame
+
+    async def _step(self) -> Told:
+        step = await self._changes.since(self._positions)
+        if self._epoch not in {None, step.standing.epoch}:
+            raise Gap("the table was rebuilt")
+        self._positions, self._epoch, self._fresh = step.positions, step.standing.epoch, step.last
+        return seen_by(self._view, step.changes, former_known=False)
+
+    async def _along_the_feed(self) -> AsyncGenerator[bytes]:
+        """Until the feed has moved on too far, or ends."""
+        loop = asyncio.get_running_loop()
+        just_joined = True
+        while not self._feed.closing:
+            news = self._feed.news
+            taken = self._feed.log.take(self._number, STEP)
+            if taken is None:
+                self._fresh = False
+                return
+            if taken.number != self._number:
+                frames = self._feed.frames(self._view, self._number, taken, former_known=not just_joined)
+                self._number, self._positions, just_joined = taken.number, taken.positions, False
+                for frame in frames:
+                    yield frame
+                continue
+            left = self._beat_at + HEARTBEAT - loop.time()
+            if left <= 0:
+                self._beat_at = loop.time()
+                if self._feed.freshness is not None:
+                    body = msgspec.json.encode(self._feed.freshness)
+                    yield event_stream.event("freshness", body, encode_token(self._positions))
+                continue
+            try:
+                async with asyncio.timeout(left):
+                    await news.wait()
+            except TimeoutError:
+                continue
+
+    @staticmethod
+    async def _patiently(read: Callable[[], Awaitable[Result]]) -> Result:
+        """Wait for a PostgreSQL that is away; the stream's comments tell the reader that somebody is there."""
+        while True:
+            try:
+                return await read()
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                await asyncio.sleep(LOOK_AGAIN)

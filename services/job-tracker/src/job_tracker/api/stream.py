@@ -1,0 +1,78 @@
+"""`GET /stream`: the job table live, as server-sent events."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+from sse_starlette import EventSourceResponse
+
+from job_events.tokens import Positions, decode_token
+from job_tracker.api.deps import Limit, PartsNow
+from job_tracker.api.jobs import Status
+from job_tracker.api.problems import Problem, problem_response
+from job_tracker.domain.changes import View
+
+MAX_READERS = 4000  # a process; more hear 503
+PING = 15  # seconds between comments, which keep proxies from closing a quiet stream
+LAST_WORDS = 1.0  # seconds after SIGTERM until a stream that has not ended by itself is cut
+SEND_TIMEOUT = 30  # seconds; a reader that takes nothing for so long is cut, and may resume
+Token = Annotated[str | None, Header(alias="Last-Event-ID", max_length=8192)]
+router = APIRouter(tags=["jobs"])
+
+
+@router.get("/stream", response_class=EventSourceResponse)
+async def stream(
+    *,
+    parts: PartsNow,
+    status: Annotated[list[Status] | None, Query()] = None,
+    type_: Annotated[list[str] | None, Query(alias="type")] = None,
+    tenant: str | None = None,
+    account: str | None = None,
+    chain: str | None = None,
+    job_id: Annotated[list[str] | None, Query(max_length=200)] = None,
+    limit: Limit = 50,
+    last_event_id: Annotated[
+        str | None, Query(max_length=8192, description="for clients that cannot set the header Last-Event-ID")
+    ] = None,
+    last_event_header: Token = None,
+) -> Response:
+    """The newest jobs, then every change of the view, as events `snapshot`, `jobs`, `freshness` and `reset`.
+
+    The id of an event is a freshness token; `Last-Event-ID` goes on after it without a gap.
+    """
+    if parts.streams.open >= MAX_READERS:
+        full = Problem(503, f"{MAX_READERS} streams are open here; come back in some seconds, or poll GET /jobs")
+        return problem_response(full, {"Retry-After": "5"})
+    view = View(
+        tenant=tenant,
+        account=account,
+        chain=chain,
+        status=frozenset(status or ()),
+        job_type=frozenset(type_ or ()),
+        job_id=frozenset(job_id or ()),
+    )
+    events = parts.streams.follow(view, limit, _positions(last_event_header or last_event_id))
+    # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.
+    first = await anext(events)
+    return EventSourceResponse(
+        _led(first, events), ping=PING, send_timeout=SEND_TIMEOUT, shutdown_grace_period=LAST_WORDS
+    )
+
+
+async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    try:
+        yield first
+        async for event in events:
+            yield event
+    finally:
+        await events.aclose()
+
+
+def _positions(token: str | None) -> Positions | None:
+    if not token:
+        return None
+    try:
+        return decode_token(token)
+    except ValueError as error:
+        raise Problem(422, str(error), [("Last-Event-ID", "is not an id of this stream")]) from None

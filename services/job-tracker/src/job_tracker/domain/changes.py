@@ -1,0 +1,187 @@
+"""What live streams tell: batches of changed jobs, kept for a while, coalesced and filtered. No I/O.
+
+A batch covers the log up to its positions. Its rows were read from one snapshot of the database that
+is at least as new, so a reader that takes batches in order never sees a job go back.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import NamedTuple
+
+from job_events.tokens import Positions
+from job_tracker.domain.positions import covers
+
+
+class Key(NamedTuple):
+    """What a view looks at."""
+
+    tenant: str
+    account: str
+    job_type: str
+    chain: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A job as it is now. `body` is its summary in JSON, encoded once for all readers; None: deleted.
+
+    `former` is the key that the batch before told; None: not known.
+    """
+
+    job_id: str
+    key: Key
+    body: bytes | None
+    former: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which jobs a reader wants. None, or an empty set, wants any."""
+
+    tenant: str | None = None
+    account: str | None = None
+    chain: str | None = None
+    status: frozenset[str] = frozenset()
+    job_type: frozenset[str] = frozenset()
+    job_id: frozenset[str] = frozenset()
+
+    def holds(self, job_id: str, key: Key) -> bool:
+        """Whether a job with this key is in the view."""
+        return (not self.status or key.status in self.status) and self._is_about(job_id, key)
+
+    def lost(self, change: Change, *, former_known: bool) -> bool:
+        """Whether a job that is not in the view now may have been told before, so that the reader must hear."""
+        if not former_known or change.former is None:
+            return self._is_about(change.job_id, change.key)
+        return self.holds(change.job_id, change.former)
+
+    def _is_about(self, job_id: str, key: Key) -> bool:
+        return (
+            (self.tenant is None or key.tenant == self.tenant)
+            and (self.account is None or key.account == self.account)
+            and (self.chain is None or key.chain == self.chain)
+            and (not self.job_type or key.job_type in self.job_type)
+            and (not self.job_id or job_id in self.job_id)
+        )
+
+
+class Told(NamedTuple):
+    """What a reader of one view is told of some changes: summaries in JSON, and ids that left the view."""
+
+    jobs: list[bytes]
+    removed: list[str]
+
+
+def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Told:
+    """What `view` shows of `changes`; without `former_known` it is rather told too much than too little."""
+    told = Told([], [])
+    for change in changes:
+        if change.body is not None and view.holds(change.job_id, change.key):
+            told.jobs.append(change.body)
+        elif view.lost(change, former_known=former_known):
+            told.removed.append(change.job_id)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Changes by job, and the positions that they cover together with all batches before."""
+
+    positions: Positions
+    changes: dict[str, Change]
+
+
+class Taken(NamedTuple):
+    """Coalesced changes, the number of the last batch among them, and what is covered with it."""
+
+    number: int
+    positions: Positions
+    changes: list[Change]
+
+
+class ChangeLog:
+    """The newest batches, numbered; shared by all readers, each of which only remembers a number.
+
+    `most` changes are kept at least; of twice as many jobs it is remembered what was told last.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._batches: deque[Batch] = deque()
+        self._base: Positions = {}
+        self._last = 0
+        self._kept = 0
+        self._told: dict[str, Key] = {}
+
+    @property
+    def last(self) -> int:
+        """The number of the newest batch."""
+        return self._last
+
+    @property
+    def positions(self) -> Positions:
+        """What is covered by all batches."""
+        return self._batches[-1].positions if self._batches else self._base
+
+    def restart(self, positions: Positions) -> None:
+        """Forget everything: the next batch begins at `positions`. Readers at older numbers have fallen off."""
+        self._batches.clear()
+        self._told.clear()
+        self._kept = 0
+        self._base = positions
+        self._last += 1
+
+    def add(self, positions: Positions, changes: Iterable[Change]) -> None:
+        """The next batch. Changes learn here what was told of their jobs before."""
+        batch = Batch(positions, {})
+        for change in changes:
+            batch.changes[change.job_id] = replace(change, former=self._told.pop(change.job_id, None))
+            if change.body is not None:
+                self._told[change.job_id] = change.key
+        self._batches.append(batch)
+        self._last += 1
+        self._kept += _size(batch)
+        while self._kept - _size(self._batches[0]) >= self._most:
+            dropped = self._batches.popleft()
+            self._kept -= _size(dropped)
+            self._base = dropped.positions
+        while len(self._told) > 2 * self._most:
+            del self._told[next(iter(self._told))]
+
+    def join(self, positions: Positions) -> int | None:
+        """The batch after which a reader goes on that has read the table at `positions`; None: not kept any more."""
+        if not covers(positions, self._base):
+            return None
+        behind = 0
+        for batch in reversed(self._batches):
+            if covers(positions, batch.positions):
+                break
+            behind += 1
+        return self._last - behind
+
+    def take(self, number: int, most: int) -> Taken | None:
+        """What came after batch `number`: whole batches until `most` changes; None: fallen off.
+
+        A job that changed several times is there once, as it was last, with what was told before the first.
+        """
+        first = len(self._batches) - (self._last - number)
+        if first < 0:
+            return None
+        found: dict[str, Change] = {}
+        positions = self._batches[first - 1].positions if first else self._base
+        for batch in islice(self._batches, first, None):
+            for job_id, change in batch.changes.items():
+                before = found.get(job_id)
+                found[job_id] = change if before is None else replace(change, former=before.former)
+            number, positions = number + 1, batch.positions
+            if len(found) >= most:
+                break
+        return Taken(number, positions, list(found.values()))
+
+
+def _size(batch: Batch) -> int:
+    """A batch without changes takes room too."""
+    return len(batch.changes) + 1

@@ -1,0 +1,32 @@
+-- name: changed
+-- The jobs that these ranges of the log are about. Control events of a job that nobody asked for find no row.
+SELECT job_id, job_type, tenant, account, chain, parent, batch, retry_of, priority, requested_by, state, outcome, status,
+       attempt, p_phase, s_worker, total, processed, successful, failed, skipped, e_error_category, created_at,
+       requested_at, s_at, p_at, e_at, updated_at, e_duration_ms, deleted
+FROM tracker.job
+WHERE job_id = ANY(ARRAY(
+    SELECT DISTINCT told.job_id
+    FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
+        AS range (topic, partition, low, high)
+    CROSS JOIN LATERAL (
+        SELECT e.job_id FROM tracker.event AS e
+        WHERE e.topic = range.topic AND e.partition = range.partition
+          AND e."offset" >= range.low AND e."offset" < range.high
+    ) AS told
+))
+
+-- name: held
+-- How many records of these ranges the history still holds, dead letters among them.
+SELECT coalesce(sum(history.n + dead.n), 0)::bigint AS held
+FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
+    AS range (topic, partition, low, high)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n FROM tracker.event AS e
+    WHERE e.topic = range.topic AND e.partition = range.partition
+      AND e."offset" >= range.low AND e."offset" < range.high
+) AS history
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n FROM tracker.dead_letter AS d
+    WHERE d.topic = range.topic AND d.partition = range.partition
+      AND d."offset" >= range.low AND d."offset" < range.high AND d.consumer = 'job-tracker'
+) AS dead

@@ -1,0 +1,152 @@
+"""How old an answer is: idle, behind, stopped, killed, without Kafka, without PostgreSQL, with several trackers."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
+from local_stack import free_port
+
+
+def fresh(url: str) -> dict[str, Any]:
+    return httpx.get(f"{url}/jobs", timeout=20).json()["freshness"]
+
+
+def check(url: str, name: str) -> dict[str, Any]:
+    checks = httpx.get(f"{url}/readyz", timeout=30).json()["checks"]
+    return next(one for one in checks if one["name"] == name)
+
+
+def test_a_topic_that_never_had_an_event_is_fresh_and_a_stopped_or_killed_projector_is_not(
+    *, system: Any, start_api: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    url, _ = start_api()
+    assert (fresh(url)["alive"], fresh(url)["as_of"]) == (False, None)
+    process = system.process("projector", tmp_path / "a")
+    wait_until(lambda: fresh(url)["alive"] and fresh(url)["as_of"], 60, "never fresh")
+    begun = fresh(url)["as_of"]
+    wait_until(lambda: fresh(url)["as_of"] > begun, 30, "an idle topic does not stay fresh")
+    idle = httpx.get(f"{url}/jobs")
+    assert (idle.headers["Jobtrail-Lag-Events"], idle.headers["Jobtrail-Projector"]) == ("0", "running")
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: fresh(url)["state"] == "dead", 30, "a stopped projector passes for alive")
+    stood = fresh(url)
+    wait_until(lambda: fresh(url)["lag_seconds"] > stood["lag_seconds"], 30, "the age stands still")
+    assert fresh(url)["as_of"] == stood["as_of"]
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: fresh(url)["alive"], 30, "not alive again")
+    process.kill()
+    wait_until(lambda: not fresh(url)["alive"], 30, "a killed projector passes for alive")
+    assert check(url, "kafka")["ok"]
+    assert not check(url, "projector")["ok"]
+
+
+def test_one_partition_behind_is_told_by_its_watermark_and_is_not_as_old_as_the_silence_before(
+    *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any, database_url: str
+) -> None:
+    url, _ = start_api()
+    system.projector()
+    system.send(stream.jobs(5))
+
+    def measured() -> dict[str, Any]:
+        return httpx.get(f"{url}/freshness").json()["jobs"]
+
+    wait_until(
+        lambda: (
+            all(one["end_offset"] == one["next_offset"] for one in measured()["partitions"])
+            and sum(one["next_offset"] for one in measured()["partitions"]) > 5
+        ),
+        60,
+        "not read",
+    )
+    begun = fresh(url)["as_of"]
+    wait_until(lambda: fresh(url)["as_of"] > begun, 30, "nobody looks at the ends")
+    # The topic has been idle for an hour when the next event comes, and its partition's row is held by somebody.
+    connection.execute("UPDATE tracker.consumer_offset SET applied_at = applied_at - interval '1 hour'")
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT 1 FROM tracker.consumer_offset WHERE topic = %s FOR UPDATE", [system.topics.events])
+        system.send(stream.job(9, attempts=0, progresses=0, finished=False))
+        wait_until(lambda: fresh(url)["lag_events"] == 1, 30, "the end is not seen")
+        behind = [one for one in measured()["partitions"] if one["lag_events"]]
+        assert [one["end_offset"] - one["next_offset"] for one in behind] == [1]
+        assert 0 < fresh(url)["lag_seconds"] < 1800
+        assert fresh(url)["alive"]
+    wait_until(lambda: fresh(url)["lag_events"] == 0, 30, "not read after all")
+
+
+def test_a_new_partition_counts_before_anybody_reads_it(
+    *, system: Any, kafka: str, start_api: Any, wait_until: Any
+) -> None:
+    url, _ = start_api()
+    stop = system.projector()
+    wait_until(lambda: fresh(url)["as_of"], 60, "never fresh")
+    stop.set()
+    system.end_projectors()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for future in admin.create_partitions([NewPartitions(system.topics.events, 7)]).values():
+        future.result(10)
+    wait_until(lambda: len(admin.list_topics(timeout=5).topics[system.topics.events].partitions) == 7, 30, "")
+    for number in range(3):
+        system.send_raw(str(number).encode(), partition=6)
+    system.flush()
+    system.projector("b")
+    wait_until(
+        lambda: any(
+            (one["partition"], one["next_offset"], one["end_offset"]) == (6, 3, 3)
+            for one in httpx.get(f"{url}/freshness").json()["jobs"]["partitions"]
+        ),
+        60,
+        "the new partition is not told",
+    )
+
+
+def test_two_trackers_are_listed_and_one_is_enough(
+    *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    url, _ = start_api()
+    one, other = (system.process("projector", tmp_path / name) for name in ("a", "b"))
+
+    def states() -> list[str]:
+        return sorted(instance["state"] for instance in check(url, "projector").get("instances", []))
+
+    wait_until(lambda: states() == ["running", "running"], 60, "not both are listed")
+    one.kill()
+    events = stream.jobs(10)
+    system.send(events)
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, (tmp_path / "b").read_text())
+    wait_until(lambda: states() == ["dead", "running"], 30, "the dead one is not told")
+    wait_until(lambda: fresh(url)["lag_events"] == 0, 30, "never fresh")
+    assert fresh(url)["alive"]
+    assert check(url, "projector")["ok"]
+    assert other.poll() is None
+
+
+def test_readiness_names_what_is_away_and_questions_are_answered_without_kafka(
+    *, system: Any, connection: Any, postgres_server: str, start_api: Any, stream: Any, wait_until: Any
+) -> None:
+    cut_off, _ = start_api(KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    url, _ = start_api()
+    system.projector()
+    events = stream.jobs(3)
+    system.send(events)
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
+    assert httpx.get(f"{cut_off}/readyz", timeout=30).status_code == 503
+    assert (check(cut_off, "kafka")["ok"], check(cut_off, "postgresql")["ok"]) == (False, True)
+    asked = httpx.get(f"{cut_off}/jobs")
+    assert asked.json()["jobs"]
+    assert float(asked.headers["Jobtrail-Lag"]) >= 0
+    name = connection.info.dbname
+    with psycopg.connect(postgres_server, autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        wait_until(lambda: not check(url, "postgresql")["ok"], 30, "PostgreSQL passes for present")
+        assert check(url, "kafka")["ok"]
+        assert httpx.get(f"{url}/jobs", timeout=30).status_code == 503
+        administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    wait_until(lambda: check(url, "postgresql")["ok"] and check(url, "projector")["ok"], 60, "not ready again")
+    # The connections of before are dead; nobody who asks notices.
+    assert [httpx.get(f"{url}/jobs").status_code for _ in range(10)] == [200] * 10
