@@ -104,7 +104,8 @@ def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[obje
 
 def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     values: Values = {}
-    ends = f" ORDER BY {_order(listing, plan)} LIMIT {COUNT_TO + 1}"
+    # From the oldest: those pages have settled, so that the index alone tells which rows are visible.
+    ends = f" ORDER BY {_order(listing, plan).replace(' DESC', '')} LIMIT {COUNT_TO + 1}"
     ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(listing, plan, wanted, None, values, "1")])
     counted = f"SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}"
     return _question(f"SELECT count(*) AS rows, true AS whole FROM ({counted}) AS counted", values)
