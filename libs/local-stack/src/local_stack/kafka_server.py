@@ -73,6 +73,7 @@ def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(node.folder / "data"),
         "auto.create.topics.enable": "false",
+        "min.insync.replicas": max(1, replicas - 1),
         "offsets.topic.replication.factor": replicas,
         "offsets.topic.num.partitions": 10,
         "transaction.state.log.replication.factor": replicas,
@@ -129,17 +130,26 @@ def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_form
     formatted = node.folder / "formatted"
     if not formatted.exists():
         on_format()
-        _format(node, properties, jars, log4j)
+        _format(node, properties, jars, log4j, _shared_id(cluster))
         formatted.touch()
     return [*java_command(jars, "kafka.Kafka", log4j, jvm=_JVM), str(properties)]
 
 
-def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path) -> None:
+def _shared_id(cluster: list[KafkaNode]) -> str:
+    """The cluster's id, which its first node's folder keeps: nodes formatted with different ids refuse each other."""
+    kept = cluster[0].folder / "cluster.id"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(cluster_id(uuid.uuid4()))
+    return kept.read_text()
+
+
+def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path, shared_id: str) -> None:
     # No marker: an earlier format was cut short, so nothing can have been written since.
     shutil.rmtree(node.folder / "data", ignore_errors=True)
     command = java_command(jars, "kafka.tools.StorageTool", log4j, jvm=("-XX:TieredStopAtLevel=1",))
     result = subprocess.run(  # noqa: S603 - a command of our own making
-        [*command, "format", "--cluster-id", cluster_id(uuid.uuid4()), "--config", str(properties)],
+        [*command, "format", "--cluster-id", shared_id, "--config", str(properties)],
         capture_output=True,
         text=True,
         timeout=_FORMAT_TIMEOUT,
@@ -154,8 +164,8 @@ def cluster_id(random: uuid.UUID) -> str:
     return urlsafe_b64encode(bytes([random.bytes[0] & 0x7F]) + random.bytes[1:]).decode().rstrip("=")
 
 
-def answers(bootstrap_servers: str, stop: threading.Event, timeout: float) -> bool:
-    """Wait until the brokers answer a metadata request; False after `timeout` seconds or when `stop` is set."""
+def answers(bootstrap_servers: str, stop: threading.Event, timeout: float, brokers: int = 1) -> bool:
+    """Wait until so many brokers are known to each other; False after `timeout` seconds or when `stop` is set."""
     admin = AdminClient(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -167,7 +177,7 @@ def answers(bootstrap_servers: str, stop: threading.Event, timeout: float) -> bo
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and not stop.is_set():
         try:
-            if admin.list_topics(timeout=1).brokers:
+            if len(admin.list_topics(timeout=1).brokers) >= brokers:
                 return True
         except KafkaException:
             # Not up yet, which is what this loop waits for; the caller tells when it never comes up.

@@ -44,7 +44,8 @@ class LocalStack:
 
     KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL in the environment name somebody else's server, which is then used
     and not started. Data stays in `data_dir`. Raises PortTaken, DataDirInUse, BadJar, StartFailed or another
-    StackError, each with one sentence for a person. `servers` names those of the two that are wanted.
+    StackError, each with one sentence for a person. `servers` names those of the two that are wanted. With three
+    `brokers`, Kafka is a cluster whose programs are kafka-1 to kafka-3; a port can be asked for only of a single one.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class LocalStack:
         postgres_port: int | None = None,
         report: Report = silent,
         servers: frozenset[str] = SERVERS,
+        brokers: int = 1,
     ) -> None:
         self._folder = RunFolder(data_dir.resolve())
         self._kafka_port = kafka_port
         self._postgres_port = postgres_port
         self._servers = servers
+        self._brokers = brokers
         self._report_to = report
         self._report_lock = threading.Lock()
         self._supervisor = Supervisor(self._folder, self._report)
@@ -147,7 +150,8 @@ class LocalStack:
         # Ports first: a taken one is known at once, before anything is downloaded or made.
         if "kafka" in self._servers and not self.bootstrap_servers:
             port = asked_or_free("Kafka", self._kafka_port)
-            starters.append(lambda: self._start_kafka(port))
+            ports = [port, *(free_port() for _ in range(1, self._brokers))]
+            starters.append(lambda: self._start_kafka(ports))
         if "postgres" in self._servers and not self.database_url:
             postgres_port = asked_or_free("PostgreSQL", self._postgres_port)
             starters.append(lambda: self._start_postgres(postgres_port))
@@ -162,16 +166,23 @@ class LocalStack:
         for error in sorted(filter(None, (future.exception() for future in futures)), key=_cut_short):
             raise error
 
-    def _start_kafka(self, port: int) -> None:
+    def _start_kafka(self, ports: list[int]) -> None:
         jars = kafka_jars(self._report)
-        node = kafka_server.KafkaNode(1, self._folder.data_dir / "kafka", port, free_port())
-        argv = kafka_server.prepare(
-            node, [node], jars, lambda: self._tell("format", "kafka", "Formatting Kafka's data folder")
-        )
-        self._tell("start", "kafka", f"Starting Kafka on port {port}")
-        self._supervisor.add([Program("kafka", argv, priority=100)])
-        servers = f"{LOOPBACK}:{port}"
-        self._await("kafka", lambda: kafka_server.answers(servers, self._stop, 1))
+        names = ["kafka"] if len(ports) == 1 else [f"kafka-{number}" for number in range(1, len(ports) + 1)]
+        cluster = [
+            kafka_server.KafkaNode(number, self._folder.data_dir / name, port, free_port())
+            for number, (name, port) in enumerate(zip(names, ports, strict=True), 1)
+        ]
+        programs: list[Program] = []
+        for name, node in zip(names, cluster, strict=True):
+            argv = kafka_server.prepare(
+                node, cluster, jars, lambda name=name: self._tell("format", name, "Formatting Kafka's data folder")
+            )
+            self._tell("start", name, f"Starting Kafka on port {node.port}")
+            programs.append(Program(name, argv, priority=100))
+        self._supervisor.add(programs)
+        servers = ",".join(f"{LOOPBACK}:{port}" for port in ports)
+        self._await(names, lambda: kafka_server.answers(servers, self._stop, 1, len(ports)))
         self.bootstrap_servers = servers
         self._tell("ready", "kafka", f"Kafka answers on {servers}")
 
@@ -195,20 +206,22 @@ class LocalStack:
         )
         self._supervisor.add([program])
         database = postgres_server.url(port, "postgres")
-        self._await("postgres", lambda: postgres_server.answers(database, self._stop, 1))
+        self._await(["postgres"], lambda: postgres_server.answers(database, self._stop, 1))
         postgres_server.ensure_database(port)
         self.database_url = postgres_server.url(port)
         self._tell("ready", "postgres", f"PostgreSQL answers on port {port}")
 
-    def _await(self, server: str, answers: Callable[[], bool]) -> None:
-        """Wait until a server answers. Raises StartFailed when it dies at its start or takes too long."""
+    def _await(self, names: list[str], answers: Callable[[], bool]) -> None:
+        """Wait until a server answers. Raises StartFailed when one of its programs dies at its start or takes too long."""
         deadline = time.monotonic() + _READY_TIMEOUT
         while not answers():
             if self._stop.is_set():
-                raise _CutShortError(f"{server} was not waited for.")
-            if self._supervisor.failing(server) or time.monotonic() > deadline:
+                raise _CutShortError(f"{' and '.join(names)} was not waited for.")
+            failing = [name for name in names if self._supervisor.failing(name)]
+            if failing or time.monotonic() > deadline:
+                name = failing[0] if failing else names[0]
                 raise StartFailed(
-                    f"{server} did not start. The end of {self._folder.log(server)}:\n{self._supervisor.tail(server)}"
+                    f"{name} did not start. The end of {self._folder.log(name)}:\n{self._supervisor.tail(name)}"
                 )
 
     def _close(self) -> None:

@@ -1,0 +1,228 @@
+"""The faults, by name. Each is over when it returns: what it broke is mended, or on its way back by itself."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from tests.chaos.driver import Driver
+from tests.chaos.members import Fleet, Member
+from tests.chaos.servers import Servers
+from tests.chaos.tracker_process import POINTS
+from tests.chaos.watch import Watch
+
+_POLL = 0.02  # seconds
+_PATIENCE = 60.0  # seconds for something that a fault waits for
+_CHURN_SECONDS = 12.0
+
+
+@dataclass(slots=True)
+class World:
+    """What a fault may touch, and what it tells."""
+
+    servers: Servers
+    fleet: Fleet
+    driver: Driver
+    watch: Watch
+    prefix: str
+    killed: int = 0
+    points: dict[str, int] = field(default_factory=lambda: dict.fromkeys(POINTS, 0))
+    replayed: int = 0
+
+
+Fault = Callable[[World, random.Random], None]
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(name: str) -> Callable[[Fault], Fault]:
+    def register(function: Fault) -> Fault:
+        FAULTS[name] = function
+        return function
+
+    return register
+
+
+@fault("kill_member")
+def kill_member(world: World, chance: random.Random) -> None:
+    """SIGKILL any process of the tracker at any moment."""
+    member = chance.choice(world.fleet.everybody())
+    member.signal(signal.SIGKILL)
+    world.killed += 1
+
+
+@fault("kill_projector")
+def kill_projector(world: World, chance: random.Random) -> None:
+    """SIGKILL a projector that holds partitions."""
+    holding = [member for member in world.fleet.of("projector") if member.held()]
+    member = chance.choice(holding or world.fleet.of("projector"))
+    member.signal(signal.SIGKILL)
+    world.killed += 1
+
+
+def kill_at(point: str) -> Fault:
+    """SIGKILL of itself by the first projector that comes to a named point."""
+
+    def kill(world: World, chance: random.Random) -> None:
+        members = world.fleet.of("projector")
+        _arm(members, "kill", point)
+        if point == "in_rebalance":
+            # A newcomer makes the group share anew; all are armed, so the first to hear of it dies.
+            newcomer = world.fleet.join("projector")
+            hit = _first_hit(world, members)
+            world.fleet.leave(newcomer)
+        else:
+            hit = _first_hit(world, members)
+        for member in members:
+            member.disarm()
+        if hit:
+            world.killed += 1
+            world.points[point] += 1
+
+    return kill
+
+
+for _point in POINTS:
+    FAULTS[f"kill_{_point}"] = kill_at(_point)
+
+
+def zombie_at(point: str) -> Fault:
+    """SIGSTOP with a batch in hand until another owner has moved on, then SIGCONT: the batch must be refused."""
+
+    def pause(world: World, chance: random.Random) -> None:
+        member = chance.choice([m for m in world.fleet.of("projector") if m.held()] or world.fleet.of("projector"))
+        before = world.fleet.refused_batches(of_paused=True)
+        member.arm("stop", point)
+        if not _until(member.is_stopped):
+            member.disarm()
+            return
+        held = {partition for partition in member.held() if partition[0].endswith("jobs.events")}
+        positions = {partition: world.watch.position(partition) for partition in held}
+        _until(lambda: all(world.watch.position(p) > positions[p] for p in held))
+        member.resume()
+        _until(lambda: world.fleet.refused_batches(of_paused=True) > before, 20)
+
+    return pause
+
+
+FAULTS["zombie_after_poll"] = zombie_at("after_poll")
+FAULTS["zombie_before_copy"] = zombie_at("before_copy")
+FAULTS["zombie_before_commit"] = zombie_at("before_commit")
+
+
+@fault("churn")
+def churn(world: World, chance: random.Random) -> None:
+    """Members join and leave every few seconds."""
+    until = time.monotonic() + _CHURN_SECONDS
+    while time.monotonic() < until:
+        newcomer = world.fleet.join("projector")
+        time.sleep(chance.uniform(1.5, 3.0))
+        if chance.random() < 0.5:
+            world.fleet.leave(newcomer)
+        else:
+            settled = world.fleet.of("projector")[0]
+            world.fleet.leave(settled)
+
+
+@fault("kill_postgres")
+def kill_postgres(world: World, _chance: random.Random) -> None:
+    world.servers.kill("postgres")
+    world.killed += 1
+    world.servers.wait_postgres()
+
+
+@fault("pause_postgres")
+def pause_postgres(world: World, chance: random.Random) -> None:
+    paused = world.servers.pause("postgres")
+    time.sleep(chance.uniform(2, 6))
+    paused.resume()
+
+
+@fault("terminate_backends")
+def terminate_backends(world: World, _chance: random.Random) -> None:
+    world.servers.terminate_backends()
+
+
+@fault("cut_commit")
+def cut_commit(world: World, _chance: random.Random) -> None:
+    """The connection is cut between a COMMIT and its answer."""
+    before = world.servers.proxy.cut
+    world.servers.proxy.cut_next_commit()
+    _until(lambda: world.servers.proxy.cut > before)
+
+
+@fault("kill_kafka")
+def kill_kafka(world: World, chance: random.Random) -> None:
+    name = chance.choice(world.servers.kafka_names())
+    world.servers.kill(name)
+    world.killed += 1
+    world.servers.wait_running(name)
+
+
+@fault("pause_kafka")
+def pause_kafka(world: World, chance: random.Random) -> None:
+    paused = world.servers.pause(chance.choice(world.servers.kafka_names()))
+    time.sleep(chance.uniform(3, 9))
+    paused.resume()
+
+
+def _leader(world: World, chance: random.Random) -> str:
+    admin = AdminClient({"bootstrap.servers": world.servers.bootstrap_servers, "log_level": 0})
+    topic = f"{world.prefix}jobs.events"
+    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    leaders = [description.leader for description in partitions.values() if description.leader > 0]
+    number = chance.choice(leaders) if leaders else 1
+    return f"kafka-{number}"
+
+
+@fault("kill_leader")
+def kill_leader(world: World, chance: random.Random) -> None:
+    """The leader of a partition of a three-broker cluster dies; another takes over before it is back."""
+    name = _leader(world, chance)
+    world.servers.kill(name)
+    world.killed += 1
+    world.servers.wait_running(name)
+
+
+@fault("pause_leader")
+def pause_leader(world: World, chance: random.Random) -> None:
+    paused = world.servers.pause(_leader(world, chance))
+    time.sleep(chance.uniform(5, 10))
+    paused.resume()
+
+
+@fault("replay")
+def replay(world: World, _chance: random.Random) -> None:
+    """The whole log comes again, between new events."""
+    world.replayed += world.driver.replay(most=20_000)
+
+
+@fault("add_partitions")
+def add_partitions(world: World, _chance: random.Random) -> None:
+    """Keys move to other partitions in the middle of their jobs."""
+    admin = AdminClient({"bootstrap.servers": world.servers.bootstrap_servers, "log_level": 0})
+    topic = f"{world.prefix}jobs.events"
+    count = len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
+    for future in admin.create_partitions([NewPartitions(topic, count + 2)]).values():
+        future.result(30)
+
+
+def _arm(members: Iterable[Member], deed: str, point: str) -> None:
+    for member in members:
+        member.arm(deed, point)
+
+
+def _first_hit(world: World, members: list[Member]) -> bool:
+    """Wait until one of the armed processes has done it."""
+    return _until(lambda: any(not member.armed() for member in members))
+
+
+def _until(condition: Callable[[], bool], timeout: float = _PATIENCE) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True

@@ -1,0 +1,46 @@
+"""What is saved of a run, so that any other program can check its verdict."""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.ledger import Entry
+from tests.chaos.oracle import LogRecord, Row
+from tests.chaos.phases import Step
+
+
+def save(
+    folder: Path,
+    *,
+    schedule: list[Step],
+    ledger: list[Entry],
+    log: list[LogRecord],
+    rows: dict[str, Row],
+    violations: list[str],
+) -> None:
+    """Write the schedule, the ledger, the log, the table and the verdict as (compressed) JSON lines."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _lines(folder / "schedule.jsonl", (step._asdict() for step in schedule))
+    _lines(folder / "ledger.jsonl.gz", (entry.as_json() for entry in ledger))
+    _lines(folder / "log.jsonl.gz", map(_record, log))
+    _lines(folder / "table.jsonl.gz", ({"job_id": job_id, **row} for job_id, row in rows.items()))
+    (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in violations), "utf-8")
+
+
+def _record(record: LogRecord) -> dict[str, Any]:
+    """Keys and values in base64: the log holds bytes that are no text."""
+    return record._asdict() | {"key": _text(record.key), "value": _text(record.value)}
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    opened = gzip.open(path, "wt", encoding="utf-8") if path.suffix == ".gz" else path.open("w", encoding="utf-8")
+    with opened as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

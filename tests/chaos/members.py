@@ -1,0 +1,241 @@
+"""The tracker's processes: started, killed, paused and started again, as a supervisor would, with their logs kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+GRACE = 30.0  # seconds a process has after SIGTERM
+_LOOK_EVERY = 0.05  # seconds
+BUSY_TOPIC = "jobs.events"  # has news all the time, so its next commit tells of recovery
+REFUSED = 3  # the exit code of a projector that people must help
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process that was killed: when (monotonic seconds) and which partitions of the busy topic it held."""
+
+    at: float
+    member: str
+    held: frozenset[tuple[str, int]]
+
+
+@dataclass(slots=True)
+class Member:
+    """One process under a stable name, started again whenever it dies. `part` is the tracker's own word for it."""
+
+    name: str
+    part: str
+    folder: Path
+    environment: dict[str, str]
+    wanted: bool = True
+    starts: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    paused: list[Path] = field(default_factory=list)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.{self.starts}.log"
+
+    @property
+    def control(self) -> Path:
+        return self.folder / f"{self.name}.control"
+
+    def start(self) -> None:
+        self.starts += 1
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.tracker_process", self.part],
+                cwd=ROOT,
+                env=self.environment | {"CHAOS_CONTROL": str(self.control)},
+                stdout=out,
+                stderr=out,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def arm(self, deed: str, point: str) -> None:
+        """Let the process do the deed to itself (`kill` or `stop`) when it next comes to the point."""
+        part = self.control.with_suffix(".part")
+        part.write_text(f"{deed} {point}")
+        part.rename(self.control)
+
+    def armed(self) -> bool:
+        return self.control.exists()
+
+    def disarm(self) -> None:
+        self.control.unlink(missing_ok=True)
+
+    def is_stopped(self) -> bool:
+        try:
+            return self.process is not None and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return False
+
+    def resume(self) -> None:
+        """Continue a stopped process; its log from now on may tell of refused batches."""
+        self.paused.append(self.log)
+        self.signal(signal.SIGCONT)
+
+    def held(self) -> frozenset[tuple[str, int]]:
+        """The partitions it was given and not relieved of, by its own log."""
+        held: set[tuple[str, int]] = set()
+        for line in said(self.log):
+            if line.get("event") == "assigned":
+                held |= {_partition(name) for name in line["positions"]}
+            elif line.get("event") == "revoked":
+                held -= {_partition(name) for name in line["partitions"]}
+        return frozenset(held)
+
+
+def said(log: Path) -> Iterator[dict[str, Any]]:
+    """The structured lines of a log."""
+    if not log.exists():
+        return
+    for line in log.read_text("utf-8", "replace").splitlines():
+        if line.startswith("{"):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut short by a kill
+
+
+def _partition(name: str) -> tuple[str, int]:
+    topic, _, number = name.rpartition("[")
+    return topic, int(number.rstrip("]"))
+
+
+class Fleet:
+    """All members, and a thread that starts the dead ones again."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self._environment = folder, environment
+        self.members: list[Member] = []
+        self.deaths: list[Death] = []
+        self.troubles: list[str] = []
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._minder = threading.Thread(target=self._mind, name="minder of the members", daemon=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, parts: dict[str, int]) -> None:
+        """Start so many members of each part, all at once, and mind them from then on."""
+        for part, count in parts.items():
+            for _ in range(count):
+                self.join(part)
+        self._minder.start()
+
+    def join(self, part: str) -> Member:
+        with self._lock:
+            number = sum(member.part == part for member in self.members) + 1
+            member = Member(f"{part}-{number}", part, self.folder, self._environment)
+            member.start()
+            self.members.append(member)
+            return member
+
+    def leave(self, member: Member) -> None:
+        """SIGTERM, and the process must end by itself within the grace period."""
+        member.wanted = False
+        process = member.process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
+            return
+        # Before it listens to signals, SIGTERM is the end without a word; the same for one that is killed meanwhile.
+        if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
+            self.troubles.append(f"I12: {member.name} ended with {code} on SIGTERM: {tail(member.log)}")
+
+    def of(self, part: str) -> list[Member]:
+        """The wanted members of a part that are not paused."""
+        with self._lock:
+            found = [member for member in self.members if member.part == part and member.wanted]
+        return [member for member in found if not member.is_stopped()]
+
+    def everybody(self) -> list[Member]:
+        with self._lock:
+            return [member for member in self.members if member.wanted]
+
+    def close(self) -> None:
+        """End all members in order, side by side."""
+        self._closing.set()
+        if self._minder.is_alive():
+            self._minder.join()
+        going = self.everybody()
+        for member in going:
+            member.disarm()
+            member.signal(signal.SIGCONT)
+            member.signal(signal.SIGTERM)
+        for member in going:
+            self.leave(member)
+
+    def kill_all(self) -> None:
+        """The end when something went wrong before the proper one."""
+        self._closing.set()
+        for member in self.members:
+            member.wanted = False
+            if member.process is not None and member.process.poll() is None:
+                member.process.kill()
+                member.process.wait()
+
+    def refused_batches(self, *, of_paused: bool) -> int:
+        """Batches that the compare-and-set refused: of members that had been paused, or of all."""
+        logs = (
+            {log for member in self.members for log in member.paused}
+            if of_paused
+            else set(self.folder.glob("*.log"))
+        )
+        return sum(line.get("event") == "another owner moved on" for log in logs for line in said(log))
+
+    def _mind(self) -> None:
+        while not self._closing.wait(_LOOK_EVERY):
+            with self._lock:
+                for member in self.members:
+                    if member.wanted and member.process is not None and member.process.poll() is not None:
+                        self._bury(member, member.process.returncode)
+                        member.start()
+
+    def _bury(self, member: Member, code: int) -> None:
+        if code == -signal.SIGKILL:
+            held = member.held()
+            busy = frozenset(partition for partition in held if partition[0].endswith(BUSY_TOPIC))
+            self.deaths.append(Death(time.monotonic(), member.name, busy))
+        elif code == REFUSED:
+            self.troubles.append(f"{member.name} refused to go on: {tail(member.log)}")
+            self._closing.wait(1)  # it may do so again at once
+        else:
+            self._closing.wait(1)
+            self.troubles.append(f"{member.name} ended by itself with {code}: {tail(member.log)}")
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+def environment(bootstrap_servers: str, database_url: str, prefix: str, **more: str) -> dict[str, str]:
+    """What a member's process reads."""
+    return {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "DATABASE_URL": database_url,
+        "JOBTRAIL_TOPIC_PREFIX": prefix,
+        **more,
+    }

@@ -1,0 +1,70 @@
+"""What a run does: phases with their faults and their streams. A schedule follows from a phase and a seed alone."""
+
+import random
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.chaos.tracker_process import POINTS
+from tests.chaos.workload import Mix
+
+
+class Step(NamedTuple):
+    """Wait so many seconds, then do the fault with a random generator of this seed."""
+
+    wait: float
+    fault: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`faults` come `rounds` times each, shuffled, `pause` seconds apart."""
+
+    name: str
+    faults: tuple[str, ...]
+    rounds: int = 1
+    pause: tuple[float, float] = (0.5, 2.0)
+    mix: Mix = field(default_factory=Mix)
+    members: int = 2
+    producers: int = 3
+    rate: float = 120.0  # records a second for each producer
+    brokers: int = 1
+    must_refuse: bool = False  # whether a zombie's batch must have been refused
+
+    def schedule(self, seed: str) -> list[Step]:
+        chance = random.Random(f"{seed}/{self.name}")  # noqa: S311 - reproducible, not secret
+        steps: list[Step] = []
+        for _ in range(self.rounds):
+            faults = list(self.faults)
+            chance.shuffle(faults)
+            steps += [Step(chance.uniform(*self.pause), name, chance.randrange(2**32)) for name in faults]
+        return steps
+
+
+KILLS = tuple(f"kill_{point}" for point in POINTS)
+ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_before_commit")
+POSTGRES = ("kill_postgres", "pause_postgres", "terminate_backends", "cut_commit")
+KAFKA = ("kill_kafka", "pause_kafka")
+
+SHORT = Phase(
+    "short", (*KILLS, "zombie_after_poll", "cut_commit", "terminate_backends", "kill_postgres", "kill_kafka", "replay"),
+    must_refuse=True,
+)
+PHASES = (
+    Phase("points", KILLS, rounds=5),
+    Phase("kills", ("kill_member", "kill_projector"), rounds=14),
+    Phase("zombies", ZOMBIES, rounds=2, must_refuse=True),
+    Phase("churn", ("churn",), rounds=3),
+    Phase("postgres", POSTGRES, rounds=3),
+    Phase("kafka", KAFKA, rounds=3),
+    Phase("twice", ("replay", "kill_projector", "add_partitions"), rounds=2, mix=Mix(twice=1.0)),
+    Phase("odd", ("kill_after_copy", "replay"), rounds=2, mix=Mix(poison=0.2, wild=0.4, disorder=1.0, elsewhere=0.3)),
+    Phase("cluster", ("kill_leader", "pause_leader", "kill_projector"), rounds=4, brokers=3),
+    Phase(
+        "mixed",
+        (*KILLS, *POSTGRES, *KAFKA, "zombie_after_poll", "churn", "replay", "kill_member", "kill_projector", "kill_member"),
+        rounds=3,
+        mix=Mix(twice=0.3, poison=0.05, wild=0.1, disorder=0.7, elsewhere=0.1),
+        must_refuse=True,
+    ),
+)

@@ -1,0 +1,143 @@
+"""A Kafka and a PostgreSQL of the run's own, which may be killed and paused, with a proxy before PostgreSQL."""
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit, urlunsplit
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from local_stack import LocalStack, free_port
+from tests.chaos.proxy import Proxy
+
+_PATIENCE = 120.0  # seconds until a server that was killed must answer again
+_POLL = 0.1  # seconds
+
+
+class Servers:
+    """A context manager. `brokers` is 1 or 3; all is started anew in `folder`."""
+
+    def __init__(self, folder: Path, brokers: int = 1) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # as root, PostgreSQL runs as another user
+        # The run kills its servers, so they are never somebody else's.
+        for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
+            os.environ.pop(name, None)
+        self.stack = LocalStack(folder, brokers=brokers)
+        self.brokers = brokers
+        self._exit = ExitStack()
+
+    def __enter__(self) -> "Servers":
+        self._exit.enter_context(self.stack)
+        port = urlsplit(self.stack.database_url).port
+        assert port is not None
+        self.proxy = Proxy(free_port(), port)
+        self.proxy.start()
+        self._exit.callback(self.proxy.stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.stack.bootstrap_servers
+
+    def new_database(self) -> tuple[str, str]:
+        """A fresh, empty database: its address, and its address through the proxy."""
+        name = f"chaos_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        parts = urlsplit(self.stack.database_url)
+        user = parts.netloc.rpartition(":")[0]
+        direct = urlunsplit(parts._replace(path=f"/{name}"))
+        return direct, urlunsplit(parts._replace(path=f"/{name}", netloc=f"{user}:{self.proxy.port}"))
+
+    def kafka_names(self) -> list[str]:
+        return ["kafka"] if self.brokers == 1 else [f"kafka-{number + 1}" for number in range(self.brokers)]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; the supervisor starts it again."""
+        process = self._process(name)
+        process.kill()
+        _wait(lambda: not _alive(process), f"the end of {name}")
+
+    def pause(self, name: str) -> "Paused":
+        """SIGSTOP a server with all its processes."""
+        process = self._process(name)
+        return Paused([process, *process.children(recursive=True)])
+
+    def terminate_backends(self) -> int:
+        """End every session of every client but this one; returns how many."""
+        with psycopg.connect(self.stack.database_url, autocommit=True, connect_timeout=5) as connection:
+            ended = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            ).fetchone()
+        return int(ended[0]) if ended else 0
+
+    def wait_postgres(self) -> None:
+        """Until PostgreSQL answers again."""
+
+        def answers() -> bool:
+            try:
+                with psycopg.connect(self.stack.database_url, connect_timeout=3) as connection:
+                    connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        _wait(answers, "PostgreSQL to answer")
+
+    def wait_running(self, name: str) -> None:
+        """Until the supervisor has started a killed server again."""
+        _wait(lambda: any(s.name == name and s.pid is not None for s in self.stack.services()), f"{name} to run again")
+
+    def _process(self, name: str) -> psutil.Process:
+        pid = next((s.pid for s in self.stack.services() if s.name == name), None)
+        if pid is None:
+            self.wait_running(name)
+            return self._process(name)
+        return psutil.Process(pid)
+
+
+class Paused:
+    """Processes that were stopped, until `resume`."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self._processes = processes
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            try:
+                process.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue  # a backend that has ended meanwhile
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {_PATIENCE:.0f} s for {what}")
+        time.sleep(_POLL)
