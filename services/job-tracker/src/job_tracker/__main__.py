@@ -5,12 +5,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from job_events.logs import configure_logging
 from job_tracker import bootstrap, bootstrap_api
 from job_tracker.projector.positions import LogBroken
 from job_tracker.settings import Settings
+
+_LOOK_EVERY = 0.2  # seconds
 
 
 def main() -> int:
@@ -35,8 +37,9 @@ def _until_signal(run: Callable[[threading.Event], None]) -> int:
     stop = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="projector") as threads:
         running = threads.submit(run, stop)
-        while not running.done():
-            if signal.sigtimedwait(signals, 0.2) is not None:
+        while not wait([running], _LOOK_EVERY).done:
+            # Not sigtimedwait: in a process that was paused and continued it tells of signals that never came.
+            if signal.sigpending() & signals:
                 stop.set()
     try:
         running.result()

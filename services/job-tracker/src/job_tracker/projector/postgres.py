@@ -14,6 +14,18 @@ CHANNEL = "tracker_commit"
 # Nothing is lost with a poke, so the server need not wait for its disk.
 _POKE: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY tracker_commit; COMMIT"
 SCHEMA = "tracker"
+# A paused process, or a machine that vanished, must not hold its rows' locks against the next owner: PostgreSQL
+# ends its session when it says nothing within a transaction, when one takes too long, or when the network is silent.
+_NOT_FOREVER = (
+    "-c idle_in_transaction_session_timeout=10s -c transaction_timeout=120s"
+    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
+_ENDED = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+)
 Result = TypeVar("Result")
 
 
@@ -61,7 +73,7 @@ class Link:
                     result = work(cursor)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
                 log.info("transaction again", reason=type(error).__name__)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except _ENDED as error:
                 self._away(error)
             else:
                 self._status.present("PostgreSQL")
@@ -75,7 +87,7 @@ class Link:
         """Wake the readers. A poke that is lost costs them a second: they also look by themselves."""
         try:
             self._connected().execute(_POKE)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _ENDED as error:
             self._away(error)
 
     def close(self) -> None:
@@ -85,7 +97,7 @@ class Link:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            connection = connect(self._database_url, self._schema)
+            connection = connect(self._database_url, self._schema, _NOT_FOREVER)
             if self._session:
                 connection.execute(self._session)
             self._connection = connection
@@ -96,7 +108,7 @@ class Link:
         self.close()
 
 
-def connect(database_url: str, schema: str = SCHEMA) -> Connection:
+def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Connection:
     """An autocommit connection that finds its tables in `schema` and counts in UTC.
 
     In zones ahead of UTC there is no place for NO_REQUEST_TIME.
@@ -105,7 +117,7 @@ def connect(database_url: str, schema: str = SCHEMA) -> Connection:
         database_url,
         autocommit=True,
         connect_timeout=5,
-        options=f"-c timezone=UTC -c search_path={schema}",
+        options=f"-c timezone=UTC -c search_path={schema} {options}",
         application_name="job-tracker",
         keepalives_idle=5,
         keepalives_interval=2,
