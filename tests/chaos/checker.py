@@ -117,9 +117,11 @@ def check_list(api_url: str, rows: dict[str, Row]) -> list[str]:
             cursor = page["next"]
             if cursor is None:
                 break
+    living = {job_id for job_id, row in rows.items() if not row["deleted"]}
     doubled = (f"the list shows {job_id} {count} times" for job_id, count in seen.items() if count > 1)
-    missing = (f"the list does not show {job_id}" for job_id in sorted(rows.keys() - seen.keys()))
-    return [*_some("I10", doubled), *_some("I10", missing)]
+    missing = (f"the list does not show {job_id}" for job_id in sorted(living - seen.keys()))
+    dead = (f"the list shows {job_id}, which was deleted" for job_id in sorted(seen.keys() - living))
+    return [*_some("I10", doubled), *_some("I10", missing), *_some("I10", dead)]
 
 
 def open_sessions(connection: psycopg.Connection[Any]) -> list[str]:

@@ -15,6 +15,7 @@ Row = dict[str, Any]
 Position = tuple[str, int, int]
 
 LIFECYCLE = ("job.requested.v1", "job.started.v1", "job.progress.v1", "job.finished.v1")
+DELETED = "job.deleted.v1"
 CONTROL = ("job.cancel.v1", "job.pause.v1", "job.resume.v1")
 NEVER = "9999-12-31T23:59:59.999999Z"
 STATUS = {
@@ -65,7 +66,7 @@ def expect(log: Iterable[LogRecord]) -> Expected:
             found.dead.add(record.position)
             continue
         found.history.add(record.position)
-        if event["type"] in LIFECYCLE:
+        if event["type"] in (*LIFECYCLE, DELETED):
             by_job.setdefault(event["subject"], []).append(event)
     found.jobs = {job: _row(events) for job, events in by_job.items()}
     return found
@@ -77,6 +78,9 @@ def canonical(value: object) -> str:
 
 
 def _row(events: list[Json]) -> Row:
+    deleted = [event for event in events if event["type"] == DELETED]
+    if deleted:
+        return _tombstone(deleted)
     requests = sorted(map(_request, events), key=lambda r: (r["r_time"], r["r_id"].encode(), _descending(r["r_body"])))
     row = dict(requests[0])
     start, progress, end = (_greatest(events, kind) for kind in LIFECYCLE[1:])
@@ -97,8 +101,24 @@ def _row(events: list[Json]) -> Row:
         "requested_at": asked,
         "created_at": asked or min(times),
         "updated_at": max([asked, *times] if asked else times),
+        "d_time": None,
+        "d_id": None,
+        "deleted": False,
     }
     return row
+
+
+def _tombstone(events: list[Json]) -> Row:
+    """All that is left of a deleted job: the earliest deletion and what it says of the job."""
+    said = min(
+        ((_moment(e["time"]), e["id"].encode(), _descending(_request(e)["r_body"]), e) for e in events),
+        key=lambda found: found[:3],
+    )[3]
+    at = _moment(said["time"])
+    empty = _start(None) | _progress(None) | _end(None)
+    shown = {"outcome": None, "attempt": 0, "total": None, **dict.fromkeys(_COUNTS, 0), "requested_at": None}
+    known = {"created_at": at, "updated_at": at, "d_time": at, "d_id": said["id"], "deleted": True}
+    return _request(said) | empty | shown | known | {"state": "deleted", "status": "DELETED"}
 
 
 def _descending(text: str) -> list[int]:
@@ -248,7 +268,7 @@ def readable(value: bytes | None) -> Json | None:
 def _is_event(event: Json) -> bool:
     kind, data = event["type"], event["data"]
     return (
-        kind in (*LIFECYCLE, *CONTROL)
+        kind in (*LIFECYCLE, DELETED, *CONTROL)
         and event["specversion"] == "1.0"
         and _text(event["id"], 512)
         and _text(event["source"], 512)
@@ -267,6 +287,8 @@ def _is_lifecycle(kind: str, data: Json) -> bool:
     described = _text(job["type"], 128) and _text(job["account"], 128)
     if kind == "job.requested.v1":
         return described and data.get("priority", "normal") in {"low", "normal", "high", "urgent"}
+    if kind == DELETED:
+        return described
     known = described and _count(data["attempt"], 2**31 - 1) and _count(data["seq"])
     if kind == "job.started.v1":
         request = data["request"]

@@ -14,7 +14,7 @@ from tests.chaos.members import Death
 Partition = tuple[str, int]
 _EVERY = 0.05  # seconds between two looks at the positions
 _SNAPSHOT_EVERY = 40  # looks between two looks at I7
-_RANK = {"queued": 0, "running": 1, "finished": 2}
+_RANK = {"queued": 0, "running": 1, "finished": 2, "deleted": 3}
 
 
 def statements() -> dict[str, str]:

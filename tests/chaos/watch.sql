@@ -4,9 +4,12 @@ CREATE SCHEMA IF NOT EXISTS chaos;
 CREATE TABLE IF NOT EXISTS chaos.regress (at timestamptz DEFAULT clock_timestamp(), invariant text, job_id text, said text);
 CREATE OR REPLACE FUNCTION chaos.look() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE
-    rank_before integer := array_position(ARRAY['queued', 'running', 'finished'], OLD.state);
-    rank_after integer := array_position(ARRAY['queued', 'running', 'finished'], NEW.state);
+    rank_before integer := array_position(ARRAY['queued', 'running', 'finished', 'deleted'], OLD.state);
+    rank_after integer := array_position(ARRAY['queued', 'running', 'finished', 'deleted'], NEW.state);
 BEGIN
+    IF NEW.deleted AND rank_after >= rank_before THEN
+        RETURN NULL; -- a tombstone empties every register
+    END IF;
     IF rank_after < rank_before OR NEW.attempt < OLD.attempt
         OR (NEW.e_attempt, NEW.e_seq, NEW.e_body) < (OLD.e_attempt, OLD.e_seq, OLD.e_body)
         OR (NEW.p_attempt, NEW.p_seq, NEW.p_body) < (OLD.p_attempt, OLD.p_seq, OLD.p_body)

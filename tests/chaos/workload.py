@@ -96,6 +96,9 @@ class Workload:
             info |= {"batch": f"batch-{self.made % 7}", "about": {"tool": "chaos"}}
         asked: Json = {"params": {"size": self.made}, "priority": "high", "requested_by": "Bình"}
         events = [_event("job.requested.v1", job, f"{job}/request", at, {"job": info, **asked})]
+        if chance.random() < 0.05:
+            target = {"target": {"kind": "job", "job_id": job}, "requested_by": "Bình", "reason": "wrong shop"}
+            events.append(_event("job.pause.v1", job, f"{job}/pause", at, target))
         copy = asked | {"id": f"{job}/request", "time": events[0]["time"]}
         attempts, finished = chance.randrange(1, 4), chance.random() < 0.7
         for attempt in range(1, attempts + 1):
@@ -111,6 +114,9 @@ class Workload:
         if finished:
             end = self._end(job, info, (attempts, 100), at + timedelta(seconds=1))
             events.append(end)
+            if chance.random() < 0.1:
+                gone = {"job": info, "requested_by": "Bình", "reason": "asked for"}
+                events.append(_event("job.deleted.v1", job, f"{job}/deleted", at + timedelta(days=1), gone))
             if chance.random() < 0.5:  # one last sign of life, sent after the end
                 events.append(self._progress(job, info, (attempts, 101), at + timedelta(seconds=2), 500))
         return events
@@ -172,9 +178,9 @@ class Workload:
 
     def _message(self, event: Json) -> Message:
         value = json.dumps(event, ensure_ascii=self.chance.random() < 0.5).encode()
-        if event["type"] == "job.requested.v1":
+        if event["type"] in {"job.requested.v1", "job.pause.v1"}:
             service = SERVICES[hash_of(event["subject"]) % len(SERVICES)]
-            return Message(f"jobs.requests.{service}", f"demo/{event['data']['job']['account']}".encode(), value)
+            return Message(f"jobs.requests.{service}", b"demo/shop", value)
         key = event["subject"].encode()
         if self.chance.random() < self.mix.elsewhere:
             key = self.chance.choice([None, b"elsewhere-%d" % self.chance.randrange(100)])
