@@ -17,7 +17,7 @@ SCHEMA = "tracker"
 # A paused process, or a machine that vanished, must not hold its rows' locks against the next owner: PostgreSQL
 # ends its session when it says nothing within a transaction, when one takes too long, or when the network is silent.
 _NOT_FOREVER = (
-    "-c idle_in_transaction_session_timeout=10s -c transaction_timeout=120s"
+    "-c idle_in_transaction_session_timeout=10s -c transaction_timeout=30s"
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
 _ENDED = (
