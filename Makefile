@@ -1,6 +1,6 @@
 # Jobtrail. `make` alone prints this help; Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down kafka test schemas lint format lock clean
+.PHONY: help install demo up down kafka test chaos schemas lint format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ lint: $(READY) ## Check style and types
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: $(READY) ## Kill, pause and cut everything by a seeded schedule and check every invariant (ARGS="--seed S --phase P")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 schemas: $(READY) ## Write the JSON Schemas and asyncapi.yaml anew from the Python types
 	$(BIN)/python schemas/generate.py

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import psycopg
-
 from tests.chaos.ledger import Entry, digest
 from tests.chaos.oracle import Expected, LogRecord, Position, Row, expect
 from tests.chaos.watch import SQL, torn
@@ -110,7 +109,9 @@ def check_list(api_url: str, rows: dict[str, Row]) -> list[str]:
     cursor: str | None = None
     with httpx.Client(base_url=api_url, timeout=60) as client:
         while True:
-            answer = client.get("/jobs", params={"limit": 200, "tenant": "demo"} | ({"cursor": cursor} if cursor else {}))
+            answer = client.get(
+                "/jobs", params={"limit": 200, "tenant": "demo"} | ({"cursor": cursor} if cursor else {})
+            )
             answer.raise_for_status()
             page = answer.json()
             seen.update(job["job_id"] for job in page["jobs"])

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewPartitions
-
 from tests.chaos.driver import Driver
-from tests.chaos.members import Fleet, Member
+from tests.chaos.members import BUSY_TOPIC, Fleet, Member
 from tests.chaos.servers import Servers
 from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
@@ -56,9 +55,7 @@ def kill_member(world: World, chance: random.Random) -> None:
 @fault("kill_projector")
 def kill_projector(world: World, chance: random.Random) -> None:
     """SIGKILL a projector that holds partitions."""
-    holding = [member for member in world.fleet.of("projector") if member.held()]
-    member = chance.choice(holding or world.fleet.of("projector"))
-    member.signal(signal.SIGKILL)
+    chance.choice(_holding(world)).signal(signal.SIGKILL)
     world.killed += 1
 
 
@@ -92,19 +89,35 @@ def zombie_at(point: str) -> Fault:
     """SIGSTOP with a batch in hand until another owner has moved on, then SIGCONT: the batch must be refused."""
 
     def pause(world: World, chance: random.Random) -> None:
-        member = chance.choice([m for m in world.fleet.of("projector") if m.held()] or world.fleet.of("projector"))
-        before = world.fleet.refused_batches(of_paused=True)
+        member = chance.choice(_holding(world))
         member.arm("stop", point)
-        if not _until(member.is_stopped):
-            member.disarm()
-            return
-        held = {partition for partition in member.held() if partition[0].endswith("jobs.events")}
-        positions = {partition: world.watch.position(partition) for partition in held}
-        _until(lambda: all(world.watch.position(p) > positions[p] for p in held))
-        member.resume()
-        _until(lambda: world.fleet.refused_batches(of_paused=True) > before, 20)
+        if _until(member.is_stopped):
+            _come_back_as_zombie(world, member)
+        member.disarm()
 
     return pause
+
+
+@fault("zombie_anywhere")
+def zombie_anywhere(world: World, chance: random.Random) -> None:
+    """SIGSTOP at any moment, in the middle of a COPY too."""
+    member = chance.choice(_holding(world))
+    member.signal(signal.SIGSTOP)
+    _come_back_as_zombie(world, member)
+
+
+def _holding(world: World) -> list[Member]:
+    members = world.fleet.of("projector")
+    return [member for member in members if member.held()] or members
+
+
+def _come_back_as_zombie(world: World, member: Member) -> None:
+    held = {partition for partition in member.held() if partition[0].endswith(BUSY_TOPIC)}
+    positions = {partition: world.watch.position(partition) for partition in held}
+    _until(lambda: all(world.watch.position(p) > positions[p] for p in held))
+    before = world.fleet.refused_batches(of_paused=True)
+    member.resume()
+    _until(lambda: world.fleet.refused_batches(of_paused=True) > before, 10)
 
 
 FAULTS["zombie_after_poll"] = zombie_at("after_poll")

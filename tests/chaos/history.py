@@ -40,7 +40,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    opened = gzip.open(path, "wt", encoding="utf-8") if path.suffix == ".gz" else path.open("w", encoding="utf-8")
-    with opened as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text, compresslevel=3) if path.suffix == ".gz" else text)

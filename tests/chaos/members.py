@@ -199,9 +199,7 @@ class Fleet:
     def refused_batches(self, *, of_paused: bool) -> int:
         """Batches that the compare-and-set refused: of members that had been paused, or of all."""
         logs = (
-            {log for member in self.members for log in member.paused}
-            if of_paused
-            else set(self.folder.glob("*.log"))
+            {log for member in self.members for log in member.paused} if of_paused else set(self.folder.glob("*.log"))
         )
         return sum(line.get("event") == "another owner moved on" for log in logs for line in said(log))
 

@@ -1,7 +1,72 @@
 """Guards that can be removed, one at a time, in a process of the chaos run only: what they guard must then break."""
 
+import re
+from collections.abc import Callable
+from typing import Any
+
+from job_tracker.projector import commit, jobs_projection
+from job_tracker.projector.commit import Committer
+from job_tracker.projector.records import Cursor
+
+
+def _edit(statements: dict[str, Any], name: str, pattern: str, replacement: str) -> None:
+    text, count = re.subn(pattern, replacement, statements[name])
+    if count == 0:
+        raise SystemExit(f"the guard was not found in {name}: mend tests/chaos/mutants.py")
+    statements[name] = text
+
+
+def without_compare_and_set() -> None:
+    """Positions are set, whoever moved them meanwhile."""
+    _edit(commit._SQL, "move_positions", r" AND o\.next_offset = moved\.expected", "")
+
+
+def without_terminal_guard() -> None:
+    """A progress that comes after the end wipes the end out."""
+    _edit(
+        jobs_projection._SQL,
+        "merge_jobs",
+        r"(e_\w+ = CASE WHEN )(.+) (THEN excluded\.e_)",
+        r"\1\2 OR excluded.p_attempt >= 0 \3",
+    )
+
+
+def without_attempt_guard() -> None:
+    """The greater seq wins, of whichever attempt."""
+    _edit(
+        jobs_projection._SQL,
+        "merge_jobs",
+        r"\(excluded\.p_attempt, (.+?)\) > \(job\.p_attempt, (.+?)\)",
+        r"(\1) > (\2)",
+    )
+
+
+def with_dead_letters_after_the_transaction() -> None:
+    """Dead letters are written when the positions have already moved."""
+    write = Committer._write
+
+    def write_then_bury(self: Committer[Any], batch: Any) -> None:
+        letters, batch.dead = batch.dead, []
+        write(self, batch)
+
+        def bury(cursor: Cursor) -> None:
+            for letter in letters:
+                cursor.execute(commit._SQL["bury"], letter.row())
+
+        self._link.transact(bury)
+
+    Committer._write = write_then_bury
+
+
+GUARDS: dict[str, Callable[[], None]] = {
+    "compare_and_set": without_compare_and_set,
+    "terminal": without_terminal_guard,
+    "attempt": without_attempt_guard,
+    "dead_letter": with_dead_letters_after_the_transaction,
+}
+
 
 def remove_guard(name: str) -> None:
     """Remove a guard by name; the empty name removes none."""
     if name:
-        raise SystemExit(f"there is no guard {name!r}")
+        GUARDS[name]()

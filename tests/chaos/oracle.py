@@ -168,9 +168,7 @@ def _request(event: Json) -> Row:
 def _greatest(events: list[Json], kind: str) -> Json | None:
     """The event of the greatest (attempt, seq); of equals the one with the greater canonical bytes."""
     several = [event for event in events if event["type"] == kind]
-    return max(
-        several, key=lambda e: (e["data"]["attempt"], e["data"]["seq"], _body(e).encode()), default=None
-    )
+    return max(several, key=lambda e: (e["data"]["attempt"], e["data"]["seq"], _body(e).encode()), default=None)
 
 
 def _body(event: Json) -> str:

@@ -29,6 +29,7 @@ class Phase:
     producers: int = 3
     rate: float = 120.0  # records a second for each producer
     brokers: int = 1
+    on_nothing: bool = False  # whether the members start on an empty database without topics
     must_refuse: bool = False  # whether a zombie's batch must have been refused
 
     def schedule(self, seed: str) -> list[Step]:
@@ -42,18 +43,23 @@ class Phase:
 
 
 KILLS = tuple(f"kill_{point}" for point in POINTS)
-ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_before_commit")
+ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_before_commit", "zombie_anywhere")
 POSTGRES = ("kill_postgres", "pause_postgres", "terminate_backends", "cut_commit")
 KAFKA = ("kill_kafka", "pause_kafka")
 
 SHORT = Phase(
-    "short", (*KILLS, "zombie_after_poll", "cut_commit", "terminate_backends", "kill_postgres", "kill_kafka", "replay"),
+    "short",
+    (*KILLS, "zombie_after_poll", "cut_commit", "terminate_backends", "kill_postgres", "kill_kafka", "replay"),
+    pause=(0.0, 0.3),
+    producers=2,
+    rate=100.0,
     must_refuse=True,
 )
 PHASES = (
+    Phase("empty", ("kill_member",), on_nothing=True, members=3),
     Phase("points", KILLS, rounds=5),
     Phase("kills", ("kill_member", "kill_projector"), rounds=14),
-    Phase("zombies", ZOMBIES, rounds=2, must_refuse=True),
+    Phase("zombies", ZOMBIES, must_refuse=True),
     Phase("churn", ("churn",), rounds=3),
     Phase("postgres", POSTGRES, rounds=3),
     Phase("kafka", KAFKA, rounds=3),
@@ -62,7 +68,17 @@ PHASES = (
     Phase("cluster", ("kill_leader", "pause_leader", "kill_projector"), rounds=4, brokers=3),
     Phase(
         "mixed",
-        (*KILLS, *POSTGRES, *KAFKA, "zombie_after_poll", "churn", "replay", "kill_member", "kill_projector", "kill_member"),
+        (
+            *KILLS,
+            *POSTGRES,
+            *KAFKA,
+            "zombie_after_poll",
+            "churn",
+            "replay",
+            "kill_member",
+            "kill_projector",
+            "kill_member",
+        ),
         rounds=3,
         mix=Mix(twice=0.3, poison=0.05, wild=0.1, disorder=0.7, elsewhere=0.1),
         must_refuse=True,

@@ -58,7 +58,10 @@ class Proxy:
             answer.close()
             return
         pair = _Pair()
-        ways = [asyncio.create_task(self._ask(client, ask, pair)), asyncio.create_task(self._answer(server, answer, pair))]
+        ways = [
+            asyncio.create_task(self._ask(client, ask, pair)),
+            asyncio.create_task(self._answer(server, answer, pair)),
+        ]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
             way.cancel()

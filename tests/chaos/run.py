@@ -9,11 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-
-from job_events.topics import Topics
-from job_tracker.bootstrap import prepare_servers
-from job_tracker.settings import Settings
-from local_stack import free_port
 from tests.chaos import checker, history
 from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
 from tests.chaos.faults import FAULTS, World
@@ -22,8 +17,12 @@ from tests.chaos.log import read_log
 from tests.chaos.members import Fleet, environment
 from tests.chaos.oracle import LogRecord
 from tests.chaos.phases import Phase
-from tests.chaos.servers import Servers
+from tests.chaos.servers import Servers, wait_for
 from tests.chaos.watch import SQL, Watch, open_connection
+
+from job_tracker.bootstrap import prepare_servers
+from job_tracker.settings import Settings
+from local_stack import free_port
 
 _HEALING = 240.0  # seconds until the lag must be zero; on a loaded machine too
 _POLL = 0.1  # seconds
@@ -59,13 +58,14 @@ def run_phase(
     prefix = f"c{uuid.uuid4().hex[:10]}."
     direct, through_proxy = servers.new_database()
     replication = min(3, servers.brokers)
-    settings = Settings(
-        kafka_bootstrap_servers=servers.bootstrap_servers,
-        database_url=direct,
-        jobtrail_topic_prefix=prefix,
-        jobtrail_replication=replication,
-    )
-    prepare_servers(settings, lambda _: False)
+    if not phase.on_nothing:
+        settings = Settings(
+            kafka_bootstrap_servers=servers.bootstrap_servers,
+            database_url=direct,
+            jobtrail_topic_prefix=prefix,
+            jobtrail_replication=replication,
+        )
+        prepare_servers(settings, lambda _: False)
     projection = f"{prefix}tracker-jobs"
     api_port = free_port()
     fleet = Fleet(
@@ -93,10 +93,9 @@ def run_phase(
     world = World(servers, fleet, driver, watch, prefix)
     result = Result(phase.name)
     topics = [prefix + name for name in LIFECYCLE_TOPICS]
-    with open_connection(direct) as connection:
-        connection.execute(SQL["install"])
     try:
         fleet.start({"projector": phase.members, "items": 1, "api": 1})
+        _install(direct)
         watch.start()
         watch.read_through(f"http://127.0.0.1:{api_port}", [f"tame-p0-{number}" for number in range(1, 30)])
         driver.start()
@@ -133,10 +132,21 @@ def run_phase(
     result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
     result.duplicates = checker.duplicates(log)
     result.recoveries = watch.recoveries(fleet.deaths)
-    history.save(
-        folder, schedule=schedule, ledger=ledger.entries, log=log, rows=rows, violations=result.violations
-    )
+    history.save(folder, schedule=schedule, ledger=ledger.entries, log=log, rows=rows, violations=result.violations)
     return result
+
+
+def _install(database_url: str) -> None:
+    """Put the watch's trigger on the job table as soon as the members, who start side by side, have made it."""
+
+    def install() -> bool:
+        with open_connection(database_url) as connection:
+            found = connection.execute("SELECT to_regclass('tracker.projector') IS NOT NULL").fetchone()
+            if found == (True,):
+                connection.execute(SQL["install"])
+            return found == (True,)
+
+    wait_for(install, "the members to make their tables")
 
 
 def _await_first_commit(watch: Watch, topic: str) -> None:
@@ -159,12 +169,11 @@ def _await_zero_lag(connection: psycopg.Connection[Any], log: list[LogRecord], p
             for name, topic, number, offset in connection.execute(SQL["positions"])
             if name == projection
         }
-        behind = {partition: (held.get(partition), end) for partition, end in ends.items() if held.get(partition) != end}
+        behind = {
+            partition: (held.get(partition), end) for partition, end in ends.items() if held.get(partition) != end
+        }
         if not behind:
             return []
         if time.monotonic() > deadline:
             return [f"I11: the lag is still there {_HEALING:.0f} s after the last fault: {behind}"]
         time.sleep(_POLL)
-
-
-

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 from psycopg import sql
+from tests.chaos.proxy import Proxy
 
 from local_stack import LocalStack, free_port
-from tests.chaos.proxy import Proxy
 
 _PATIENCE = 120.0  # seconds until a server that was killed must answer again
 _POLL = 0.1  # seconds
@@ -69,7 +69,7 @@ class Servers:
         """SIGKILL; the supervisor starts it again."""
         process = self._process(name)
         process.kill()
-        _wait(lambda: not _alive(process), f"the end of {name}")
+        wait_for(lambda: not _alive(process), f"the end of {name}")
 
     def pause(self, name: str) -> "Paused":
         """SIGSTOP a server with all its processes."""
@@ -96,11 +96,13 @@ class Servers:
                 return False
             return True
 
-        _wait(answers, "PostgreSQL to answer")
+        wait_for(answers, "PostgreSQL to answer")
 
     def wait_running(self, name: str) -> None:
         """Until the supervisor has started a killed server again."""
-        _wait(lambda: any(s.name == name and s.pid is not None for s in self.stack.services()), f"{name} to run again")
+        wait_for(
+            lambda: any(s.name == name and s.pid is not None for s in self.stack.services()), f"{name} to run again"
+        )
 
     def _process(self, name: str) -> psutil.Process:
         pid = next((s.pid for s in self.stack.services() if s.name == name), None)
@@ -135,7 +137,12 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until the condition is true.
+
+    Raises:
+        TimeoutError
+    """
     deadline = time.monotonic() + _PATIENCE
     while not condition():
         if time.monotonic() > deadline:

@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
+from tests.chaos.mutants import remove_guard
+
 from job_tracker import bootstrap
 from job_tracker.__main__ import main
-from tests.chaos.mutants import remove_guard
 
 POINTS = ("after_poll", "before_copy", "after_copy", "before_commit", "after_commit", "in_rebalance")
 
@@ -36,6 +38,7 @@ class KillPoints:
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.05)  # the signal stops the process a moment later: it shall be here
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the producers send: jobs as raw JSON made from a seed, good, odd and unreadable. No code under test makes them."""
+"""What the producers send: jobs as raw JSON made from a seed, good, odd and unreadable, by no code under test."""
 
 import json
 import random

@@ -212,7 +212,7 @@ class LocalStack:
         self._tell("ready", "postgres", f"PostgreSQL answers on port {port}")
 
     def _await(self, names: list[str], answers: Callable[[], bool]) -> None:
-        """Wait until a server answers. Raises StartFailed when one of its programs dies at its start or takes too long."""
+        """Wait until a server answers. Raises StartFailed when a program dies at its start or all takes too long."""
         deadline = time.monotonic() + _READY_TIMEOUT
         while not answers():
             if self._stop.is_set():
