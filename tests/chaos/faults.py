@@ -44,6 +44,12 @@ def fault(name: str) -> Callable[[Fault], Fault]:
     return register
 
 
+@fault("none")
+def none(_world: World, _chance: random.Random) -> None:
+    """A while without any fault, for runs where a guard is missing instead."""
+    time.sleep(3)
+
+
 @fault("kill_member")
 def kill_member(world: World, chance: random.Random) -> None:
     """SIGKILL any process of the tracker at any moment."""

@@ -8,7 +8,7 @@ _CHUNK = 65536
 _COMMIT_SENT = b"COMMIT\0"  # alone in a message: a poke brings its own BEGIN
 _POKE = b"NOTIFY"
 _COMMIT_DONE = b"COMMIT\0"  # the command tag in the server's answer
-_POSITIONS = b"consumer_offset"  # told only by the connections that keep a projection
+_POSITIONS = b"UPDATE consumer_offset"  # said only by the connections that keep a projection
 
 
 @dataclass(slots=True)
