@@ -15,14 +15,15 @@ from tests.chaos.broken_logs import BREAKS, check_broken_log
 from tests.chaos.phases import PHASES, Phase
 from tests.chaos.run import Result, run_phase
 from tests.chaos.servers import Servers
+from tests.chaos.workers import run_workers
 
 MIN_KILLS = 100
-BROKEN_LOGS = "broken-logs"
+BROKEN_LOGS, WORKERS = "broken-logs", "workers"
 
 
 def main() -> int:
     """Exit status 1 where an invariant was violated; the command that replays the phase is printed then."""
-    names = [*(phase.name for phase in PHASES), BROKEN_LOGS]
+    names = [*(phase.name for phase in PHASES), BROKEN_LOGS, WORKERS]
     parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__)
     parser.add_argument("--seed", default=secrets.token_hex(4), help="the same seed gives the same faults and events")
     parser.add_argument("--phase", choices=names, action="append", help="only this phase; may be given several times")
@@ -38,6 +39,8 @@ def main() -> int:
         with Servers(folder / "stack-broken") as servers:
             said = [said for name in BREAKS for said in check_broken_log(name, servers, folder / BROKEN_LOGS / name)]
         results.append(Result(BROKEN_LOGS, said, faults=len(BREAKS)))
+    if WORKERS in wanted:
+        results.append(run_workers(folder / WORKERS, arguments.seed))
     return _report(arguments.seed, results, folder, whole=not arguments.phase)
 
 
