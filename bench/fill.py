@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
@@ -28,8 +28,16 @@ def create(kafka: str, topics: Topics) -> None:
     create_topics(kafka, topics)
 
 
-def fill(kafka: str, topic: str, stream: Iterable[Message]) -> int:
-    """Produce all of them and wait until the broker has acknowledged each; returns how many.
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What lies in a topic: how many events, and the job whose event is the last of each partition."""
+
+    events: int
+    last_jobs: tuple[str, ...]
+
+
+def fill(kafka: str, topic: str, stream: Iterable[Message]) -> Filled:
+    """Produce all of them and wait until the broker has acknowledged each.
 
     Raises:
         RuntimeError: one was not acknowledged.
@@ -47,10 +55,12 @@ def fill(kafka: str, topic: str, stream: Iterable[Message]) -> int:
         }
     )
     failures: list[KafkaError] = []
+    last: dict[int | None, bytes | str | None] = {}
 
-    def report(error: KafkaError | None, _message: Delivered) -> None:
+    def report(error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
             failures.append(error)
+        last[message.partition()] = message.key()
 
     count = 0
     for message in stream:
@@ -66,7 +76,7 @@ def fill(kafka: str, topic: str, stream: Iterable[Message]) -> int:
     left = producer.flush(120)
     if left or failures:
         raise RuntimeError(f"Kafka did not take {left + len(failures)} of {count} events: {failures[:1]}")
-    return count
+    return Filled(count, tuple(key.decode() for key in last.values() if isinstance(key, bytes)))
 
 
 def main() -> int:
@@ -78,7 +88,7 @@ def main() -> int:
     topics = Topics(asked.prefix)
     create(asked.kafka, topics)
     began = time.monotonic()
-    count = fill(asked.kafka, topics.events, messages(Shape.of_events(asked.events)))
+    count = fill(asked.kafka, topics.events, messages(Shape.of_events(asked.events))).events
     seconds = time.monotonic() - began
     print(f"{count} events in {topics.events}, {count / seconds:.0f} a second")
     return 0

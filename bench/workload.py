@@ -32,6 +32,7 @@ BEGIN = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 TICK = timedelta(milliseconds=1)  # between two events of the stream
 EVENTS_A_JOB = 15
 ITEMS_A_STEP = 97  # items that a job gets done between two events
+CALM_JOBS = 60  # behind a shaken stream: enough for every partition to have some
 _TYPES = sorted(JOB_TYPES)
 _OUTCOMES: tuple[Outcome, ...] = ("success", "partial", "failure", "error", "cancelled")
 
@@ -56,14 +57,15 @@ class Shape:
 
 
 class Message(NamedTuple):
-    """One record for Kafka: the key is the job id."""
+    """One record for Kafka: the key is the job id. `processed` is the event's own counter, which only grows."""
 
     key: bytes
     value: bytes
+    processed: int
 
 
 class Row(NamedTuple):
-    """What everybody who reads the stream should know of a job in the end."""
+    """What everybody who reads the stream should know of a job in the end. `finished_at` is in UTC."""
 
     state: str
     total: int
@@ -159,7 +161,8 @@ def messages(shape: Shape) -> Iterator[Message]:
             place = chance.randrange(len(under_way))
         job = under_way[place]
         last = job.said + 1 == shape.events_a_job
-        yield Message(job.id.encode(), encode(job.next(chance, moment, last)))
+        value = encode(job.next(chance, moment, last))
+        yield Message(job.id.encode(), value, ITEMS_A_STEP * (job.said - 1))
         if last:
             under_way[place] = under_way[-1]
             under_way.pop()
@@ -169,7 +172,8 @@ def shaken(shape: Shape, late: float = 0.05, twice: float = 0.05) -> list[Messag
     """The stream as a bad network and several workers deliver it: a share comes late, a share comes twice.
 
     A late event, and the second copy of an event, comes up to a job's lifetime behind its place, so often
-    behind the finish of its job. All in memory: for some hundred thousand events.
+    behind the finish of its job. Some calm jobs follow, so that each partition ends with a finish and it
+    can be seen that all is read. All in memory: for some hundred thousand events.
     """
     chance = random.Random(shape.seed + 1)  # noqa: S311 - reproducible, not secret
     lifetime = shape.in_flight * shape.events_a_job
@@ -180,7 +184,8 @@ def shaken(shape: Shape, late: float = 0.05, twice: float = 0.05) -> list[Messag
         if chance.random() < twice:
             placed.append((place + chance.uniform(0, lifetime), message))
     placed.sort(key=lambda pair: pair[0])
-    return [message for _, message in placed]
+    calm = Shape(jobs=CALM_JOBS, events_a_job=shape.events_a_job, in_flight=10, seed=shape.seed + 2)
+    return [*(message for _, message in placed), *messages(calm)]
 
 
 def expected(stream: Iterable[Message]) -> dict[str, Row]:

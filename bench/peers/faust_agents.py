@@ -1,0 +1,54 @@
+"""Faust agents with psycopg. The first argument: `event` for an upsert an event, `take` for batches."""
+
+import sys
+import tempfile
+from typing import Any
+
+import faust
+import psycopg
+
+from bench.peers.given import given
+from bench.peers.row import fold_into, row_of
+from bench.peers.table import COLUMNS, UPSERT_MANY, UPSERT_ONE
+
+BATCH = 1000
+WITHIN = 0.1  # seconds for a batch to fill
+
+
+def build(way: str) -> faust.App:
+    told = given()
+    app = faust.App(
+        told.group,
+        broker=f"kafka://{told.kafka}",
+        datadir=tempfile.mkdtemp(prefix="bench-faust-"),
+        consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=5000,
+        stream_buffer_maxsize=16384,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+    )
+    topic = app.topic(told.topic, key_type=bytes, key_serializer="raw", value_serializer="json", allow_empty=True)
+
+    async def by_event(stream: Any) -> None:
+        connection = await psycopg.AsyncConnection.connect(told.database_url, autocommit=True)
+        async for event in stream:
+            await connection.execute(UPSERT_ONE, row_of(event), prepare=True)
+
+    async def in_batches(stream: Any) -> None:
+        connection = await psycopg.AsyncConnection.connect(told.database_url, autocommit=True)
+        async for batch in stream.take(BATCH, within=WITHIN):
+            rows: dict[str, dict[str, Any]] = {}
+            for event in batch:
+                fold_into(rows, event)
+            await connection.execute(UPSERT_MANY, {name: [row[name] for row in rows.values()] for name in COLUMNS})
+
+    app.agent(topic)(by_event if way == "event" else in_batches)
+    return app
+
+
+if __name__ == "__main__":
+    way = sys.argv.pop()
+    sys.argv.append("worker")
+    build(way).main()

@@ -1,0 +1,35 @@
+"""A plain loop, an upsert an event: poll, write, commit both sides."""
+
+import json
+
+import psycopg
+from confluent_kafka import Consumer
+
+from bench.peers.given import given
+from bench.peers.row import row_of
+from bench.peers.table import UPSERT_ONE
+
+
+def main() -> None:
+    told = given()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": told.kafka,
+            "group.id": told.group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.offset.store": False,
+        }
+    )
+    consumer.subscribe([told.topic])
+    with psycopg.connect(told.database_url, autocommit=True) as connection:
+        while True:
+            message = consumer.poll(1)
+            if message is None or message.error():
+                continue
+            connection.execute(UPSERT_ONE, row_of(json.loads(message.value() or b"")), prepare=True)
+            # Auto-commit sends stored offsets only, so a crash repeats events and loses none.
+            consumer.store_offsets(message)
+
+
+if __name__ == "__main__":
+    main()

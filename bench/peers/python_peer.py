@@ -1,0 +1,48 @@
+"""A peer that is a Python program of this folder, in a process of its own."""
+
+import sys
+from pathlib import Path
+
+import psycopg
+
+from bench.candidate import Place
+from bench.child import Child
+from bench.peers.given import Given
+from bench.peers.table import FINAL, TABLE
+
+ROOT = Path(__file__).parents[2]
+
+
+class PythonPeer:
+    """`module` is run with `arguments` by `python`, which is this one unless the peer needs packages of its own."""
+
+    final = FINAL
+
+    def __init__(self, name: str, module: str, *arguments: str, slow: bool = False, python: Path | None = None) -> None:
+        self.name = name
+        self.slow = slow
+        self._argv = [str(python or sys.executable), "-m", f"bench.peers.{module}", *arguments]
+        self._child: Child | None = None
+
+    def prepare(self, place: Place) -> None:
+        with psycopg.connect(place.database_url) as connection:
+            connection.execute(TABLE)
+
+    def start(self, place: Place) -> None:
+        told = Given(place.kafka, place.topics.events, f"{place.topics.prefix}{place.name}", place.database_url)
+        self._child = Child(self._argv, told.environment(), place.logs / f"{place.name}.log", folder=ROOT)
+
+    def check(self) -> None:
+        self._running.check()
+
+    def peak_bytes(self) -> int:
+        return self._running.peak_bytes()
+
+    def stop(self) -> None:
+        self._running.end()
+
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._child

@@ -1,0 +1,38 @@
+"""From an event to the peers' row, as a team would write it by hand: the last event read wins."""
+
+from typing import Any
+
+STATES = {"job.started.v1": "running", "job.progress.v1": "running", "job.finished.v1": "finished"}
+
+
+def row_of(event: dict[str, Any]) -> dict[str, Any]:
+    """The columns that this event sets; what it does not know is None."""
+    data = event["data"]
+    state = STATES[event["type"]]
+    counters = data.get("counters") or {}
+    return {
+        "job_id": event["subject"],
+        "tenant": event["tenant"],
+        "account": data["job"]["account"],
+        "job_type": data["job"]["type"],
+        "state": state,
+        "phase": data.get("phase"),
+        "outcome": data.get("outcome"),
+        "total": counters.get("total", data.get("total")),
+        "processed": counters.get("processed"),
+        "successful": counters.get("successful"),
+        "failed": counters.get("failed"),
+        "skipped": counters.get("skipped"),
+        "updated_at": event["time"],
+        "finished_at": event["time"] if state == "finished" else None,
+    }
+
+
+def fold_into(rows: dict[str, dict[str, Any]], event: dict[str, Any]) -> None:
+    """Keep one row a job: later events write over what they know."""
+    new = row_of(event)
+    held = rows.get(new["job_id"])
+    if held is None:
+        rows[new["job_id"]] = new
+    else:
+        held.update({name: value for name, value in new.items() if value is not None})
