@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_stack import BadJar
-from local_stack.java_jars import check, classpath, expected_checksums, jars_under, read_checksums
+from local_stack.java_jars import JarSet, check, classpath, expected_checksums, jars_under, read_checksums
 
 
 def _jar(folder: Path, name: str, content: bytes = b"x") -> Path:
@@ -15,6 +15,10 @@ def _jar(folder: Path, name: str, content: bytes = b"x") -> Path:
     jar = folder / name
     jar.write_bytes(content)
     return jar
+
+
+def _wanted(expected: dict[str, str]) -> JarSet:
+    return JarSet("some", "Some Jars", (), expected)
 
 
 def test_jars_of_both_folders_are_on_the_class_path(tmp_path: Path) -> None:
@@ -32,17 +36,17 @@ def test_a_changed_jar_is_refused_by_name_with_both_digests_and_the_cure(tmp_pat
     jar = _jar(tmp_path / "jars", "a.jar", b"evil")
     digest = hashlib.sha256(b"evil").hexdigest()
     with pytest.raises(BadJar, match=f"a.jar has the sha256 {digest} but {'0' * 64} was expected: remove the cache"):
-        check([jar], {"a.jar": "0" * 64})
+        check([jar], _wanted({"a.jar": "0" * 64}))
 
 
 def test_missing_and_unknown_jars_are_refused(tmp_path: Path) -> None:
     jar = _jar(tmp_path / "jars", "a.jar")
     good = hashlib.sha256(b"x").hexdigest()
-    check([jar], {"a.jar": good})
+    check([jar], _wanted({"a.jar": good}))
     with pytest.raises(BadJar, match=r"lacks b\.jar"):
-        check([jar], {"a.jar": good, "b.jar": good})
+        check([jar], _wanted({"a.jar": good, "b.jar": good}))
     with pytest.raises(BadJar, match=r"has a\.jar, which the list"):
-        check([jar], {})
+        check([jar], _wanted({}))
 
 
 def test_the_list_names_one_version_of_each_jar_and_a_logger() -> None:

@@ -1,4 +1,4 @@
-"""Kafka's jars: resolved once per user from Maven coordinates by jgo, checked against a list, kept in a cache."""
+"""Jars, Kafka's first of all: resolved once per user from Maven coordinates by jgo, checked against a list, cached."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import threading
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,19 @@ ENDPOINTS = (
 )
 _PROGRESS_EVERY = 0.3  # seconds
 _CHECKSUMS = "kafka-jars.sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class JarSet:
+    """Jars that belong together. `short` names their folder in the cache, `name` is for people.
+
+    `endpoints` are Maven coordinates for jgo, each with any class in it; `expected` maps file names to sha256.
+    """
+
+    short: str
+    name: str
+    endpoints: tuple[tuple[str, str], ...]
+    expected: dict[str, str]
 
 
 def cache_dir() -> Path:
@@ -67,41 +81,47 @@ def expected_checksums() -> dict[str, str]:
     return read_checksums(files("local_stack").joinpath(_CHECKSUMS).read_text())
 
 
-def check(jars: list[Path], expected: dict[str, str]) -> None:
+def check(jars: list[Path], wanted: JarSet) -> None:
     """Raise BadJar unless the jars are exactly those of the list, byte for byte."""
+    expected = wanted.expected
     found = {jar.name: jar for jar in jars}
     if missing := sorted(expected.keys() - found.keys()):
-        raise BadJar(f"Kafka's download lacks {', '.join(missing)}: {_mend(jars)}")
+        raise BadJar(f"The download of {wanted.name} lacks {', '.join(missing)}: {_mend(wanted, jars)}")
     if extra := sorted(found.keys() - expected.keys()):
-        raise BadJar(f"Kafka's download has {', '.join(extra)}, which the list of checked jars lacks: {_mend(jars)}")
+        raise BadJar(f"The download of {wanted.name} has {', '.join(extra)}, which the list of checked jars lacks: {_mend(wanted, jars)}")
     for name, jar in sorted(found.items()):
         digest = hashlib.sha256(jar.read_bytes()).hexdigest()
         if digest != expected[name]:
-            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {_mend(jars)}")
+            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {_mend(wanted, jars)}")
 
 
-def _mend(jars: list[Path]) -> str:
+def _mend(wanted: JarSet, jars: list[Path]) -> str:
     place = f" {jars[0].parent.parent}" if jars else ""
-    return f"remove the cache folder {cache_dir() / 'kafka'} (it holds{place or ' nothing yet'}) and start again."
+    return f"remove the cache folder {cache_dir() / wanted.short} (it holds{place or ' nothing yet'}) and start again."
 
 
 def kafka_jars(report: Report) -> list[Path]:
-    """Kafka's jars, downloaded first if the cache is cold. One process downloads, the others wait for it.
+    """Kafka's jars, its tools and Kafka Connect included. Raises as `cached_jars` does."""
+    return cached_jars(JarSet("kafka", "Apache Kafka", ENDPOINTS, expected_checksums()), report)
+
+
+def cached_jars(wanted: JarSet, report: Report) -> list[Path]:
+    """The jars, downloaded first if the cache is cold. One process downloads, the others wait for it.
 
     Raises BadJar when a jar isn't what the list says, StackError when they can't be downloaded.
     """
-    expected = expected_checksums()
-    cache = cache_dir() / "kafka"
+    expected = wanted.expected
+    cache = cache_dir() / wanted.short
     cache.mkdir(parents=True, exist_ok=True)
     ready = cache / f"classpath-{_fingerprint(expected)}"
     if not ready.exists():
         with FileLock(cache / "lock"):
             if not ready.exists():
-                environments = _resolve(cache, len(expected), report)
-                check(jars_under(environments), expected)
+                environments = _resolve(cache, wanted, report)
+                check(jars_under(environments), wanted)
                 _write_whole(ready, "\n".join(map(str, environments)))
     jars = jars_under([Path(line) for line in ready.read_text().splitlines()])
-    check(jars, expected)
+    check(jars, wanted)
     return jars
 
 
@@ -115,38 +135,38 @@ def _write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _resolve(cache: Path, total: int, report: Report) -> list[Path]:
+def _resolve(cache: Path, wanted: JarSet, report: Report) -> list[Path]:
     """Let jgo resolve and download; meanwhile report how far it is. The folders of the jars."""
     from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
-    repository = cache / "repository"
+    repository, total = cache / "repository", len(wanted.expected)
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(_PROGRESS_EVERY):
             jars = sum(1 for _ in repository.rglob("*.jar"))
             if jars:
-                report(StackEvent("download", "kafka", "Downloading Apache Kafka", min(jars, total), total))
+                report(StackEvent("download", wanted.short, f"Downloading {wanted.name}", min(jars, total), total))
             else:
                 # Jars come last: for their first half minute a cold cache gets descriptions only.
                 count = sum(1 for _ in repository.rglob("*.pom"))
-                report(StackEvent("download", "kafka", f"Reading what Apache Kafka needs ({count} files)"))
+                report(StackEvent("download", wanted.short, f"Reading what {wanted.name} needs ({count} files)"))
 
-    watcher = threading.Thread(target=watch, name="kafka-download", daemon=True)
+    watcher = threading.Thread(target=watch, name="jar-download", daemon=True)
     watcher.start()
     try:
         context = MavenContext(repo_cache=repository, timeout=60)
         builder = EnvironmentBuilder(context=context, cache_dir=cache / "jgo", link_strategy=LinkStrategy.HARD)
-        environments = [builder.from_endpoint(endpoint, main_class=name).path for endpoint, name in ENDPOINTS]
+        environments = [builder.from_endpoint(endpoint, main_class=name).path for endpoint, name in wanted.endpoints]
     except Exception as error:
         raise StackError(
-            f"Apache Kafka could not be downloaded ({type(error).__name__}: {error}): "
+            f"{wanted.name} could not be downloaded ({type(error).__name__}: {error}): "
             "check the network and start again; what has arrived is kept."
         ) from error
     finally:
         done.set()
         watcher.join()
-    report(StackEvent("download", "kafka", "Downloading Apache Kafka", total, total))
+    report(StackEvent("download", wanted.short, f"Downloading {wanted.name}", total, total))
     return environments

@@ -1,0 +1,140 @@
+"""Debezium's JDBC sink on Kafka Connect: upsert, its reduction buffer, three tasks, the schema outside the message."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from bench.candidate import Place
+from bench.peers.connect import ConnectWorker
+from bench.peers.table import TABLE
+
+BATCH = 5000
+
+_Schema = dict[str, Any]
+_TEXT: _Schema = {"type": "string", "optional": True}
+_COUNT: _Schema = {"type": "int64", "optional": True}
+
+
+def _field(name: str, schema: _Schema) -> _Schema:
+    return {**schema, "field": name}
+
+
+# What the converter reads of a message; what is not named here it leaves out.
+_COUNTERS = ("total", "processed", "successful", "failed", "skipped")
+SCHEMA: _Schema = {
+    "type": "struct",
+    "optional": False,
+    "fields": [
+        *(_field(name, _TEXT) for name in ("subject", "type", "tenant")),
+        # Debezium's own type for a time with a zone in ISO form.
+        _field("time", {"type": "string", "name": "io.debezium.time.ZonedTimestamp", "optional": True}),
+        {
+            "field": "data",
+            "type": "struct",
+            "optional": True,
+            "fields": [
+                {
+                    "field": "job",
+                    "type": "struct",
+                    "optional": True,
+                    "fields": [_field("type", _TEXT), _field("account", _TEXT)],
+                },
+                *(_field(name, _TEXT) for name in ("phase", "outcome")),
+                _field("total", _COUNT),
+                {
+                    "field": "counters",
+                    "type": "struct",
+                    "optional": True,
+                    "fields": [_field(name, _COUNT) for name in _COUNTERS],
+                },
+            ],
+        },
+    ],
+}
+_RENAMED = {
+    "subject": "job_id",
+    "type": "state",
+    "time": "updated_at",
+    "data_job_type": "job_type",
+    "data_job_account": "account",
+    "data_phase": "phase",
+    "data_outcome": "outcome",
+    "data_total": "total_at_start",
+    **{f"data_counters_{name}": name for name in _COUNTERS},
+}
+
+
+def connector(topic: str, database_url: str) -> dict[str, str]:
+    """The connector's settings."""
+    database = urlsplit(database_url)
+    return {
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+        "tasks.max": "3",
+        "topics": topic,
+        "connection.url": f"jdbc:postgresql://{database.hostname}:{database.port}{database.path}"
+        "?reWriteBatchedInserts=true",
+        "connection.username": database.username or "",
+        "connection.password": database.password or "",
+        "insert.mode": "upsert",
+        "primary.key.mode": "record_value",
+        "primary.key.fields": "job_id",
+        "collection.name.format": "job",
+        "schema.evolution": "none",
+        "use.reduction.buffer": "true",
+        "batch.size": str(BATCH),
+        "consumer.override.max.poll.records": str(BATCH),
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "true",
+        "value.converter.schema.content": json.dumps(SCHEMA),
+        "transforms": "flat,named",
+        "transforms.flat.type": "org.apache.kafka.connect.transforms.Flatten$Value",
+        "transforms.flat.delimiter": "_",
+        "transforms.named.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
+        "transforms.named.renames": ",".join(f"{old}:{new}" for old, new in _RENAMED.items()),
+    }
+
+
+class Debezium:
+    """One Connect worker that lives on between measurements, so that its JVM is warm from the second one on."""
+
+    name = "debezium"
+    slow = False
+    # Connect's own transforms cannot tell one type of event from another, so the reader of the table must.
+    final = """
+        SELECT job_id, CASE state WHEN 'job.finished.v1' THEN 'finished' ELSE 'running' END AS state,
+               coalesce(total, total_at_start) AS total, coalesce(processed, 0) AS processed,
+               coalesce(successful, 0) AS successful, coalesce(failed, 0) AS failed, coalesce(skipped, 0) AS skipped,
+               CASE state WHEN 'job.finished.v1' THEN updated_at END AS finished_at
+        FROM job
+    """
+
+    def __init__(self, kafka: str, folder: Path) -> None:
+        self._worker = ConnectWorker(kafka, folder)
+        self._connector = ""
+
+    def prepare(self, place: Place) -> None:
+        with psycopg.connect(place.database_url) as connection:
+            connection.execute(TABLE)
+            connection.execute("ALTER TABLE job ADD COLUMN total_at_start bigint")
+        self._worker.start(place.logs)
+
+    def start(self, place: Place) -> None:
+        self._connector = place.topics.prefix + place.name
+        self._worker.add(self._connector, connector(place.topics.events, place.database_url))
+
+    def check(self) -> None:
+        self._worker.check(self._connector)
+
+    def peak_bytes(self) -> int:
+        return self._worker.peak_bytes()
+
+    def stop(self) -> None:
+        self._worker.remove(self._connector)
+
+    def close(self) -> None:
+        """End the JVM."""
+        self._worker.end()
