@@ -1,6 +1,6 @@
 # Jobtrail. `make` alone prints this help; Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down kafka test chaos schemas lint format lock clean
+.PHONY: help install demo up down kafka test chaos bench bench-full bench-page schemas lint format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +37,22 @@ kafka: $(READY) ## Run one of Kafka's own tools: make kafka ARGS="consumer-group
 test: $(READY) ## Run the unit, contract, integration and acceptance tests on real servers
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
+PEERS := .bench/venv/.ready
+
+$(PEERS): $(READY) bench/peers/requirements.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/venv
+	$(BIN)/uv pip install --quiet --python .bench/venv/bin/python --require-hashes -r bench/peers/requirements.txt
+	@touch $(PEERS)
+
+bench: $(PEERS) ## Measure Jobtrail beside its peers (25 minutes)
+	$(BIN)/python -m bench
+
+bench-full: $(PEERS) ## The same with 10 million jobs and more repeats (hours)
+	$(BIN)/python -m bench full
+
+bench-page: $(READY) ## Write docs/benchmarks.md from the last `make bench`
+	$(BIN)/python -m bench.report
+
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +74,4 @@ lock: $(READY) ## Resolve the dependencies anew into requirements.lock
 	  --no-header --no-annotate --output-file requirements.lock
 
 clean: ## Remove the virtual environment and all local data
-	rm -rf .venv .jobtrail demo-report.json
+	rm -rf .venv .jobtrail .bench demo-report.json

@@ -10,14 +10,14 @@ _GRACE = 30.0  # seconds between SIGTERM and SIGKILL
 
 
 class Child:
-    """One process; its output goes to `log`. Ends it when left."""
+    """One process with this environment and nothing else; its output goes to `log`."""
 
     def __init__(self, argv: list[str], environment: dict[str, str], log: Path, folder: Path | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - commands of our own making
-                argv, env=os.environ | environment, stdout=out, stderr=out, cwd=folder, start_new_session=True
+                argv, env=environment, stdout=out, stderr=out, cwd=folder, start_new_session=True
             )
 
     @property

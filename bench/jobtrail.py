@@ -1,5 +1,7 @@
 """Jobtrail's projector as it is: `python -m job_tracker projector`, history included."""
 
+import os
+import subprocess
 import sys
 
 from bench.candidate import Place
@@ -37,12 +39,22 @@ class Jobtrail:
             child.end()
 
 
-def part(name: str, place: Place, suffix: str = "", **environment: str) -> Child:
-    """Start one part of the tracker."""
-    told = {
+def part(name: str, place: Place, suffix: str = "", **more: str) -> Child:
+    """Start one part of the tracker; `more` goes into its environment."""
+    log = place.logs / f"{place.name}-{name}{suffix}.log"
+    return Child([sys.executable, "-m", "job_tracker", name], environment(place) | more, log)
+
+
+def environment(place: Place) -> dict[str, str]:
+    """Where the tracker's processes find this place's servers."""
+    return os.environ | {
         "KAFKA_BOOTSTRAP_SERVERS": place.kafka,
         "DATABASE_URL": place.database_url,
         "JOBTRAIL_TOPIC_PREFIX": place.topics.prefix,
     }
-    log = place.logs / f"{place.name}-{name}{suffix}.log"
-    return Child([sys.executable, "-m", "job_tracker", name], told | environment, log)
+
+
+def knows(command: str) -> bool:
+    """Whether the tracker has a command of this name."""
+    argv = [sys.executable, "-m", "job_tracker", "--help"]
+    return command in subprocess.run(argv, capture_output=True, text=True, check=True).stdout  # noqa: S603

@@ -1,5 +1,6 @@
 """A Kafka Connect worker from Maven coordinates: Kafka's own jars hold it, Debezium's are its plugin."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -76,7 +77,7 @@ class ConnectWorker:
         }
         properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         command = java_command(kafka_jars(_say), "org.apache.kafka.connect.cli.ConnectStandalone", log4j, jvm=_JVM)
-        self._child = Child([*command, str(properties)], {}, logs / "connect.log")
+        self._child = Child([*command, str(properties)], dict(os.environ), logs / "connect.log")
         self._wait(self._answers, "Kafka Connect did not start")
 
     def add(self, name: str, settings: dict[str, str]) -> None:
@@ -86,7 +87,8 @@ class ConnectWorker:
     def remove(self, name: str) -> None:
         """Stop a connector and wait until it is gone."""
         self._client.delete(f"{self._url}/{name}").raise_for_status()
-        self._wait(lambda: self._client.get(f"{self._url}/{name}").status_code == int(httpx.codes.NOT_FOUND), "it stays")
+        gone = int(httpx.codes.NOT_FOUND)
+        self._wait(lambda: self._client.get(f"{self._url}/{name}").status_code == gone, f"{name} does not end")
 
     def check(self, name: str) -> None:
         """Raise RuntimeError if the JVM is gone or a task has failed."""

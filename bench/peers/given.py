@@ -14,7 +14,8 @@ class Given:
     database_url: str
 
     def environment(self) -> dict[str, str]:
-        return {
+        """The environment that tells it."""
+        return os.environ | {
             "BENCH_KAFKA": self.kafka,
             "BENCH_TOPIC": self.topic,
             "BENCH_GROUP": self.group,

@@ -1,0 +1,113 @@
+"""`python -m bench [usual|full|smoke]`: every measurement but the page of results. Takes 25 minutes as a rule."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.about import about
+from bench.candidate import Candidate
+from bench.drains import measure_drains
+from bench.figures import Figures
+from bench.peers.debezium import Debezium
+from bench.peers.python_peer import PythonPeer
+from bench.plan import FULL, SMOKE, USUAL, Plan
+from bench.sections import (
+    measure_emitter,
+    measure_memory,
+    measure_rebuild,
+    measure_right_or_wrong,
+    measure_two_trackers,
+    measure_visible,
+)
+from bench.stage import Stage, say
+from local_stack import LocalStack
+
+PLANS = {"usual": USUAL, "full": FULL, "smoke": SMOKE}
+FOLDER = Path(".bench")
+RESULTS = FOLDER / "results.json"
+QUIX_PYTHON = FOLDER / "venv" / "bin" / "python"
+
+
+def peers_of_python() -> list[Candidate]:
+    """The peers that need no more than Jobtrail itself has."""
+    return [
+        PythonPeer("plain_unnest", "loop_unnest"),
+        PythonPeer("plain_event", "loop_by_event", slow=True),
+        PythonPeer("faust_take", "faust_agents", "take", slow=True),
+        PythonPeer("faust_event", "faust_agents", "event", slow=True),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("plan", choices=sorted(PLANS), nargs="?", default="usual")
+    plan = PLANS[parser.parse_args().plan]
+    if not QUIX_PYTHON.exists():
+        print(f"{QUIX_PYTHON} is missing: `make bench` makes it", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    shutil.rmtree(FOLDER / "stack", ignore_errors=True)
+    shutil.rmtree(FOLDER / "logs", ignore_errors=True)
+    with ExitStack() as stack:
+        servers = stack.enter_context(LocalStack(FOLDER / "stack"))
+        stage = Stage(servers.bootstrap_servers, servers.database_url, FOLDER)
+        debezium = Debezium(servers.bootstrap_servers, FOLDER)
+        stack.callback(debezium.close)
+        quix = PythonPeer("quix", "quix_sink", python=QUIX_PYTHON.absolute())
+        figures = Figures(RESULTS, about(servers.database_url))
+        problems = run(stage, figures, plan, [debezium, quix, *peers_of_python()])
+    shutil.rmtree(FOLDER / "stack", ignore_errors=True)
+    if plan.read_sizes:
+        problems += _guarded("reads", lambda: measure_reads(figures, plan.read_sizes))
+    figures.put("bench_minutes", (time.monotonic() - began) / 60, "min")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> list[str]:
+    """All sections on one stage; a section that breaks off does not end the others. Returns what went wrong."""
+    sections: dict[str, Callable[[], None]] = {
+        "drain rate": lambda: measure_drains(stage, figures, plan, peers),
+        "right or wrong": lambda: measure_right_or_wrong(stage, figures, plan, peers),
+        "event to visible": lambda: measure_visible(stage, figures, plan, peers),
+        "rebuild": lambda: measure_rebuild(stage, figures, plan),
+        "two trackers": lambda: measure_two_trackers(stage, figures, plan),
+        "memory": lambda: measure_memory(stage, figures, plan),
+        "emitter": lambda: measure_emitter(stage, figures, plan),
+    }
+    return [problem for name, section in sections.items() for problem in _guarded(name, section)]
+
+
+def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
+    """Run the read benchmark as the program it is, and keep its figures with the others."""
+    argv = [sys.executable, "-m", "bench.reads", "--sizes", ",".join(map(str, sizes))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        for line in process.stdout or ():
+            match line.split():
+                case ["figure", name, value, unit]:
+                    figures.put(name, float(value), unit)
+                case _:
+                    say(line.rstrip())
+    if process.returncode:
+        raise RuntimeError(f"it ended with {process.returncode}")
+
+
+def _guarded(name: str, section: Callable[[], None]) -> list[str]:
+    began = time.monotonic()
+    print(f"{name} ...", flush=True)
+    try:
+        section()
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return [f"{name} broke off: {error}"]
+    say(f"{name}: {time.monotonic() - began:.0f} s")
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

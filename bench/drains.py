@@ -1,0 +1,78 @@
+"""Section: drain rates of Jobtrail, its peers and the machine's limits, in turn, so that all meet the same weather."""
+
+from collections.abc import Sequence
+
+from bench.candidate import Candidate
+from bench.figures import Figures
+from bench.jobtrail import Jobtrail
+from bench.limits import consume_rate, copy_rates
+from bench.plan import Plan
+from bench.stage import FullTopic, Stage, say
+
+Rates = dict[str, list[float]]
+
+
+def measure_drains(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
+    """All peers but the slow ones at full size and at a third of it, the slow ones on fewer events."""
+    fast = [peer for peer in peers if not peer.slow]
+    third = stage.workload(plan.third)
+    for peer in fast:
+        # The JVM learns from this one; it is told, and not counted.
+        cold = stage.drain(peer, third)
+        figures.put(f"drain_{peer.name}_first", cold.rate, "events/s", f"the first drain, {third.events:,} events")
+        figures.put(f"startup_{peer.name}", cold.startup, "s", "from start to the first rows")
+    full = stage.workload(plan.events)
+    _rounds(stage, figures, full, fast, plan.repeats, "", limits=True)
+    _rounds(stage, figures, third, fast, plan.repeats, "_third", limits=False)
+    _slow(stage, figures, plan, [peer for peer in peers if peer.slow])
+
+
+def _rounds(
+    stage: Stage,
+    figures: Figures,
+    topic: FullTopic,
+    peers: Sequence[Candidate],
+    repeats: int,
+    suffix: str,
+    *,
+    limits: bool,
+) -> None:
+    """Each round measures everybody once; ratios are formed within a round."""
+    note = f"{topic.events:,} events"
+    rates: Rates = {}
+    ratios: Rates = {}
+    startups: list[float] = []
+    for number in range(repeats):
+        say(f"round {number + 1} of {repeats}, {note}")
+        jobtrail = Jobtrail()
+        with stage.drained(jobtrail, topic) as (place, result):
+            ours = result.rate
+            rates.setdefault("drain_rate", []).append(ours)
+            startups.append(result.startup)
+            if limits:
+                jobtrail.stop()
+                copy, plain = copy_rates(place.database_url)
+                rates.setdefault("copy_rate", []).append(copy)
+                rates.setdefault("copy_rate_no_indexes", []).append(plain)
+                ratios.setdefault("drain_vs_copy", []).append(ours / copy)
+        theirs = {peer.name: stage.drain(peer, topic).rate for peer in peers}
+        for name, rate in theirs.items():
+            rates.setdefault(f"drain_{name}", []).append(rate)
+        if theirs:
+            ratios.setdefault("drain_vs_best_peer", []).append(ours / max(theirs.values()))
+        if limits:
+            for name, tuned in (("consume_rate_default", False), ("consume_rate", True)):
+                rates.setdefault(name, []).append(consume_rate(stage.kafka, topic, tuned=tuned))
+    for name, values in rates.items():
+        figures.put(name + suffix, values, "events/s", note)
+    for name, values in ratios.items():
+        figures.put(name + suffix, values, "ratio", note)
+    if limits:
+        figures.put("startup_jobtrail", startups, "s", "from start to the first rows, migrations included")
+
+
+def _slow(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
+    topic = stage.workload(plan.slow_events)
+    for peer in peers:
+        rates = [stage.drain(peer, topic).rate for _ in range(plan.few_repeats)]
+        figures.put(f"drain_{peer.name}", rates, "events/s", f"{topic.events:,} events, as it is a slow one")

@@ -1,0 +1,63 @@
+"""Events at a steady pace, and when each of them was acknowledged."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError
+from confluent_kafka import Message as Delivered
+
+from bench.workload import Message
+from job_events.envelope import HEADERS
+from job_events.kafka import producer
+
+_LOOK = 0.001  # seconds between two looks for acknowledgements
+
+
+class Acknowledged(NamedTuple):
+    """An event that Kafka has taken: `at` by the monotonic clock. Readable once its job shows `processed` or more."""
+
+    job_id: str
+    processed: int
+    at: float
+
+
+class Load:
+    """Produces `rate` events a second while it is entered, as the services' own producers do."""
+
+    def __init__(self, kafka: str, topic: str, stream: Iterator[Message], rate: int) -> None:
+        self._producer = producer(kafka, "bench")
+        self._topic = topic
+        self._stream = stream
+        self._rate = rate
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load")
+        self.acknowledged: list[Acknowledged] = []
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        for number, message in enumerate(self._stream):
+            due = began + number / self._rate
+            while (left := due - time.monotonic()) > 0:
+                self._producer.poll(min(left, _LOOK))
+            if self._stop.is_set():
+                break
+            self._send(message)
+        self._producer.flush(30)
+
+    def _send(self, message: Message) -> None:
+        def report(error: KafkaError | None, _: Delivered) -> None:
+            if error is not None:
+                raise RuntimeError(f"Kafka did not take an event: {error}")
+            self.acknowledged.append(Acknowledged(message.key.decode(), message.processed, time.monotonic()))
+
+        self._producer.produce(self._topic, message.value, message.key, headers=HEADERS, on_delivery=report)

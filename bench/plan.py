@@ -1,0 +1,61 @@
+"""How much is measured: the usual run, the long one, and the smallest that still touches everything."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes and repeats. `events` drain at full size, `small_events` for memory, `slow_events` through slow peers."""
+
+    events: int
+    third: int
+    small_events: int
+    large_events: int
+    slow_events: int
+    repeats: int
+    few_repeats: int
+    shaken_jobs: int
+    live_seconds: float
+    peer_live_seconds: float
+    read_sizes: tuple[int, ...]
+
+
+USUAL = Plan(
+    events=900_000,
+    third=300_000,
+    small_events=90_000,
+    large_events=900_000,
+    slow_events=20_000,
+    repeats=3,
+    few_repeats=2,
+    shaken_jobs=2_000,
+    live_seconds=20,
+    peer_live_seconds=10,
+    read_sizes=(10_000, 1_000_000),
+)
+FULL = Plan(
+    events=900_000,
+    third=300_000,
+    small_events=900_000,
+    large_events=9_000_000,
+    slow_events=20_000,
+    repeats=5,
+    few_repeats=3,
+    shaken_jobs=10_000,
+    live_seconds=60,
+    peer_live_seconds=30,
+    read_sizes=(10_000, 1_000_000, 10_000_000),
+)
+SMOKE = Plan(
+    events=3_000,
+    third=1_500,
+    small_events=1_500,
+    large_events=3_000,
+    slow_events=300,
+    repeats=1,
+    few_repeats=1,
+    shaken_jobs=60,
+    live_seconds=1,
+    peer_live_seconds=1,
+    read_sizes=(),
+)

@@ -1,0 +1,113 @@
+"""The other sections: right or wrong, event to visible, rebuild, memory, emitter, two trackers."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from bench.candidate import Candidate
+from bench.drain import wrong
+from bench.emitter import progress_cost
+from bench.figures import Figures, percentile
+from bench.jobtrail import Jobtrail, environment, knows
+from bench.jobtrail_visible import jobtrail_visible
+from bench.plan import Plan
+from bench.stage import Stage, say
+from bench.visible import peer_visible
+from bench.workload import Shape, expected, shaken
+
+RATE = 1000  # events a second
+HALF_RATE = 500
+
+
+def measure_right_or_wrong(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
+    """The share of jobs whose final row is wrong after the same shuffled and duplicated stream."""
+    stream = shaken(Shape(jobs=plan.shaken_jobs, in_flight=min(500, plan.shaken_jobs // 4)))
+    right = expected(stream)
+    topic = stage.full_topic(stream)
+    for candidate in (Jobtrail(), *peers):
+        with stage.drained(candidate, topic) as (place, _):
+            bad = wrong(candidate, place, right)
+        back = sum(row is None or row.state != right[job].state for job, row in bad.items())
+        note = f"{len(right):,} jobs, {topic.events:,} events; {back / len(right):.1%} have even the wrong state"
+        figures.put(f"wrong_{candidate.name}", len(bad) / len(right), "share", note)
+
+
+def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
+    """Acknowledged by Kafka to readable: by the API for Jobtrail, in the table for the peers."""
+    for rate, infix in ((HALF_RATE, "_500"), (RATE, "")):
+        lives = [jobtrail_visible(stage, rate, plan.live_seconds) for _ in range(plan.repeats)]
+        note = f"at {rate} events/s, by GET /jobs/ID"
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            values = [percentile(live.visible.seconds, share) * 1000 for live in lives]
+            figures.put(f"visible{infix}_{name}", values, "ms", note)
+            told = [percentile(live.stream, share) * 1000 for live in lives if live.stream]
+            if told:
+                figures.put(f"stream{infix}_{name}", told, "ms", f"at {rate} events/s, by GET /stream")
+        for peer in peers:
+            if peer.slow and rate == RATE:
+                continue
+            seen = peer_visible(stage, peer, rate, plan.peer_live_seconds)
+            note = f"at {rate} events/s, in its table"
+            for name, share in (("p50", 0.5), ("p99", 0.99)):
+                figures.put(f"visible{infix}_{name}_{peer.name}", percentile(seen.seconds, share) * 1000, "ms", note)
+
+
+def measure_memory(stage: Stage, figures: Figures, plan: Plan) -> None:
+    """The projector's greatest memory at a tenfold load."""
+    small = stage.workload(plan.small_events)
+    large = stage.workload(plan.large_events)
+    ratios: list[float] = []
+    peaks: dict[str, list[float]] = {"memory_1x": [], "memory_10x": []}
+    for _ in range(plan.few_repeats):
+        one, ten = (stage.drain(Jobtrail(), topic).peak_bytes for topic in (small, large))
+        peaks["memory_1x"].append(one / 1e6)
+        peaks["memory_10x"].append(ten / 1e6)
+        ratios.append(ten / one)
+    for name, topic in (("memory_1x", small), ("memory_10x", large)):
+        figures.put(name, peaks[name], "MB", f"{topic.events:,} events")
+    figures.put("memory_10x_vs_1x", ratios, "ratio")
+
+
+def measure_two_trackers(stage: Stage, figures: Figures, plan: Plan) -> None:
+    """Two projectors that share the partitions, against one."""
+    topic = stage.workload(plan.third)
+    one, two = [], []
+    for _ in range(plan.repeats):
+        one.append(stage.drain(Jobtrail(), topic).rate)
+        two.append(stage.drain(Jobtrail(copies=2), topic).rate)
+    note = f"{topic.events:,} events; all on this one machine"
+    figures.put("drain_two_trackers", two, "events/s", note)
+    figures.put("two_trackers_vs_one", [b / a for a, b in zip(one, two, strict=True)], "ratio", note)
+
+
+def measure_rebuild(stage: Stage, figures: Figures, plan: Plan) -> None:
+    """`rebuild` of a full table, comparison and swap included, against the drain that filled it."""
+    if not knows("rebuild"):
+        say("this tracker knows no rebuild")
+        return
+    topic = stage.workload(plan.events)
+    rates: list[float] = []
+    ratios: list[float] = []
+    for _ in range(plan.few_repeats):
+        with stage.drained(Jobtrail(), topic) as (place, drained):
+            began = time.monotonic()
+            subprocess.run(
+                [sys.executable, "-m", "job_tracker", "rebuild"],
+                env=environment(place),
+                check=True,
+                capture_output=True,
+            )
+            rates.append(topic.events / (time.monotonic() - began))
+            ratios.append(rates[-1] / drained.rate)
+    figures.put("rebuild_rate", rates, "events/s", f"{topic.events:,} events, from start to exit")
+    figures.put("rebuild_vs_drain", ratios, "ratio")
+
+
+def measure_emitter(stage: Stage, figures: Figures, plan: Plan) -> None:
+    """What `progress()` costs the worker."""
+    topic = stage.new_topics().events
+    for name, kafka in (("up", stage.kafka), ("away", None)):
+        costs = [progress_cost(kafka, topic) for _ in range(plan.repeats)]
+        figures.put(f"progress_kafka_{name}", [cost.usual for cost in costs], "us", "a call, as a rule coalesced")
+        figures.put(f"progress_event_kafka_{name}", [cost.event for cost in costs], "us", "a call that emits an event")
