@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,7 +29,7 @@ from bench.stage import Stage, say
 from local_stack import LocalStack
 
 PLANS = {"usual": USUAL, "full": FULL, "smoke": SMOKE}
-FOLDER = Path(".bench")
+FOLDER = Path(".bench").absolute()
 RESULTS = FOLDER / "results.json"
 QUIX_PYTHON = FOLDER / "venv" / "bin" / "python"
 
@@ -58,7 +59,7 @@ def main() -> int:
         stage = Stage(servers.bootstrap_servers, servers.database_url, FOLDER)
         debezium = Debezium(servers.bootstrap_servers, FOLDER)
         stack.callback(debezium.close)
-        quix = PythonPeer("quix", "quix_sink", python=QUIX_PYTHON.absolute())
+        quix = PythonPeer("quix", "quix_sink", python=QUIX_PYTHON)
         figures = Figures(RESULTS, about(servers.database_url))
         problems = run(stage, figures, plan, [debezium, quix, *peers_of_python()])
     shutil.rmtree(FOLDER / "stack", ignore_errors=True)
@@ -103,7 +104,8 @@ def _guarded(name: str, section: Callable[[], None]) -> list[str]:
     print(f"{name} ...", flush=True)
     try:
         section()
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+    except Exception as error:
+        traceback.print_exc()
         return [f"{name} broke off: {error}"]
     say(f"{name}: {time.monotonic() - began:.0f} s")
     return []

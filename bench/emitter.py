@@ -21,8 +21,7 @@ from job_events.worker.progress import ProgressSender
 from local_stack import free_port
 from local_stack.ports import LOOPBACK
 
-CALLS = 100_000
-BETWEEN_BEATS = 1000  # calls between two beats, which the worker loop does beside the job
+_BETWEEN_BEATS = 1000  # calls between two beats, which the worker loop does beside the job
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +32,35 @@ class Cost:
     event: float
 
 
-def progress_cost(kafka: str | None, topic: str) -> Cost:
+def progress_cost(kafka: str | None, topic: str, calls: int) -> Cost:
     """Measure in a process of its own; with no `kafka` no broker is there."""
-    argv = [sys.executable, "-m", "bench.emitter", kafka or f"{LOOPBACK}:{free_port()}", topic]
+    argv = [sys.executable, "-m", "bench.emitter", kafka or f"{LOOPBACK}:{free_port()}", topic, str(calls)]
     result = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300)  # noqa: S603
     return Cost(*map(float, result.stdout.split()))
 
 
 def main() -> None:
-    """Print both costs of a job whose broker and topic the command line names."""
-    kafka, topic = sys.argv[1:]
+    """Print both costs of a job whose broker, topic and number of calls the command line names."""
+    kafka, topic, calls = sys.argv[1:]
     sender = ProgressSender(producer(kafka, "bench-emitter"), topic, SystemClock())
     job = _job(sender, kafka)
-    print(_microseconds(job, sender, changing=False), _microseconds(job, sender, changing=True), flush=True)
+    print(*(_microseconds(job, sender, int(calls), changing=way) for way in (False, True)), flush=True)
     # What is still in the queue of a producer whose broker is away would hold up the exit.
     os._exit(0)
 
 
-def _microseconds(job: RunningJob, sender: ProgressSender, *, changing: bool) -> float:
+def _microseconds(job: RunningJob, sender: ProgressSender, calls: int, *, changing: bool) -> float:
     """A call's mean; `changing` phases make every call an event."""
     spent = 0.0
-    for number in range(CALLS):
+    for number in range(calls):
         phase = f"page {number}" if changing else "reading"
         job.tally.count(successful=1)
         began = time.perf_counter()
         job.progress(phase)
         spent += time.perf_counter() - began
-        if number % BETWEEN_BEATS == 0:
+        if number % _BETWEEN_BEATS == 0:
             sender.beat([job])
-    return spent / CALLS * 1e6
+    return spent / calls * 1e6
 
 
 def _job(sender: ProgressSender, kafka: str) -> RunningJob:

@@ -21,7 +21,7 @@ PARTITIONS = 3
 def create(kafka: str, topics: Topics) -> None:
     """Make the contract's topics, the events' one with as many partitions as the workload has."""
     spec = next(replace(spec, partitions=PARTITIONS) for spec in topics.specs() if spec.name == topics.events)
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 2})
     made = admin.create_topics([NewTopic(spec.name, spec.partitions, 1, config=spec.config())])
     for future in made.values():
         future.result(30)

@@ -10,7 +10,7 @@ from bench.jobtrail import Jobtrail, part
 from bench.live import Load
 from bench.stage import Stage
 from bench.stream import StreamReader
-from bench.visible import SETTLE, Api, Visible, until_reading, watch
+from bench.visible import Api, Visible, until_reading, watch
 from bench.workload import Shape, messages
 from local_stack import free_port
 
@@ -26,7 +26,7 @@ class Live:
     stream: list[float] | None
 
 
-def jobtrail_visible(stage: Stage, rate: int, seconds: float) -> Live:
+def jobtrail_visible(stage: Stage, rate: int, settle: float, seconds: float) -> Live:
     """Run a projector and an API at `rate` events a second."""
     topics, candidate = stage.new_topics(), Jobtrail()
     with stage.place(candidate, topics) as place, ExitStack() as stack:
@@ -39,10 +39,10 @@ def jobtrail_visible(stage: Stage, rate: int, seconds: float) -> Live:
         reader = Api(port)
         until_reading(candidate, load, reader.look)
         if "/stream" not in paths:
-            return Live(watch(load, reader.look, seconds), None)
+            return Live(watch(load, reader.look, settle, seconds), None)
         with StreamReader(port) as stream:
-            start = time.monotonic() + SETTLE
-            visible = watch(load, reader.look, seconds)
+            start = time.monotonic() + settle
+            visible = watch(load, reader.look, settle, seconds)
             counted = [event for event in load.acknowledged if start <= event.at < start + seconds]
             time.sleep(_TELLING)
             return Live(visible, stream.delays(counted))

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sizes and repeats. `events` drain at full size, `small_events` for memory, `slow_events` through slow peers."""
+    """Sizes and repeats. `events` drain at full size, `small_events` for memory, `slow_events` through slow peers.
+
+    120,000 calls of the emitter fill its queue while Kafka is away, so that dropping is measured too.
+    """
 
     events: int
     third: int
@@ -17,6 +20,8 @@ class Plan:
     shaken_jobs: int
     live_seconds: float
     peer_live_seconds: float
+    settle_seconds: float
+    emitter_calls: int
     read_sizes: tuple[int, ...]
 
 
@@ -31,6 +36,8 @@ USUAL = Plan(
     shaken_jobs=2_000,
     live_seconds=20,
     peer_live_seconds=10,
+    settle_seconds=4,
+    emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000),
 )
 FULL = Plan(
@@ -44,6 +51,8 @@ FULL = Plan(
     shaken_jobs=10_000,
     live_seconds=60,
     peer_live_seconds=30,
+    settle_seconds=4,
+    emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000, 10_000_000),
 )
 SMOKE = Plan(
@@ -57,5 +66,7 @@ SMOKE = Plan(
     shaken_jobs=60,
     live_seconds=1,
     peer_live_seconds=1,
+    settle_seconds=0.5,
+    emitter_calls=2_000,
     read_sizes=(),
 )

@@ -36,7 +36,8 @@ def measure_right_or_wrong(stage: Stage, figures: Figures, plan: Plan, peers: Se
 def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
     """Acknowledged by Kafka to readable: by the API for Jobtrail, in the table for the peers."""
     for rate, infix in ((HALF_RATE, "_500"), (RATE, "")):
-        lives = [jobtrail_visible(stage, rate, plan.live_seconds) for _ in range(plan.repeats)]
+        repeats = plan.repeats if rate == RATE else 1
+        lives = [jobtrail_visible(stage, rate, plan.settle_seconds, plan.live_seconds) for _ in range(repeats)]
         note = f"at {rate} events/s, by GET /jobs/ID"
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             values = [percentile(live.visible.seconds, share) * 1000 for live in lives]
@@ -47,7 +48,7 @@ def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[
         for peer in peers:
             if peer.slow and rate == RATE:
                 continue
-            seen = peer_visible(stage, peer, rate, plan.peer_live_seconds)
+            seen = peer_visible(stage, peer, rate, plan.settle_seconds, plan.peer_live_seconds)
             note = f"at {rate} events/s, in its table"
             for name, share in (("p50", 0.5), ("p99", 0.99)):
                 figures.put(f"visible{infix}_{name}_{peer.name}", percentile(seen.seconds, share) * 1000, "ms", note)
@@ -108,6 +109,6 @@ def measure_emitter(stage: Stage, figures: Figures, plan: Plan) -> None:
     """What `progress()` costs the worker."""
     topic = stage.new_topics().events
     for name, kafka in (("up", stage.kafka), ("away", None)):
-        costs = [progress_cost(kafka, topic) for _ in range(plan.repeats)]
+        costs = [progress_cost(kafka, topic, plan.emitter_calls) for _ in range(plan.repeats)]
         figures.put(f"progress_kafka_{name}", [cost.usual for cost in costs], "us", "a call, as a rule coalesced")
         figures.put(f"progress_event_kafka_{name}", [cost.event for cost in costs], "us", "a call that emits an event")

@@ -19,7 +19,6 @@ from bench.stage import Stage
 from bench.workload import Shape, messages
 
 SAMPLES_A_SECOND = 25
-SETTLE = 4.0  # seconds at the beginning that do not count
 _PAUSE = 0.001  # seconds between two looks
 _LAST_CALL = 20.0  # seconds that the last samples are waited for
 
@@ -37,9 +36,9 @@ class Visible:
     pace: float
 
 
-def watch(load: Load, look: Look, seconds: float) -> Visible:
-    """Sample a running load for so many seconds."""
-    start = next_sample = time.monotonic() + SETTLE
+def watch(load: Load, look: Look, settle: float, seconds: float) -> Visible:
+    """Sample a running load for so many `seconds`, those at the beginning left out that it needs to `settle`."""
+    start = next_sample = time.monotonic() + settle
     end = start + seconds
     waiting: list[Acknowledged] = []
     taken: list[float] = []
@@ -97,7 +96,7 @@ class Table:
         return [done.get(sample.job_id, -1) >= sample.processed for sample in waiting]
 
 
-def peer_visible(stage: Stage, candidate: Candidate, rate: int, seconds: float) -> Visible:
+def peer_visible(stage: Stage, candidate: Candidate, rate: int, settle: float, seconds: float) -> Visible:
     """How soon a candidate's table shows an event, at `rate` events a second."""
     topics = stage.new_topics()
     with stage.place(candidate, topics) as place:
@@ -109,7 +108,7 @@ def peer_visible(stage: Stage, candidate: Candidate, rate: int, seconds: float) 
         ):
             table = Table(connection, candidate.final)
             until_reading(candidate, load, table.look)
-            return watch(load, table.look, seconds)
+            return watch(load, table.look, settle, seconds)
 
 
 def until_reading(candidate: Candidate, load: Load, look: Look, limit: float = 60) -> None:

@@ -32,6 +32,7 @@ BEGIN = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 TICK = timedelta(milliseconds=1)  # between two events of the stream
 EVENTS_A_JOB = 15
 ITEMS_A_STEP = 97  # items that a job gets done between two events
+LATE, TWICE = 0.05, 0.05  # shares of a shaken stream
 CALM_JOBS = 60  # behind a shaken stream: enough for every partition to have some
 _TYPES = sorted(JOB_TYPES)
 _OUTCOMES: tuple[Outcome, ...] = ("success", "partial", "failure", "error", "cancelled")
@@ -168,7 +169,7 @@ def messages(shape: Shape) -> Iterator[Message]:
             under_way.pop()
 
 
-def shaken(shape: Shape, late: float = 0.05, twice: float = 0.05) -> list[Message]:
+def shaken(shape: Shape, late: float = LATE, twice: float = TWICE) -> list[Message]:
     """The stream as a bad network and several workers deliver it: a share comes late, a share comes twice.
 
     A late event, and the second copy of an event, comes up to a job's lifetime behind its place, so often

@@ -85,7 +85,9 @@ class ConnectWorker:
         self._client.put(f"{self._url}/{name}/config", json=settings).raise_for_status()
 
     def remove(self, name: str) -> None:
-        """Stop a connector and wait until it is gone."""
+        """Stop a connector, if it was started, and wait until it is gone."""
+        if self._child is None or name not in self._client.get(self._url).json():
+            return
         self._client.delete(f"{self._url}/{name}").raise_for_status()
         gone = int(httpx.codes.NOT_FOUND)
         self._wait(lambda: self._client.get(f"{self._url}/{name}").status_code == gone, f"{name} does not end")

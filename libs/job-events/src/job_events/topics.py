@@ -86,7 +86,7 @@ def create_topics(bootstrap_servers: str, topics: Topics, replication: int = 1, 
     Raises:
         KafkaException: the broker refused or could not be reached in time.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
     wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
     created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
     for future in created.values():
