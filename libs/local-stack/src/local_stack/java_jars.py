@@ -83,16 +83,16 @@ def expected_checksums() -> dict[str, str]:
 
 def check(jars: list[Path], wanted: JarSet) -> None:
     """Raise BadJar unless the jars are exactly those of the list, byte for byte."""
-    expected = wanted.expected
+    expected, cure = wanted.expected, _mend(wanted, jars)
     found = {jar.name: jar for jar in jars}
     if missing := sorted(expected.keys() - found.keys()):
-        raise BadJar(f"The download of {wanted.name} lacks {', '.join(missing)}: {_mend(wanted, jars)}")
+        raise BadJar(f"The download of {wanted.name} lacks {', '.join(missing)}: {cure}")
     if extra := sorted(found.keys() - expected.keys()):
-        raise BadJar(f"The download of {wanted.name} has {', '.join(extra)}, which the list of checked jars lacks: {_mend(wanted, jars)}")
+        raise BadJar(f"The download of {wanted.name} has {', '.join(extra)}, which the list of jars lacks: {cure}")
     for name, jar in sorted(found.items()):
         digest = hashlib.sha256(jar.read_bytes()).hexdigest()
         if digest != expected[name]:
-            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {_mend(wanted, jars)}")
+            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {cure}")
 
 
 def _mend(wanted: JarSet, jars: list[Path]) -> str:
