@@ -4,6 +4,7 @@ import time
 import uuid
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+
 from tests.chaos.oracle import LogRecord
 
 _PATIENCE = 120.0  # seconds

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tests.chaos.phases import SHORT
 from tests.chaos.run import run_phase
 from tests.chaos.servers import Servers

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psycopg
+
 from tests.chaos.members import Death
 
 Partition = tuple[str, int]
