@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from tests.chaos.broken_logs import BREAKS, check_broken_log
 from tests.chaos.phases import PHASES, Phase
 from tests.chaos.run import Result, run_phase

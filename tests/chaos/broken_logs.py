@@ -9,8 +9,6 @@ from typing import Any
 import psycopg
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-
-from job_events.topics import Topics, create_topics
 from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
@@ -18,6 +16,8 @@ from tests.chaos.members import REFUSED, Member, environment, tail
 from tests.chaos.servers import Servers, wait_for
 from tests.chaos.watch import SQL, open_connection
 from tests.chaos.workload import Mix
+
+from job_events.topics import Topics, create_topics
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import psycopg
-
 from tests.chaos.ledger import Entry, digest
 from tests.chaos.oracle import Expected, LogRecord, Position, Row, expect
 from tests.chaos.watch import SQL, torn

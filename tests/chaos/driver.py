@@ -6,7 +6,6 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
-
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
 from tests.chaos.workload import Message, Mix, Workload

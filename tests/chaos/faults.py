@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewPartitions
-
 from tests.chaos.driver import Driver
 from tests.chaos.members import BUSY_TOPIC, Fleet, Member
 from tests.chaos.servers import Servers

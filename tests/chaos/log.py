@@ -4,7 +4,6 @@ import time
 import uuid
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from tests.chaos.oracle import LogRecord
 
 _PATIENCE = 120.0  # seconds

@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-
-from job_tracker.bootstrap import prepare_servers
-from job_tracker.settings import Settings
-from local_stack import free_port
 from tests.chaos import checker, history
 from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
 from tests.chaos.faults import FAULTS, World
@@ -23,6 +19,10 @@ from tests.chaos.oracle import LogRecord
 from tests.chaos.phases import Phase
 from tests.chaos.servers import Servers, wait_for
 from tests.chaos.watch import SQL, Watch, open_connection
+
+from job_tracker.bootstrap import prepare_servers
+from job_tracker.settings import Settings
+from local_stack import free_port
 
 _HEALING = 240.0  # seconds until the lag must be zero; on a loaded machine too
 _POLL = 0.1  # seconds

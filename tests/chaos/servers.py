@@ -13,9 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 from psycopg import sql
+from tests.chaos.proxy import Proxy
 
 from local_stack import LocalStack, free_port
-from tests.chaos.proxy import Proxy
 
 _PATIENCE = 120.0  # seconds until a server that was killed must answer again
 _POLL = 0.1  # seconds

@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from tests.chaos.members import ROOT
 
 from job_events.envelope import encode
 from job_events.events import JobInfo, Requested, RequestedData
 from job_events.topics import Topics, request_key
-from tests.chaos.members import ROOT
 
 
 @pytest.mark.parametrize("mutant", ["", "offset_first"])

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from tests.chaos.phases import SHORT
 from tests.chaos.run import run_phase
 from tests.chaos.servers import Servers

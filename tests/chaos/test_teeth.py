@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.chaos.mutants import GUARDS
 from tests.chaos.phases import Phase
 from tests.chaos.run import run_phase

@@ -12,9 +12,10 @@ import time
 from functools import partial
 from pathlib import Path
 
+from tests.chaos.mutants import remove_guard
+
 from job_tracker import bootstrap
 from job_tracker.__main__ import main
-from tests.chaos.mutants import remove_guard
 
 POINTS = ("after_poll", "before_copy", "after_copy", "before_commit", "after_commit", "in_rebalance")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import psycopg
-
 from tests.chaos.members import Death
 
 Partition = tuple[str, int]

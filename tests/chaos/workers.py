@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.chaos.run import Result
 
 from jobtrail.demo.command import connect
 from jobtrail.demo.plan import DemoPlan
@@ -19,7 +20,6 @@ from jobtrail.home import Home
 from jobtrail.system import Ports, System, running_system
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent
-from tests.chaos.run import Result
 
 WORKERS = ("puller", "matcher", "matcher-agent", "syncer")
 # Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from bench.drains import measure_drains
 from bench.figures import Figures
 from bench.jobtrail_visible import jobtrail_visible

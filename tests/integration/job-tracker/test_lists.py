@@ -13,11 +13,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from bench.reads_data import fill_jobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from bench.reads_data import fill_jobs
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
 from job_tracker.api.freshness import Pool, reader_pool

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 from bench.workload import CALM_JOBS, Row, Shape, expected, messages, shaken
+
 from job_events.envelope import decode
 from job_events.events import Lifecycle
 from job_events.fold import fold
