@@ -60,12 +60,12 @@ PHASES = (
     Phase("points", KILLS, rounds=5),
     Phase("kills", ("kill_member", "kill_projector"), rounds=14),
     Phase("zombies", ZOMBIES, must_refuse=True),
-    Phase("churn", ("churn",), rounds=3),
-    Phase("postgres", POSTGRES, rounds=3),
-    Phase("kafka", KAFKA, rounds=3),
+    Phase("churn", ("churn",), rounds=2),
+    Phase("postgres", POSTGRES, rounds=2),
+    Phase("kafka", KAFKA, rounds=2),
     Phase("twice", ("replay", "kill_projector", "add_partitions"), rounds=2, mix=Mix(twice=1.0)),
     Phase("odd", ("kill_after_copy", "replay"), rounds=2, mix=Mix(poison=0.2, wild=0.4, disorder=1.0, elsewhere=0.3)),
-    Phase("cluster", ("kill_leader", "pause_leader", "kill_projector"), rounds=4, brokers=3),
+    Phase("cluster", ("kill_leader", "pause_leader", "kill_projector"), rounds=3, brokers=3),
     Phase(
         "mixed",
         (
