@@ -1,12 +1,13 @@
 """What the broker knows of topics besides their messages: ids, partitions, first and next offsets."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec, TimestampSpec
 
 from job_tracker.projector import records
 
@@ -81,6 +82,17 @@ class Broker:
             BrokerAway
         """
         return self._offsets(list(partitions), LatestSpec())
+
+    def offsets_at(
+        self, partitions: Iterable[records.TopicPartition], moment: datetime
+    ) -> dict[records.TopicPartition, int | None]:
+        """The offset of each partition's first record at or after `moment`; None where there is none.
+
+        Raises:
+            BrokerAway
+        """
+        found = self._offsets(list(partitions), TimestampSpec(round(moment.timestamp() * 1000)))
+        return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
         try:

@@ -6,9 +6,10 @@ WHERE projection = %(projection)s AND (topic, partition) IN (
 
 -- name: begin_positions
 -- A partition seen for the first time starts at the oldest record that the broker still holds.
-INSERT INTO consumer_offset (projection, topic, partition, topic_id, next_offset)
-SELECT %(projection)s, * FROM unnest(
-    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(offsets)s::bigint[])
+INSERT INTO consumer_offset (projection, topic, partition, topic_id, next_offset, first_offset)
+SELECT %(projection)s, topic, partition, topic_id, oldest, oldest FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(offsets)s::bigint[]
+) AS begun (topic, partition, topic_id, oldest)
 ON CONFLICT (projection, topic, partition) DO NOTHING
 
 -- name: move_positions

@@ -1,0 +1,133 @@
+"""What an archive holds: a folder a topic, a topic id and a day, each with a manifest that was written last.
+
+    jobs.events/Xyz…id/2026-11-23/0.jsonl.zst       partition 0, one message a line
+                                  manifest.json     which offsets, how many messages, which hashes
+
+The topic id tells a topic from one recreated under its name. A day without a manifest is one whose writing was
+interrupted: nobody reads it, and the next run writes it anew. What belongs to a day is decided by offsets, from the
+end of the day before to the first message of the day after, so that days join without a gap or an overlap.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from job_tracker.projector.records import TopicPartition
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class ArchiveDamaged(Exception):
+    """A file of the archive is not what its manifest says, or days do not join. The message names it."""
+
+
+class Part(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """Messages of one partition with offsets from `start` up to, not including, `end`."""
+
+    partition: int
+    start: int
+    end: int
+    records: int
+    file: str
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One finished day of one topic. `day` is a UTC day of the broker's LogAppendTime."""
+
+    format: int
+    topic: str
+    topic_id: str
+    day: date
+    parts: list[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part with where it lies."""
+
+    topic: str
+    topic_id: str
+    day: date
+    part: Part
+    path: Path
+
+    @property
+    def partition(self) -> TopicPartition:
+        return self.topic, self.part.partition
+
+
+class Catalogue:
+    """All manifests of an archive, read once.
+
+    Raises:
+        ArchiveDamaged: a manifest cannot be read, or the days of a partition have a gap or an overlap.
+    """
+
+    def __init__(self, folder: Path, topics: Iterable[str]) -> None:
+        self.folder = folder
+        self._manifests: dict[tuple[str, str], list[Manifest]] = {}
+        for topic in topics:
+            for path in sorted((folder / topic).glob(f"*/*/{MANIFEST}")):
+                manifest = _read(path)
+                self._manifests.setdefault((manifest.topic, manifest.topic_id), []).append(manifest)
+        for manifests in self._manifests.values():
+            manifests.sort(key=lambda manifest: manifest.day)
+            self._check_joins(manifests)
+
+    def topic_ids(self, topic: str) -> list[str]:
+        """All ids under which days of a topic were archived, in the order of their first days."""
+        first_days = {
+            topic_id: manifests[0].day for (name, topic_id), manifests in self._manifests.items() if name == topic
+        }
+        return sorted(first_days, key=lambda topic_id: first_days[topic_id])
+
+    def last_day(self, topic: str, topic_id: str) -> date | None:
+        manifests = self._manifests.get((topic, topic_id))
+        return manifests[-1].day if manifests else None
+
+    def segments(self, topic: str, topic_id: str) -> Iterator[Segment]:
+        """The topic's parts, day by day."""
+        for manifest in self._manifests.get((topic, topic_id), []):
+            folder = day_folder(self.folder, manifest.topic, manifest.topic_id, manifest.day)
+            for part in manifest.parts:
+                yield Segment(manifest.topic, manifest.topic_id, manifest.day, part, folder / part.file)
+
+    def all_segments(self) -> Iterator[Segment]:
+        for topic, topic_id in sorted(self._manifests):
+            yield from self.segments(topic, topic_id)
+
+    def _check_joins(self, manifests: list[Manifest]) -> None:
+        ends: dict[int, int] = {}
+        for manifest in manifests:
+            path = day_folder(self.folder, manifest.topic, manifest.topic_id, manifest.day) / MANIFEST
+            for part in manifest.parts:
+                expected = ends.get(part.partition, part.start)
+                if part.start != expected or part.end <= part.start:
+                    raise ArchiveDamaged(
+                        f"{path}: partition {part.partition} goes from {part.start} to {part.end}, "
+                        f"but the days before it end at {expected}"
+                    )
+                ends[part.partition] = part.end
+
+
+def day_folder(folder: Path, topic: str, topic_id: str, day: date) -> Path:
+    """Where a day's files lie. The broker's ids are base64 for URLs, so they are safe as names."""
+    return folder / topic / topic_id / day.isoformat()
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (msgspec.DecodeError, OSError) as error:
+        raise ArchiveDamaged(f"{path} cannot be read: {error}") from None
+    if manifest.format != FORMAT:
+        raise ArchiveDamaged(f"{path} has format {manifest.format}; this version reads format {FORMAT}")
+    named = (manifest.topic, manifest.topic_id, manifest.day.isoformat())
+    if named != path.parts[-4:-1]:
+        raise ArchiveDamaged(f"{path} is the manifest of {'/'.join(named)}")
+    return manifest

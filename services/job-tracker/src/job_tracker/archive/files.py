@@ -1,0 +1,144 @@
+"""The archive's files on disk: written whole or not at all, read with every byte checked."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import zstandard
+
+from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment
+from job_tracker.archive.lines import Archived, BadLine, read_line, write_line
+from job_tracker.projector.records import Record
+
+LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
+
+
+class PartWriter:
+    """Writes the messages of one partition and day; `close` gives the part of the manifest."""
+
+    def __init__(self, folder: Path, partition: int) -> None:
+        self._partition = partition
+        self._path = folder / f"{partition}.jsonl.zst"
+        self._file = _temporary(self._path).open("wb")
+        self._hashing = _Hashing(self._file)
+        self._compressed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(
+            self._hashing, closefd=False
+        )
+        self.records = 0
+
+    def write(self, archived: Archived) -> None:
+        self._compressed.write(write_line(archived) + b"\n")
+        self.records += 1
+
+    def close(self, start: int, end: int) -> Part:
+        """The file is on disk under its name when this returns."""
+        self._compressed.close()
+        _settle(self._file, self._path)
+        return Part(self._partition, start, end, self.records, self._path.name, self._hashing.sha256.hexdigest())
+
+    def discard(self) -> None:
+        """Leave nothing of a file that was not finished."""
+        self._file.close()
+        _temporary(self._path).unlink(missing_ok=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """The last step of a day: from now on it counts."""
+    path = folder / MANIFEST
+    file = _temporary(path).open("wb")
+    file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    _settle(file, path)
+
+
+def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
+    """The messages in batches of up to `most`.
+
+    The hash of the whole file is known only at its end: what was read before is not to be trusted until then.
+
+    Raises:
+        ArchiveDamaged: the file is missing, broken, or not the one of its manifest.
+    """
+    topic, partition = segment.partition
+    part, batch, records, expected = segment.part, [], 0, segment.part.start
+    try:
+        with segment.path.open("rb") as file:
+            hashing = _Hashing(file)
+            lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(hashing, closefd=False), 1 << 20)
+            for line in lines:
+                record = read_line(topic, partition, line).record
+                if not expected <= record.offset < part.end:
+                    raise ArchiveDamaged(f"{segment.path} holds offset {record.offset} out of place")
+                expected, records = record.offset + 1, records + 1
+                batch.append(record)
+                if len(batch) == most:
+                    yield batch
+                    batch = []
+            hashing.drain()
+    except (OSError, zstandard.ZstdError, BadLine) as error:
+        raise ArchiveDamaged(f"{segment.path} cannot be read: {error}") from None
+    if hashing.sha256.hexdigest() != part.sha256:
+        raise ArchiveDamaged(f"{segment.path} is not the file of its manifest: its SHA-256 differs")
+    if records != part.records:
+        raise ArchiveDamaged(f"{segment.path} holds {records} messages, its manifest says {part.records}")
+    if batch:
+        yield batch
+
+
+def verify(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Hash every file again and read every line of it; each segment is given when it has proved right.
+
+    Raises:
+        ArchiveDamaged
+    """
+    for segment in segments:
+        for _ in read_segment(segment, 10_000):
+            pass
+        yield segment
+
+
+class _Hashing(io.RawIOBase):
+    """Passes bytes through and hashes them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._under = file
+        self.sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._under.read(size)
+        self.sha256.update(block)
+        return block
+
+    def write(self, block, /) -> int:  # pyright: ignore[reportMissingParameterType,reportIncompatibleMethodOverride]
+        self.sha256.update(block)
+        return self._under.write(block)
+
+    def drain(self) -> None:
+        """Hash what lies behind the end of the compressed stream: nothing, in a file that nobody touched."""
+        while self.read(1 << 20):
+            pass
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _settle(file: BinaryIO, path: Path) -> None:
+    with file:
+        file.flush()
+        os.fsync(file.fileno())
+    _temporary(path).rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

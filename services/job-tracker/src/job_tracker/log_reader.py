@@ -1,0 +1,114 @@
+"""Reads given stretches of the log, without a group and without a trace: for rebuilding, auditing and archiving."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from job_tracker.projector import records
+from job_tracker.projector.broker import Span, quiet
+from job_tracker.projector.positions import LogBroken
+from job_tracker.projector.records import Record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WAIT = 0.1  # seconds that a begun batch waits for more
+Item = TypeVar("Item")
+
+PATIENCE = 60.0  # seconds without any message until the reader gives up
+
+
+class LogSilent(Exception):
+    """Kafka sent nothing for a long time although there is more to read."""
+
+
+def to_record(message: Message, topic: str, partition: int, offset: int) -> Record:
+    """A message of Kafka's client as one of the log."""
+    _, milliseconds = message.timestamp()
+    appended_at = _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
+    return Record(topic, partition, offset, appended_at, as_bytes(message.key()), as_bytes(message.value()))
+
+
+def as_bytes(value: str | bytes | None) -> bytes | None:
+    """The client gives bytes, whatever its types say."""
+    return value.encode() if isinstance(value, str) else value
+
+
+def read_log(
+    bootstrap_servers: str,
+    spans: Mapping[records.TopicPartition, Span],
+    most: int,
+    convert: Callable[[Message, str, int, int], Item],
+) -> Iterator[list[Item]]:
+    """The messages of each partition from `low` up to, not including, `high`, in batches of up to `most`.
+
+    In order within each partition. `convert` gets topic, partition and offset
+    too. Offsets that hold no message (transaction markers) are passed over.
+
+    Raises:
+        LogBroken: the log no longer holds a stretch.
+        LogSilent: nothing came for PATIENCE seconds.
+    """
+    open_ends = {partition: span.high for partition, span in spans.items() if span.low < span.high}
+    if not open_ends:
+        return
+    consumer = Consumer(
+        quiet(bootstrap_servers)
+        | {
+            "group.id": "jobtrail-reader",  # a consumer must have one; nothing joins it and nothing is committed
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            # librdkafka's defaults sit idle between fetches at high rates.
+            "fetch.queue.backoff.ms": 5,
+            "queued.min.messages": 1_000_000,
+            "queued.max.messages.kbytes": 131_072,
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(*partition, spans[partition].low) for partition in open_ends])
+        heard = time.monotonic()
+        while open_ends:
+            messages = consumer.consume(most, _WAIT)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PATIENCE:
+                missing = ", ".join(f"{topic}[{number}]" for topic, number in sorted(open_ends))
+                raise LogSilent(f"Kafka at {bootstrap_servers} sent nothing of {missing} for {PATIENCE:.0f} s")
+            batch: list[Item] = []
+            for message in messages:
+                partition = (str(message.topic()), int(message.partition() or 0))
+                end = open_ends.get(partition)
+                if end is None:
+                    continue
+                offset = int(message.offset() or 0)
+                if message.error() is not None:
+                    reached = _judge(message, offset)
+                else:
+                    reached = offset + 1
+                    if offset < end:
+                        batch.append(convert(message, *partition, offset))
+                if reached is not None and reached >= end:
+                    del open_ends[partition]
+                    consumer.incremental_unassign([TopicPartition(*partition)])
+            if batch:
+                yield batch
+    finally:
+        consumer.close()
+
+
+def _judge(message: Message, offset: int) -> int | None:
+    """The end that the broker tells of; None for errors that pass."""
+    error = message.error()
+    if error is None or error.code() == KafkaError._PARTITION_EOF:  # pyright: ignore[reportPrivateUsage]
+        return offset
+    if error.code() in {
+        KafkaError._AUTO_OFFSET_RESET,  # pyright: ignore[reportPrivateUsage]
+        KafkaError.OFFSET_OUT_OF_RANGE,
+    }:
+        raise LogBroken(f"the log was trimmed while it was read: {error.str()}")
+    if error.fatal():
+        raise KafkaException(error)
+    return None

@@ -1,0 +1,118 @@
+"""Where the live tables and a shadow disagree: by a hash per range of job ids first, row by row only where that differs."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg.rows import dict_row
+
+from job_events.sql_files import queries
+from job_tracker.projector.records import Connection
+from job_tracker.rebuild.projection import Sample
+
+_SQL = queries("job_tracker", "compare.sql")
+_RANGE = 5000  # jobs hashed at once, and the most rows of each side in memory
+_FETCH = 1000  # rows fetched at once of the smaller tables
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that is not the same. `before` is the live one, `after` what the log gives; None: there is no such row."""
+
+    table: str
+    key: tuple[Any, ...]
+    before: Row | None
+    after: Row | None
+
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        """What differs, before and after, in the order of the columns; of a row that one side lacks: every value."""
+        before, after = self.before or {}, self.after or {}
+        pairs = {name: (before.get(name), after.get(name)) for name in before | after}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def job_differences(
+    live: Connection, shadow: Connection, sample: Sample | None, done: Callable[[int], None]
+) -> Iterator[Difference]:
+    """Jobs that differ in any column. `done` is told how many jobs each range held.
+
+    Both connections must be in a transaction that sees one state throughout.
+    """
+    chosen = {"seed": sample.seed if sample else None, "threshold": sample.threshold if sample else None}
+    after = ""
+    while True:
+        upto = _range_end((live, shadow), chosen | {"after": after})
+        bounds = chosen | {"after": after, "upto": upto}
+        (kept, kept_hash), (_, folded_hash) = (_one(side, "range_hash", bounds) for side in (live, shadow))
+        if kept_hash != folded_hash:
+            rows = [_rows(side, "range_rows", bounds) for side in (live, shadow)]
+            yield from _differences("job", ("job_id",), *rows)
+        done(int(str(kept)))
+        if upto is None:
+            return
+        after = upto
+
+
+def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Difference]:
+    key = ("tenant", "job_type", "status", "day")
+    return _differences("rollup", key, *(_rows(side, "rollups", {}) for side in (live, shadow)))
+
+
+def history_differences(live: Connection, shadow: Connection, since: datetime) -> Iterator[Difference]:
+    """Partitions and days whose history has another number of events; `since`: where the live history begins."""
+    rows = (_rows(side, "history_counts", {"since": since}) for side in (live, shadow))
+    return _differences("event", ("topic", "partition", "day"), *rows)
+
+
+def dead_letter_differences(
+    live: Connection, shadow: Connection, since: datetime, topics: Sequence[str]
+) -> Iterator[Difference]:
+    rows = (_rows(side, "dead_letters", {"since": since, "topics": list(topics)}) for side in (live, shadow))
+    return _differences("dead_letter", ("topic", "partition", "offset"), *rows)
+
+
+def miscounted(live: Connection) -> Iterator[Difference]:
+    """Live rollups that are not the sums of the live jobs."""
+    for row in _rows(live, "rollup_differences", {}):
+        key = tuple(row[name] for name in ("tenant", "job_type", "status", "day"))
+        yield Difference("rollup", key, {"jobs": row["kept"]}, {"jobs": row["counted"]})
+
+
+def _range_end(sides: Iterable[Connection], parameters: dict[str, Any]) -> str | None:
+    """The smaller end of the next full ranges of both sides; None when neither has a full one left."""
+    ends: list[str] = []
+    for side in sides:
+        last, count = _one(side, "range_end", parameters | {"most": _RANGE})
+        if count == _RANGE:
+            ends.append(str(last))
+    return min(ends, default=None)
+
+
+def _differences(
+    table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row]
+) -> Iterator[Difference]:
+    """Go through two sides that are sorted by `key`, side by side."""
+    left, right = next(before, None), next(after, None)
+    while left is not None or right is not None:
+        keys = [tuple(row[name] for name in key) if row is not None else None for row in (left, right)]
+        least = min(found for found in keys if found is not None)
+        old, new = (left if keys[0] == least else None), (right if keys[1] == least else None)
+        if old != new:
+            yield Difference(table, least, old, new)
+        left = next(before, None) if old is not None else left
+        right = next(after, None) if new is not None else right
+
+
+def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    row = connection.execute(_SQL[query], parameters).fetchone()
+    assert row is not None  # an aggregate always answers
+    return row
+
+
+def _rows(connection: Connection, query: LiteralString, parameters: dict[str, Any]) -> Iterator[Row]:
+    with connection.cursor(f"compare_{query}", row_factory=dict_row) as cursor:
+        cursor.itersize = _FETCH
+        cursor.execute(_SQL[query], parameters)
+        yield from cursor

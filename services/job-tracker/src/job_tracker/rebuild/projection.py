@@ -1,0 +1,51 @@
+"""The projection `jobs` as a shadow needs it: the same fold, the same merge, less history."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from job_events.topics import Topics
+from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
+from job_tracker.projector.records import Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Jobs chosen by a hash of seed and id, so that one pass over the log serves and each run can be repeated.
+
+    `threshold` of 2^32 jobs are in it. `sql/compare.sql` makes the same choice among the rows.
+    """
+
+    seed: int
+    threshold: int
+
+    @classmethod
+    def of_size(cls, seed: int, jobs: int, among: int) -> "Sample":
+        """About `jobs` of `among` jobs."""
+        return cls(seed, min(1 << 32, (jobs << 32) // max(among, 1)))
+
+    def holds(self, job_id: str) -> bool:
+        digest = hashlib.sha256(f"{self.seed}:{job_id}".encode()).digest()
+        return int.from_bytes(digest[:4]) < self.threshold
+
+
+class ShadowProjection(JobsProjection):
+    """History older than `history_since` has been dropped by retention and is not written again.
+
+    With a sample, only its jobs are written, and no history at all.
+    """
+
+    def __init__(self, topics: Topics, history_since: datetime, sample: Sample | None = None) -> None:
+        super().__init__(topics)
+        self._history_since = history_since
+        self._sample = sample
+
+    def write(self, cursor: Cursor, content: JobsContent) -> None:
+        if self._sample is not None:
+            holds = self._sample.holds
+            content.history = []
+            content.jobs = {job_id: job for job_id, job in content.jobs.items() if holds(job_id)}
+        else:
+            since = self._history_since
+            content.history = [row for row in content.history if row[0] >= since]  # pyright: ignore[reportOperatorIssue] - appended_at
+        super().write(cursor, content)

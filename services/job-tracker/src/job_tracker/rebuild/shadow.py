@@ -1,0 +1,111 @@
+"""A second set of the projection's tables, in a schema of its own, alike to the last index and name."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+
+from psycopg import sql
+
+from job_events.sql_files import queries
+from job_tracker.projector.postgres import SCHEMA as LIVE
+from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.rebuild.plan import Live
+
+_SQL = queries("job_tracker", "shadow.sql")
+
+REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
+_TABLES = (*REPLACED, "dead_letter", "consumer_offset")
+
+
+class Shadow:
+    """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it."""
+
+    def __init__(self, connection: Connection, name: str, projection: str) -> None:
+        self._connection = connection
+        self.name = name
+        self._projection = projection
+        self._days: set[date] = set()
+
+    def create(self) -> None:
+        """Make empty tables; what an earlier run left is dropped."""
+        self.drop()
+        self._run("CREATE SCHEMA {shadow}")
+        for table in _TABLES:
+            self._create(table)
+        self._run("CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
+
+    def drop(self) -> None:
+        self._run("DROP SCHEMA IF EXISTS {shadow} CASCADE")
+
+    def ensure_days(self, days: Iterable[date]) -> None:
+        """History of these UTC days gets tables of its own, as the live history has them."""
+        for day in sorted(set(days) - self._days):
+            name = f"event_{day:%Y%m%d}"
+            self._run(
+                "CREATE TABLE {shadow}.{day} PARTITION OF {shadow}.event FOR VALUES FROM ({begin}) TO ({end})",
+                day=sql.Identifier(name),
+                begin=sql.Literal(f"{day} 00:00:00+00"),
+                end=sql.Literal(f"{day + timedelta(days=1)} 00:00:00+00"),
+            )
+            self._days.add(day)
+
+    def index(self) -> None:
+        """Build the indexes that the load did not need, and let the planner know the tables."""
+        self._run("SET maintenance_work_mem TO '256MB'")
+        for table in _TABLES:
+            for (definition,) in self._ask("indexes", table):
+                text = str(definition)
+                for only in (f" ON ONLY {LIVE}.", f" ON {LIVE}."):
+                    text = text.replace(only, f" ON {self.name}.", 1)
+                self._connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
+        for table in _TABLES:
+            self._run("ANALYZE {shadow}.{table}", table=sql.Identifier(table))
+
+    def set_positions(self, places: Mapping[TopicPartition, Live]) -> None:
+        """Say where the shadow stands."""
+        self._connection.execute(
+            _SQL["set_positions"],
+            {
+                "projection": self._projection,
+                "topics": [topic for topic, _ in places],
+                "partitions": [number for _, number in places],
+                "topic_ids": [place.topic_id for place in places.values()],
+                "first_offsets": [place.first_offset for place in places.values()],
+                "next_offsets": [place.next_offset for place in places.values()],
+            },
+        )
+
+    def _create(self, table: str) -> None:
+        options, partitioned = self._ask("table_options", table)[0]
+        statement = "CREATE TABLE {shadow}.{table} (LIKE {live}.{table} INCLUDING ALL EXCLUDING INDEXES)"
+        if partitioned:
+            statement += f" PARTITION BY {partitioned}"
+        if options:
+            statement += f" WITH ({options})"
+        self._run(statement, table=sql.Identifier(table))
+        for name, definition in self._ask("keys", table):
+            self._run(
+                f"ALTER TABLE {{shadow}}.{{table}} ADD CONSTRAINT {{name}} {definition}",
+                table=sql.Identifier(table),
+                name=sql.Identifier(str(name)),
+            )
+
+    def _ask(self, query: str, table: str) -> list[tuple[object, ...]]:
+        return self._connection.execute(_SQL[query], {"table": f"{LIVE}.{table}"}).fetchall()
+
+    def _run(self, statement: str, **names: sql.Composable) -> None:
+        # The text is written here or comes from the server's own catalogue.
+        text = sql.SQL(statement)  # pyright: ignore[reportArgumentType]
+        self._connection.execute(text.format(shadow=sql.Identifier(self.name), live=sql.Identifier(LIVE), **names))
+
+
+def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+    """Where the live table stands, by partition."""
+    return as_positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
+
+
+def as_positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:
+    """Rows of (topic, partition, topic_id, first_offset, next_offset)."""
+    return {
+        (str(topic), int(str(number))): Live(str(topic_id), int(str(first)), int(str(following)))
+        for topic, number, topic_id, first, following in rows
+    }

@@ -1,0 +1,74 @@
+"""The stretches of a plan as batches of records: from the archive where it has them, else from the log."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from job_tracker.archive.catalogue import Catalogue, Segment
+from job_tracker.archive.files import read_segment
+from job_tracker.log_reader import read_log, to_record
+from job_tracker.projector.broker import Span
+from job_tracker.projector.records import Record, TopicPartition
+from job_tracker.rebuild.plan import Archived
+
+
+class Sources:
+    """One archive (it may be empty) and one cluster."""
+
+    def __init__(self, catalogue: Catalogue, bootstrap_servers: str, topics: list[str], batch_events: int) -> None:
+        self._catalogue = catalogue
+        self._bootstrap_servers = bootstrap_servers
+        self._batch_events = batch_events
+        self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}
+        self.archived = self._archived()
+
+    def read(
+        self, topic_ids: Mapping[TopicPartition, str], spans: Mapping[TopicPartition, Span]
+    ) -> Iterator[list[Record]]:
+        """Each partition's records in [low, high), in order within the partition.
+
+        Raises:
+            ArchiveDamaged, LogBroken, LogSilent
+        """
+        rest: dict[TopicPartition, Span] = {}
+        archived: list[tuple[Segment, Span]] = []
+        for partition, span in spans.items():
+            kept = self.archived.get(topic_ids[partition], {}).get(partition)
+            if kept is None or not kept.low <= span.low < kept.high:
+                rest[partition] = span
+                continue
+            archived += [(segment, span) for segment in self._segments(topic_ids[partition], partition)]
+            rest[partition] = Span(min(kept.high, span.high), span.high)
+        yield from self._read_archived(archived)
+        yield from read_log(self._bootstrap_servers, rest, self._batch_events, to_record)
+
+    def read_earlier(self, topic_id: str) -> Iterator[list[Record]]:
+        """Everything that the archive holds of a topic that was recreated since."""
+        for partition, span in self.archived[topic_id].items():
+            yield from self._read_archived((segment, span) for segment in self._segments(topic_id, partition))
+
+    def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Iterator[list[Record]]:
+        """Full batches, however small the files are."""
+        gathered: list[Record] = []
+        for segment, span in segments:
+            if segment.part.end <= span.low or segment.part.start >= span.high:
+                continue
+            whole = span.low <= segment.part.start and segment.part.end <= span.high
+            for batch in read_segment(segment, self._batch_events):
+                gathered += batch if whole else [r for r in batch if span.low <= r.offset < span.high]
+                if len(gathered) >= self._batch_events:
+                    yield gathered
+                    gathered = []
+        if gathered:
+            yield gathered
+
+    def _segments(self, topic_id: str, partition: TopicPartition) -> list[Segment]:
+        found = self._catalogue.segments(partition[0], topic_id)
+        return [segment for segment in found if segment.partition == partition]
+
+    def _archived(self) -> Archived:
+        archived: dict[str, dict[TopicPartition, Span]] = defaultdict(dict)
+        for segment in self._catalogue.all_segments():
+            held = archived[segment.topic_id].get(segment.partition)
+            low = segment.part.start if held is None else held.low
+            archived[segment.topic_id][segment.partition] = Span(low, segment.part.end)
+        return archived

@@ -1,0 +1,41 @@
+-- name: range_end
+-- The last id of the next range. Unqualified names: the connection decides between the live table and a shadow.
+SELECT max(job_id), count(*) FROM (
+    SELECT job_id FROM job
+    WHERE job_id > %(after)s AND (
+        %(threshold)s::bigint IS NULL OR %(threshold)s > (
+            'x' || left(encode(sha256(convert_to(%(seed)s::text || ':' || job_id, 'UTF8')), 'hex'), 8))::bit(32)::bigint)
+    ORDER BY job_id LIMIT %(most)s) AS following
+
+-- name: range_hash
+-- Every column of every row of a range, generated ones too.
+SELECT count(*), sha256(convert_to(coalesce(string_agg(j::text, E'\n' ORDER BY job_id), ''), 'UTF8'))
+FROM job AS j
+WHERE job_id > %(after)s AND (%(upto)s::text IS NULL OR job_id <= %(upto)s) AND (
+    %(threshold)s::bigint IS NULL OR %(threshold)s > (
+        'x' || left(encode(sha256(convert_to(%(seed)s::text || ':' || job_id, 'UTF8')), 'hex'), 8))::bit(32)::bigint)
+
+-- name: range_rows
+SELECT * FROM job
+WHERE job_id > %(after)s AND (%(upto)s::text IS NULL OR job_id <= %(upto)s) AND (
+    %(threshold)s::bigint IS NULL OR %(threshold)s > (
+        'x' || left(encode(sha256(convert_to(%(seed)s::text || ':' || job_id, 'UTF8')), 'hex'), 8))::bit(32)::bigint)
+ORDER BY job_id
+
+-- name: rollups
+SELECT * FROM rollup WHERE jobs <> 0 ORDER BY tenant, job_type, status, day
+
+-- name: rollup_differences
+SELECT tenant, job_type, status, day, kept, counted FROM rollup_differences()
+
+-- name: history_counts
+SELECT topic, partition, tracker.utc_day(appended_at) AS day, count(*) AS events
+FROM event WHERE appended_at >= %(since)s GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+
+-- name: dead_letters
+SELECT * FROM dead_letter
+WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[]) AND appended_at >= %(since)s
+ORDER BY topic, partition, "offset"
+
+-- name: jobs
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'job'::regclass

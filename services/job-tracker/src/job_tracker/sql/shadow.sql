@@ -1,0 +1,79 @@
+-- name: table_options
+SELECT array_to_string(reloptions, ', '), pg_get_partkeydef(oid) FROM pg_class WHERE oid = %(table)s::regclass
+
+-- name: keys
+-- Primary and unique keys: the load needs them.
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u') ORDER BY conname
+
+-- name: indexes
+-- All other indexes: cheaper to build when the load is done.
+SELECT pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = %(table)s::regclass
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))
+ORDER BY indexrelid
+
+-- name: dependents
+-- Views stand on a table itself, not on its name.
+SELECT DISTINCT c.oid::regclass::text, pg_get_viewdef(c.oid)
+FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS c ON c.oid = r.ev_class
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND c.relkind = 'v'
+  AND d.refobjid = ANY (%(tables)s::regclass[])
+ORDER BY 1
+
+-- name: day_tables
+SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
+
+-- name: live_positions
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition
+
+-- name: hold_projectors
+-- Whoever wants to write compares and sets these rows first, so all wait here.
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition FOR UPDATE
+
+-- name: set_positions
+INSERT INTO consumer_offset (projection, topic, partition, topic_id, first_offset, next_offset)
+SELECT %(projection)s, * FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(first_offsets)s::bigint[],
+    %(next_offsets)s::bigint[])
+ON CONFLICT (projection, topic, partition) DO UPDATE
+SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset
+
+-- name: older_readers
+-- Transactions that read a state older than the shadow's last commit: they would not see all of it. Projectors
+-- that wait for the positions are none: their next statement reads the state of its own time.
+SELECT pid, application_name, xact_start FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+  AND backend_xmin IS NOT NULL AND xact_start <= %(since)s
+  AND NOT coalesce(wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple', 'advisory'), false)
+
+-- name: hold_days
+SELECT pg_advisory_xact_lock(1247040835)
+
+-- name: bury_new
+INSERT INTO tracker.dead_letter SELECT * FROM tracker_rebuild.dead_letter
+ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
+SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
+    value = excluded.value, value_bytes = excluded.value_bytes
+
+-- name: unbury
+DELETE FROM tracker.dead_letter AS live
+WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
+  AND NOT EXISTS (
+      SELECT FROM tracker_rebuild.dead_letter AS shadow
+      WHERE (shadow.topic, shadow.partition, shadow."offset", shadow.consumer)
+          = (live.topic, live.partition, live."offset", live.consumer))
+
+-- name: carry_positions
+-- The projectors' compare-and-set goes on where they stand; where a position moved, they read it again.
+INSERT INTO tracker.consumer_offset AS live (projection, topic, partition, topic_id, first_offset, next_offset, applied_at)
+SELECT projection, topic, partition, topic_id, first_offset, next_offset, applied_at
+FROM tracker_rebuild.consumer_offset
+ON CONFLICT (projection, topic, partition) DO UPDATE
+SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset,
+    applied_at = coalesce(excluded.applied_at, live.applied_at)
+WHERE (live.topic_id, live.first_offset, live.next_offset)
+    IS DISTINCT FROM (excluded.topic_id, excluded.first_offset, excluded.next_offset)
