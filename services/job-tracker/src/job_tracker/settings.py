@@ -11,3 +11,5 @@ class Settings(ServiceSettings):
     jobtrail_api_host: str = Field(default="127.0.0.1", description="address the API listens on")
     jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
     jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")
+    jobtrail_history_days: int = Field(default=90, ge=1, description="days that events of the history are kept")
+    jobtrail_items_days: int = Field(default=90, ge=1, description="days that items and dead letters are kept")

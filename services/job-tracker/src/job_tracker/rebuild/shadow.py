@@ -49,7 +49,7 @@ class Shadow:
             self._days.add(day)
 
     def index(self) -> None:
-        """Build the indexes that the load did not need, and let the planner know the tables."""
+        """Build the indexes that the load did not need."""
         self._run("SET maintenance_work_mem TO '256MB'")
         for table in _TABLES:
             for (definition,) in self._ask("indexes", table):
@@ -57,6 +57,10 @@ class Shadow:
                 for only in (f" ON ONLY {LIVE}.", f" ON {LIVE}."):
                     text = text.replace(only, f" ON {self.name}.", 1)
                 self._connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
+        self.analyze()
+
+    def analyze(self) -> None:
+        """Let the planner know the tables."""
         for table in _TABLES:
             self._run("ANALYZE {shadow}.{table}", table=sql.Identifier(table))
 

@@ -1,0 +1,165 @@
+"""Wires what runs once and ends: rebuild, audit, archive."""
+
+import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.prompt import Confirm
+
+from job_events.clock import Clock
+from job_events.topics import Topics
+from job_tracker import bootstrap
+from job_tracker.archive.catalogue import Catalogue
+from job_tracker.archive.days import finished_days, write_day
+from job_tracker.archive.files import verify
+from job_tracker.projector.broker import Broker
+from job_tracker.projector.commit import Committer
+from job_tracker.projector.postgres import Link, connect
+from job_tracker.projector.status import Status
+from job_tracker.rebuild.fill import Filler
+from job_tracker.rebuild.projection import Sample, ShadowProjection
+from job_tracker.rebuild.report import Report
+from job_tracker.rebuild.run import Refold
+from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.sources import Sources
+from job_tracker.retention import history_since
+from job_tracker.settings import Settings
+
+REBUILD, AUDIT = "tracker_rebuild", "tracker_audit"  # the shadows' schemas
+DIFFERENT = 1  # exit status
+
+
+def run_rebuild(
+    settings: Settings, clock: Clock, console: Console, *, archive: Path, swap: bool, accept_loss: bool
+) -> int:
+    """Rebuild beside the live table, print what differs, and swap if asked; the exit status.
+
+    0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
+    """
+    bootstrap.prepare_schema(settings, _sleep)
+    with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
+        refold.begin(whole_log=True, accept_loss=accept_loss)
+        found = report.show(refold.differences())
+        report.say(_verdict(found, "the table rebuilt from the log"))
+        if not swap and console.is_interactive:
+            report.__exit__(None, None, None)
+            swap = Confirm.ask("Put the rebuilt table in the live one's place?", console=console, default=False)
+        if not swap:
+            return DIFFERENT if found else 0
+        refold.swap()
+        report.say("The rebuilt table is in place; the replaced one is dropped.")
+        return 0
+
+
+def run_audit(
+    settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int
+) -> int:
+    """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
+    bootstrap.prepare_schema(settings, _sleep)
+    with connect(settings.database_url) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM job").fetchone() or (0,)
+    among = int(str(count))
+    sample = Sample.of_size(seed, jobs, among) if jobs is not None else None
+    with _refold(settings, clock, console, AUDIT, archive, sample) as (refold, report):
+        looked = "all jobs" if sample is None else f"about {min(jobs or 0, among):,} of {among:,} jobs (seed {seed})"
+        report.say(f"Folding {looked} once more from the log{f' and {archive}' if archive.is_dir() else ''}")
+        refold.begin(whole_log=False, accept_loss=False)
+        found = report.show(refold.differences())
+        report.say(_verdict(found, "a fold of the log"))
+        return DIFFERENT if found else 0
+
+
+def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path) -> None:
+    """Write every finished day that the archive does not have yet.
+
+    Raises:
+        ArchiveDamaged, NotArchived, LogBroken, LogSilent, BrokerAway
+    """
+    topics = _archived_topics(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogue = Catalogue(folder, topics)
+    broker = Broker(settings.kafka_bootstrap_servers)
+    days = 0
+    with Report(console) as report:
+        for topic in topics:
+            for day in finished_days(catalogue, broker, topic, clock.now()):
+                done = report.progress(f"{topic} {day.day}", day.offsets)
+                manifest = write_day(folder, settings.kafka_bootstrap_servers, day, done)
+                days += 1
+                report.say(f"{topic} {day.day}: {sum(part.records for part in manifest.parts):,} messages")
+    console.print(f"{days} days written; the archive in {folder} is up to date.", soft_wrap=True)
+
+
+def run_verify(settings: Settings, console: Console, folder: Path) -> None:
+    """Read the whole archive and check every file against its manifest.
+
+    Raises:
+        ArchiveDamaged
+    """
+    segments = list(Catalogue(folder, _archived_topics(settings)).all_segments())
+    with Report(console) as report:
+        done = report.progress("verifying", len(segments))
+        for _ in verify(segments):
+            done(1)
+    records = sum(segment.part.records for segment in segments)
+    console.print(f"{len(segments):,} files with {records:,} messages are as their manifests say.")
+
+
+def _archived_topics(settings: Settings) -> list[str]:
+    topics = Topics(settings.jobtrail_topic_prefix)
+    return [*topics.lifecycle(), topics.items, topics.dead_letters]
+
+
+@contextmanager
+def _refold(
+    settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
+) -> Iterator[tuple[Refold, Report]]:
+    """A shadow that is gone when this is left, whatever happened."""
+    now = clock.now().astimezone(UTC)
+    since: datetime = history_since(now, settings)
+    projection = ShadowProjection(Topics(settings.jobtrail_topic_prefix), since, sample)
+    sources = Sources(
+        Catalogue(archive, projection.topics),
+        settings.kafka_bootstrap_servers,
+        projection.topics,
+        settings.jobtrail_batch_events,
+    )
+    # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
+    session = f"SET synchronous_commit TO off; {projection.session}"
+    link = Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
+    gc.set_threshold(200_000, 10, 10)
+    with connect(settings.database_url) as connection, Report(console) as report:
+        shadow = Shadow(connection, schema, projection.name)
+        filler = Filler(shadow, Committer(link, projection), projection, since, now)
+        refold = Refold(
+            database_url=settings.database_url,
+            connection=connection,
+            broker=Broker(settings.kafka_bootstrap_servers),
+            sources=sources,
+            projection=projection,
+            shadow=shadow,
+            filler=filler,
+            sample=sample,
+            history_since=since,
+            progress=report.progress,
+        )
+        try:
+            yield refold, report
+        finally:
+            link.close()
+            refold.end()
+
+
+def _verdict(found: int, compared: str) -> str:
+    if not found:
+        return f"No difference: the live table is {compared}, byte for byte."
+    return f"{found:,} differences between the live table and {compared}."
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

@@ -1,0 +1,174 @@
+"""The steps of a rebuild and of an audit: plan, fill the shadow, compare, and perhaps swap."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from job_tracker.projector.broker import Broker, Span
+from job_tracker.projector.postgres import connect
+from job_tracker.projector.records import Connection, Positions, TopicPartition
+from job_tracker.rebuild import compare
+from job_tracker.rebuild.compare import Difference
+from job_tracker.rebuild.fill import Filler
+from job_tracker.rebuild.plan import Live, Log, Plan, make_plan
+from job_tracker.rebuild.projection import Sample, ShadowProjection
+from job_tracker.rebuild.shadow import Shadow, live_positions
+from job_tracker.rebuild.sources import Sources
+from job_tracker.rebuild.swap import Swap
+
+Progress = Callable[[str, int], Callable[[int], None]]
+"""Begins a step with a title and a total (0: unknown); what it returns is told of every advance."""
+
+_NEAR = 20_000  # records behind the live table at which the shadow is close enough to be compared
+
+
+class RebuildRefused(Exception):
+    """What was asked cannot be done without losing jobs, or not now; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Refold:
+    """One shadow on its way from an empty schema to the live table's positions."""
+
+    database_url: str
+    connection: Connection
+    broker: Broker
+    sources: Sources
+    projection: ShadowProjection
+    shadow: Shadow
+    filler: Filler
+    sample: Sample | None
+    history_since: datetime
+    progress: Progress
+    _plan: Plan = field(default_factory=Plan, init=False)
+    _positions: Positions = field(default_factory=dict, init=False)
+    _locked: bool = field(default=False, init=False)
+
+    def begin(self, *, whole_log: bool, accept_loss: bool) -> None:
+        """Plan, make the shadow, and read everything up to where the live table stands now.
+
+        Raises:
+            RebuildRefused: the log has lost what the table may hold, and no archive has it.
+            ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        """
+        self._lock()
+        self._plan = self._make_plan(whole_log)
+        if self._plan.losses and not accept_loss:
+            raise RebuildRefused("; ".join(self._plan.losses))
+        self.shadow.create()
+        for topic_id in self._plan.earlier:
+            self._fill_earlier(topic_id)
+        self._positions = dict(self._plan.start)
+        self._settle()
+        self._fill(self._plan.target)
+        while self._behind(live := self.live()) > _NEAR:
+            self.advance(live)
+        self.shadow.analyze()
+
+    def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
+        """Where the live table stands, as `connection` sees it."""
+        return live_positions(connection or self.connection, self.projection.name)
+
+    def advance(self, live: Mapping[TopicPartition, Live]) -> None:
+        """Read on to the live table's positions, and stand exactly there."""
+        for partition in live.keys() - self._positions.keys():
+            # A projector has begun it since.
+            begun = live[partition]
+            self._plan.topic_ids[partition] = begun.topic_id
+            self._plan.start[partition] = self._positions[partition] = begun.first_offset
+        self._settle()
+        self._fill(self._targets(live))
+
+    def differences(self) -> Iterator[Difference]:
+        """Bring the shadow to one state of the live tables, and say where they differ from it in that state."""
+        with ExitStack() as opened:
+            live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
+            self.advance(self.live(live))
+            (jobs,) = live.execute("SELECT count(*) FROM job").fetchone() or (0,)
+            done = self.progress("comparing jobs", int(str(jobs)))
+            yield from compare.job_differences(live, shadow, self.sample, done)
+            yield from compare.miscounted(live)
+            if self.sample is None:
+                self.progress("comparing counts, history and dead letters", 0)
+                yield from compare.rollup_differences(live, shadow)
+                yield from compare.history_differences(live, shadow, self.history_since)
+                yield from compare.dead_letter_differences(live, shadow, self.history_since, self.projection.topics)
+
+    def swap(self) -> None:
+        """Put the shadow in the live table's place.
+
+        Raises:
+            SwapHindered: nothing has changed.
+        """
+        self.progress("building indexes", 0)
+        self.shadow.index()
+        self.advance(self.live())
+        self.progress("swapping", 0)
+        with connect(self.database_url) as exchanging:
+            Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
+                self.projection.topics, self.advance
+            )
+
+    def end(self) -> None:
+        """Leave nothing of the shadow, unless it belongs to another process."""
+        if self._locked:
+            self.shadow.drop()
+
+    def _lock(self) -> None:
+        taken = self.connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [self.shadow.name]).fetchone()
+        if taken != (True,):
+            raise RebuildRefused("another one is at work; wait for its end")
+        self._locked = True
+
+    def _make_plan(self, whole_log: bool) -> Plan:
+        topics = self.broker.topic_ids(self.projection.topics)
+        if missing := set(self.projection.topics) - topics.keys():
+            raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
+        partitions = [(topic, number) for topic, (_, count) in topics.items() for number in range(count)]
+        spans = self.broker.spans(partitions)
+        log = {partition: Log(topics[partition[0]][0], spans[partition]) for partition in partitions}
+        return make_plan(self.live(), log, self.sources.archived, self.sources.archived_ids, whole_log)
+
+    def _fill_earlier(self, topic_id: str) -> None:
+        held = self.sources.archived[topic_id]
+        self.shadow.set_positions({partition: Live(topic_id, span.low, span.low) for partition, span in held.items()})
+        done = self.progress("reading the archive of a topic that was recreated", _offsets(held))
+        self.filler.fill(
+            self.sources.read_earlier(topic_id), {partition: span.low for partition, span in held.items()}, done
+        )
+
+    def _fill(self, targets: Positions) -> None:
+        spans = {p: Span(self._positions[p], end) for p, end in targets.items() if end > self._positions[p]}
+        if not spans:
+            return
+        done = self.progress("reading the log", _offsets(spans))
+        self.filler.fill(self.sources.read(self._plan.topic_ids, spans), self._positions, done)
+        self._positions |= {partition: span.high for partition, span in spans.items()}
+        self._settle()
+
+    def _settle(self) -> None:
+        """The shadow stands where it was read to, also behind offsets that hold no record."""
+        plan = self._plan
+        self.shadow.set_positions(
+            {p: Live(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()}
+        )
+
+    def _targets(self, live: Mapping[TopicPartition, Live]) -> Positions:
+        ids = self._plan.topic_ids
+        return {p: held.next_offset for p, held in live.items() if held.topic_id == ids[p]}
+
+    def _behind(self, live: Mapping[TopicPartition, Live]) -> int:
+        targets = self._targets({p: held for p, held in live.items() if p in self._positions})
+        return sum(max(0, end - self._positions[p]) for p, end in targets.items())
+
+    @contextmanager
+    def _one_state(self, schema: str) -> Iterator[Connection]:
+        """A transaction that sees one state; of the shadow, the one after `advance`."""
+        with connect(self.database_url, schema) as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+
+
+def _offsets(spans: Mapping[TopicPartition, Span]) -> int:
+    return sum(span.high - span.low for span in spans.values())
