@@ -1,4 +1,4 @@
-"""`python -m job_tracker projector|items|api`: one part of the tracker in this process."""
+"""`python -m job_tracker projector|items|api|rebuild|audit|archive`: one part of the tracker in this process."""
 
 import argparse
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from job_events.logs import configure_logging
-from job_tracker import bootstrap, bootstrap_api
+from job_tracker import bootstrap, bootstrap_api, once
 from job_tracker.projector.positions import LogBroken
 from job_tracker.settings import Settings
 
@@ -16,17 +16,25 @@ _LOOK_EVERY = 0.2  # seconds
 
 
 def main() -> int:
-    """Exit status 0 after SIGTERM or SIGINT, 3 when the log no longer holds what the position points at."""
+    """Exit status 0 after SIGTERM or SIGINT, 3 when the log no longer holds what the position points at.
+
+    `once` says those of rebuild, audit and archive.
+    """
     parser = argparse.ArgumentParser(prog="job_tracker", description=__doc__)
-    parser.add_argument("part", choices=["projector", "items", "api"])
-    part = parser.parse_args().part
-    configure_logging(f"job-tracker {part}")
+    parts = parser.add_subparsers(dest="part", required=True)
+    for name in ("projector", "items", "api"):
+        parts.add_parser(name)
+    once.add_parsers(parts)
+    arguments = parser.parse_args()
+    configure_logging(f"job-tracker {arguments.part}")
     settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
-    if part == "api":
+    if arguments.part in once.PARTS:
+        return once.run(settings, arguments)
+    if arguments.part == "api":
         bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
         bootstrap_api.run_api(settings)
         return 0
-    run = bootstrap.run_jobs_projector if part == "projector" else bootstrap.run_items_projector
+    run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector
     return _until_signal(lambda stop: run(settings, stop))
 
 

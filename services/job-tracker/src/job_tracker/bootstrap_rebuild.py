@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,8 @@ def run_rebuild(
     """
     bootstrap.prepare_schema(settings, _sleep)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
-        refold.begin(whole_log=True, accept_loss=accept_loss)
+        for loss in refold.begin(whole_log=True, accept_loss=accept_loss):
+            report.say(f"Lost: {loss}")
         found = report.show(refold.differences())
         report.say(_verdict(found, "the table rebuilt from the log"))
         if not swap and console.is_interactive:
@@ -55,9 +56,7 @@ def run_rebuild(
         return 0
 
 
-def run_audit(
-    settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int
-) -> int:
+def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
     """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
     bootstrap.prepare_schema(settings, _sleep)
     with connect(settings.database_url) as connection:
@@ -117,7 +116,7 @@ def _archived_topics(settings: Settings) -> list[str]:
 @contextmanager
 def _refold(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
-) -> Iterator[tuple[Refold, Report]]:
+) -> Generator[tuple[Refold, Report]]:
     """A shadow that is gone when this is left, whatever happened."""
     now = clock.now().astimezone(UTC)
     since: datetime = history_since(now, settings)
@@ -132,7 +131,7 @@ def _refold(
     session = f"SET synchronous_commit TO off; {projection.session}"
     link = Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
     gc.set_threshold(200_000, 10, 10)
-    with connect(settings.database_url) as connection, Report(console) as report:
+    with connect(settings.database_url, schema) as connection, Report(console) as report:
         shadow = Shadow(connection, schema, projection.name)
         filler = Filler(shadow, Committer(link, projection), projection, since, now)
         refold = Refold(

@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 import msgspec
 import zstandard
@@ -26,7 +26,7 @@ class PartWriter:
         self._file = _temporary(self._path).open("wb")
         self._hashing = _Hashing(self._file)
         self._compressed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(
-            self._hashing, closefd=False
+            cast("IO[bytes]", self._hashing), closefd=False
         )
         self.records = 0
 
@@ -67,7 +67,9 @@ def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
     try:
         with segment.path.open("rb") as file:
             hashing = _Hashing(file)
-            lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(hashing, closefd=False), 1 << 20)
+            lines = io.BufferedReader(
+                zstandard.ZstdDecompressor().stream_reader(cast("IO[bytes]", hashing), closefd=False), 1 << 20
+            )
             for line in lines:
                 record = read_line(topic, partition, line).record
                 if not expected <= record.offset < part.end:

@@ -44,7 +44,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     appended_at: datetime
     key: str | None = None
     key_base64: str | None = None
-    value: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - a constant
+    value: msgspec.Raw = msgspec.Raw()
     value_base64: str | None = None
     headers: list[Header] = []
 
@@ -70,9 +70,8 @@ def write_line(archived: Archived) -> bytes:
             line.value = msgspec.Raw(value)
         else:
             line.value_base64 = _base64(value)
-    line.headers = [
-        Header(name) if content is None else Header(name, *_text_or_base64(content)) for name, content in archived.headers
-    ]
+    for name, content in archived.headers:
+        line.headers.append(Header(name) if content is None else Header(name, *_text_or_base64(content)))
     return _encoder.encode(line)
 
 

@@ -1,4 +1,4 @@
-"""Where the live tables and a shadow disagree: by a hash per range of job ids first, row by row only where that differs."""
+"""Where the live tables and a shadow disagree: a hash per range of job ids first, then the rows where it differs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row that is not the same. `before` is the live one, `after` what the log gives; None: there is no such row."""
+    """One row that is not the same: `before` in the live table, `after` in the shadow; None where there is none."""
 
     table: str
     key: tuple[Any, ...]
@@ -90,9 +90,7 @@ def _range_end(sides: Iterable[Connection], parameters: dict[str, Any]) -> str |
     return min(ends, default=None)
 
 
-def _differences(
-    table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row]
-) -> Iterator[Difference]:
+def _differences(table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row]) -> Iterator[Difference]:
     """Go through two sides that are sorted by `key`, side by side."""
     left, right = next(before, None), next(after, None)
     while left is not None or right is not None:
@@ -106,8 +104,7 @@ def _differences(
 
 
 def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
-    row = connection.execute(_SQL[query], parameters).fetchone()
-    assert row is not None  # an aggregate always answers
+    (row,) = connection.execute(_SQL[query], parameters).fetchall()
     return row
 
 

@@ -1,10 +1,9 @@
 """Stretches of the log into a shadow, by the projector's own fold and commit protocol: one thread reads, one writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import Generator
 
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsContent
@@ -34,9 +33,7 @@ class Filler:
         # Days in the future come from timestamps that no broker has set: they lie in the default table.
         self._first_day, self._last_day = history_since.date(), (now.astimezone(UTC) + timedelta(days=1)).date()
 
-    def fill(
-        self, batches: Generator[list[Record]], starts: Positions, done: Callable[[int], None]
-    ) -> None:
+    def fill(self, batches: Generator[list[Record]], starts: Positions, done: Callable[[int], None]) -> None:
         """Write all batches; `starts` says where each partition stands and moves on. `done` counts records.
 
         Raises:

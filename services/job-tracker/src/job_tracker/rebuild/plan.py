@@ -30,7 +30,7 @@ Archived = Mapping[str, Mapping[TopicPartition, Span]]
 
 @dataclass(slots=True)
 class Plan:
-    """`earlier`: topic ids whose archived days are read first; `start` and `target` of each partition of today's log."""
+    """`earlier` topic ids, whose archived days are read first; then each partition from its `start` to its `target`."""
 
     earlier: list[str] = field(default_factory=list)
     topic_ids: dict[TopicPartition, str] = field(default_factory=dict)
@@ -82,7 +82,9 @@ def _plan_partition(plan: Plan, partition: TopicPartition, live: Live | None, lo
             plan.losses.append(f"{name}: the log ends at {high}, but the table has read up to {live.next_offset}")
         if live.first_offset < start:
             gone = min(start, live.next_offset)
-            plan.losses.append(f"{name}: offsets {live.first_offset} to {gone} have left the log, and no archive has them")
+            plan.losses.append(
+                f"{name}: offsets {live.first_offset} to {gone} have left the log, and no archive has them"
+            )
     elif live is not None:
         _check_recreated(plan, name, partition, live, archived)
     plan.topic_ids[partition] = log.topic_id

@@ -1,6 +1,6 @@
 """The steps of a rebuild and of an audit: plan, fill the shadow, compare, and perhaps swap."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,8 +45,8 @@ class Refold:
     _positions: Positions = field(default_factory=dict, init=False)
     _locked: bool = field(default=False, init=False)
 
-    def begin(self, *, whole_log: bool, accept_loss: bool) -> None:
-        """Plan, make the shadow, and read everything up to where the live table stands now.
+    def begin(self, *, whole_log: bool, accept_loss: bool) -> list[str]:
+        """Plan, make the shadow, and read everything up to where the live table stands now; what is lost.
 
         Raises:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
@@ -65,6 +65,7 @@ class Refold:
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
         self.shadow.analyze()
+        return self._plan.losses
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
         """Where the live table stands, as `connection` sees it."""
@@ -163,7 +164,7 @@ class Refold:
         return sum(max(0, end - self._positions[p]) for p, end in targets.items())
 
     @contextmanager
-    def _one_state(self, schema: str) -> Iterator[Connection]:
+    def _one_state(self, schema: str) -> Generator[Connection]:
         """A transaction that sees one state; of the shadow, the one after `advance`."""
         with connect(self.database_url, schema) as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -1,7 +1,7 @@
 """The stretches of a plan as batches of records: from the archive where it has them, else from the log."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 
 from job_tracker.archive.catalogue import Catalogue, Segment
 from job_tracker.archive.files import read_segment
@@ -23,7 +23,7 @@ class Sources:
 
     def read(
         self, topic_ids: Mapping[TopicPartition, str], spans: Mapping[TopicPartition, Span]
-    ) -> Iterator[list[Record]]:
+    ) -> Generator[list[Record]]:
         """Each partition's records in [low, high), in order within the partition.
 
         Raises:
@@ -41,12 +41,12 @@ class Sources:
         yield from self._read_archived(archived)
         yield from read_log(self._bootstrap_servers, rest, self._batch_events, to_record)
 
-    def read_earlier(self, topic_id: str) -> Iterator[list[Record]]:
+    def read_earlier(self, topic_id: str) -> Generator[list[Record]]:
         """Everything that the archive holds of a topic that was recreated since."""
         for partition, span in self.archived[topic_id].items():
             yield from self._read_archived((segment, span) for segment in self._segments(topic_id, partition))
 
-    def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Iterator[list[Record]]:
+    def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Generator[list[Record]]:
         """Full batches, however small the files are."""
         gathered: list[Record] = []
         for segment, span in segments:

@@ -12,7 +12,7 @@ indexes and constraints are the same as before, and so is everything that other 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -91,7 +91,8 @@ class Swap:
         """Transactions that hold a snapshot from before the shadow's last commit would read a part of it only."""
         (since,) = self._watch.execute("SELECT clock_timestamp()").fetchone() or (None,)
         until = time.monotonic() + _PATIENCE
-        while readers := self._watch.execute(_SQL["older_readers"], {"since": since}).fetchall():
+        wanted = {"since": since, "own": self._connection.info.backend_pid}
+        while readers := self._watch.execute(_SQL["older_readers"], wanted).fetchall():
             if time.monotonic() > until:
                 pid, name, begun = readers[0]
                 raise SwapHindered(
@@ -101,7 +102,7 @@ class Swap:
             time.sleep(_LOOK)
 
     @contextmanager
-    def _hindered(self) -> Iterator[None]:
+    def _hindered(self) -> Generator[None]:
         try:
             yield
         except psycopg.errors.LockNotAvailable:

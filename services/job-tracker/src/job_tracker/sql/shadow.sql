@@ -47,7 +47,7 @@ SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_off
 -- that wait for the positions are none: their next statement reads the state of its own time.
 SELECT pid, application_name, xact_start FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend'
-  AND backend_xmin IS NOT NULL AND xact_start <= %(since)s
+  AND pid <> %(own)s AND backend_xmin IS NOT NULL AND xact_start <= %(since)s
   AND NOT coalesce(wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple', 'advisory'), false)
 
 -- name: hold_days

@@ -1,0 +1,97 @@
+"""The parts that do one thing and end: what they take from the command line, and how they end."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from confluent_kafka import KafkaException
+from rich.console import Console
+
+from job_events.clock import SystemClock
+from job_tracker import bootstrap_rebuild
+from job_tracker.archive.catalogue import ArchiveDamaged
+from job_tracker.archive.days import NotArchived
+from job_tracker.log_reader import LogSilent
+from job_tracker.projector.broker import BrokerAway
+from job_tracker.projector.positions import LogBroken
+from job_tracker.rebuild.fill import ShadowTaken
+from job_tracker.rebuild.run import RebuildRefused
+from job_tracker.rebuild.swap import SwapHindered
+from job_tracker.settings import Settings
+
+if TYPE_CHECKING:
+    SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
+
+PARTS = ("rebuild", "audit", "archive")
+REFUSED, INTERRUPTED = 2, 130
+_SAMPLE = 1000
+
+_SAID = (
+    *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveDamaged, NotArchived),
+    *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
+)
+
+
+def add_parsers(parts: "SubParsers") -> None:
+    """The arguments of each part."""
+    rebuild = parts.add_parser("rebuild", help="build the job table once more from the log, and compare")
+    rebuild.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
+    rebuild.add_argument("--swap", action="store_true", help="put the rebuilt table in the live one's place")
+    rebuild.add_argument(
+        "--accept-loss", action="store_true", help="go on although neither log nor archive holds all events"
+    )
+    audit = parts.add_parser("audit", help="fold jobs once more and compare them with their rows")
+    audit.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
+    chosen = audit.add_mutually_exclusive_group()
+    chosen.add_argument("--all", action="store_true", help="all jobs, and counts, history and dead letters")
+    chosen.add_argument("--jobs", type=int, default=_SAMPLE, help="about how many jobs (default %(default)s)")
+    audit.add_argument("--seed", type=int, default=1, help="another seed chooses other jobs (default %(default)s)")
+    archive = parts.add_parser("archive", help="write finished days of the log into files")
+    archive.add_argument("--archive", type=Path, default=Path("archive"), help="folder to write to")
+    archive.add_argument("--verify", action="store_true", help="check every file instead of writing")
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Exit status 0: done, nothing differs. 1: something differs. 2: refused, with one sentence. 130: interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _part(settings, arguments)
+    except _SAID as error:
+        sentence = " ".join(str(error).split()) or type(error).__name__
+        print(f"{arguments.part}: {sentence}", file=sys.stderr)  # noqa: T201
+        return REFUSED
+    except KeyboardInterrupt:
+        print(f"{arguments.part}: interrupted; the live table is as it was", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+
+
+def _part(settings: Settings, arguments: argparse.Namespace) -> int:
+    clock, console = SystemClock(), Console(highlight=False)
+    match arguments.part:
+        case "rebuild":
+            return bootstrap_rebuild.run_rebuild(
+                settings,
+                clock,
+                console,
+                archive=arguments.archive,
+                swap=arguments.swap,
+                accept_loss=arguments.accept_loss,
+            )
+        case "audit":
+            jobs = None if arguments.all else arguments.jobs
+            return bootstrap_rebuild.run_audit(
+                settings, clock, console, archive=arguments.archive, jobs=jobs, seed=arguments.seed
+            )
+        case _:
+            if arguments.verify:
+                bootstrap_rebuild.run_verify(settings, console, arguments.archive)
+            else:
+                bootstrap_rebuild.run_archive(settings, clock, console, arguments.archive)
+            return 0
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt

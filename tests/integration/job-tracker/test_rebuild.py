@@ -1,0 +1,238 @@
+"""A rebuild gives the live table byte for byte, says where it does not, and swaps while others write and read."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
+STRUCTURE = """
+SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
+FROM pg_class c
+WHERE relnamespace = 'tracker'::regnamespace AND relname !~ '_20[0-9]{6}' AND relname !~ '^event_default'
+UNION ALL
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '' FROM pg_constraint
+WHERE connamespace = 'tracker'::regnamespace AND conrelid::regclass::text !~ '_20[0-9]{6}'
+UNION ALL
+SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod) || attnum || attnotnull,
+       coalesce(pg_get_expr(adbin, adrelid), '')
+FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
+WHERE relnamespace = 'tracker'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND relname !~ '_20[0-9]{6}'
+ORDER BY 1, 2, 3, 4
+"""
+SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"
+
+
+def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """One of the parts that end, as people start it."""
+    return subprocess.run(
+        [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)],
+        env=system.environment | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def poison(system: Any) -> int:
+    """Records that no projection can take; how many."""
+    bad = [b"\xff\xfe", b"{}", None, b'{"type":"job.unknown.v9"}', b"[1]", b""]
+    for number, value in enumerate(bad):
+        system.send_raw(value, key=f"bad-{number}".encode())
+    system.flush()
+    return len(bad)
+
+
+@pytest.fixture
+def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dict[str, Any]]:
+    """A table of a shuffled, doubled, partly poisoned stream, and its projector at work."""
+    events = stream.shaken(stream.jobs(60))
+    system.send(events[: len(events) // 2])
+    bad = poison(system)
+    system.send(events[len(events) // 2 :])
+    system.projector()
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, "the log was not read")
+    wait_until(lambda: system.count(connection, "dead_letter") == bad, 60, "the poison was not read")
+    return events
+
+
+def test_a_rebuild_gives_the_live_table_and_keeps_its_structure(
+    *, system: Any, connection: Any, live: Any, oracle: Any, shown: Any, tmp_path: Path
+) -> None:
+    before = connection.execute(JOBS).fetchone()
+    structure = connection.execute(STRUCTURE).fetchall()
+    done = run(system, "rebuild", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No difference" in done.stdout
+    assert connection.execute(SHADOWS).fetchone() == (0,)
+    done = run(system, "rebuild", "--swap", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert connection.execute(JOBS).fetchone() == before
+    assert connection.execute(STRUCTURE).fetchall() == structure
+    assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+    assert connection.execute(SHADOWS).fetchone() == (0,)
+    assert shown(connection) == oracle(live)
+
+
+CORRUPTIONS = {
+    "job {} differs": "UPDATE tracker.job SET p_processed = p_processed + 1 WHERE job_id = %s",
+    "job {} missing": "DELETE FROM tracker.job WHERE job_id = %s",
+    "job {}-never-asked-for unfounded": (
+        "INSERT INTO tracker.job (job_id, r_time, r_id, r_body, tenant, account, job_type, chain) "
+        "SELECT job_id || '-never-asked-for', r_time, r_id, r_body, tenant, account, job_type, chain "
+        "FROM tracker.job WHERE job_id = %s"
+    ),
+    "rollup ": "UPDATE tracker.rollup SET jobs = jobs + 1 WHERE tenant <> %s",
+    "event ": "DELETE FROM tracker.event WHERE job_id = %s",
+    "dead_letter ": "DELETE FROM tracker.dead_letter WHERE consumer <> %s",
+}
+
+
+def test_what_was_corrupted_is_found_printed_and_healed(
+    *, system: Any, connection: Any, live: Any, oracle: Any, shown: Any, tmp_path: Path
+) -> None:
+    before = connection.execute(JOBS).fetchone()
+    victims = sorted({e["subject"] for e in live if e["type"] == "job.progress.v1"})
+    wanted = []
+    for (said, statement), victim in zip(CORRUPTIONS.items(), victims, strict=False):
+        assert connection.execute(statement, [victim]).rowcount > 0
+        wanted.append(said.format(victim))
+    found = run(system, "audit", "--all", folder=tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert [said for said in wanted if said not in found.stdout] == []
+    healed = run(system, "rebuild", "--swap", folder=tmp_path)
+    assert healed.returncode == 0, healed.stderr
+    assert [said for said in wanted if said not in healed.stdout] == []
+    assert connection.execute(JOBS).fetchone() == before
+    assert shown(connection) == oracle(live)
+    assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
+
+
+def test_an_audit_looks_at_a_sample_that_can_be_repeated(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path
+) -> None:
+    """Over all seeds every job is looked at; one seed looks at the same jobs each time."""
+    assert live
+    connection.execute("UPDATE tracker.job SET r_id = r_id || '-'")
+    looked = [run(system, "audit", "--jobs", "20", "--seed", seed, folder=tmp_path) for seed in ("1", "1", "2")]
+    assert [done.returncode for done in looked] == [1, 1, 1]
+    assert "about 20 of" in looked[0].stdout
+    assert looked[0].stdout == looked[1].stdout != looked[2].stdout
+    found = [int(done.stdout.splitlines()[-1].split()[0]) for done in looked]
+    assert all(0 < number < 60 for number in found)
+
+
+def test_a_swap_under_writes_loses_and_doubles_nothing(
+    *, system: Any, connection: Any, live: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    """Projector, writer and reader go on; the reader never sees fewer jobs than before."""
+    stop = threading.Event()
+    sent = list(live)
+    counts: list[int] = []
+
+    def write() -> None:
+        number = 1000
+        while not stop.is_set():
+            events = stream.job(number)
+            system.send(events)
+            sent.extend(events)
+            number += 1
+
+    def read() -> None:
+        with psycopg.connect(system.database_url) as reader:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            while not stop.is_set():
+                # The positions first, as the API does: then the rows must be of the same state.
+                with reader.transaction():
+                    offsets = reader.execute("SELECT sum(next_offset) FROM tracker.consumer_offset").fetchone()
+                    events = reader.execute(
+                        "SELECT (SELECT count(*) FROM tracker.event) + (SELECT count(*) FROM tracker.dead_letter)"
+                    ).fetchone()
+                    assert offsets == events
+                    counts.append(reader.execute("SELECT count(*) FROM tracker.job").fetchone()[0])
+
+    threads = [threading.Thread(target=work) for work in (write, read)]
+    failures: list[Any] = []
+    threading.excepthook = lambda arguments: failures.append(arguments.exc_value)
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            done = run(system, "rebuild", "--swap", folder=tmp_path)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "No difference" in done.stdout
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        threading.excepthook = threading.__excepthook__
+    assert failures == []
+    wait_until(lambda: system.count(connection, "event") == len(sent), 60, "the projector does not go on")
+    assert counts == sorted(counts)
+    assert shown(connection) == oracle(sent)
+    assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+    assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
+
+
+def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
+    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    assert live
+    before = connection.execute(JOBS).fetchone()
+    for ending, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        rebuild = subprocess.Popen(
+            [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
+            env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1"},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(
+            lambda: (
+                connection.execute("SELECT to_regclass('tracker_rebuild.job') IS NOT NULL").fetchone()[0]
+                and connection.execute("SELECT count(*) FROM tracker_rebuild.event").fetchone()[0] > 5
+            ),
+            60,
+            "the rebuild does not begin",
+        )
+        rebuild.send_signal(ending)
+        assert rebuild.wait(30) == status
+        assert connection.execute(JOBS).fetchone() == before
+    assert connection.execute(SHADOWS).fetchone() == (0,)
+    assert run(system, "rebuild", folder=tmp_path).returncode == 0
+
+
+def test_a_log_that_was_trimmed_is_refused_unless_the_table_began_there(
+    *, system: Any, kafka: str, connection: Any, live: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    assert live
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for future in admin.delete_records([TopicPartition(system.topics.events, 0, 3)]).values():
+        future.result(10)
+    for part in ("rebuild", "audit"):
+        refused = run(system, part, folder=tmp_path)
+        assert refused.returncode == 2
+        assert f"{system.topics.events}[0]: offsets 0 to 3 have left the log" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    lossy = run(system, "rebuild", "--accept-loss", folder=tmp_path)
+    assert lossy.returncode == 1
+    assert "Lost: " in lossy.stdout
+    # A table that began behind the trimmed offsets lacks nothing.
+    system.end_projectors()
+    for table in ("job", "event", "rollup", "dead_letter", "consumer_offset"):
+        connection.execute(f"DELETE FROM tracker.{table}")
+    system.projector()
+    left = (
+        "SELECT sum(next_offset - first_offset), min(first_offset) FROM tracker.consumer_offset WHERE next_offset > 0"
+    )
+    wait_until(lambda: connection.execute(left).fetchone()[0] == len(live) + 6 - 3, 60, "the log was not read")
+    assert run(system, "rebuild", folder=tmp_path).returncode == 0
