@@ -32,6 +32,11 @@ class Home:
     def logs(self) -> Path:
         return self.folder / "logs"
 
+    @property
+    def archive(self) -> Path:
+        """Where `jobtrail archive` keeps finished days of the log."""
+        return self.folder / "archive"
+
     def secret_key(self) -> str:
         """The key that seals credentials: JOBTRAIL_SECRET_KEY, else a file made once and readable by its owner only."""
         given = os.environ.get("JOBTRAIL_SECRET_KEY")

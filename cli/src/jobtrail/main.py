@@ -12,6 +12,7 @@ from jobtrail.check import check_system
 from jobtrail.demo.command import run_demo
 from jobtrail.errors import Refused
 from jobtrail.home import Home
+from jobtrail.log import run_part
 from jobtrail.system import Ports
 from jobtrail.terminal import console
 from jobtrail.up import run_down, run_kafka, run_up
@@ -26,6 +27,7 @@ ApiPort = Annotated[int | None, typer.Option(envvar="API_PORT", help="port of th
 SandboxPort = Annotated[int | None, typer.Option(envvar="SANDBOX_PORT", help="port of the sandbox (8490 if free)")]
 KafkaPort = Annotated[int | None, typer.Option(envvar="KAFKA_PORT", help="port of Kafka (default: a free one)")]
 PostgresPort = Annotated[int | None, typer.Option(envvar="POSTGRES_PORT", help="port of PostgreSQL (a free one)")]
+Archive = Annotated[Path | None, typer.Option(help="folder of the archive (default: archive in the system's home)")]
 
 
 @app.command()
@@ -69,6 +71,40 @@ def kafka(context: typer.Context) -> None:
 def check() -> None:
     """Are all parts up, and how far behind is each?"""
     raise typer.Exit(check_system(console(), Home()))
+
+
+@app.command()
+def rebuild(
+    archive: Archive = None,
+    swap: Annotated[bool, typer.Option("--swap", help="put the rebuilt table in place without asking")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="go on although neither log nor archive holds all events")
+    ] = False,
+) -> None:
+    """Build the job table once more from the log, beside the live one, and show what differs."""
+    options = [*(["--swap"] if swap else []), *(["--accept-loss"] if accept_loss else [])]
+    raise typer.Exit(run_part(Home(), "rebuild", archive, *options))
+
+
+@app.command()
+def audit(
+    archive: Archive = None,
+    all_jobs: Annotated[bool, typer.Option("--all", help="every job, and counts, history and dead letters")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="about how many jobs, chosen by their ids")] = 1000,
+    seed: Annotated[int, typer.Option(help="another seed chooses other jobs")] = 1,
+) -> None:
+    """Fold jobs once more from the log and compare them with the table; exit code 1 if any differs."""
+    chosen = ["--all"] if all_jobs else ["--jobs", str(jobs), "--seed", str(seed)]
+    raise typer.Exit(run_part(Home(), "audit", archive, *chosen))
+
+
+@app.command("archive")
+def archive_days(
+    archive: Annotated[Path | None, typer.Option("--to", help="folder (default: archive in the system's home)")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="check every file instead of writing")] = False,
+) -> None:
+    """Write finished days of the log into compressed files, from which `rebuild` reads."""
+    raise typer.Exit(run_part(Home(), "archive", archive, *(["--verify"] if verify else [])))
 
 
 def main() -> None:
