@@ -11,6 +11,7 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaException
 
+from job_events.clock import SystemClock
 from job_events.database import migrate
 from job_events.sql_files import queries
 from job_events.topics import Topics, create_topics
@@ -25,6 +26,7 @@ from job_tracker.projector.postgres import SCHEMA, Link, Stopped, connect, pause
 from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
 from job_tracker.projector.status import Status
+from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
 
 log = structlog.get_logger()
@@ -125,8 +127,13 @@ def run_projector(
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
-    """Keep the job table until `stop` is set."""
-    run_projector(settings, JobsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
+    """Keep the job table until `stop` is set, and sweep out what is older than the settings keep."""
+    sweeper = Sweeper(settings, SystemClock())
+    sweeper.start()
+    try:
+        run_projector(settings, JobsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
+    finally:
+        sweeper.stop()
 
 
 def run_items_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:

@@ -1,15 +1,101 @@
 """What the tracker keeps, and for how long; once an hour the oldest goes.
 
-History goes a day's table at a time. Items, dead letters and idempotency keys go in batches, each in a
-transaction of its own, so that nobody waits for them. The job rows stay.
+History goes a day's table at a time. Items, dead letters, idempotency keys, and what deleted jobs leave behind go in
+batches, each in a transaction of its own, so that nobody waits for them. Job rows stay.
 """
 
+import threading
+from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 
+import psycopg
+import structlog
+from psycopg import sql
+
+from job_events.clock import Clock
+from job_events.sql_files import queries
+from job_tracker.projector.postgres import connect
+from job_tracker.projector.records import Connection
 from job_tracker.settings import Settings
+
+log = structlog.get_logger()
+_SQL = queries("job_tracker", "retention.sql")
+_DAYS_LOCK = queries("job_tracker", "shadow.sql")["hold_days"]
+_ROWS = 5000  # rows deleted in one transaction
+_FIRST, _EVERY = 60.0, 3600.0  # seconds from the start to the first sweep, and from one to the next
+_LATE = timedelta(days=40)  # longer than the topics keep an event of a job that was deleted
 
 
 def history_since(now: datetime, settings: Settings) -> datetime:
     """Where the kept history begins: a midnight in UTC."""
     day = now.astimezone(UTC).date() - timedelta(days=settings.jobtrail_history_days)
     return datetime.combine(day, time(), UTC)
+
+
+def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[str]:
+    """Delete what is older than the settings say; how many days' tables and rows of what kind went.
+
+    `connection` commits each statement by itself. Nothing happens while another tracker sweeps.
+    """
+    gone: Counter[str] = Counter()
+    if connection.execute(_SQL["try_alone"]).fetchone() != (True,):
+        return gone
+    since = history_since(now, settings)
+    days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
+    for (day,) in days:
+        gone["days"] += _drop_day(connection, str(day))
+    items_since = now - timedelta(days=settings.jobtrail_items_days)
+    batches: list[tuple[str, dict[str, datetime]]] = [
+        ("forget_default_history", {"before": since}),
+        ("forget_items", {"before": items_since}),
+        ("forget_dead_letters", {"before": items_since}),
+        ("forget_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
+        ("forget_deleted_history", {"since": now - _LATE}),
+        ("forget_deleted_items", {"since": now - _LATE}),
+    ]
+    for name, parameters in batches:
+        while (rows := connection.execute(_SQL[name], parameters | {"rows": _ROWS}).rowcount) > 0:
+            gone[name] += rows
+    return gone
+
+
+def _drop_day(connection: Connection, day: str) -> bool:
+    """Dropping waits for readers of the history, and new readers would wait behind it: so it waits briefly only."""
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout TO '2s'")
+            connection.execute(_DAYS_LOCK)
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(day)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        log.info("a day of the history is in use; it goes with the next sweep", table=day)
+        return False
+    return True
+
+
+class Sweeper:
+    """A thread that sweeps once an hour until it is stopped."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a sweep under way is cut off and goes on after the next start."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause = _FIRST
+        while not self._stop.wait(pause):
+            pause = _EVERY
+            try:
+                with connect(self._settings.database_url) as connection:
+                    gone = sweep(connection, self._clock.now(), self._settings)
+            except psycopg.Error as error:
+                log.warning("retention waits for its next turn", reason=str(error).strip())
+            else:
+                log.info("swept", **gone)

@@ -13,3 +13,4 @@ class Settings(ServiceSettings):
     jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")
     jobtrail_history_days: int = Field(default=90, ge=1, description="days that events of the history are kept")
     jobtrail_items_days: int = Field(default=90, ge=1, description="days that items and dead letters are kept")
+    jobtrail_keys_days: int = Field(default=30, ge=1, description="days that idempotency keys of the API are kept")

@@ -6,5 +6,6 @@ outbox.py    what must reach Kafka, written in the same transaction as its cause
 letters.py   messages that cannot be used
 chain.py     which job follows which, pure
 job.py       what a job's own code sees: pages, counters, waiting
+retention.py how long finished work is remembered
 loop.py      the threads
 """

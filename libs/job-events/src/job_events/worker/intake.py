@@ -9,7 +9,7 @@ A message that PostgreSQL refuses is found by going through the batch one by one
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -42,11 +42,10 @@ from job_events.worker.chain import Parent, next_job
 from job_events.worker.inbox import SQL
 from job_events.worker.letters import Place, put_dead_letter
 from job_events.worker.outbox import OutboxSender
+from job_events.worker.retention import REACH
 
 log = structlog.get_logger(__name__)
 BATCH = 500
-REACH = timedelta(days=400)
-"""Inbox rows are kept this long, far beyond any topic's retention; an older request could be a repeat."""
 
 
 class Intake:

@@ -24,6 +24,7 @@ from job_events.worker.intake import Intake
 from job_events.worker.job import Ending, RunningJob, Surroundings
 from job_events.worker.outbox import OutboxSender
 from job_events.worker.progress import ProgressSender
+from job_events.worker.retention import sweep_hourly
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +127,8 @@ class WorkerLoop:
         intake = threading.Thread(target=guarded(self._intake.run, stop), name="intake", daemon=True)
         beat = threading.Thread(target=guarded(self._beat, released), name="lease", daemon=True)
         outbox = threading.Thread(target=guarded(self._outbox.run, released), name="outbox", daemon=True)
-        for thread in (intake, beat, outbox, *workers):
+        sweeps = threading.Thread(target=guarded(self._sweep, stop), name="retention", daemon=True)
+        for thread in (intake, beat, outbox, sweeps, *workers):
             thread.start()
         while not stop.wait(1):
             pass
@@ -141,6 +143,9 @@ class WorkerLoop:
         self._producer.flush(5)
         if failures:
             raise failures[0]
+
+    def _sweep(self, stop: threading.Event) -> None:
+        sweep_hourly(self._pool, self._around.clock, stop)
 
     def _notify(self) -> None:
         with self._wake:

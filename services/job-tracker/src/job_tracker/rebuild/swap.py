@@ -12,8 +12,7 @@ indexes and constraints are the same as before, and so is everything that other 
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import psycopg
 from psycopg import sql
@@ -28,7 +27,8 @@ _SQL = queries("job_tracker", "shadow.sql")
 _OLD = "tracker_replaced"
 _PATIENCE = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
 _LOOK = 0.05
-_LOCKS = "SET LOCAL lock_timeout TO '10s'"
+# Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
+_BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
 
 
 class SwapHindered(Exception):
@@ -53,12 +53,12 @@ class Swap:
         Raises:
             SwapHindered
         """
-        with self._hindered(), self._connection.transaction():
+        with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
             held = self._connection.execute(_SQL["hold_projectors"], {"projection": self._projection}).fetchall()
             catch_up(as_positions(held))
             self._wait_for_older_readers()
-            self._connection.execute(_LOCKS)
+            self._lock_tables()
             self._exchange(topics)
         self.drop_replaced()
 
@@ -68,7 +68,6 @@ class Swap:
 
     def _exchange(self, topics: list[str]) -> None:
         live = [f"{LIVE}.{table}" for table in REPLACED]
-        self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
         views = self._connection.execute(_SQL["dependents"], {"tables": live}).fetchall()
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
@@ -101,14 +100,20 @@ class Swap:
                 )
             time.sleep(_LOOK)
 
-    @contextmanager
-    def _hindered(self) -> Generator[None]:
-        try:
-            yield
-        except psycopg.errors.LockNotAvailable:
-            raise SwapHindered("others kept the job table locked for 10 s; try again when they are done") from None
-        except psycopg.errors.DeadlockDetected:
-            raise SwapHindered("another change of the tables was under way; try again") from None
+    def _lock_tables(self) -> None:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with self._connection.transaction():  # a savepoint: what it has locked is free when it fails
+                    self._run(_BRIEFLY)
+                    self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
+                    return
+            except psycopg.errors.LockNotAvailable:
+                if time.monotonic() > until:
+                    raise SwapHindered(
+                        f"others kept the job table busy for {_PATIENCE:.0f} s; try again when they are done"
+                    ) from None
+            time.sleep(_LOOK)
 
     def _run(self, statement: str, **names: sql.Composable) -> None:
         text = sql.SQL(statement)  # pyright: ignore[reportArgumentType] - written in this module

@@ -29,8 +29,11 @@ SELECT * FROM rollup WHERE jobs <> 0 ORDER BY tenant, job_type, status, day
 SELECT tenant, job_type, status, day, kept, counted FROM rollup_differences()
 
 -- name: history_counts
+-- The history of deleted jobs goes with them, sooner or later.
 SELECT topic, partition, tracker.utc_day(appended_at) AS day, count(*) AS events
-FROM event WHERE appended_at >= %(since)s GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+FROM event
+WHERE appended_at >= %(since)s AND NOT EXISTS (SELECT FROM job WHERE job.job_id = event.job_id AND job.deleted)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 -- name: dead_letters
 SELECT * FROM dead_letter

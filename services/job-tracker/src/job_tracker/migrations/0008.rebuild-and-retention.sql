@@ -4,3 +4,7 @@
 
 ALTER TABLE tracker.consumer_offset ADD COLUMN first_offset bigint NOT NULL DEFAULT 0 CHECK (first_offset >= 0);
 COMMENT ON COLUMN tracker.consumer_offset.first_offset IS 'The first record that the table has read: the oldest that the broker, or the archive, held then.';
+
+-- What retention looks for.
+CREATE INDEX item_by_age ON tracker.item (appended_at);
+CREATE INDEX job_deleted ON tracker.job (d_time) WHERE deleted;

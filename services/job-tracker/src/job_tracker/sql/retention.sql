@@ -1,0 +1,40 @@
+-- name: try_alone
+-- One tracker at a time; the lock ends with the connection.
+SELECT pg_try_advisory_lock(1247040836)
+
+-- name: old_days
+SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'event'::regclass AND c.relname ~ '^event_[0-9]{8}$' AND c.relname < %(first_kept)s
+ORDER BY c.relname
+
+-- name: forget_default_history
+-- Records of days that had no table of their own.
+DELETE FROM event_default WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM event_default WHERE appended_at < %(before)s LIMIT %(rows)s))
+
+-- name: forget_items
+DELETE FROM item WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM item WHERE appended_at < %(before)s ORDER BY appended_at LIMIT %(rows)s))
+
+-- name: forget_dead_letters
+DELETE FROM dead_letter WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM dead_letter WHERE appended_at < %(before)s ORDER BY appended_at LIMIT %(rows)s))
+
+-- name: forget_keys
+DELETE FROM api_key WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM api_key WHERE created_at < %(before)s LIMIT %(rows)s))
+
+-- name: forget_deleted_history
+-- Deleted jobs keep their tombstones only; `since` leaves out those that no new event can reach any more.
+DELETE FROM event AS e USING (
+    SELECT e.topic, e.partition, e."offset", e.appended_at
+    FROM job AS j JOIN event AS e ON e.job_id = j.job_id
+    WHERE j.deleted AND j.d_time >= %(since)s LIMIT %(rows)s
+) AS orphan
+WHERE (e.topic, e.partition, e."offset", e.appended_at)
+    = (orphan.topic, orphan.partition, orphan."offset", orphan.appended_at)
+
+-- name: forget_deleted_items
+DELETE FROM item WHERE event_id = ANY (ARRAY(
+    SELECT i.event_id FROM job AS j JOIN item AS i ON i.job_id = j.job_id
+    WHERE j.deleted AND j.d_time >= %(since)s LIMIT %(rows)s))
