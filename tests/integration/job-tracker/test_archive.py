@@ -154,10 +154,9 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     system.send(tail)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)]
-        return subprocess.run(
-            command, env=system.environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-        )
+        command = [str(Path(sys.executable).with_name("jobtrail")), *arguments]
+        environment = system.environment | {"JOBTRAIL_HOME": str(tmp_path)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     # An empty database: all jobs are missing, and the rebuild brings them; a projector goes on from there.
     done = run("rebuild", "--swap")

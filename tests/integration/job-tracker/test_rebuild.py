@@ -35,7 +35,7 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
     """One of the parts that end, as people start it."""
     return subprocess.run(
         [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)],
-        env=system.environment | {"COLUMNS": "200"},
+        env=system.environment | {"COLUMNS": "200", "JOBTRAIL_BATCH_EVENTS": "5000"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -140,12 +140,16 @@ def test_a_swap_under_writes_loses_and_doubles_nothing(
     counts: list[int] = []
 
     def write() -> None:
+        """As fast as the projector reads, which goes through the rebuilds with it."""
         number = 1000
-        while not stop.is_set():
-            events = stream.job(number)
-            system.send(events)
-            sent.extend(events)
-            number += 1
+        with psycopg.connect(system.database_url, autocommit=True) as watch:
+            while not stop.is_set():
+                if system.count(watch, "event") < len(sent) - 200:
+                    continue
+                events = stream.job(number)
+                system.send(events)
+                sent.extend(events)
+                number += 1
 
     def read() -> None:
         with psycopg.connect(system.database_url) as reader:
@@ -188,6 +192,13 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
+
+    def filled() -> bool:
+        try:
+            return connection.execute("SELECT count(*) > 5 FROM tracker_rebuild.event").fetchone() == (True,)
+        except psycopg.errors.UndefinedTable:
+            return False
+
     for ending, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         rebuild = subprocess.Popen(
             [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
@@ -196,14 +207,7 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(
-            lambda: (
-                connection.execute("SELECT to_regclass('tracker_rebuild.job') IS NOT NULL").fetchone()[0]
-                and connection.execute("SELECT count(*) FROM tracker_rebuild.event").fetchone()[0] > 5
-            ),
-            60,
-            "the rebuild does not begin",
-        )
+        wait_until(filled, 60, "the rebuild does not begin")
         rebuild.send_signal(ending)
         assert rebuild.wait(30) == status
         assert connection.execute(JOBS).fetchone() == before

@@ -71,7 +71,7 @@ def test_old_days_items_and_letters_go_and_job_rows_stay(
     assert counts() == everything
     assert swept(timedelta(days=9))["days"] > 0
     assert counts() == (0, 1, 1, 1)
-    assert swept(timedelta(days=15)) == {"days": 3, "forget_keys": 1}
+    assert swept(timedelta(days=15)) == {"days": 2, "forget_keys": 1}
     assert swept(timedelta(days=31)) == {"forget_items": 1, "forget_dead_letters": 1}
     assert counts() == (0, 0, 0, 0)
     assert tables(connection) == ["default"]
