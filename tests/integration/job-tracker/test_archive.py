@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
 
@@ -54,15 +54,25 @@ def archive(system: Any, tmp_path: Path) -> Callable[..., str]:
 
 def log_of(kafka: str, topic: str, partition: int) -> list[tuple[Any, ...]]:
     """Every message of a partition by a consumer of its own: offset, time, key, value, headers."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "none", "auto.offset.reset": "earliest"})
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-    consumer.assign([TopicPartition(topic, partition, low)])
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka,
+            "group.id": "none",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
     found: list[tuple[Any, ...]] = []
-    while not found or found[-1][0] < high - 1:
-        for message in consumer.consume(100, 1):
-            assert message.error() is None
-            headers = tuple(message.headers() or ())
-            found.append((message.offset(), message.timestamp()[1], message.key(), message.value(), headers))
+    while True:
+        message = consumer.poll(30)
+        assert message is not None
+        if message.error() is not None:
+            assert message.error().code() == KafkaError._PARTITION_EOF
+            break
+        headers = tuple(message.headers() or ())
+        found.append((message.offset(), message.timestamp()[1], message.key(), message.value(), headers))
     consumer.close()
     return found
 

@@ -81,7 +81,7 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     topics = _archived_topics(settings)
     folder.mkdir(parents=True, exist_ok=True)
     catalogue = Catalogue(folder, topics)
-    broker = Broker(settings.kafka_bootstrap_servers)
+    broker = Broker(settings.kafka_bootstrap_servers, attempts=10)
     days = 0
     with Report(console) as report:
         for topic in topics:
@@ -137,7 +137,7 @@ def _refold(
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,
-            broker=Broker(settings.kafka_bootstrap_servers),
+            broker=Broker(settings.kafka_bootstrap_servers, attempts=10),
             sources=sources,
             projection=projection,
             shadow=shadow,

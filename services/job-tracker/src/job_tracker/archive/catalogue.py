@@ -73,7 +73,7 @@ class Catalogue:
         self._manifests: dict[tuple[str, str], list[Manifest]] = {}
         for topic in topics:
             for path in sorted((folder / topic).glob(f"*/*/{MANIFEST}")):
-                manifest = _read(path)
+                manifest = _read(folder, path)
                 self._manifests.setdefault((manifest.topic, manifest.topic_id), []).append(manifest)
         for manifests in self._manifests.values():
             manifests.sort(key=lambda manifest: manifest.day)
@@ -116,18 +116,17 @@ class Catalogue:
 
 
 def day_folder(folder: Path, topic: str, topic_id: str, day: date) -> Path:
-    """Where a day's files lie. The broker's ids are base64 for URLs, so they are safe as names."""
-    return folder / topic / topic_id / day.isoformat()
+    """Where a day's files lie. Ids are base64, whose slash no file name can hold."""
+    return folder / topic / topic_id.replace("/", "_").replace("+", "-") / day.isoformat()
 
 
-def _read(path: Path) -> Manifest:
+def _read(folder: Path, path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (msgspec.DecodeError, OSError) as error:
         raise ArchiveDamaged(f"{path} cannot be read: {error}") from None
     if manifest.format != FORMAT:
         raise ArchiveDamaged(f"{path} has format {manifest.format}; this version reads format {FORMAT}")
-    named = (manifest.topic, manifest.topic_id, manifest.day.isoformat())
-    if named != path.parts[-4:-1]:
-        raise ArchiveDamaged(f"{path} is the manifest of {'/'.join(named)}")
+    if path.parent != day_folder(folder, manifest.topic, manifest.topic_id, manifest.day):
+        raise ArchiveDamaged(f"{path} is the manifest of {manifest.topic} {manifest.topic_id} {manifest.day}")
     return manifest

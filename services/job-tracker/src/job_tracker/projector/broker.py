@@ -1,5 +1,6 @@
 """What the broker knows of topics besides their messages: ids, partitions, first and next offsets."""
 
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetS
 from job_tracker.projector import records
 
 log = structlog.get_logger()
+_PAUSE = 1.0  # seconds between two attempts
 
 
 class BrokerAway(Exception):
@@ -38,9 +40,13 @@ def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
 
 
 class Broker:
-    """Short questions to the cluster. `timeout` in seconds holds for each of them."""
+    """Short questions to the cluster. `timeout` in seconds holds for each of them.
 
-    def __init__(self, bootstrap_servers: str, timeout: float = 5.0) -> None:
+    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet.
+    """
+
+    def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
+        self._attempts = attempts
         self._admin = AdminClient(quiet(bootstrap_servers))
         self._timeout = timeout
 
@@ -95,11 +101,15 @@ class Broker:
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
-        try:
-            futures = self._admin.list_offsets(
-                {TopicPartition(topic, partition): spec for topic, partition in partitions},
-                request_timeout=self._timeout,
-            )
-            return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
-        except (KafkaException, TimeoutError) as error:
-            raise BrokerAway(str(error)) from None
+        for left in reversed(range(self._attempts)):
+            try:
+                futures = self._admin.list_offsets(
+                    {TopicPartition(topic, partition): spec for topic, partition in partitions},
+                    request_timeout=self._timeout,
+                )
+                return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
+            except (KafkaException, TimeoutError) as error:
+                if not left:
+                    raise BrokerAway(str(error)) from None
+                time.sleep(_PAUSE)
+        return {}
