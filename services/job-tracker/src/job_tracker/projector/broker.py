@@ -101,7 +101,8 @@ class Broker:
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
-        for left in reversed(range(self._attempts)):
+        left = self._attempts
+        while True:
             try:
                 futures = self._admin.list_offsets(
                     {TopicPartition(topic, partition): spec for topic, partition in partitions},
@@ -109,7 +110,8 @@ class Broker:
                 )
                 return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
             except (KafkaException, TimeoutError) as error:
-                if not left:
+                left -= 1
+                if left <= 0:
                     raise BrokerAway(str(error)) from None
                 time.sleep(_PAUSE)
         return {}
