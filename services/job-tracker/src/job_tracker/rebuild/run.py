@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from psycopg.types.string import TextLoader
+
 from job_tracker.projector.broker import Broker, Span
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection, Positions, TopicPartition
@@ -168,6 +170,7 @@ class Refold:
         """A transaction that sees one state; of the shadow, the one after `advance`."""
         with connect(self.database_url, schema) as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.adapters.register_loader("date", TextLoader)  # Python has no infinite days
             yield connection
 
 
