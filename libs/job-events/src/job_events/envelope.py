@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -20,6 +21,12 @@ _canonical = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(AnyEvent)
 _letter_decoder = msgspec.json.Decoder(DeadLetter)
 _subject = re.compile(JOB_ID_PATTERN)
+_BACKSLASH = ord("\\")
+
+
+@lru_cache(65_536)
+def _is_id(text: str) -> bool:
+    return _subject.match(text) is not None
 
 
 def encode(event: AnyEvent) -> bytes:
@@ -61,11 +68,14 @@ def decode(value: bytes | None) -> AnyEvent:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _explain(value, error) from None
+    if not (_is_id(event.job_id) and _is_id(event.correlationid) and _is_id(event.causationid or event.job_id)):
+        reason = "subject, correlationid and causationid must match the regex " + JOB_ID_PATTERN
+        raise InvalidEvent(reason, event.job_id if _is_id(event.job_id) else None)
     if not EARLIEST <= event.time < LATEST:
         raise _no_time(event.time, event.job_id)
     if isinstance(event, Started) and not EARLIEST <= event.data.request.time < LATEST:
         raise _no_time(event.data.request.time, event.job_id)
-    if b"\\u0000" in value and _holds_nul(msgspec.json.decode(value)):
+    if _BACKSLASH in value and b"\\u0000" in value and _holds_nul(msgspec.json.decode(value)):
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event
 

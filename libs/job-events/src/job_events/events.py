@@ -16,6 +16,8 @@ JOB_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 MAX_COUNT = 2**53 - 1  # the greatest integer that every JSON reader keeps exact
 
 JobId = Annotated[str, Meta(pattern=JOB_ID_PATTERN)]
+# `envelope.decode` checks these, and remembers those it has seen: the pattern would cost a third of an event's reading.
+EnvelopeId = Annotated[str, Meta(extra_json_schema={"pattern": JOB_ID_PATTERN})]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 ShortText = Annotated[str, Meta(max_length=512)]
 LongText = Annotated[str, Meta(max_length=4096)]
@@ -182,11 +184,11 @@ class Event(
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=512)]
     source: Annotated[str, Meta(min_length=1, max_length=512)]
-    job_id: JobId
+    job_id: EnvelopeId
     time: Time
     tenant: Name
-    correlationid: JobId
-    causationid: JobId | None = None
+    correlationid: EnvelopeId
+    causationid: EnvelopeId | None = None
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
 
 

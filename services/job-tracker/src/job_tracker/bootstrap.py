@@ -99,6 +99,7 @@ def run_projector(
         projection=projection,
         committer=committer,
         link=link,
+        store=store,
         open_source=lambda hand_on: KafkaSource(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             group=projection.name,

@@ -13,7 +13,7 @@ from typing import Generic
 import structlog
 
 from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.positions import LogBroken
+from job_tracker.projector.positions import LogBroken, PositionStore
 from job_tracker.projector.postgres import Link, Stopped
 from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.source import KafkaSource
@@ -35,6 +35,7 @@ class Projector(Generic[Content]):
         projection: Projection[Content],
         committer: Committer[Content],
         link: Link,
+        store: PositionStore,
         open_source: Callable[[Callable[[], None]], KafkaSource],
         status: Status,
         stop: threading.Event,
@@ -44,6 +45,7 @@ class Projector(Generic[Content]):
         self._projection = projection
         self._committer = committer
         self._link = link
+        self._store = store
         self._open_source = open_source
         self._status = status
         self._stop = stop
@@ -108,7 +110,11 @@ class Projector(Generic[Content]):
             batch = batch.without(set(gone))
         if batch.records:
             batch.seal(source.begins)
-            self._writing = writer.submit(self._committer.commit, batch)
+            self._writing = writer.submit(self._write, batch)
+
+    def _write(self, batch: Batch[Content]) -> set[TopicPartition]:
+        self._store.check()
+        return self._committer.commit(batch)
 
     def _settle(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds (None: without end) for the writer, and take what it answers."""

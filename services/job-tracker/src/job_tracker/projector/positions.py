@@ -1,6 +1,7 @@
 """Where a projection takes up each partition on assignment, and when it must refuse to."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, BrokerAway
@@ -9,6 +10,7 @@ from job_tracker.projector.records import Cursor, Positions, TopicPartition
 from job_tracker.projector.status import Status
 
 _SQL = queries("job_tracker", "commit.sql")
+Answer = TypeVar("Answer")
 
 
 class LogBroken(Exception):
@@ -26,6 +28,7 @@ class PositionStore:
         self._projection = projection
         self._status = status
         self._wait = wait
+        self._ids: dict[str, str] = {}
 
     def take(self, partitions: list[TopicPartition]) -> Positions:
         """Positions for newly assigned partitions; waits while a server is away.
@@ -36,21 +39,8 @@ class PositionStore:
         """
         if not partitions:
             return {}
-        attempt = 0
-        while True:
-            try:
-                topics = {topic for topic, _ in partitions}
-                ids = self._broker.topic_ids(topics)
-                if unknown := topics - ids.keys():
-                    raise BrokerAway(f"the broker does not know {', '.join(sorted(unknown))} yet")
-                spans = self._broker.spans(partitions)
-                break
-            except BrokerAway as error:
-                self._status.away("Kafka", str(error))
-                attempt += 1
-                if self._wait(pause(attempt)):
-                    raise Stopped from None
-        self._status.present("Kafka")
+        ids = self._topic_ids({topic for topic, _ in partitions})
+        spans = self._answered(lambda: self._broker.spans(partitions))
 
         def work(cursor: Cursor) -> list[tuple[object, ...]]:
             keys = self._keys(partitions)
@@ -58,7 +48,7 @@ class PositionStore:
                 _SQL["begin_positions"],
                 keys
                 | {
-                    "topic_ids": [ids[topic][0] for topic, _ in partitions],
+                    "topic_ids": [ids[topic] for topic, _ in partitions],
                     "offsets": [spans[partition].low for partition in partitions],
                 },
             )
@@ -69,11 +59,8 @@ class PositionStore:
             partition = (str(topic), int(str(number)))
             held, span = int(str(next_offset)), spans[partition]
             name = f"{topic}[{number}]"
-            if topic_id != ids[partition[0]][0]:
-                raise LogBroken(
-                    f"topic {topic} was recreated: the position of {name} belongs to topic id {topic_id}, the broker "
-                    f"now has {ids[partition[0]][0]}; the table must be rebuilt or the old topic restored"
-                )
+            if topic_id != ids[partition[0]]:
+                raise _recreated(partition[0], str(topic_id), ids[partition[0]])
             if held < span.low:
                 raise LogBroken(
                     f"{name} was trimmed: the next event is at offset {held}, the oldest that is left at {span.low}; "
@@ -85,7 +72,20 @@ class PositionStore:
                     "the broker has lost acknowledged events"
                 )
             positions[partition] = held
+        self._ids |= ids
         return positions
+
+    def check(self) -> None:
+        """Make sure, after records were read and before they are written, that they came from the log the positions
+        belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
+
+        Raises:
+            LogBroken: a topic was recreated.
+            Stopped: the process shall end.
+        """
+        for topic, now in self._topic_ids(set(self._ids)).items():
+            if now != self._ids[topic]:
+                raise _recreated(topic, self._ids[topic], now)
 
     def reread(self, partitions: list[TopicPartition]) -> Positions:
         """Positions as another owner left them.
@@ -101,9 +101,39 @@ class PositionStore:
             (str(topic), int(str(n))): int(str(next_offset)) for topic, n, _, next_offset in self._link.transact(work)
         }
 
+    def _topic_ids(self, topics: set[str]) -> dict[str, str]:
+        def ask() -> dict[str, str]:
+            found = self._broker.topic_ids(topics)
+            if unknown := topics - found.keys():
+                raise BrokerAway(f"the broker does not know {', '.join(sorted(unknown))}")
+            return {topic: topic_id for topic, (topic_id, _) in found.items()}
+
+        return self._answered(ask)
+
+    def _answered(self, ask: Callable[[], Answer]) -> Answer:
+        attempt = 0
+        while True:
+            try:
+                answer = ask()
+            except BrokerAway as error:
+                self._status.away("Kafka", str(error))
+                attempt += 1
+                if self._wait(pause(attempt)):
+                    raise Stopped from None
+            else:
+                self._status.present("Kafka")
+                return answer
+
     def _keys(self, partitions: list[TopicPartition]) -> dict[str, object]:
         return {
             "projection": self._projection,
             "topics": [topic for topic, _ in partitions],
             "partitions": [number for _, number in partitions],
         }
+
+
+def _recreated(topic: str, before: str, now: str) -> LogBroken:
+    return LogBroken(
+        f"topic {topic} was recreated: the positions belong to topic id {before}, the broker now has {now}; "
+        "the table must be rebuilt or the old topic restored"
+    )

@@ -1,6 +1,6 @@
 """What passes between the stages of a projector: records in, one batch a transaction on, dead letters aside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic, LiteralString, NamedTuple, Protocol, TypeVar
 
@@ -97,26 +97,26 @@ class Batch(Generic[Content]):
     stay with it, to be halved when the database refuses a value.
     """
 
-    __slots__ = ("_projection", "content", "dead", "records", "starts")
+    __slots__ = ("_last", "_projection", "content", "dead", "records", "starts")
 
-    def __init__(self, projection: Projection[Content], records: Iterable[Record] = ()) -> None:
+    def __init__(self, projection: Projection[Content], records: Sequence[Record] = ()) -> None:
         self._projection = projection
+        self._last: dict[TopicPartition, Record] = {}
         self.records: list[Record] = []
         self.content = projection.begin()
         self.dead: list[DeadLetter] = []
         self.starts: Positions = {}
         self.add(records)
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Take more records; those that cannot be read become dead letters of this batch."""
-        begun = len(self.records)
-        self.records.extend(records)
-        self.dead += self._projection.add(self.content, self.records[begun:] if begun else self.records)
+        self.records += records
+        self._last.update({(record.topic, record.partition): record for record in records})
+        self.dead += self._projection.add(self.content, records)
 
     def last(self) -> dict[TopicPartition, Record]:
         """The last record of each partition, sorted by partition."""
-        found = {(record.topic, record.partition): record for record in self.records}
-        return {partition: found[partition] for partition in sorted(found)}
+        return {partition: self._last[partition] for partition in sorted(self._last)}
 
     def seal(self, starts: Positions) -> None:
         """Fix where the batch begins, and move `starts` to where it ends."""
