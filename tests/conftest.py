@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -35,15 +36,32 @@ from local_stack.kafka_server import KafkaNode, settings
 WaitUntil = Callable[..., None]
 _POLL = 0.05  # seconds
 SHARED_KAFKA, SHARED_DATABASE = "JOBTRAIL_TEST_KAFKA", "JOBTRAIL_TEST_DATABASE"
+_LONGEST = ("acceptance/test_up.py", "chaos/test_teeth.py")
+_LONG = ("acceptance/test_abt_buy.py", "chaos/test_short.py", "job-tracker/test_rebuild.py")
 _shared = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """With several test processes, their parent starts one Kafka and one PostgreSQL for all of them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts tests in the background has it ignored, and so would every process that they interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     parallel = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
     if parallel and not config.option.collectonly and not docker_answers():
         stack = _shared.enter_context(_local("kafka", "postgres"))
         os.environ[SHARED_KAFKA], os.environ[SHARED_DATABASE] = stack.bootstrap_servers, stack.database_url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, but not with all at once: several whole systems do not fit two processors."""
+
+    def of(names: tuple[str, ...]) -> list[pytest.Item]:
+        return [item for name in names for item in items if item.path.as_posix().endswith(name)]
+
+    first, second = of(_LONGEST), of(_LONG)
+    rest = [item for item in items if item not in {*first, *second}]
+    cut = len(rest) // 4
+    items[:] = [*first, *rest[:cut], *second, *rest[cut:]]
 
 
 def pytest_unconfigure() -> None:
