@@ -187,12 +187,9 @@ def _finished(record: Record, event: Finished) -> tuple[object, ...]:
     return _row(record, event, about, msgspec.structs.astuple(data.counters))
 
 
-def _requested(record: Record, event: Requested) -> tuple[object, ...]:
-    return _row(record, event, (event.data.job.type, event.data.job.account, None, None, None, None, None))
-
-
-def _deleted(record: Record, event: Deleted) -> tuple[object, ...]:
-    return _row(record, event, (event.data.job.type, event.data.job.account, None, None, None, None, None))
+def _described(record: Record, event: Requested | Deleted) -> tuple[object, ...]:
+    job = event.data.job
+    return _row(record, event, (job.type, job.account, None, None, None, None, None))
 
 
 def _control(record: Record, event: Control) -> tuple[object, ...]:
@@ -217,8 +214,8 @@ _ROWS: dict[type[AnyEvent], Callable[[Record, Any], tuple[object, ...]]] = {
     Progress: _progress,
     Started: _started,
     Finished: _finished,
-    Requested: _requested,
-    Deleted: _deleted,
+    Requested: _described,
+    Deleted: _described,
     Cancel: _control,
     Pause: _control,
     Resume: _control,
