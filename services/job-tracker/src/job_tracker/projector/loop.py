@@ -80,10 +80,12 @@ class Projector(Generic[Content]):
     def _turn(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         self._status.turned()
         self._settle(0)
+        # A partition that left may have come back, at a place where another owner has brought it.
+        self._lost |= source.left
         if self._lost:
             self._batch = self._batch.without(self._lost)
             source.rewind(self._lost)
-            self._lost = set()
+            self._lost, source.left = set(), set()
         if self._writing is None:
             source.report()
         begun = len(self._batch.records)

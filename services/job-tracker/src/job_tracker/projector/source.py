@@ -28,7 +28,8 @@ class KafkaSource:
     """Reads records in order from the positions that `store` gives on assignment.
 
     `begins` says where the next batch of each assigned partition begins: assignment puts partitions in,
-    revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves.
+    revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves;
+    `left` names those that did, until the reader has let go of what it read of them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class KafkaSource:
         self._hand_on = hand_on
         self._at = at
         self.begins: Positions = {}
+        self.left: set[records.TopicPartition] = set()
         self._read: Positions = {}
         self._holes: set[tuple[records.TopicPartition, int]] = set()
         self._broken: Exception | None = None
@@ -189,6 +191,7 @@ class KafkaSource:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
+            self.left.add((p.topic, p.partition))
             self.begins.pop((p.topic, p.partition), None)
             self._read.pop((p.topic, p.partition), None)
         consumer.incremental_unassign(partitions)
