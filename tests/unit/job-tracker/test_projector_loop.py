@@ -1,0 +1,110 @@
+"""The two threads of a projector, without servers: what becomes of records whose partition goes and comes back."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from job_tracker.projector.loop import Projector
+from job_tracker.projector.records import Batch, DeadLetter, Positions, Record
+from job_tracker.projector.status import Status
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+P = ("jobs.events", 0)
+
+
+def records(*offsets: int) -> list[Record]:
+    return [Record(*P, offset, NOW, None, b"") for offset in offsets]
+
+
+class Plain:
+    """A projection whose content is nothing."""
+
+    name = "plain"
+    topics = (P[0],)
+    session = ""
+
+    def begin(self) -> None:
+        return None
+
+    def add(self, content: None, records: Any) -> list[DeadLetter]:
+        return []
+
+    def pack(self, content: None) -> None:
+        return None
+
+
+class Source:
+    """Plays a script: each poll is one step of it."""
+
+    def __init__(self, begins: Positions, script: list[Callable[["Source"], list[Record]]]) -> None:
+        self.begins = begins
+        self.left: set[tuple[str, int]] = set()
+        self.rewound: list[set[tuple[str, int]]] = []
+        self._script = script
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        return self._script.pop(0)(self) if self._script else []
+
+    def rewind(self, partitions: set[tuple[str, int]]) -> None:
+        self.rewound.append(set(partitions))
+
+    def report(self, at_once: bool = False) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Keeps the batches; the first waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Positions, list[int]]] = []
+        self.go, self.second = threading.Event(), threading.Event()
+
+    def commit(self, batch: Batch[None]) -> set[tuple[str, int]]:
+        self.batches.append((batch.starts, [record.offset for record in batch.records]))
+        if len(self.batches) == 2:
+            self.second.set()
+        assert self.go.wait(30)
+        return set()
+
+
+class Nothing:
+    def check(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_what_was_read_of_a_partition_that_came_back_is_let_go() -> None:
+    """Another owner has brought it to 10 meanwhile: what lies before must neither be written nor move the position."""
+    writer, stop = Writer(), threading.Event()
+
+    def comes_back(source: Source) -> list[Record]:
+        source.left, source.begins = {P}, {P: 10}
+        writer.go.set()
+        return []
+
+    def ends(source: Source) -> list[Record]:
+        if writer.second.wait(0.001) or not more:
+            stop.set()
+        else:
+            script.append(more.pop())
+        return []
+
+    more = [ends] * 5000
+    script = [lambda _: records(0), lambda _: records(1, 2, 3), comes_back, lambda _: records(10, 11), ends]
+    source = Source({P: 0}, script)
+    loop: Projector[Any] = Projector(
+        projection=Plain(),  # pyright: ignore[reportArgumentType]
+        committer=writer,  # pyright: ignore[reportArgumentType]
+        link=Nothing(),  # pyright: ignore[reportArgumentType]
+        store=Nothing(),  # pyright: ignore[reportArgumentType]
+        open_source=lambda _: source,  # pyright: ignore[reportArgumentType, reportReturnType]
+        status=Status(lambda: 0.0),
+        stop=stop,
+        batch_events=100,
+    )
+    loop.run()
+    assert writer.batches == [({P: 0}, [0]), ({P: 10}, [10, 11])]
+    assert source.rewound == [{P}]
+    assert source.begins == {P: 12}
