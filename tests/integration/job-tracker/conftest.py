@@ -22,6 +22,7 @@ from psycopg import sql
 
 from job_events.topics import Topics, create_topics
 from job_tracker import bootstrap
+from job_tracker.projector.records import Projection
 from job_tracker.settings import Settings
 from local_stack import free_port
 
@@ -251,6 +252,12 @@ class System:
         self._running.append(self._threads.submit(run, settings, stop, f"test:{name}"))
         self._stops.append(stop)
         return stop
+
+    def keep(self, projection: Projection[Any]) -> None:
+        """Keep a projection of the test's own until the test ends."""
+        stop = threading.Event()
+        self._running.append(self._threads.submit(bootstrap.run_projector, self.settings, projection, stop))
+        self._stops.append(stop)
 
     def process(self, part: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:
         """Run a part of the tracker as the process that people start."""

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from job_tracker import bootstrap
+from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
 
 
 def letters(connection: Any) -> list[tuple[Any, ...]]:
@@ -89,6 +90,52 @@ def test_what_only_postgresql_refuses_is_found_by_halving(
     assert len(letters(migrated)) == len(sent) - len(good)
     assert all("23514" in reason for reason, _ in letters(migrated))
     assert shown(migrated) == oracle(good)
+
+
+class _Troubled(JobsProjection):
+    """A projection that cannot make the bytes of some jobs' rows, and that needs its time for each."""
+
+    def __init__(self, topics: Any, broken: set[str], seconds: float) -> None:
+        super().__init__(topics)
+        self._broken, self._seconds = broken, seconds
+        self.written: list[int] = []
+
+    def pack(self, content: JobsContent) -> None:
+        if self._broken & content.jobs.keys():
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        self.written.append(len(content.jobs))
+        super().pack(content)
+
+    def write(self, cursor: Any, content: JobsContent) -> None:
+        super().write(cursor, content)
+        cursor.execute("SELECT pg_sleep(%s * count(*)) FROM job_stage", [self._seconds])
+
+
+def test_what_only_the_driver_refuses_is_found_by_halving(
+    *, system: Any, migrated: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any
+) -> None:
+    events = stream.jobs(20)
+    bad = [event for event in events if event["subject"] == events[0]["subject"]]
+    good = [event for event in events if event["subject"] != events[0]["subject"]]
+    system.send(events)
+    system.keep(_Troubled(system.topics, {bad[0]["subject"]}, 0))
+    wait_until(lambda: system.count(migrated, "event") == len(good), 60, "not all good events were applied")
+    assert len(letters(migrated)) == len(bad)
+    assert all("surrogates" in reason for reason, _ in letters(migrated))
+    assert shown(migrated) == oracle(good)
+
+
+def test_a_batch_that_takes_too_long_is_written_in_parts(
+    *, system: Any, migrated: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("job_tracker.projector.postgres._NOT_FOREVER", "-c transaction_timeout=500ms")
+    events = stream.jobs(24)
+    system.send(events)
+    projection = _Troubled(system.topics, set(), 0.05)
+    system.keep(projection)
+    wait_until(lambda: system.count(migrated, "event") == len(events), 60, "not all events were applied")
+    assert shown(migrated) == oracle(events)
+    assert max(projection.written) > 10  # seconds for more than ten jobs were not given
 
 
 def test_items_and_the_letters_of_other_services(*, system: Any, connection: Any, stream: Any, wait_until: Any) -> None:

@@ -85,6 +85,7 @@ def apply(table: psycopg.Connection[Any], records: list[Record]) -> None:
     projection = JobsProjection(Topics())
     batch = Batch(projection, records)
     assert batch.dead == []
+    batch.pack()
     with table.transaction(), table.cursor() as cursor:
         projection.write(cursor, batch.content)
 

@@ -12,43 +12,22 @@ from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.freshness import Instance, Watermark, assess
 from job_tracker.domain.health import QUEUED, RUNNING, health
 from job_tracker.domain.job_view import eta_seconds, percent
-from job_tracker.domain.timeline import restore, timeline
-from job_tracker.projector.jobs_projection import history_row
 from job_tracker.projector.records import DeadLetter, Record
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 500, tzinfo=UTC)
-COLUMNS = (
-    *("appended_at", "topic", "partition", "offset", "job_id", "event_id", "type", "at", "source", "tenant"),
-    *("chain", "parent", "traceparent", "job_type", "account", "attempt", "seq", "phase", "outcome", "worker"),
-    *("total", "processed", "successful", "failed", "skipped", "body"),
-)
 INFO = {"type": "PRODUCT_SYNC", "account": "shop", "batch": "b", "about": {"sku": "7"}}
 COUNTS = {"total": None, "processed": 3, "successful": 2, "failed": 1, "skipped": 0}
 PROGRESS = {"job": INFO, "attempt": 0, "seq": 2, "phase": "writing", "counters": COUNTS, "metadata": {"speed": 1.5}}
 COPY = {"id": "r", "time": "2026-05-01T00:00:00Z", "parents": ["p"]}
 STARTED = {"job": INFO, "attempt": 0, "seq": 1, "request": COPY, "worker": "w"}
-ERROR = {"category": "TIMEOUT", "code": "504", "message": "gone"}
-CANCEL = {"target": {"kind": "job", "job_id": "job-1"}, "reason": "enough"}
-EVENTS: list[tuple[str, dict[str, Any]]] = [
-    ("job.requested.v1", {"job": INFO, "params": {"a": [1]}, "then": [{"type": "X", "needs": ["Y"]}]}),
-    ("job.started.v1", STARTED),
-    ("job.progress.v1", PROGRESS),
-    ("job.progress.v1", PROGRESS | {"job": {"type": "T", "account": "A"}, "metadata": {}}),
-    (
-        "job.finished.v1",
-        {"job": INFO, "attempt": 0, "seq": 3, "outcome": "failure", "counters": COUNTS, "error": ERROR},
-    ),
-    ("job.cancel.v1", CANCEL),
-    ("job.pause.v1", {"target": {"kind": "account", "account": "shop"}}),
-]
 
 
-def event(kind: str, data: dict[str, Any], event_id: str = "e1") -> bytes:
+def event(kind: str, data: dict[str, Any]) -> bytes:
     return json.dumps(
         {
             "type": kind,
             "specversion": "1.0",
-            "id": event_id,
+            "id": "e1",
             "source": "jobtrail/puller/1",
             "subject": "job-1",
             "time": "2026-05-01T12:00:00.0005Z",
@@ -59,26 +38,6 @@ def event(kind: str, data: dict[str, Any], event_id: str = "e1") -> bytes:
             "data": data,
         }
     ).encode()
-
-
-def history(value: bytes, offset: int = 0) -> dict[str, Any]:
-    record = Record("jobs.events", 0, offset, NOW, None, value)
-    return dict(zip(COLUMNS, history_row(record, decode(value)), strict=True))
-
-
-@pytest.mark.parametrize(("kind", "data"), EVENTS)
-def test_a_history_row_gives_its_event_back(kind: str, data: dict[str, Any]) -> None:
-    value = event(kind, data)
-    assert restore(history(value)) == decode(value)
-
-
-def test_verdicts_follow_log_order() -> None:
-    later = event("job.progress.v1", PROGRESS | {"seq": 5}, "e5")
-    earlier = event("job.progress.v1", PROGRESS | {"seq": 4}, "e4")
-    cancel = event("job.cancel.v1", CANCEL, "c")
-    order = [later, earlier, later, earlier, cancel, cancel]
-    found = [entry["verdict"] for entry in timeline(history(value, n) for n, value in enumerate(order))]
-    assert found == ["applied", "superseded", "duplicate", "duplicate", "applied", "duplicate"]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def decode(value: bytes | None) -> AnyEvent:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _explain(value, error) from None
-    if not (_is_id(event.job_id) and _is_id(event.correlationid) and _is_id(event.causationid or event.job_id)):
+    parent = event.causationid
+    if not (_is_id(event.job_id) and _is_id(event.correlationid) and (parent is None or _is_id(parent))):
         reason = "subject, correlationid and causationid must match the regex " + JOB_ID_PATTERN
         raise InvalidEvent(reason, event.job_id if _is_id(event.job_id) else None)
     if not EARLIEST <= event.time < LATEST:

@@ -339,9 +339,11 @@ def _later(
     """The event with the greater (attempt, seq); equal ones are decided by their canonical bytes."""
     if held is None:
         return event
-    mine, theirs = (event.data.attempt, event.data.seq), (held.data.attempt, held.data.seq)
-    if mine != theirs:
-        return event if mine > theirs else held
+    mine, theirs = event.data, held.data
+    if mine.attempt != theirs.attempt:
+        return event if mine.attempt > theirs.attempt else held
+    if mine.seq != theirs.seq:
+        return event if mine.seq > theirs.seq else held
     return event if _bytes(register(event)) > _bytes(register(held)) else held
 
 

@@ -18,13 +18,10 @@ import structlog
 
 from job_events.sql_files import queries
 from job_tracker.projector.postgres import Link
-from job_tracker.projector.records import Batch, Content, Cursor, Projection, TopicPartition
+from job_tracker.projector.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
 
 log = structlog.get_logger()
 _SQL = queries("job_tracker", "commit.sql")
-
-# SQLSTATE class 22 (data exception) and 23 (integrity), and what the driver refuses before sending.
-DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, OverflowError)
 
 
 def nowhere(_point: str) -> None:
@@ -71,6 +68,10 @@ class Committer(Generic[Content]):
                 todo.append(batch)
             except DATA_ERRORS as error:
                 todo.extend(self._smaller(batch, error))
+            except psycopg.errors.TransactionTimeout:
+                # Slow as the server is now, half of it may be in time; the least there is must be, some day.
+                log.warning("the transaction took too long", records=len(batch.records))
+                todo.extend(batch.halves()[::-1] if len(batch.records) > 1 else [batch])
         return lost
 
     def _smaller(self, batch: Batch[Content], error: Exception) -> list[Batch[Content]]:
@@ -83,6 +84,9 @@ class Committer(Generic[Content]):
         return [batch]
 
     def _write(self, batch: Batch[Content]) -> None:
+        if batch.unpackable is not None:
+            raise batch.unpackable
+
         def transaction(cursor: Cursor) -> None:
             self._move(cursor, batch)
             self._at("before_copy")
@@ -92,7 +96,7 @@ class Committer(Generic[Content]):
                 cursor.execute(_SQL["bury"], letter.row())
             self._at("before_commit")
 
-        self._link.transact(transaction)
+        self._link.transact(transaction, whole=False)
         self._at("after_commit")
         self._link.poke()
 

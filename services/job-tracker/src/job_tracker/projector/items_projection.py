@@ -14,7 +14,7 @@ from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import copy_rows
+from job_tracker.projector.binary_copy import EncodedRows, copy_rows
 from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "items.sql")
@@ -55,9 +55,10 @@ ITEM_TYPES = [
 
 @dataclass(slots=True)
 class ItemsContent:
-    """The batch's items by event id."""
+    """The batch's items by event id, until `pack` makes rows of them."""
 
     items: dict[str, ItemRow] = field(default_factory=dict)
+    rows: EncodedRows = field(default_factory=lambda: EncodedRows(ITEM_TYPES))
 
 
 class ItemsProjection:
@@ -97,10 +98,14 @@ class ItemsProjection:
                 items[row.event_id] = row
         return dead
 
+    def pack(self, content: ItemsContent) -> None:
+        for event_id in sorted(content.items):
+            content.rows.add(content.items[event_id])
+        content.items.clear()
+
     def write(self, cursor: Cursor, content: ItemsContent) -> None:
-        if content.items:
-            rows = (content.items[event_id] for event_id in sorted(content.items))
-            copy_rows(cursor, _SQL["copy_items"], ITEM_TYPES, rows)
+        if content.rows.data:
+            copy_rows(cursor, _SQL["copy_items"], [content.rows])
             cursor.execute(_SQL["merge_items"])
 
 

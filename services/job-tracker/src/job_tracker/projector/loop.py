@@ -22,7 +22,7 @@ from job_tracker.projector.status import Status
 log = structlog.get_logger()
 _IDLE = 0.25  # seconds until the reader looks whether it shall end
 _BRIEF = 0.001  # seconds it waits for more while a begun batch waits for the writer
-_CHUNK = 2000  # records read at once, so that the writer is not left waiting for the reader
+_CHUNK = 1000  # records read at once, so that the writer is not left waiting for the reader
 _HANDING_ON = 10.0  # seconds a partition's next owner waits at most for what was read of it
 
 
@@ -92,6 +92,7 @@ class Projector(Generic[Content]):
         if begun and self._writing is None:
             self._hand_over(source, writer)
         elif begun >= self._most:
+            self._batch.pack()
             self._settle(_IDLE)
         else:
             self._read(source, min(self._most - begun, _CHUNK), _BRIEF if begun else _IDLE)

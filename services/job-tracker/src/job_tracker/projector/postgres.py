@@ -56,13 +56,15 @@ class Link:
         self._connection: Connection | None = None
         self.retries = 0
 
-    def transact(self, work: Callable[[Cursor], Result]) -> Result:
+    def transact(self, work: Callable[[Cursor], Result], *, whole: bool = True) -> Result:
         """Run `work` in one transaction; again after serialisation failures, deadlocks and lost connections.
 
         `work` must be safe to run again after a commit whose answer was lost: the compare-and-set sees to that.
+        `whole` says that it cannot be done in smaller parts, so that it is tried again even if it took too long.
 
         Raises:
             Stopped: the process shall end and PostgreSQL is still away.
+            psycopg.errors.TransactionTimeout: it took too long, and is not `whole`.
             psycopg.Error: anything else, rolled back.
         """
         attempt = 0
@@ -75,6 +77,10 @@ class Link:
                 log.info("transaction again", reason=type(error).__name__)
             except _ENDED as error:
                 self._away(error)
+                if isinstance(error, psycopg.errors.TransactionTimeout) and not whole:
+                    if self._wait(pause(1)):
+                        raise Stopped from None
+                    raise
             else:
                 self._status.present("PostgreSQL")
                 return result

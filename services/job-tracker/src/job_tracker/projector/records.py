@@ -13,6 +13,9 @@ Positions = dict[TopicPartition, int]
 Cursor = psycopg.Cursor[tuple[object, ...]]
 Connection = psycopg.Connection[tuple[object, ...]]
 
+# SQLSTATE class 22 (data exception) and 23 (integrity), and what the driver refuses before sending.
+DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, OverflowError)
+
 MAX_KEPT_BYTES = 65536  # a dead letter keeps this much of its value; the whole lies in the topic
 
 
@@ -85,8 +88,12 @@ class Projection(Protocol[Content]):
         """Decode records and fold them in; no I/O. What has no place in this projection comes back as dead letters."""
         ...
 
+    def pack(self, content: Content) -> None:
+        """Make the bytes that `write` sends. Afterwards nothing is added, and packing again changes nothing."""
+        ...
+
     def write(self, cursor: Cursor, content: Content) -> None:
-        """Write inside the transaction that has just moved the positions."""
+        """Write packed content inside the transaction that has just moved the positions."""
         ...
 
 
@@ -97,7 +104,7 @@ class Batch(Generic[Content]):
     stay with it, to be halved when the database refuses a value.
     """
 
-    __slots__ = ("_last", "_projection", "content", "dead", "records", "starts")
+    __slots__ = ("_last", "_projection", "content", "dead", "records", "starts", "unpackable")
 
     def __init__(self, projection: Projection[Content], records: Sequence[Record] = ()) -> None:
         self._projection = projection
@@ -106,6 +113,7 @@ class Batch(Generic[Content]):
         self.content = projection.begin()
         self.dead: list[DeadLetter] = []
         self.starts: Positions = {}
+        self.unpackable: Exception | None = None
         self.add(records)
 
     def add(self, records: Sequence[Record]) -> None:
@@ -118,8 +126,19 @@ class Batch(Generic[Content]):
         """The last record of each partition, sorted by partition."""
         return {partition: self._last[partition] for partition in sorted(self._last)}
 
+    def pack(self) -> None:
+        """Nothing more comes: do what can be done before the writer is free.
+
+        `unpackable` then says why PostgreSQL could not be given this batch.
+        """
+        try:
+            self._projection.pack(self.content)
+        except DATA_ERRORS as error:
+            self.unpackable = error
+
     def seal(self, starts: Positions) -> None:
         """Fix where the batch begins, and move `starts` to where it ends."""
+        self.pack()
         for partition, record in self.last().items():
             self.starts[partition] = starts[partition]
             starts[partition] = record.offset + 1
@@ -128,7 +147,9 @@ class Batch(Generic[Content]):
         """The same batch but for these partitions' records."""
         kept = [record for record in self.records if (record.topic, record.partition) not in partitions]
         batch = Batch(self._projection, kept)
-        batch.starts = {partition: start for partition, start in self.starts.items() if partition not in partitions}
+        if self.starts:
+            batch.pack()
+            batch.starts = {partition: start for partition, start in self.starts.items() if partition not in partitions}
         return batch
 
     def halves(self) -> "list[Batch[Content]]":
@@ -143,7 +164,7 @@ class Batch(Generic[Content]):
     def refused(self, reason: str) -> None:
         """Turn this batch of one record, which the database refuses, into its dead letter."""
         (record,) = self.records
-        self.content = self._projection.begin()
+        self.content, self.unpackable = self._projection.begin(), None
         self.dead = [DeadLetter(record, reason)]
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from job_events.topics import Topics
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
-from job_tracker.projector.records import Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +35,12 @@ class ShadowProjection(JobsProjection):
     """
 
     def __init__(self, topics: Topics, history_since: datetime, sample: Sample | None = None) -> None:
-        super().__init__(topics)
-        self._history_since = history_since
+        super().__init__(topics, history_since=history_since)
         self._sample = sample
 
-    def write(self, cursor: Cursor, content: JobsContent) -> None:
+    def pack(self, content: JobsContent) -> None:
         if self._sample is not None:
             holds = self._sample.holds
             content.history = []
             content.jobs = {job_id: job for job_id, job in content.jobs.items() if holds(job_id)}
-        else:
-            since = self._history_since
-            content.history = [row for row in content.history if row[0] >= since]  # pyright: ignore[reportOperatorIssue] - appended_at
-        super().write(cursor, content)
+        super().pack(content)
