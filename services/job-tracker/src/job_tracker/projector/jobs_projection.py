@@ -124,11 +124,12 @@ class JobsProjection:
             try:
                 event = decode(record.value)
                 row = history_row(record, event)
-                if record.appended_at >= since:
-                    history.add(row)
             except InvalidEvent as error:
                 dead.append(DeadLetter.of(record, error))
                 continue
+            try:
+                if record.appended_at >= since:
+                    history.add(row)
             except DATA_ERRORS as error:
                 dead.append(DeadLetter(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
                 continue
