@@ -18,7 +18,8 @@ from jobtrail.demo.command import connect
 from jobtrail.demo.plan import DemoPlan
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.home import Home
-from jobtrail.system import Ports, System, running_system
+from jobtrail.ports import Ports
+from jobtrail.system import System, running_system
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent
 

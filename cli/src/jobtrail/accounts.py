@@ -2,18 +2,19 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.table import Table
 
 from jobtrail import terminal
-from jobtrail.account_store import check_connection, open_accounts
 from jobtrail.errors import Refused
 from jobtrail.home import Home
-from platforms.accounts import AccountStore
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+
+if TYPE_CHECKING:
+    from platforms.accounts import AccountStore
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
@@ -24,8 +25,10 @@ Tenant = Annotated[str, typer.Option(help="who pays for the account")]
 
 
 @contextmanager
-def account_store() -> Generator[AccountStore, None, None]:
+def account_store() -> Generator["AccountStore", None, None]:
     """The accounts of the running system, or of DATABASE_URL with JOBTRAIL_SECRET_KEY."""
+    from jobtrail.account_store import open_accounts
+
     home = Home()
     with open_accounts(home.database(), home.secret_key()) as accounts:
         yield accounts
@@ -77,6 +80,8 @@ def check(
 ) -> None:
     """Call each of the account's platforms with its stored credentials."""
     failed = False
+    from jobtrail.account_store import check_connection
+
     with account_store() as accounts:
         found = [c for c in accounts.list_connections() if (c.tenant, c.account) == (tenant, account)]
         if not found:

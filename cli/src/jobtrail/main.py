@@ -1,4 +1,7 @@
-"""The command line. Each group of commands lives in a module of its own; this one only puts them together."""
+"""The command line. Each group of commands lives in a module of its own; this one only puts them together.
+
+A command loads what it alone needs when it is called, so that the others answer at once.
+"""
 
 import sys
 from pathlib import Path
@@ -8,16 +11,11 @@ import typer
 from rich.console import Console
 
 from jobtrail import accounts, jobs
-from jobtrail.check import check_system
-from jobtrail.demo.command import run_demo
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.log import run_part
-from jobtrail.system import Ports
+from jobtrail.ports import Ports
 from jobtrail.terminal import console
-from jobtrail.up import run_down, run_kafka, run_up
-from local_stack import StackError
-from platforms.errors import AccountError, PlatformError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
@@ -40,6 +38,8 @@ def demo(
     postgres_port: PostgresPort = None,
 ) -> None:
     """Run the whole road once on real servers, and show it."""
+    from jobtrail.demo.command import run_demo
+
     ports = Ports(api_port, sandbox_port, kafka_port, postgres_port)
     raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports))
 
@@ -52,24 +52,32 @@ def up(
     postgres_port: PostgresPort = None,
 ) -> None:
     """Start the system and leave it running until Ctrl-C."""
+    from jobtrail.up import run_up
+
     run_up(console(), Home(), Ports(api_port, sandbox_port, kafka_port, postgres_port))
 
 
 @app.command()
 def down() -> None:
     """End what an earlier `up` left running."""
+    from jobtrail.up import run_down
+
     run_down(console(), Home())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def kafka(context: typer.Context) -> None:
     """Run one of Kafka's own tools: `jobtrail kafka consumer-groups --describe --all-groups`."""
+    from jobtrail.up import run_kafka
+
     raise typer.Exit(run_kafka(Home(), context.args))
 
 
 @app.command()
 def check() -> None:
     """Are all parts up, and how far behind is each?"""
+    from jobtrail.check import check_system
+
     raise typer.Exit(check_system(console(), Home()))
 
 
@@ -107,11 +115,20 @@ def archive_days(
     raise typer.Exit(run_part(Home(), "archive", archive, *(["--verify"] if verify else [])))
 
 
+def _mendable() -> tuple[type[Exception], ...]:
+    from local_stack import StackError
+    from platforms.errors import AccountError, PlatformError
+
+    return Refused, StackError, AccountError, PlatformError
+
+
 def main() -> None:
     """Run a command; what a person can mend is said in one sentence, without a traceback."""
     try:
         app()
-    except (Refused, StackError, AccountError, PlatformError) as error:
+    except Exception as error:
+        if not isinstance(error, _mendable()):
+            raise
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/]")
         sys.exit(1)
     except KeyboardInterrupt:

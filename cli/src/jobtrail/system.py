@@ -14,21 +14,12 @@ from filelock import FileLock, Timeout
 
 from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
+from jobtrail.ports import Ports
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port
 
 API_PORT = 8400
 SANDBOX_PORT = 8490
 READY_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Ports that somebody asked for; None means: any free one."""
-
-    api: int | None = None
-    sandbox: int | None = None
-    kafka: int | None = None
-    postgres: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

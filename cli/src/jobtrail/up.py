@@ -5,11 +5,11 @@ import threading
 import httpx
 from rich.console import Console
 
-from jobtrail.account_store import open_accounts
 from jobtrail.home import Home, Running
+from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
-from jobtrail.system import Ports, running_system
+from jobtrail.system import running_system
 from local_stack import down, run_kafka_tool
 
 
@@ -28,6 +28,8 @@ def run_up(console: Console, home: Home, ports: Ports) -> None:
 
 def follow_sandbox(running: Running, home: Home) -> None:
     """Point accounts whose shops live in the sandbox at where it answers now; its port may have changed."""
+    from jobtrail.account_store import open_accounts
+
     shops = Sandbox(running.sandbox).shops()
     with open_accounts(running.database, home.secret_key()) as accounts:
         for connection in accounts.list_connections():

@@ -11,9 +11,10 @@ from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.demo.view import DemoView
 from jobtrail.home import Home
+from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Json, Sandbox, source
 from jobtrail.stack_view import StackView
-from jobtrail.system import Ports, running_system
+from jobtrail.system import running_system
 from jobtrail.tracker import Tracker
 
 

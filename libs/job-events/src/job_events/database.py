@@ -10,6 +10,9 @@ import yoyo
 from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+# A process that is paused, or whose machine is gone, must not hold its rows' locks against all others for ever.
+_SILENT_IN_TRANSACTION = "60s"
+
 
 def migrate(database_url: str, schema: str, packages: list[str]) -> None:
     """Bring `schema` to its newest version from the `migrations/` folders of `packages`.
@@ -37,7 +40,12 @@ def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
         database_url,
         min_size=1,
         max_size=size,
-        kwargs={"options": f"-c search_path={schema} -c timezone=UTC", "application_name": schema},
+        kwargs={
+            "options": f"-c search_path={schema} -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={_SILENT_IN_TRANSACTION}"
+            " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
+            "application_name": schema,
+        },
         check=ConnectionPool.check_connection,
         open=True,
     )
@@ -48,7 +56,7 @@ def is_away(error: Exception) -> bool:
 
     Lasting: SQLSTATE class 54, program limits such as an index row that is too large.
     """
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | psycopg.errors.IdleInTransactionSessionTimeout):
         return True
     return isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("54")
 

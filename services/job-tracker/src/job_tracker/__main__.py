@@ -1,6 +1,5 @@
-"""`python -m job_tracker projector|items|api|rebuild|audit|archive`: one part of the tracker in this process."""
+"""One part of the tracker in this process: `arguments` says which. Each loads only what it needs."""
 
-import argparse
 import signal
 import sys
 import threading
@@ -8,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from job_events.logs import configure_logging
-from job_tracker import bootstrap, bootstrap_api, once
+from job_tracker import bootstrap
+from job_tracker.arguments import SERVERS, read_arguments
 from job_tracker.projector.positions import LogBroken
 from job_tracker.settings import Settings
 
@@ -20,17 +20,16 @@ def main() -> int:
 
     `once` says those of rebuild, audit and archive.
     """
-    parser = argparse.ArgumentParser(prog="job_tracker", description=__doc__)
-    parts = parser.add_subparsers(dest="part", required=True)
-    for name in ("projector", "items", "api"):
-        parts.add_parser(name)
-    once.add_parsers(parts)
-    arguments = parser.parse_args()
+    arguments = read_arguments()
     configure_logging(f"job-tracker {arguments.part}")
     settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
-    if arguments.part in once.PARTS:
+    if arguments.part not in SERVERS:
+        from job_tracker import once
+
         return once.run(settings, arguments)
     if arguments.part == "api":
+        from job_tracker import bootstrap_api
+
         bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
         bootstrap_api.run_api(settings)
         return 0

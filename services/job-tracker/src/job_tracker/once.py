@@ -1,10 +1,9 @@
-"""The parts that do one thing and end: what they take from the command line, and how they end."""
+"""The parts that do one thing and end: how they are called, and how they end."""
 
 import argparse
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from confluent_kafka import KafkaException
@@ -22,36 +21,12 @@ from job_tracker.rebuild.run import RebuildRefused
 from job_tracker.rebuild.swap import SwapHindered
 from job_tracker.settings import Settings
 
-if TYPE_CHECKING:
-    SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
-
-PARTS = ("rebuild", "audit", "archive")
 REFUSED, INTERRUPTED = 2, 130
-_SAMPLE = 1000
 
 _SAID = (
     *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveDamaged, NotArchived),
     *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
 )
-
-
-def add_parsers(parts: "SubParsers") -> None:
-    """The arguments of each part."""
-    rebuild = parts.add_parser("rebuild", help="build the job table once more from the log, and compare")
-    rebuild.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
-    rebuild.add_argument("--swap", action="store_true", help="put the rebuilt table in the live one's place")
-    rebuild.add_argument(
-        "--accept-loss", action="store_true", help="go on although neither log nor archive holds all events"
-    )
-    audit = parts.add_parser("audit", help="fold jobs once more and compare them with their rows")
-    audit.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
-    chosen = audit.add_mutually_exclusive_group()
-    chosen.add_argument("--all", action="store_true", help="all jobs, and counts, history and dead letters")
-    chosen.add_argument("--jobs", type=int, default=_SAMPLE, help="about how many jobs (default %(default)s)")
-    audit.add_argument("--seed", type=int, default=1, help="another seed chooses other jobs (default %(default)s)")
-    archive = parts.add_parser("archive", help="write finished days of the log into files")
-    archive.add_argument("--archive", type=Path, default=Path("archive"), help="folder to write to")
-    archive.add_argument("--verify", action="store_true", help="check every file instead of writing")
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:

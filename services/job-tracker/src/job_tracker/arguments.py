@@ -1,0 +1,31 @@
+"""`python -m job_tracker projector|items|api|rebuild|audit|archive`: one part of the tracker in this process."""
+
+import argparse
+from pathlib import Path
+
+SERVERS = ("projector", "items", "api")
+_SAMPLE = 1000
+
+
+def read_arguments() -> argparse.Namespace:
+    """`part` is one of SERVERS or of those that do one thing and end; or the process ends with help or a refusal."""
+    parser = argparse.ArgumentParser(prog="job_tracker", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True)
+    for name in SERVERS:
+        parts.add_parser(name)
+    rebuild = parts.add_parser("rebuild", help="build the job table once more from the log, and compare")
+    rebuild.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
+    rebuild.add_argument("--swap", action="store_true", help="put the rebuilt table in the live one's place")
+    rebuild.add_argument(
+        "--accept-loss", action="store_true", help="go on although neither log nor archive holds all events"
+    )
+    audit = parts.add_parser("audit", help="fold jobs once more and compare them with their rows")
+    audit.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
+    chosen = audit.add_mutually_exclusive_group()
+    chosen.add_argument("--all", action="store_true", help="all jobs, and counts, history and dead letters")
+    chosen.add_argument("--jobs", type=int, default=_SAMPLE, help="about how many jobs (default %(default)s)")
+    audit.add_argument("--seed", type=int, default=1, help="another seed chooses other jobs (default %(default)s)")
+    archive = parts.add_parser("archive", help="write finished days of the log into files")
+    archive.add_argument("--archive", type=Path, default=Path("archive"), help="folder to write to")
+    archive.add_argument("--verify", action="store_true", help="check every file instead of writing")
+    return parser.parse_args()
