@@ -259,11 +259,13 @@ class System:
         self._running.append(self._threads.submit(bootstrap.run_projector, self.settings, projection, stop))
         self._stops.append(stop)
 
-    def process(self, part: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:
-        """Run a part of the tracker as the process that people start."""
+    def process(self, part: str, log: Path, before: str = "", **environment: str) -> subprocess.Popen[bytes]:
+        """Run a part of the tracker as the process that people start; `before` is a statement that it runs first."""
+        code = f"{before}\nimport sys\nfrom job_tracker.__main__ import main\nsys.exit(main())"
+        how = ["-c", code] if before else ["-m", "job_tracker"]
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "job_tracker", part], env=self.environment | environment, stderr=out, stdout=out
+                [sys.executable, *how, part], env=self.environment | environment, stderr=out, stdout=out
             )
         self._processes.append(process)
         return process

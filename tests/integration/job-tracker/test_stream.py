@@ -354,3 +354,31 @@ def test_the_line_of_the_howto_works(*, system: Any, start_api: Any, stream: Any
         told = next(event for event in events if event.name == "jobs")
         curl.kill()
     assert [job["job_id"] for job in told.data["jobs"]] == [running[0]["subject"]]
+
+
+def test_one_stream_too_many_is_told_to_come_back_and_a_place_is_free_again(
+    *, system: Any, connection: Any, start_api: Any, wait_until: Any
+) -> None:
+    url, _ = start_api(before="from job_tracker.api import stream; stream.MAX_READERS = 2")
+
+    def opened(stack: contextlib.ExitStack) -> httpx.Response:
+        response = stack.enter_context(httpx.stream("GET", f"{url}/stream", timeout=30))
+        if response.status_code == 200:
+            lines = response.iter_lines()
+            stack.callback(lines.close)  # dropped, it would close the stream
+            assert next(lines) is not None
+        return response
+
+    with contextlib.ExitStack() as stack:
+        assert [opened(stack).status_code for _ in range(2)] == [200, 200]
+        refused = opened(stack)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert "2 streams are open" in refused.read().decode()
+        assert httpx.get(f"{url}/jobs").status_code == 200
+
+    def free() -> bool:
+        with contextlib.ExitStack() as stack:
+            return opened(stack).status_code == 200
+
+    wait_until(free, 30, "a reader that left to make room")
