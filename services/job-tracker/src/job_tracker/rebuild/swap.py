@@ -29,6 +29,8 @@ _PATIENCE = 60.0  # seconds to wait for transactions of others, while the projec
 _LOOK = 0.05
 # Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
 _BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
+# What comes after needs no reader's lock. But PostgreSQL may be vacuuming the shadow, and takes a second to give way.
+_PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
 
 
 class SwapHindered(Exception):
@@ -107,6 +109,7 @@ class Swap:
                 with self._connection.transaction():  # a savepoint: what it has locked is free when it fails
                     self._run(_BRIEFLY)
                     self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
+                    self._run(_PATIENTLY)
                     return
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:
