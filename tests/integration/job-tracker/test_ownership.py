@@ -1,10 +1,12 @@
 """Positions come from PostgreSQL: resets change nothing, and who was overtaken writes nothing."""
 
 import signal
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -129,3 +131,47 @@ def test_a_recreated_topic_stops_the_projector_with_a_sentence(
         with pytest.raises(LogBroken, match="was recreated"):
             running.result(30)
     assert connection.execute("SELECT state FROM tracker.projector WHERE state = 'stopped'").fetchone() == ("stopped",)
+
+
+def test_no_row_stays_locked_while_kafka_is_asked(
+    *, system: Any, connection: Any, database_url: str, stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch waits for the answer outside its transaction; a topic that was recreated is not written from."""
+    monkeypatch.setattr("job_tracker.projector.commit._SURE_WITHIN", 0.2)
+    migrate(database_url, "tracker", ["job_tracker"])
+    topic = system.topics.events
+    projection = JobsProjection(system.topics, name="jobs")
+    connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 0, 'id', 0)", [projection.name, topic])
+    link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+    committer = Committer(link, projection)
+
+    def batch(start: int) -> Batch[Any]:
+        made = Batch(projection, [record(stream.job(start)[0], start, topic)])
+        made.seal({(topic, 0): start})
+        return made
+
+    free = "SELECT next_offset FROM tracker.consumer_offset FOR UPDATE NOWAIT"
+    with ThreadPoolExecutor(1) as threads:
+        answer: Future[None] = Future()
+        writing = threads.submit(committer.commit, batch(0), answer)
+        deadline = time.monotonic() + 30
+        tries = 0
+        while tries < 20 and time.monotonic() < deadline:  # free again and again: nobody holds it for longer
+            try:
+                assert connection.execute(free).fetchone() == (0,)
+                tries += 1
+            except psycopg.errors.LockNotAvailable:
+                tries = 0
+            time.sleep(0.05)
+        assert tries == 20
+        assert not writing.done()
+        answer.set_result(None)
+        assert writing.result(30) == set()
+    assert connection.execute(free).fetchone() == (1,)
+    broken: Future[None] = Future()
+    broken.set_exception(LogBroken("was recreated"))
+    with pytest.raises(LogBroken):
+        committer.commit(batch(1), broken)
+    assert connection.execute(free).fetchone() == (1,)
+    assert system.count(connection, "job") == 1
+    link.close()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +62,8 @@ class Writer:
         self.batches: list[tuple[Positions, list[int]]] = []
         self.go, self.second = threading.Event(), threading.Event()
 
-    def commit(self, batch: Batch[None]) -> set[tuple[str, int]]:
+    def commit(self, batch: Batch[None], sure: Future[None]) -> set[tuple[str, int]]:
+        sure.result(30)
         self.batches.append((batch.starts, [record.offset for record in batch.records]))
         if len(self.batches) == 2:
             self.second.set()

@@ -5,12 +5,14 @@ One transaction a batch:
 1. compare-and-set of the positions, from where the batch begins to where it ends. A partition that
    answers with no row was moved by another owner: its slice is dropped.
 2. the projection's own writes, and a dead letter for what could not be read.
+3. what must be sure before the commit, such as that the records came from the log the positions belong to.
 
 A value that PostgreSQL refuses is searched for by halving the batch; the record that fails alone
 becomes a dead letter. So no poison stops a partition, and no good record is lost beside a bad one.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Generic
 
 import psycopg
@@ -22,6 +24,7 @@ from job_tracker.projector.records import DATA_ERRORS, Batch, Content, Cursor, P
 
 log = structlog.get_logger()
 _SQL = queries("job_tracker", "commit.sql")
+_SURE_WITHIN = 3.0  # seconds that a transaction waits at most
 
 
 def nowhere(_point: str) -> None:
@@ -45,8 +48,10 @@ class Committer(Generic[Content]):
         self._at = at
         self.fenced_batches = 0
 
-    def commit(self, batch: Batch[Content]) -> set[TopicPartition]:
+    def commit(self, batch: Batch[Content], sure: Future[None] | None = None) -> set[TopicPartition]:
         """Write a batch, wholly or but for the partitions returned, which another owner moved on.
+
+        Nothing is committed before `sure` is done; what it raises is raised here.
 
         Raises:
             Stopped: the process is asked to end while PostgreSQL is away; nothing of the rest was written.
@@ -60,7 +65,7 @@ class Committer(Generic[Content]):
             if not batch.records:
                 continue
             try:
-                self._write(batch)
+                self._write(batch, sure)
             except Fenced as fenced:
                 log.warning("another owner moved on", partitions=sorted(fenced.partitions))
                 self.fenced_batches += 1
@@ -83,7 +88,7 @@ class Committer(Generic[Content]):
         batch.refused(_reason(error))
         return [batch]
 
-    def _write(self, batch: Batch[Content]) -> None:
+    def _write(self, batch: Batch[Content], sure: Future[None] | None) -> None:
         if batch.unpackable is not None:
             raise batch.unpackable
 
@@ -94,9 +99,16 @@ class Committer(Generic[Content]):
             self._at("after_copy")
             for letter in batch.dead:
                 cursor.execute(_SQL["bury"], letter.row())
+            if sure is not None:
+                sure.result(_SURE_WITHIN)
             self._at("before_commit")
 
-        self._link.transact(transaction, whole=False)
+        try:
+            self._link.transact(transaction, whole=False)
+        except TimeoutError:
+            # Nobody keeps rows locked while waiting for Kafka.
+            wait([sure] if sure else [])
+            self._link.transact(transaction, whole=False)
         self._at("after_commit")
         self._link.poke()
 

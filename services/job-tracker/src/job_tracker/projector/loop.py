@@ -61,7 +61,10 @@ class Projector(Generic[Content]):
         Raises:
             LogBroken: the log no longer holds what the position points at; people must decide.
         """
-        with ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer:
+        with (
+            ThreadPoolExecutor(1, f"checker of {self._projection.name}") as self._checker,
+            ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer,
+        ):
             source = self._open_source(lambda: self._hand_on(source, writer))
             try:
                 while not self._stop.is_set():
@@ -116,8 +119,9 @@ class Projector(Generic[Content]):
             self._writing = writer.submit(self._write, batch)
 
     def _write(self, batch: Batch[Content]) -> set[TopicPartition]:
-        self._store.check()
-        return self._committer.commit(batch)
+        # Kafka is asked while PostgreSQL works; no transaction commits before the answer.
+        right_log = self._checker.submit(self._store.check)
+        return self._committer.commit(batch, right_log)
 
     def _settle(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds (None: without end) for the writer, and take what it answers."""

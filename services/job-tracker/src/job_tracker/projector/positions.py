@@ -76,7 +76,7 @@ class PositionStore:
         return positions
 
     def check(self) -> None:
-        """Make sure, after records were read and before they are written, that they came from the log the positions
+        """Make sure, after records were read and before they are committed, that they came from the log the positions
         belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
 
         Raises:
