@@ -45,9 +45,9 @@ def with_dead_letters_after_the_transaction() -> None:
     """Dead letters are written when the positions have already moved."""
     write = Committer._write
 
-    def write_then_bury(self: Committer[Any], batch: Any) -> None:
+    def write_then_bury(self: Committer[Any], batch: Any, *rest: Any) -> None:
         letters, batch.dead = batch.dead, []
-        write(self, batch)
+        write(self, batch, *rest)
 
         def bury(cursor: Cursor) -> None:
             for letter in letters:

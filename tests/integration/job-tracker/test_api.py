@@ -300,6 +300,8 @@ def test_items_are_shown_and_paged(*, api: httpx.Client, system: Any, stream: An
         data = {"job": job[0]["data"]["job"], "attempt": 0, "item": f"sku-{number}", "action": "updated"}
         event = stream.envelope("item.recorded.v1", name, f"{name}/sku-{number}/0", stream.start, data)
         system.send([event], system.topics.items)
+    # Jobs and items have a projector each: an item may be there before its job.
+    wait_until(lambda: api.get(f"/jobs/{name}").status_code == 200, 30, "the job is missing")
     wait_until(lambda: len(shown(api, f"/jobs/{name}/items")["items"]) == 12, 30, "items are missing")
     first = shown(api, f"/jobs/{name}/items", limit=8)
     rest = shown(api, f"/jobs/{name}/items", limit=8, cursor=first["next"])
