@@ -79,9 +79,9 @@ def check(
     tenant: Tenant = "default",
 ) -> None:
     """Call each of the account's platforms with its stored credentials."""
-    failed = False
     from jobtrail.account_store import check_connection
 
+    failed = False
     with account_store() as accounts:
         found = [c for c in accounts.list_connections() if (c.tenant, c.account) == (tenant, account)]
         if not found:

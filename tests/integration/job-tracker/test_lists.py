@@ -21,7 +21,7 @@ from psycopg import sql
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
 from job_tracker.api.freshness import Pool, reader_pool
-from job_tracker.api.jobs import JOBS
+from job_tracker.api.jobs import JOBS, tally_of
 from job_tracker.api.list_statements import Question, Wanted, cursor_after, questions
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, Served
 from job_tracker.settings import Settings
@@ -189,6 +189,23 @@ def test_totals_are_exact_up_to_ten_thousand(*, table: psycopg.Connection[Any], 
     assert several == {account: total(tenant=["tenant-01"], account=[account]) for account in several}
     assert total(tenant=["tenant-01"]) == (10_000, False, "10,000+")
     assert total() == (10_000, False, "10,000+")
+
+
+def test_the_rollups_know_the_totals_that_counting_gives(*, table: psycopg.Connection[Any]) -> None:
+    """By tenant, type and status, and by tenant, account and status; of anything else they say nothing."""
+    columns = ("tenant", "account", "job_type", "status")
+    for kept in (
+        *(("tenant",), ("job_type",), ("status",), ("tenant", "job_type", "status"), ("job_type", "status")),
+        *(("tenant", "account"), ("tenant", "account", "status")),
+    ):
+        names = ", ".join(kept)
+        counted = table.execute(f"SELECT {names}, count(*) FROM tracker.job GROUP BY {names} LIMIT 300").fetchall()  # pyright: ignore[reportArgumentType]
+        for *values, jobs in counted:
+            question = tally_of(Wanted(filters={name: [value] for name, value in zip(kept, values, strict=True)}))
+            assert question is not None
+            assert table.execute(question.text, question.values).fetchone() == (jobs, True)
+    for unknown in ({"account": ["shop"]}, {name: ["x"] for name in columns}, {"chain": ["c"]}):
+        assert tally_of(Wanted(filters=unknown)) is None
 
 
 async def one_page(database: str, wanted: Wanted) -> dict[str, Any]:

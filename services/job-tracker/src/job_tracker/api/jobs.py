@@ -73,7 +73,7 @@ async def list_jobs(
     request = wanted(filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
-    tally = _tally(request)
+    tally = tally_of(request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
@@ -215,14 +215,20 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
     return row
 
 
-def _tally(request: Wanted) -> Question | None:
-    """The total from the rollups, where they know it: they count by tenant, type and status."""
+def tally_of(request: Wanted) -> Question | None:
+    """The total from the rollups, where they know it: by tenant, type and status, or by tenant, account and status."""
     filters = request.filters
     cut = any(bound is not None for bounds in request.ranges.values() for bound in bounds)
-    if cut or request.text or not filters.keys() <= {"tenant", "job_type", "status"}:
+    of_account = {"tenant", "account"} <= filters.keys() <= {"tenant", "account", "status"}
+    if cut or request.text or not (of_account or filters.keys() <= {"tenant", "job_type", "status"}):
         return None
     (tenant,) = filters.get("tenant", [""])
-    values: dict[str, object] = {"tenant": tenant, "types": filters.get("job_type"), "statuses": filters.get("status")}
+    values: dict[str, object] = {
+        "tenant": tenant,
+        "accounts": filters.get("account", [""]),
+        "types": filters.get("job_type"),
+        "statuses": filters.get("status"),
+    }
     return Question(_SQL["tally"].encode(), values)
 
 

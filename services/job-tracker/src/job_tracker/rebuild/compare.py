@@ -56,7 +56,7 @@ def job_differences(
 
 
 def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Difference]:
-    key = ("tenant", "job_type", "status", "day")
+    key = ("tenant", "account", "job_type", "status", "day")
     return _differences("rollup", key, *(_rows(side, "rollups", {}) for side in (live, shadow)))
 
 
@@ -76,7 +76,7 @@ def dead_letter_differences(
 def miscounted(live: Connection) -> Iterator[Difference]:
     """Live rollups that are not the sums of the live jobs."""
     for row in _rows(live, "rollup_differences", {}):
-        key = tuple(row[name] for name in ("tenant", "job_type", "status", "day"))
+        key = tuple(row[name] for name in ("tenant", "account", "job_type", "status", "day"))
         yield Difference("rollup", key, {"jobs": row["kept"]}, {"jobs": row["counted"]})
 
 

@@ -23,10 +23,10 @@ WHERE job_id > %(after)s AND (%(upto)s::text IS NULL OR job_id <= %(upto)s) AND 
 ORDER BY job_id
 
 -- name: rollups
-SELECT * FROM rollup WHERE jobs <> 0 ORDER BY tenant, job_type, status, day
+SELECT * FROM rollup WHERE jobs <> 0 ORDER BY tenant, account, job_type, status, day
 
 -- name: rollup_differences
-SELECT tenant, job_type, status, day, kept, counted FROM rollup_differences()
+SELECT tenant, account, job_type, status, day, kept, counted FROM rollup_differences()
 
 -- name: history_counts
 -- The history of deleted jobs goes with them, sooner or later.

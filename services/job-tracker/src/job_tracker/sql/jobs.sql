@@ -76,10 +76,10 @@ WITH merged AS (
        OR (excluded.p_attempt, excluded.p_seq, excluded.p_body) > (job.p_attempt, job.p_seq, job.p_body)
        OR (excluded.e_attempt, excluded.e_seq, excluded.e_body) > (job.e_attempt, job.e_seq, job.e_body))
     RETURNING
-        old.tenant AS old_tenant, old.job_type AS old_job_type, old.status AS old_status,
+        old.tenant AS old_tenant, old.account AS old_account, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
         old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
-        new.tenant, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
+        new.tenant, new.account, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
         new.skipped, new.e_duration_ms AS duration_ms
 ),
 buried AS (
@@ -102,50 +102,52 @@ buried AS (
     WHERE job.d_id IS NULL OR (excluded.d_time, excluded.d_id) < (job.d_time, job.d_id)
        OR ((excluded.d_time, excluded.d_id) = (job.d_time, job.d_id) AND excluded.r_body > job.r_body)
     RETURNING
-        old.tenant AS old_tenant, old.job_type AS old_job_type, old.status AS old_status,
+        old.tenant AS old_tenant, old.account AS old_account, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
         old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
         old.d_id IS NOT NULL AS was_buried
 ),
 gone AS (
-    SELECT old_tenant, old_job_type, old_status, old_created_at, old_processed, old_successful, old_failed,
-           old_skipped, old_duration_ms
+    SELECT old_tenant, old_account, old_job_type, old_status, old_created_at, old_processed, old_successful,
+           old_failed, old_skipped, old_duration_ms
     FROM merged WHERE old_tenant IS NOT NULL
     UNION ALL
-    SELECT old_tenant, old_job_type, old_status, old_created_at, old_processed, old_successful, old_failed,
-           old_skipped, old_duration_ms
+    SELECT old_tenant, old_account, old_job_type, old_status, old_created_at, old_processed, old_successful,
+           old_failed, old_skipped, old_duration_ms
     FROM buried WHERE old_tenant IS NOT NULL AND NOT was_buried
 ),
 changes AS (
-    SELECT tenant, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
+    SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
            processed::numeric, successful::numeric, failed::numeric, skipped::numeric,
            coalesce(duration_ms, 0)::numeric AS duration_ms
     FROM merged
     UNION ALL
-    SELECT old_tenant, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
+    SELECT old_tenant, old_account, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
            -old_processed, -old_successful, -old_failed, -old_skipped, -coalesce(old_duration_ms, 0)
     FROM gone
 ),
 by_day AS (
-    SELECT tenant, job_type, status, day, sum(jobs) AS jobs, sum(processed) AS processed,
+    SELECT tenant, account, job_type, status, day, sum(jobs) AS jobs, sum(processed) AS processed,
            sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
            sum(duration_ms) AS duration_ms
     FROM changes
-    GROUP BY tenant, job_type, status, day
+    GROUP BY tenant, account, job_type, status, day
 ),
--- Besides each tenant's days: all days of a tenant, each day of the whole house, and all days of it.
+-- Besides each tenant's days: all days of a tenant and of each of its accounts, each day of the whole house, and
+-- all days of it.
 rolled AS (
     INSERT INTO rollup AS rollup (
-        tenant, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
+        tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
     )
-    SELECT coalesce(tenant, ''), job_type, status, coalesce(day, '-infinity'), sum(jobs), sum(processed),
-           sum(successful), sum(failed), sum(skipped), sum(duration_ms)
+    SELECT coalesce(tenant, ''), coalesce(account, ''), coalesce(job_type, ''), status, coalesce(day, '-infinity'),
+           sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms)
     FROM by_day
-    GROUP BY job_type, status, CUBE (tenant, day)
+    GROUP BY status, GROUPING SETS (
+        (tenant, job_type, day), (tenant, job_type), (job_type, day), (job_type), (tenant, account))
     HAVING (sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms))
         <> (0, 0, 0, 0, 0, 0)
-    ORDER BY 1, 2, 3, 4
-    ON CONFLICT (tenant, job_type, status, day) DO UPDATE SET
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (tenant, account, job_type, status, day) DO UPDATE SET
         jobs = rollup.jobs + excluded.jobs,
         processed = rollup.processed + excluded.processed,
         successful = rollup.successful + excluded.successful,

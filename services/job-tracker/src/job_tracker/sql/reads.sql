@@ -41,10 +41,10 @@ down AS (
 SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
 -- name: tally
--- Jobs of some tenant (empty: of all), types and statuses (null: of any).
+-- Jobs of some tenant (empty: of all), accounts (empty: of all together), types and statuses (null: of any).
 SELECT coalesce(sum(jobs), 0)::bigint AS rows, true AS whole
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND day = '-infinity'
+WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day = '-infinity'
   AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
 
@@ -52,7 +52,7 @@ WHERE tenant = %(tenant)s AND day = '-infinity'
 SELECT job_type, status, sum(jobs) AS jobs, sum(processed) AS processed, sum(successful) AS successful,
        sum(failed) AS failed, sum(skipped) AS skipped, sum(duration_ms) AS duration_ms
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND day >= %(first)s::date AND day <= %(last)s::date
+WHERE tenant = %(tenant)s AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
 GROUP BY job_type, status HAVING sum(jobs) <> 0
 ORDER BY job_type, status
@@ -60,7 +60,7 @@ ORDER BY job_type, status
 -- name: stats_by_day
 SELECT day, status, sum(jobs) AS jobs
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND day >= %(first)s::date AND day <= %(last)s::date
+WHERE tenant = %(tenant)s AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
 GROUP BY day, status HAVING sum(jobs) <> 0
 ORDER BY day DESC, status
@@ -70,7 +70,7 @@ LIMIT 2000
 SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(account)s LIMIT 1
 
 -- name: status_counts
-SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND day = '-infinity' GROUP BY status
+SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND account = '' AND day = '-infinity' GROUP BY status
 
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)
