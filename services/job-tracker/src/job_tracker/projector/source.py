@@ -69,7 +69,7 @@ class KafkaSource:
                 # librdkafka's defaults sit idle between fetches at high rates.
                 "fetch.queue.backoff.ms": 5,
                 "queued.min.messages": 1_000_000,
-                "queued.max.messages.kbytes": 131_072,
+                "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
             }
         )
