@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from job_tracker.projector.postgres import CHANNEL
+
 
 def count(connection: Any, query: str) -> int:
     try:
@@ -80,3 +82,15 @@ def test_cut_connections_and_a_closed_database_lose_nothing(
     assert before < len(events)
     assert shown(connection) == oracle(events)
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+
+
+def test_each_commit_wakes_who_listens(*, system: Any, connection: Any, stream: Any, wait_until: Any) -> None:
+    """Readers look once a second anyway; that they are woken at once shows only here."""
+    system.projector()
+    system.send(stream.job(1))
+    wait_until(lambda: system.count(connection, "job") == 1, 60, "not read")
+    with psycopg.connect(system.database_url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+        system.send(stream.job(2))
+        assert next(listener.notifies(timeout=30, stop_after=1), None) is not None
+        wait_until(lambda: system.count(connection, "job") == 2, 30, "not read")

@@ -51,7 +51,11 @@ class Filler:
 
     def _next(self, batches: Iterator[list[Record]]) -> Batch[JobsContent] | None:
         records = next(batches, None)
-        return None if records is None else Batch(self._projection, records)
+        if records is None:
+            return None
+        batch = Batch(self._projection, records)
+        batch.pack()
+        return batch
 
     def _days(self, records: list[Record]) -> set[date]:
         days = {record.appended_at.date() for record in records}
