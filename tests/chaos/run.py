@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 from tests.chaos import checker, history
 from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
@@ -115,6 +116,8 @@ def run_phase(
             result.violations += _await_zero_lag(connection, log, projection)
             result.zero_lag = time.monotonic() - healed
             rows = checker.table(connection)
+            # After a short phase on a loaded machine it may still be starting.
+            wait_for(lambda: _answers(f"http://127.0.0.1:{api_port}"), "the API to answer")
             result.violations += checker.check_list(f"http://127.0.0.1:{api_port}", rows)
         watch.stop()
         fleet.close()
@@ -149,6 +152,13 @@ def _install(database_url: str) -> None:
             return found == (True,)
 
     wait_for(install, "the members to make their tables")
+
+
+def _answers(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/healthz", timeout=10).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _await_first_commit(watch: Watch, topic: str) -> None:

@@ -22,7 +22,7 @@ from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.loop import Projector
 from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import SCHEMA, Link, Poker, Stopped, connect, pause
+from job_tracker.projector.postgres import SCHEMA, Link, Stopped, connect, pause
 from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
 from job_tracker.projector.status import Status
@@ -83,8 +83,7 @@ def run_projector(
     status = Status(time.monotonic)
     broker = Broker(settings.kafka_bootstrap_servers)
     link = Link(settings.database_url, status, wait, session=projection.session)
-    poker = Poker(Link(settings.database_url, status, wait))
-    committer = Committer(link, projection, at, poker.poke)
+    committer = Committer(link, projection, at)
     # The reader's own connection: positions are read while the writer is in its transaction.
     positions = Link(settings.database_url, status, wait)
     store = PositionStore(link=positions, broker=broker, projection=projection.name, status=status, wait=wait)
@@ -126,7 +125,6 @@ def run_projector(
         gc.enable()
         heartbeat.stop()
         positions.close()
-        poker.close()
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:

@@ -40,22 +40,12 @@ class Fenced(Exception):
 
 
 class Committer(Generic[Content]):
-    """Writes sealed batches through one connection; `fenced_batches` counts those that lost a partition.
+    """Writes sealed batches through one connection; `fenced_batches` counts those that lost a partition."""
 
-    `committed` is called after each commit.
-    """
-
-    def __init__(
-        self,
-        link: Link,
-        projection: Projection[Content],
-        at: Callable[[str], None] = nowhere,
-        committed: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, link: Link, projection: Projection[Content], at: Callable[[str], None] = nowhere) -> None:
         self._link = link
         self._projection = projection
         self._at = at
-        self._committed = committed
         self.fenced_batches = 0
 
     def commit(self, batch: Batch[Content], sure: Future[None] | None = None) -> set[TopicPartition]:
@@ -120,7 +110,7 @@ class Committer(Generic[Content]):
             wait([sure] if sure else [])
             self._link.transact(transaction, whole=False)
         self._at("after_commit")
-        self._committed()
+        self._link.poke()
 
     def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:
         last = batch.last()

@@ -1,7 +1,6 @@
 """One connection to PostgreSQL that waits while the server is away, and says so."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import LiteralString, TypeVar
 
 import psycopg
@@ -113,24 +112,6 @@ class Link:
     def _away(self, error: Exception) -> None:
         self._status.away("PostgreSQL", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
         self.close()
-
-
-class Poker:
-    """Wakes the readers beside the writer, whose next batch need not wait for that."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._thread = ThreadPoolExecutor(1, "poker")
-        self._last: Future[None] | None = None
-
-    def poke(self) -> None:
-        """Wake them soon. One that still waits for its turn does for all commits before it."""
-        if self._last is None or self._last.running() or self._last.done():
-            self._last = self._thread.submit(self._link.poke)
-
-    def close(self) -> None:
-        self._thread.shutdown()
-        self._link.close()
 
 
 def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Connection:
