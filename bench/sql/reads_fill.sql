@@ -136,12 +136,4 @@ FROM generate_series(1, %(records)s) AS n
 INSERT INTO tracker.rollup (
     tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
 )
-SELECT coalesce(tenant, ''), coalesce(account, ''), coalesce(job_type, ''), status, coalesce(day, '-infinity'),
-       sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms)
-FROM (
-    SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, count(*) AS jobs, sum(processed) AS processed,
-           sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
-           sum(coalesce(e_duration_ms, 0)) AS duration_ms
-    FROM tracker.job GROUP BY tenant, account, job_type, status, tracker.utc_day(created_at)
-) AS by_day
-GROUP BY status, GROUPING SETS ((tenant, job_type, day), (tenant, job_type), (job_type, day), (job_type), (tenant, account))
+SELECT * FROM tracker.counted_rollups()

@@ -20,9 +20,12 @@ import pytest
 from confluent_kafka import Producer
 from psycopg import sql
 
+from job_events.database import migrate
 from job_events.topics import Topics, create_topics
 from job_tracker import bootstrap
-from job_tracker.projector.records import Projection
+from job_tracker.projector.jobs_projection import JobsProjection
+from job_tracker.projector.postgres import connect
+from job_tracker.projector.records import Batch, Projection, Record
 from job_tracker.settings import Settings
 from local_stack import free_port
 
@@ -301,6 +304,30 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
     made = System(kafka, database_url, topics)
     yield made
     made.close()
+
+
+@pytest.fixture
+def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """The job projection's tables, empty, on a connection that may write them."""
+    migrate(database_url, "tracker", ["job_tracker"])
+    with connect(database_url) as connection:
+        connection.execute(JobsProjection.session)
+        yield connection
+
+
+@pytest.fixture
+def apply(table: psycopg.Connection[Any]) -> Callable[[list[Record]], None]:
+    """Writes good records into `table` as one batch."""
+    projection = JobsProjection(Topics())
+
+    def write(records: list[Record]) -> None:
+        batch = Batch(projection, records)
+        assert batch.dead == []
+        batch.pack()
+        with table.transaction(), table.cursor() as cursor:
+            projection.write(cursor, batch.content)
+
+    return write
 
 
 @pytest.fixture

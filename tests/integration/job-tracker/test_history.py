@@ -1,7 +1,7 @@
 """What the projector writes of each record, read back from PostgreSQL."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,14 +9,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from job_events.database import migrate
 from job_events.envelope import decode
-from job_events.topics import Topics
 from job_tracker.domain.timeline import restore, timeline
-from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Batch, Record
+from job_tracker.projector.records import Record
 
+Written = Callable[[list[bytes]], list[dict[str, Any]]]
 APPENDED = datetime(2026, 5, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 JOB = {"type": "PRODUCT_SYNC", "account": "shop", "batch": "b", "about": {"sku": "7"}}
 BARE_JOB = {"type": "Đồng bộ", "account": "cửa hàng 👕"}
@@ -43,14 +40,6 @@ EVENTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture
-def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    migrate(database_url, "tracker", ["job_tracker"])
-    with connect(database_url) as connection:
-        connection.execute(JobsProjection.session)
-        yield connection
-
-
 def event(kind: str, data: dict[str, Any], event_id: str = "e1", **attributes: str) -> dict[str, Any]:
     return {
         "type": kind,
@@ -66,17 +55,16 @@ def event(kind: str, data: dict[str, Any], event_id: str = "e1", **attributes: s
     }
 
 
-def written(table: psycopg.Connection[Any], values: list[bytes]) -> list[dict[str, Any]]:
+@pytest.fixture
+def written(table: psycopg.Connection[Any], apply: Any) -> Written:
     """The rows that one batch of these values leaves, in log order."""
-    projection = JobsProjection(Topics())
-    records = [Record("jobs.events", 2, 2**40 + n, APPENDED, None, value) for n, value in enumerate(values)]
-    batch = Batch(projection, records)
-    assert batch.dead == []
-    batch.pack()
-    with table.transaction(), table.cursor() as cursor:
-        projection.write(cursor, batch.content)
-    with table.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute('SELECT * FROM tracker.event ORDER BY "offset"').fetchall()
+
+    def rows(values: list[bytes]) -> list[dict[str, Any]]:
+        apply([Record("jobs.events", 2, 2**40 + n, APPENDED, None, value) for n, value in enumerate(values)])
+        with table.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute('SELECT * FROM tracker.event ORDER BY "offset"').fetchall()
+
+    return rows
 
 
 def columns(raw: dict[str, Any], offset: int) -> dict[str, Any]:
@@ -106,23 +94,23 @@ def columns(raw: dict[str, Any], offset: int) -> dict[str, Any]:
     }
 
 
-def test_each_row_holds_its_event_in_columns_and_gives_it_back(table: psycopg.Connection[Any]) -> None:
+def test_each_row_holds_its_event_in_columns_and_gives_it_back(written: Written) -> None:
     related = {"causationid": "job-0", "traceparent": "00-1-2-03"}
     raws = [event(*given, f"e{n}", **extra) for n, given in enumerate(EVENTS) for extra in ({}, related)]
     raws.append(event("job.progress.v1", PROGRESS, time="1970-01-01T00:00:00Z"))
     raws.append(event("job.progress.v1", PROGRESS, time="2999-12-31T23:59:59.999999+07:00"))
     values = [json.dumps(raw, ensure_ascii=False).encode() for raw in raws]
-    rows = written(table, values)
+    rows = written(values)
     assert [restore(row) for row in rows] == [decode(value) for value in values]
     bodies = [row.pop("body") for row in rows]
     assert rows == [columns(raw, 2**40 + n) for n, raw in enumerate(raws)]
     assert all(isinstance(body, str) for body in bodies)
 
 
-def test_verdicts_follow_log_order(table: psycopg.Connection[Any]) -> None:
+def test_verdicts_follow_log_order(written: Written) -> None:
     later = event("job.progress.v1", PROGRESS | {"seq": 5}, "e5")
     earlier = event("job.progress.v1", PROGRESS | {"seq": 4}, "e4")
     cancel = event("job.cancel.v1", CANCEL, "c")
     order = [later, earlier, later, earlier, cancel, cancel]
-    found = [entry["verdict"] for entry in timeline(written(table, [json.dumps(raw).encode() for raw in order]))]
+    found = [entry["verdict"] for entry in timeline(written([json.dumps(raw).encode() for raw in order]))]
     assert found == ["applied", "superseded", "duplicate", "duplicate", "applied", "duplicate"]

@@ -1,16 +1,12 @@
 """The merge in SQL keeps what the fold in Python keeps, register by register, for any stream and any batching."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from job_events.database import migrate
 from job_events.envelope import encode
 from job_events.events import (
     Counters,
@@ -30,10 +26,8 @@ from job_events.events import (
     StartedData,
 )
 from job_events.fold import fold
-from job_events.topics import Topics
-from job_tracker.projector.jobs_projection import JOB_COLUMNS, JobsProjection, job_row
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Batch, Record
+from job_tracker.projector.jobs_projection import JOB_COLUMNS, job_row
+from job_tracker.projector.records import Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 # Few values each, so that equal keys with different content are common; texts that no locale sorts as bytes do.
@@ -73,30 +67,13 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
 )
 
 
-@pytest.fixture
-def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    migrate(database_url, "tracker", ["job_tracker"])
-    with connect(database_url) as connection:
-        connection.execute(JobsProjection.session)
-        yield connection
-
-
-def apply(table: psycopg.Connection[Any], records: list[Record]) -> None:
-    projection = JobsProjection(Topics())
-    batch = Batch(projection, records)
-    assert batch.dead == []
-    batch.pack()
-    with table.transaction(), table.cursor() as cursor:
-        projection.write(cursor, batch.content)
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5))
-def test_any_stream_in_any_batches(table: psycopg.Connection[Any], stream: list[Lifecycle], batch: int) -> None:
+def test_any_stream_in_any_batches(table: Any, apply: Any, stream: list[Lifecycle], batch: int) -> None:
     table.execute("TRUNCATE tracker.job, tracker.event, tracker.rollup")
     records = [Record("jobs.events", 0, offset, MOMENT, None, encode(event)) for offset, event in enumerate(stream)]
     for start in range(0, len(records), batch):
-        apply(table, records[start : start + batch])
+        apply(records[start : start + batch])
     rows = table.execute(f"SELECT {', '.join(JOB_COLUMNS)} FROM tracker.job ORDER BY job_id").fetchall()
     folded = fold(stream)
     assert rows == [job_row(job_id, folded[job_id]) for job_id in sorted(folded)]
@@ -105,11 +82,11 @@ def test_any_stream_in_any_batches(table: psycopg.Connection[Any], stream: list[
     assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
 
 
-def test_a_merge_that_changes_nothing_writes_nothing(table: psycopg.Connection[Any], stream: Any) -> None:
+def test_a_merge_that_changes_nothing_writes_nothing(table: Any, apply: Any, stream: Any) -> None:
     values = [json.dumps(event).encode() for event in stream.jobs(5)]
     versions = "SELECT job_id, xmin, ctid FROM tracker.job ORDER BY job_id"
-    apply(table, [Record("jobs.events", 0, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    apply([Record("jobs.events", 0, offset, MOMENT, None, value) for offset, value in enumerate(values)])
     before = table.execute(versions).fetchall()
-    apply(table, [Record("jobs.events", 1, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    apply([Record("jobs.events", 1, offset, MOMENT, None, value) for offset, value in enumerate(values)])
     assert table.execute(versions).fetchall() == before
     assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []

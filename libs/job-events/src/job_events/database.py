@@ -12,6 +12,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 # A process that is paused, or whose machine is gone, must not hold its rows' locks against all others for ever.
 _SILENT_IN_TRANSACTION = "60s"
+KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+"""Connection options by which PostgreSQL notices within some seconds that a client's machine is gone."""
 
 
 def migrate(database_url: str, schema: str, packages: list[str]) -> None:
@@ -42,8 +44,7 @@ def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
         max_size=size,
         kwargs={
             "options": f"-c search_path={schema} -c timezone=UTC"
-            f" -c idle_in_transaction_session_timeout={_SILENT_IN_TRANSACTION}"
-            " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
+            f" -c idle_in_transaction_session_timeout={_SILENT_IN_TRANSACTION} {KEEPALIVES}",
             "application_name": schema,
         },
         check=ConnectionPool.check_connection,

@@ -1,6 +1,6 @@
 """Rows into a table by COPY in PostgreSQL's binary form: half the work of text on both sides."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import LiteralString
 
 from psycopg.adapt import Transformer
@@ -21,13 +21,12 @@ class EncodedRows:
     """Rows in the form of a binary COPY, made before there is a COPY, by any thread.
 
     Tens of thousands of rows cost a third as bytes of what they cost as objects, and what they are made of
-    can go while the processor still has it in its cache. `types` names each column's type exactly, as binary
-    wants it.
+    can go while the processor still has it in its cache. `types` are the columns' `type_oids`.
     """
 
-    def __init__(self, types: list[str]) -> None:
+    def __init__(self, types: Sequence[int]) -> None:
         self._transformer = Transformer()
-        self._transformer.set_dumper_types([registry.get_oid(name) for name in types], Format.BINARY)
+        self._transformer.set_dumper_types(types, Format.BINARY)
         self.data = bytearray()
 
     def add(self, row: tuple[object, ...]) -> None:
@@ -38,6 +37,11 @@ class EncodedRows:
         except BaseException:
             del self.data[length:]
             raise
+
+
+def type_oids(names: Iterable[str]) -> tuple[int, ...]:
+    """PostgreSQL's numbers of these types; binary COPY takes no value of another type than the column's."""
+    return tuple(map(registry.get_oid, names))
 
 
 def copy_rows(cursor: Cursor, statement: LiteralString, blocks: Iterable[EncodedRows]) -> None:

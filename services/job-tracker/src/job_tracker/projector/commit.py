@@ -76,7 +76,7 @@ class Committer(Generic[Content]):
             except psycopg.errors.TransactionTimeout:
                 # Slow as the server is now, half of it may be in time; the least there is must be, some day.
                 log.warning("the transaction took too long", records=len(batch.records))
-                todo.extend(batch.halves()[::-1] if len(batch.records) > 1 else [batch])
+                todo.extend(batch.halves()[::-1])
         return lost
 
     def _smaller(self, batch: Batch[Content], error: Exception) -> list[Batch[Content]]:
@@ -107,7 +107,8 @@ class Committer(Generic[Content]):
             self._link.transact(transaction, whole=False)
         except TimeoutError:
             # Nobody keeps rows locked while waiting for Kafka.
-            wait([sure] if sure else [])
+            if sure is not None:
+                wait([sure])
             self._link.transact(transaction, whole=False)
         self._at("after_commit")
         self._link.poke()

@@ -14,7 +14,7 @@ from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows
+from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
 from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "items.sql")
@@ -47,10 +47,12 @@ class ItemRow(NamedTuple):
         return mine > theirs or (mine == theirs and place < their_place)
 
 
-ITEM_TYPES = [
-    *("text", "text", "int4", "int8", "timestamptz", "text", "timestamptz", "text", "text", "text"),
-    *("int4", "text", "text", "int8", "text", "text", "text"),
-]
+_ITEM_TYPES = type_oids(
+    [
+        *("text", "text", "int4", "int8", "timestamptz", "text", "timestamptz", "text", "text", "text"),
+        *("int4", "text", "text", "int8", "text", "text", "text"),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class ItemsContent:
     """The batch's items by event id, until `pack` makes rows of them."""
 
     items: dict[str, ItemRow] = field(default_factory=dict)
-    rows: EncodedRows = field(default_factory=lambda: EncodedRows(ITEM_TYPES))
+    rows: EncodedRows = field(default_factory=lambda: EncodedRows(_ITEM_TYPES))
 
 
 class ItemsProjection:

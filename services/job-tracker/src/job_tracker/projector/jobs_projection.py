@@ -25,7 +25,7 @@ from job_events.events import (
 from job_events.fold import JobState, Registers
 from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows
+from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
 from job_tracker.projector.records import DATA_ERRORS, Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "jobs.sql")
@@ -48,22 +48,25 @@ END_COLUMNS = (
 DELETION_COLUMNS = ("d_time", "d_id")
 JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS, *DELETION_COLUMNS)
 
-# Binary COPY takes no value of another type than the column's.
 _TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
 _KEY = [*_INT, *_BIG, *_TEXT, *_TIME, *_TEXT]
-JOB_TYPES = [
-    *(_TEXT + _TIME + _TEXT * 11),
-    *(_KEY + _BIG),
-    *(_KEY + _BIG * 5),
-    *(_KEY + _BIG * 6 + _TEXT),
-    *(_TIME + _TEXT),
-]
-HISTORY_TYPES = [
-    *(_TIME + _TEXT + _INT + _BIG),
-    *(_TEXT * 3 + _TIME + _TEXT * 2),
-    *(_TEXT * 3),
-    *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
-]
+_JOB_TYPES = type_oids(
+    [
+        *(_TEXT + _TIME + _TEXT * 11),
+        *(_KEY + _BIG),
+        *(_KEY + _BIG * 5),
+        *(_KEY + _BIG * 6 + _TEXT),
+        *(_TIME + _TEXT),
+    ]
+)
+_HISTORY_TYPES = type_oids(
+    [
+        *(_TIME + _TEXT + _INT + _BIG),
+        *(_TEXT * 3 + _TIME + _TEXT * 2),
+        *(_TEXT * 3),
+        *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
+    ]
+)
 
 
 def _absent(columns: tuple[str, ...]) -> tuple[object, ...]:
@@ -87,11 +90,14 @@ def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class JobsContent:
-    """Blocks of history rows in log order, and the folded jobs of the batch by id, until `pack` makes rows of them."""
+    """History rows in log order, and the folded jobs of the batch by id, until `pack` makes rows of them.
+
+    The history comes in blocks: one that grows to a whole batch takes a sixth more memory.
+    """
 
     history: list[EncodedRows] = field(default_factory=list)
     jobs: dict[str, JobState] = field(default_factory=dict)
-    rows: EncodedRows = field(default_factory=lambda: EncodedRows(JOB_TYPES))
+    rows: EncodedRows = field(default_factory=lambda: EncodedRows(_JOB_TYPES))
 
 
 class JobsProjection:
@@ -117,7 +123,7 @@ class JobsProjection:
 
     def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetter]:
         dead: list[DeadLetter] = []
-        history = EncodedRows(HISTORY_TYPES)
+        history = EncodedRows(_HISTORY_TYPES)
         content.history.append(history)
         jobs, since = content.jobs, self._history_since
         for record in records:

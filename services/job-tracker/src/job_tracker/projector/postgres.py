@@ -6,6 +6,7 @@ from typing import LiteralString, TypeVar
 import psycopg
 import structlog
 
+from job_events.database import KEEPALIVES
 from job_tracker.projector.records import Connection, Cursor
 from job_tracker.projector.status import Status
 
@@ -16,10 +17,7 @@ _POKE: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY track
 SCHEMA = "tracker"
 # A paused process, or a machine that vanished, must not hold its rows' locks against the next owner: PostgreSQL
 # ends its session when it says nothing within a transaction, when one takes too long, or when the network is silent.
-_NOT_FOREVER = (
-    "-c idle_in_transaction_session_timeout=10s -c transaction_timeout=30s"
-    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
-)
+_NOT_FOREVER = f"-c idle_in_transaction_session_timeout=10s -c transaction_timeout=30s {KEEPALIVES}"
 _ENDED = (
     psycopg.OperationalError,
     psycopg.InterfaceError,

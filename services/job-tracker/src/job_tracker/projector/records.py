@@ -153,7 +153,9 @@ class Batch(Generic[Content]):
         return batch
 
     def halves(self) -> "list[Batch[Content]]":
-        """Two sealed batches, in order, that do together what this one does."""
+        """Two sealed batches, in order, that do together what this one does; a batch of one record is not divided."""
+        if len(self.records) < 2:
+            return [self]
         middle = len(self.records) // 2
         starts = dict(self.starts)
         batches = [Batch(self._projection, part) for part in (self.records[:middle], self.records[middle:])]

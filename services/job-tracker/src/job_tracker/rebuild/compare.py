@@ -14,6 +14,7 @@ from job_tracker.rebuild.projection import Sample
 _SQL = queries("job_tracker", "compare.sql")
 _RANGE = 5000  # jobs hashed at once, and the most rows of each side in memory
 _FETCH = 1000  # rows fetched at once of the smaller tables
+_ROLLUP_KEY = ("tenant", "account", "job_type", "status", "day")
 Row = dict[str, Any]
 
 
@@ -56,8 +57,7 @@ def job_differences(
 
 
 def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Difference]:
-    key = ("tenant", "account", "job_type", "status", "day")
-    return _differences("rollup", key, *(_rows(side, "rollups", {}) for side in (live, shadow)))
+    return _differences("rollup", _ROLLUP_KEY, *(_rows(side, "rollups", {}) for side in (live, shadow)))
 
 
 def history_differences(live: Connection, shadow: Connection, since: datetime) -> Iterator[Difference]:
@@ -76,7 +76,7 @@ def dead_letter_differences(
 def miscounted(live: Connection) -> Iterator[Difference]:
     """Live rollups that are not the sums of the live jobs."""
     for row in _rows(live, "rollup_differences", {}):
-        key = tuple(row[name] for name in ("tenant", "account", "job_type", "status", "day"))
+        key = tuple(row[name] for name in _ROLLUP_KEY)
         yield Difference("rollup", key, {"jobs": row["kept"]}, {"jobs": row["counted"]})
 
 

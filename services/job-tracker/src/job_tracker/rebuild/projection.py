@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from job_events.topics import Topics
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,11 @@ class ShadowProjection(JobsProjection):
     """
 
     def __init__(self, topics: Topics, history_since: datetime, sample: Sample | None = None) -> None:
-        super().__init__(topics, history_since=history_since)
+        super().__init__(topics, history_since=_NEVER if sample else history_since)
         self._sample = sample
 
     def pack(self, content: JobsContent) -> None:
         if self._sample is not None:
             holds = self._sample.holds
-            content.history = []
             content.jobs = {job_id: job for job_id, job in content.jobs.items() if holds(job_id)}
         super().pack(content)
