@@ -1,9 +1,9 @@
 """What the broker knows of topics besides their messages: ids, partitions, first and next offsets."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
@@ -14,6 +14,7 @@ from job_tracker.projector import records
 
 log = structlog.get_logger()
 _PAUSE = 1.0  # seconds between two attempts
+Answer = TypeVar("Answer")
 
 
 class BrokerAway(Exception):
@@ -42,13 +43,16 @@ def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
 class Broker:
     """Short questions to the cluster. `timeout` in seconds holds for each of them.
 
-    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet.
+    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. A client that
+    failed is not asked again. One that has seen a broker at its start, or back from a pause, when it names no brokers
+    at all, may have forgotten how to reach any (librdkafka's issue 5301), and would fail for ever.
     """
 
     def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
         self._attempts = attempts
-        self._admin = AdminClient(quiet(bootstrap_servers))
+        self._bootstrap_servers = bootstrap_servers
         self._timeout = timeout
+        self._client: AdminClient | None = None
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, tuple[str, int]]:
         """Id and number of partitions by topic; a topic that does not exist is missing from the answer.
@@ -56,9 +60,10 @@ class Broker:
         Raises:
             BrokerAway
         """
-        found: dict[str, tuple[str, int]] = {}
-        try:
-            futures = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout)
+
+        def ask(client: AdminClient) -> dict[str, tuple[str, int]]:
+            found: dict[str, tuple[str, int]] = {}
+            futures = client.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout)
             for topic, future in futures.items():
                 try:
                     description = future.result(self._timeout + 1)
@@ -67,9 +72,9 @@ class Broker:
                         raise
                     continue
                 found[topic] = (str(description.topic_id), len(description.partitions))
-        except (KafkaException, TimeoutError) as error:
-            raise BrokerAway(str(error)) from None
-        return found
+            return found
+
+        return self._answer(ask)
 
     def spans(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, Span]:
         """First and next offset of each partition.
@@ -101,17 +106,25 @@ class Broker:
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
-        left = self._attempts
-        while True:
+        wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+
+        def ask(client: AdminClient) -> dict[records.TopicPartition, int]:
+            futures = client.list_offsets(wanted, request_timeout=self._timeout)
+            return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
+
+        for _ in range(self._attempts - 1):
             try:
-                futures = self._admin.list_offsets(
-                    {TopicPartition(topic, partition): spec for topic, partition in partitions},
-                    request_timeout=self._timeout,
-                )
-                return {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
-            except (KafkaException, TimeoutError) as error:
-                left -= 1
-                if left <= 0:
-                    raise BrokerAway(str(error)) from None
+                return self._answer(ask)
+            except BrokerAway:
                 time.sleep(_PAUSE)
-        return {}
+        return self._answer(ask)
+
+    def _answer(self, ask: Callable[[AdminClient], Answer]) -> Answer:
+        client = self._client
+        if client is None:
+            client = self._client = AdminClient(quiet(self._bootstrap_servers))
+        try:
+            return ask(client)
+        except (KafkaException, TimeoutError) as error:
+            self._client = None
+            raise BrokerAway(str(error)) from None

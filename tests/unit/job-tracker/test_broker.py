@@ -1,0 +1,45 @@
+"""A client of Kafka's that has failed once is not trusted with the next question."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from job_tracker.projector import broker
+from job_tracker.projector.broker import Broker, BrokerAway
+
+
+class _Offset:
+    offset = 7
+
+
+class _Client:
+    """Fails for ever if it is the first, and answers if it is not."""
+
+    made = 0
+
+    def __init__(self, _settings: dict[str, Any]) -> None:
+        type(self).made += 1
+        self._lost = type(self).made == 1
+
+    def list_offsets(self, wanted: dict[Any, Any], request_timeout: float) -> dict[Any, Future[_Offset]]:
+        del request_timeout
+        futures: dict[Any, Future[_Offset]] = {partition: Future() for partition in wanted}
+        for future in futures.values():
+            if self._lost:
+                future.set_exception(KafkaException(KafkaError(KafkaError._NOENT, "No leaders found")))
+            else:
+                future.set_result(_Offset())
+        return futures
+
+
+def test_the_question_after_a_failure_goes_through_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "AdminClient", _Client)
+    monkeypatch.setattr(_Client, "made", 0)
+    asked = Broker("127.0.0.1:9092")
+    with pytest.raises(BrokerAway, match="No leaders found"):
+        asked.ends([("t", 0)])
+    assert asked.ends([("t", 0)]) == {("t", 0): 7}
+    assert asked.ends([("t", 0)]) == {("t", 0): 7}
+    assert _Client.made == 2
