@@ -1,6 +1,5 @@
 """Wires what runs once and ends: rebuild, audit, archive."""
 
-import gc
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -121,19 +120,14 @@ def _refold(
     now = clock.now().astimezone(UTC)
     since: datetime = history_since(now, settings)
     projection = ShadowProjection(Topics(settings.jobtrail_topic_prefix), since, sample)
-    sources = Sources(
-        Catalogue(archive, projection.topics),
-        settings.kafka_bootstrap_servers,
-        projection.topics,
-        settings.jobtrail_batch_events,
-    )
+    sources = Sources(Catalogue(archive, projection.topics), settings.kafka_bootstrap_servers, projection.topics)
     # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
     session = f"SET synchronous_commit TO off; {projection.session}"
     link = Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
-    gc.set_threshold(200_000, 10, 10)
+    bootstrap.leave_cycles()
     with connect(settings.database_url, schema) as connection, Report(console) as report:
         shadow = Shadow(connection, schema, projection.name)
-        filler = Filler(shadow, Committer(link, projection), projection, since, now)
+        filler = Filler(shadow, Committer(link, projection), projection, since, now, settings.jobtrail_batch_events)
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,

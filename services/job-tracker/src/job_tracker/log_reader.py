@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -10,9 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from job_tracker.projector import records
 from job_tracker.projector.broker import Span, quiet
 from job_tracker.projector.positions import LogBroken
-from job_tracker.projector.records import Record
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WAIT = 0.1  # seconds that a begun batch waits for more
 Item = TypeVar("Item")
 
@@ -21,18 +18,6 @@ PATIENCE = 60.0  # seconds without any message until the reader gives up
 
 class LogSilent(Exception):
     """Kafka sent nothing for a long time although there is more to read."""
-
-
-def to_record(message: Message, topic: str, partition: int, offset: int) -> Record:
-    """A message of Kafka's client as one of the log."""
-    _, milliseconds = message.timestamp()
-    appended_at = _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
-    return Record(topic, partition, offset, appended_at, as_bytes(message.key()), as_bytes(message.value()))
-
-
-def as_bytes(value: str | bytes | None) -> bytes | None:
-    """The client gives bytes, whatever its types say."""
-    return value.encode() if isinstance(value, str) else value
 
 
 def read_log(
@@ -64,7 +49,7 @@ def read_log(
             # librdkafka's defaults sit idle between fetches at high rates.
             "fetch.queue.backoff.ms": 5,
             "queued.min.messages": 1_000_000,
-            "queued.max.messages.kbytes": 131_072,
+            "queued.max.messages.kbytes": 32_768,
         }
     )
     try:
@@ -79,11 +64,10 @@ def read_log(
                 raise LogSilent(f"Kafka at {bootstrap_servers} sent nothing of {missing} for {PATIENCE:.0f} s")
             batch: list[Item] = []
             for message in messages:
-                partition = (str(message.topic()), int(message.partition() or 0))
-                end = open_ends.get(partition)
-                if end is None:
+                topic, number, offset = message.topic(), message.partition(), message.offset()
+                end = open_ends.get(partition := (topic or "", number or 0))
+                if end is None or offset is None:
                     continue
-                offset = int(message.offset() or 0)
                 if message.error() is not None:
                     reached = _judge(message, offset)
                 else:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from confluent_kafka import Message
 
-from job_tracker.log_reader import as_bytes, to_record
+from job_tracker.projector.messages import as_bytes, to_record
 from job_tracker.projector.records import Record
 
 

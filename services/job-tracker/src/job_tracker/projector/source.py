@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_tracker.projector import records
 from job_tracker.projector.broker import quiet
+from job_tracker.projector.messages import to_record
 from job_tracker.projector.positions import LogBroken, PositionStore
 from job_tracker.projector.records import Positions, Record
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
 
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
@@ -55,7 +54,6 @@ class KafkaSource:
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
-        self._appended = (-1, _EPOCH)
         self._consumer = Consumer(
             quiet(bootstrap_servers)
             | {
@@ -138,11 +136,7 @@ class KafkaSource:
         if offset != expected and not self._belongs(partition, offset, expected):
             return None
         self._read[partition] = offset + 1
-        _, milliseconds = message.timestamp()
-        # The broker stamps all records of one append alike.
-        if milliseconds != self._appended[0]:
-            self._appended = milliseconds, _EPOCH + timedelta(milliseconds=max(milliseconds, 0))
-        return Record(topic, number, offset, self._appended[1], _bytes(message.key()), _bytes(message.value()))
+        return to_record(message, topic, number, offset)
 
     def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None) -> bool:
         """Whether a record that is not the expected one is to be taken all the same."""
@@ -202,7 +196,3 @@ class KafkaSource:
             self._status.away("Kafka", error.str())
         else:
             log.warning("Kafka", reason=error.str())
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

@@ -1,6 +1,7 @@
 """Where the live tables and a shadow disagree: a hash per range of job ids first, then the rows where it differs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -44,9 +45,11 @@ def job_differences(
     chosen = {"seed": sample.seed if sample else None, "threshold": sample.threshold if sample else None}
     after = ""
     while True:
-        upto = _range_end((live, shadow), chosen | {"after": after})
+        ends = _both(live, shadow, "range_end", chosen | {"after": after, "most": _RANGE})
+        # A side without another full range has no say in where this one ends.
+        upto = min((str(last) for [(last, count)] in ends if count == _RANGE), default=None)
         bounds = chosen | {"after": after, "upto": upto}
-        (kept, kept_hash), (_, folded_hash) = (_one(side, "range_hash", bounds) for side in (live, shadow))
+        [(kept, kept_hash)], [(_, folded_hash)] = _both(live, shadow, "range_hash", bounds)
         if kept_hash != folded_hash:
             rows = [_rows(side, "range_rows", bounds) for side in (live, shadow)]
             yield from _differences("job", ("job_id",), *rows)
@@ -62,8 +65,10 @@ def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Differe
 
 def history_differences(live: Connection, shadow: Connection, since: datetime) -> Iterator[Difference]:
     """Partitions and days whose history has another number of events; `since`: where the live history begins."""
-    rows = (_rows(side, "history_counts", {"since": since}) for side in (live, shadow))
-    return _differences("event", ("topic", "partition", "day"), *rows)
+    key = ("topic", "partition", "day")
+    counts = _both(live, shadow, "history_counts", {"since": since})
+    rows = (iter([dict(zip((*key, "events"), row, strict=True)) for row in side]) for side in counts)
+    return _differences("event", key, *rows)
 
 
 def dead_letter_differences(
@@ -80,16 +85,6 @@ def miscounted(live: Connection) -> Iterator[Difference]:
         yield Difference("rollup", key, {"jobs": row["kept"]}, {"jobs": row["counted"]})
 
 
-def _range_end(sides: Iterable[Connection], parameters: dict[str, Any]) -> str | None:
-    """The smaller end of the next full ranges of both sides; None when neither has a full one left."""
-    ends: list[str] = []
-    for side in sides:
-        last, count = _one(side, "range_end", parameters | {"most": _RANGE})
-        if count == _RANGE:
-            ends.append(str(last))
-    return min(ends, default=None)
-
-
 def _differences(table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row]) -> Iterator[Difference]:
     """Go through two sides that are sorted by `key`, side by side."""
     left, right = next(before, None), next(after, None)
@@ -103,9 +98,16 @@ def _differences(table: str, key: tuple[str, ...], before: Iterator[Row], after:
         right = next(after, None) if new is not None else right
 
 
-def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
-    (row,) = connection.execute(_SQL[query], parameters).fetchall()
-    return row
+def _both(
+    live: Connection, shadow: Connection, query: LiteralString, parameters: dict[str, Any]
+) -> list[list[tuple[Any, ...]]]:
+    """What each side answers; they work at the same time."""
+
+    def ask(side: Connection) -> list[tuple[Any, ...]]:
+        return side.execute(_SQL[query], parameters).fetchall()
+
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(ask, (live, shadow)))
 
 
 def _rows(connection: Connection, query: LiteralString, parameters: dict[str, Any]) -> Iterator[Row]:

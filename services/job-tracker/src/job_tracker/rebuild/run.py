@@ -66,7 +66,6 @@ class Refold:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        self.shadow.analyze()
         return self._plan.losses
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:

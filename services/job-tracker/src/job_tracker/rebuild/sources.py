@@ -1,23 +1,25 @@
-"""The stretches of a plan as batches of records: from the archive where it has them, else from the log."""
+"""The stretches of a plan as lists of records: from the archive where it has them, else from the log."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 
 from job_tracker.archive.catalogue import Catalogue, Segment
 from job_tracker.archive.files import read_segment
-from job_tracker.log_reader import read_log, to_record
+from job_tracker.log_reader import read_log
 from job_tracker.projector.broker import Span
+from job_tracker.projector.messages import to_record
 from job_tracker.projector.records import Record, TopicPartition
 from job_tracker.rebuild.plan import Archived
+
+_PIECE = 1000  # records read at once
 
 
 class Sources:
     """One archive (it may be empty) and one cluster."""
 
-    def __init__(self, catalogue: Catalogue, bootstrap_servers: str, topics: list[str], batch_events: int) -> None:
+    def __init__(self, catalogue: Catalogue, bootstrap_servers: str, topics: list[str]) -> None:
         self._catalogue = catalogue
         self._bootstrap_servers = bootstrap_servers
-        self._batch_events = batch_events
         self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}
         self.archived = self._archived()
 
@@ -39,7 +41,7 @@ class Sources:
             archived += [(segment, span) for segment in self._segments(topic_ids[partition], partition)]
             rest[partition] = Span(min(kept.high, span.high), span.high)
         yield from self._read_archived(archived)
-        yield from read_log(self._bootstrap_servers, rest, self._batch_events, to_record)
+        yield from read_log(self._bootstrap_servers, rest, _PIECE, to_record)
 
     def read_earlier(self, topic_id: str) -> Generator[list[Record]]:
         """Everything that the archive holds of a topic that was recreated since."""
@@ -47,19 +49,12 @@ class Sources:
             yield from self._read_archived((segment, span) for segment in self._segments(topic_id, partition))
 
     def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Generator[list[Record]]:
-        """Full batches, however small the files are."""
-        gathered: list[Record] = []
         for segment, span in segments:
             if segment.part.end <= span.low or segment.part.start >= span.high:
                 continue
             whole = span.low <= segment.part.start and segment.part.end <= span.high
-            for batch in read_segment(segment, self._batch_events):
-                gathered += batch if whole else [r for r in batch if span.low <= r.offset < span.high]
-                if len(gathered) >= self._batch_events:
-                    yield gathered
-                    gathered = []
-        if gathered:
-            yield gathered
+            for records in read_segment(segment, _PIECE):
+                yield records if whole else [record for record in records if span.low <= record.offset < span.high]
 
     def _segments(self, topic_id: str, partition: TopicPartition) -> list[Segment]:
         found = self._catalogue.segments(partition[0], topic_id)

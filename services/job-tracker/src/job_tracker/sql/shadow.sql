@@ -2,7 +2,7 @@
 SELECT array_to_string(reloptions, ', '), pg_get_partkeydef(oid) FROM pg_class WHERE oid = %(table)s::regclass
 
 -- name: keys
--- Primary and unique keys: the load needs them.
+-- Primary and unique keys.
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u') ORDER BY conname
 
