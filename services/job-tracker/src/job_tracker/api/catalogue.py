@@ -29,6 +29,7 @@ def _along(index: str, *columns: str) -> tuple[Served, ...]:
 
 PRODUCTS = Listing(
     source=("puller", "api_products"),
+    counted=("puller", "api_product_keys"),
     key=("tenant", "account", "platform", "product_id", "variant_id"),
     key_types=(str, str, str, str, str),
     served=_along("variant_product", "tenant", "account", "platform"),
@@ -37,9 +38,10 @@ PRODUCTS = Listing(
 )
 CUSTOMERS = Listing(
     source=("puller", "api_customers"),
+    counted=("puller", "api_customer_keys"),
     key=("tenant", "account", "platform", "customer_id"),
     key_types=(str, str, str, str),
-    served=_along("customer_pkey", "tenant", "account", "platform"),
+    served=_along("customer_listed", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("name", "phone", "email", "customer_id", "city"),
 )

@@ -1,7 +1,7 @@
 """The statements of keyset lists, made from a plan of domain/list_plans.py: a page, a bounded scan, a count."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +19,8 @@ class Listing:
     """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
 
     `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
-    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. All are constants
-    of this package.
+    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. `counted` has the
+    same rows as `source` in fewer columns, where counting them there is cheaper. All are constants of this package.
     """
 
     source: tuple[str, str]
@@ -31,6 +31,7 @@ class Listing:
     search: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     only: str | None = None
+    counted: tuple[str, str] | None = None
     newest_first: bool = False
 
 
@@ -106,9 +107,10 @@ def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     values: Values = {}
     # From the oldest: those pages have settled, so that the index alone tells which rows are visible.
     ends = f" ORDER BY {_order(listing, plan).replace(' DESC', '')} LIMIT {COUNT_TO + 1}"
-    ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(listing, plan, wanted, None, values, "1")])
-    counted = f"SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}"
-    return _question(f"SELECT count(*) AS rows, true AS whole FROM ({counted}) AS counted", values)
+    counted = replace(listing, source=listing.counted or listing.source)
+    ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(counted, plan, wanted, None, values, "1")])
+    first = f"SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}"
+    return _question(f"SELECT count(*) AS rows, true AS whole FROM ({first}) AS counted", values)
 
 
 def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:

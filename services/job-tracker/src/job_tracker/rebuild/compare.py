@@ -67,7 +67,7 @@ def history_differences(live: Connection, shadow: Connection, since: datetime) -
     """Partitions and days whose history has another number of events; `since`: where the live history begins."""
     key = ("topic", "partition", "day")
     counts = _both(live, shadow, "history_counts", {"since": since})
-    rows = (iter([dict(zip((*key, "events"), row, strict=True)) for row in side]) for side in counts)
+    rows = (iter([Row(zip((*key, "events"), row, strict=True)) for row in side]) for side in counts)
     return _differences("event", key, *rows)
 
 
