@@ -34,6 +34,7 @@ JOB = json.loads(progress())["subject"]
         (progress(type="job.progress.v9"), JOB, "unknown type 'job.progress.v9'"),
         (progress(specversion="2.0"), JOB, "specversion"),
         (progress(subject="no such/id"), None, "subject"),
+        (progress(subject=f"{JOB}\n"), None, "subject"),
         (progress(time="1312-01-01T00:00:00Z"), JOB, "outside 1970 to 3000"),
         (progress(time="2026-01-01T00:00:00"), JOB, "time"),
         (progress(data={"attempt": -1}), JOB, "attempt"),
@@ -42,6 +43,7 @@ JOB = json.loads(progress())["subject"]
         (progress(data={"counters": {"processed": 2**60}}), JOB, "counters.processed"),
         (progress(data={"metadata": {"note": "a\0b"}}), JOB, "U+0000"),
         (progress(data={"phase": "x" * 513}), JOB, "phase"),
+        (progress(later={"C:\\": "\\\0"}), JOB, "U+0000"),
     ],
 )
 def test_refused_with_a_reason(value: bytes | None, job_id: str | None, reason: str) -> None:
@@ -52,3 +54,9 @@ def test_refused_with_a_reason(value: bytes | None, job_id: str | None, reason: 
 
 def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
     assert decode(progress(data={"metadata": {"path": "C:\\u0000"}})).job_id == JOB
+
+
+@pytest.mark.parametrize("unread", [b'"\xff"', b"1e400", b"9" * 400], ids=["no UTF-8", "too great", "too long"])
+def test_a_field_that_nobody_reads_does_not_have_to_be_readable(unread: bytes) -> None:
+    text = progress(data={"metadata": {"path": "C:\\u0000"}})
+    assert decode(text[:-1] + b', "later": ' + unread + b"}").job_id == JOB
