@@ -18,6 +18,7 @@ from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
 from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "items.sql")
+_LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table
 
 
 class ItemRow(NamedTuple):
@@ -130,9 +131,14 @@ def _item(record: Record) -> ItemRow:
 
 
 def _letter(record: Record) -> DeadLetter:
-    """The row of a letter stands at the position of the record that was refused."""
+    """The row of a letter stands at the position of the record that was refused.
+
+    A letter with no place in the table is a dead letter itself: a row that PostgreSQL refuses would stop everything.
+    """
     letter = read_dead_letter(record.value)
     data = letter.data
+    if data.partition > _LAST_PARTITION or "\0" in data.topic + data.consumer:
+        raise InvalidEvent(f"names no place that a record could have: {data.topic!r}[{data.partition}]", letter.subject)
     refused = record._replace(
         topic=data.topic,
         partition=data.partition,
