@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
+from tests.chaos.driver import Driver
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
 from tests.chaos.members import REFUSED, Member, environment, tail
+from tests.chaos.projections import LIFECYCLE_TOPICS
 from tests.chaos.servers import Servers, wait_for
 from tests.chaos.watch import SQL, open_connection
 from tests.chaos.workload import Mix

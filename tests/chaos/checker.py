@@ -1,26 +1,37 @@
 """The verdict: what the log says, against what the tables hold, after everything has healed."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import psycopg
 from tests.chaos.ledger import Entry, digest
-from tests.chaos.oracle import Expected, LogRecord, Position, Row, expect
+from tests.chaos.oracle import Expected, Grave, LogRecord, Position, Row
+from tests.chaos.projections import JOBS, Projection
 from tests.chaos.watch import SQL, torn
 
 _MOST = 10  # violations of one kind that are said one by one
 
 
-def table(connection: psycopg.Connection[Any]) -> dict[str, Row]:
-    """Every column of every row of the job table; times as text."""
-    cursor = connection.execute("SELECT * FROM tracker.job ORDER BY job_id")
+def table(connection: psycopg.Connection[Any], projection: Projection) -> dict[str, Row]:
+    """Every column of every row of the projection's table by its key; times as text."""
+    rows = _rows(connection, f"SELECT * FROM tracker.{projection.table} ORDER BY {projection.key}")
+    return {row.pop(projection.key): row for row in rows}
+
+
+def dead_letters(connection: psycopg.Connection[Any]) -> dict[Grave, Row]:
+    """Every dead letter by its place and by who refused the record."""
+    rows = _rows(connection, 'SELECT * FROM tracker.dead_letter ORDER BY topic, partition, "offset", consumer')
+    return {Grave(*(row.pop(name) for name in Grave._fields)): row for row in rows}
+
+
+def _rows(connection: psycopg.Connection[Any], query: LiteralString) -> list[Row]:
+    cursor = connection.execute(query)
     assert cursor.description is not None
     names = [column.name for column in cursor.description]
-    rows = [dict(zip(names, map(_plain, values), strict=True)) for values in cursor]
-    return {row.pop("job_id"): row for row in rows}
+    return [dict(zip(names, map(_plain, values), strict=True)) for values in cursor]
 
 
 def _plain(value: object) -> object:
@@ -29,74 +40,92 @@ def _plain(value: object) -> object:
     return value
 
 
-def check_tables(connection: psycopg.Connection[Any], log: list[LogRecord], projection: str) -> list[str]:
+def check_tables(
+    connection: psycopg.Connection[Any], log: list[LogRecord], projections: Iterable[Projection]
+) -> list[str]:
     """I1, I3, I4, I5, I6, I7 and I9. The log holds the duplicates, replays and disorder that I5 is about."""
-    expected = expect(log)
-    found = [*_rows(expected, table(connection)), *_positions(connection, expected)]
-    found += torn(connection, projection)
-    ends: Counter[tuple[str, int]] = Counter()
-    for record in log:
-        ends[record.topic, record.partition] = record.offset + 1
-    for name, topic, number, next_offset in connection.execute(SQL["positions"]):
-        if name == projection and ends[topic, number] != next_offset:
-            found.append(f"I7: {topic}[{number}] stands at {next_offset}, its log ends at {ends[topic, number]}")
+    whole = Expected()
+    found: list[str] = []
+    stands = positions(connection)
+    for projection in projections:
+        expected = projection.expect(projection.of(log))
+        whole.history |= expected.history
+        whole.dead |= expected.dead
+        found += _differences(projection.table, expected.rows, table(connection, projection))
+        ends = projection.ends(log)
+        for (topic, number), next_offset in stands[projection.name].items():
+            end = ends.get((topic, number), 0)
+            if end != next_offset:
+                found.append(f"I7: {topic}[{number}] stands at {next_offset}, its log ends at {end}")
+    found += [*_history(connection, whole.history), *_graves(whole.dead, dead_letters(connection))]
+    found += torn(connection)
     differences = connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall()
     found += _some("I1", (f"a rollup differs from its rows: {row}" for row in differences))
     regress = connection.execute(SQL["regress"]).fetchall()
-    found += [f"{invariant}: {job_id}: {said}" for invariant, job_id, said in regress]
+    found += [f"{invariant}: {key}: {said}" for invariant, key, said in regress]
     return found
 
 
-def _rows(expected: Expected, rows: dict[str, Row]) -> list[str]:
+def positions(connection: psycopg.Connection[Any]) -> dict[str, dict[tuple[str, int], int]]:
+    """Where each projection stands in each partition, by the projection's name."""
+    found: dict[str, dict[tuple[str, int], int]] = defaultdict(dict)
+    for name, topic, number, next_offset in connection.execute(SQL["positions"]):
+        found[name][topic, number] = next_offset
+    return found
+
+
+def _differences(kind: str, expected: dict[str, Row], rows: dict[str, Row]) -> list[str]:
     def differences() -> Iterable[str]:
-        for job_id in expected.jobs.keys() & rows.keys():
-            wanted, row = expected.jobs[job_id], rows[job_id]
+        for key in expected.keys() & rows.keys():
+            wanted, row = expected[key], rows[key]
             for column in wanted.keys() | row.keys():
                 if column not in wanted or column not in row:
-                    yield f"{job_id}: nobody checks or keeps the column {column}"
+                    yield f"{kind} {key}: nobody checks or keeps the column {column}"
                 elif wanted[column] != row[column]:
-                    yield f"{job_id}: {column} is {_cut(row[column])}, the log says {_cut(wanted[column])}"
+                    yield f"{kind} {key}: {column} is {_cut(row[column])}, the log says {_cut(wanted[column])}"
 
-    missing = (f"{job_id} has events but no row" for job_id in sorted(expected.jobs.keys() - rows.keys()))
-    invented = (f"{job_id} has a row but no event" for job_id in sorted(rows.keys() - expected.jobs.keys()))
+    missing = (f"{kind} {key} has events but no row" for key in sorted(expected.keys() - rows.keys()))
+    invented = (f"{kind} {key} has a row but no event" for key in sorted(rows.keys() - expected.keys()))
     return [*_some("I1", differences()), *_some("I1", missing), *_some("I6", invented)]
 
 
-def _positions(connection: psycopg.Connection[Any], expected: Expected) -> list[str]:
-    history = _set(connection, "event")
-    dead = _set(connection, "dead_letter")
+def _history(connection: psycopg.Connection[Any], expected: set[Position]) -> list[str]:
+    held: set[Position] = set(connection.execute('SELECT topic, partition, "offset" FROM tracker.event').fetchall())
     return [
-        *_some("I9", (f"the event at {p} is not in the history" for p in sorted(expected.history - history))),
-        *_some("I9", (f"the history has a record at {p} that is no event" for p in sorted(history - expected.history))),
-        *_some("I9", (f"the unreadable record at {p} is no dead letter" for p in sorted(expected.dead - dead))),
-        *_some("I9", (f"the good event at {p} was buried" for p in sorted(dead - expected.dead))),
+        *_some("I9", (f"the event at {p} is not in the history" for p in sorted(expected - held))),
+        *_some("I9", (f"the history has a record at {p} that is no event" for p in sorted(held - expected))),
     ]
 
 
-def _set(connection: psycopg.Connection[Any], name: str) -> set[Position]:
-    return set(connection.execute(f'SELECT topic, partition, "offset" FROM tracker.{name}').fetchall())
+def _graves(expected: dict[Grave, Row], held: dict[Grave, Row]) -> list[str]:
+    wrong = (
+        f"the dead letter of {place} has the {column} {_cut(held[place][column])}, not {_cut(value)}"
+        for place in sorted(expected.keys() & held.keys())
+        for column, value in expected[place].items()
+        if held[place][column] != value
+    )
+    return [
+        *_some(
+            "I9", (f"the unreadable record at {p} is no dead letter" for p in sorted(expected.keys() - held.keys()))
+        ),
+        *_some("I9", (f"the good event at {p} was buried" for p in sorted(held.keys() - expected.keys()))),
+        *_some("I9", wrong),
+    ]
 
 
-def check_ledger(acknowledged: list[Entry], log: list[LogRecord], rows: dict[str, Row]) -> list[str]:
-    """I2, and that the log holds every acknowledged record where the broker said it is."""
+def check_ledger(acknowledged: list[Entry], log: list[LogRecord], prefix: str, rows: dict[str, Row]) -> list[str]:
+    """I2, and that the log holds every acknowledged record where the broker said it is. `rows` are the jobs."""
     at = {record.position: record for record in log}
-    found: list[str] = []
     lost: list[str] = []
     for entry in acknowledged:
         assert entry.partition is not None and entry.offset is not None
         record = at.get((entry.topic, entry.partition, entry.offset))
         if record is None or digest(record.key, record.value) != entry.digest:
             lost.append(f"acknowledged at {entry.topic}[{entry.partition}]@{entry.offset}, but the log has another")
-    finished = expect_finished(log)
-    unfinished = (f"{job_id} was finished, the table says {_state(rows, job_id)}" for job_id in sorted(finished))
-    found += _some("I2", lost)
-    found += _some("I2", (said for said in unfinished if not said.endswith("finished")))
-    return found
-
-
-def expect_finished(log: list[LogRecord]) -> set[str]:
-    """Jobs of which the log holds an end."""
-    return {job_id for job_id, row in expect(log).jobs.items() if row["state"] == "finished"}
+    expected = JOBS.expect(JOBS.under(prefix).of(log)).rows
+    finished = sorted(job_id for job_id, row in expected.items() if row["state"] == "finished")
+    said = (f"{job_id} was finished, the table says {_state(rows, job_id)}" for job_id in finished)
+    return [*_some("I2", lost), *_some("I2", (one for one in said if not one.endswith("finished")))]
 
 
 def _state(rows: dict[str, Row], job_id: str) -> str:

@@ -8,7 +8,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
-from tests.chaos.workload import Message, Mix, Workload
+from tests.chaos.messages import Message
+from tests.chaos.projections import TOPICS
+from tests.chaos.workload import Mix, Workload
 
 _PATIENCE_MS = 180_000  # a record is given up after this, and counts as unknown
 
@@ -41,8 +43,9 @@ class Driver:
             raise self._failed[0]
 
     def replay(self, most: int) -> int:
-        """Send the log once more, at most `most` records of it, while new events come; returns how many."""
-        records = read_log(self._servers, [self._prefix + name for name in LIFECYCLE_TOPICS])[:most]
+        """Send the log once more, its `most` oldest records at most, while new events come; returns how many."""
+        log = read_log(self._servers, [self._prefix + name for name in TOPICS])
+        records = sorted(log, key=lambda record: record.appended_ms)[:most]
         with _Sender(self._servers, self._prefix, self._ledger) as send:
             for record in records:
                 send(Message(record.topic.removeprefix(self._prefix), record.key, record.value))
@@ -61,9 +64,6 @@ class Driver:
                 send(message)
                 if count % 10 == 0 and not self._no_more.is_set():
                     pace.wait(10 / self._rate)
-
-
-LIFECYCLE_TOPICS = ("jobs.requests.puller", "jobs.requests.matcher", "jobs.requests.syncer", "jobs.events")
 
 
 class _Sender:

@@ -4,11 +4,11 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.chaos.driver import Driver
-from tests.chaos.members import BUSY_TOPIC, Fleet, Member
+from tests.chaos.members import BUSY_TOPICS, Fleet, Member
 from tests.chaos.servers import Servers
 from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
@@ -29,8 +29,8 @@ class World:
     driver: Driver
     watch: Watch
     prefix: str
+    points: dict[str, int]  # kills at each named point
     killed: int = 0
-    points: dict[str, int] = field(default_factory=lambda: dict.fromkeys(POINTS, 0))
     replayed: int = 0
 
 
@@ -60,22 +60,25 @@ def kill_member(world: World, chance: random.Random) -> None:
     world.killed += 1
 
 
-@fault("kill_projector")
-def kill_projector(world: World, chance: random.Random) -> None:
-    """SIGKILL a projector that holds partitions."""
-    chance.choice(_holding(world)).signal(signal.SIGKILL)
-    world.killed += 1
-
-
-def kill_at(point: str) -> Fault:
-    """SIGKILL of itself by the first projector that comes to a named point."""
+def kill_holder(part: str) -> Fault:
+    """SIGKILL a member that holds partitions."""
 
     def kill(world: World, chance: random.Random) -> None:
-        members = world.fleet.of("projector")
+        chance.choice(_holding(world, part)).signal(signal.SIGKILL)
+        world.killed += 1
+
+    return kill
+
+
+def kill_at(part: str, point: str, name: str) -> Fault:
+    """SIGKILL of itself by the first member of a part that comes to a named point; it counts under `name`."""
+
+    def kill(world: World, chance: random.Random) -> None:
+        members = world.fleet.of(part)
         _arm(members, "kill", point)
         if point == "in_rebalance":
             # A newcomer makes the group share anew; all are armed, so the first to hear of it dies.
-            newcomer = world.fleet.join("projector")
+            newcomer = world.fleet.join(part)
             hit = _first_hit(world, members)
             world.fleet.leave(newcomer)
         else:
@@ -84,25 +87,21 @@ def kill_at(point: str) -> Fault:
             member.disarm()
         if hit:
             world.killed += 1
-            world.points[point] += 1
+            world.points[name] += 1
 
     return kill
 
 
-for _point in POINTS:
-    FAULTS[f"kill_{_point}"] = kill_at(_point)
-
-
-def zombie_at(point: str) -> Fault:
+def zombie_at(part: str, point: str) -> Fault:
     """SIGSTOP with a batch in hand until another owner has moved on, then SIGCONT: the batch must be refused."""
 
     def pause(world: World, chance: random.Random) -> None:
         for _ in range(_TRIES):
-            member = chance.choice(_holding(world))
+            member = chance.choice(_holding(world, part))
             member.arm("stop", point)
             stopped = _until(member.is_stopped)
             member.disarm()
-            if stopped and _busy(member):
+            if stopped and member.busy():
                 return _come_back_as_zombie(world, member)
             # Its partitions went to another just before it stopped, in peace: it holds nothing that could be refused.
             member.signal(signal.SIGCONT)
@@ -111,50 +110,53 @@ def zombie_at(point: str) -> Fault:
     return pause
 
 
-@fault("zombie_anywhere")
-def zombie_anywhere(world: World, chance: random.Random) -> None:
+def zombie_anywhere(part: str) -> Fault:
     """SIGSTOP at any moment, in the middle of a COPY too."""
-    member = chance.choice(_holding(world))
-    member.signal(signal.SIGSTOP)
-    _come_back_as_zombie(world, member)
+
+    def pause(world: World, chance: random.Random) -> None:
+        member = chance.choice(_holding(world, part))
+        member.signal(signal.SIGSTOP)
+        _come_back_as_zombie(world, member)
+
+    return pause
 
 
-def _holding(world: World) -> list[Member]:
-    members = world.fleet.of("projector")
-    _until(lambda: any(map(_busy, members)))
-    return [member for member in members if _busy(member)] or members
-
-
-def _busy(member: Member) -> set[tuple[str, int]]:
-    """The partitions it holds that records come in all the time."""
-    return {partition for partition in member.held() if partition[0].endswith(BUSY_TOPIC)}
+def _holding(world: World, part: str) -> list[Member]:
+    members = world.fleet.of(part)
+    _until(lambda: any(member.busy() for member in members))
+    return [member for member in members if member.busy()] or members
 
 
 def _come_back_as_zombie(world: World, member: Member) -> None:
-    held = _busy(member)
+    held = member.busy()
     positions = {partition: world.watch.position(partition) for partition in held}
     _until(lambda: all(world.watch.position(p) > positions[p] for p in held))
-    before = world.fleet.refused_batches(of_paused=True)
+    before = world.fleet.refused_batches(member.part)
     member.resume()
-    _until(lambda: world.fleet.refused_batches(of_paused=True) > before, _REFUSED_WITHIN)
+    _until(lambda: world.fleet.refused_batches(member.part) > before, _REFUSED_WITHIN)
 
 
-FAULTS["zombie_after_poll"] = zombie_at("after_poll")
-FAULTS["zombie_before_copy"] = zombie_at("before_copy")
-FAULTS["zombie_before_commit"] = zombie_at("before_commit")
+for _part, _mark in (("projector", ""), ("items", "items_")):
+    FAULTS[f"kill_{_part}"] = kill_holder(_part)
+    for _point in POINTS:
+        FAULTS[f"kill_{_mark}{_point}"] = kill_at(_part, _point, f"{_mark}{_point}")
+    for _point in ("after_poll", "before_copy", "before_commit"):
+        FAULTS[f"zombie_{_mark}{_point}"] = zombie_at(_part, _point)
+    FAULTS[f"zombie_{_mark}anywhere"] = zombie_anywhere(_part)
 
 
 @fault("churn")
 def churn(world: World, chance: random.Random) -> None:
-    """Members join and leave every few seconds."""
+    """Members join and leave every few seconds, mostly projectors of the job table."""
     until = time.monotonic() + _CHURN_SECONDS
     while time.monotonic() < until:
-        newcomer = world.fleet.join("projector")
+        part = chance.choice(["projector", "projector", "items"])
+        newcomer = world.fleet.join(part)
         time.sleep(chance.uniform(1.5, 3.0))
         if chance.random() < 0.5:
             world.fleet.leave(newcomer)
         else:
-            settled = world.fleet.of("projector")[0]
+            settled = world.fleet.of(part)[0]
             world.fleet.leave(settled)
 
 
@@ -235,9 +237,10 @@ def replay(world: World, _chance: random.Random) -> None:
 def add_partitions(world: World, _chance: random.Random) -> None:
     """Keys move to other partitions in the middle of their jobs."""
     admin = AdminClient({"bootstrap.servers": world.servers.bootstrap_servers, "log_level": 0})
-    topic = f"{world.prefix}jobs.events"
-    count = len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
-    for future in admin.create_partitions([NewPartitions(topic, count + 2)]).values():
+    topics = [world.prefix + topic for topic in BUSY_TOPICS.values()]
+    counts = {topic: len(admin.list_topics(topic, timeout=30).topics[topic].partitions) for topic in topics}
+    more = [NewPartitions(topic, count + 2) for topic, count in counts.items()]
+    for future in admin.create_partitions(more).values():
         future.result(30)
 
 

@@ -18,27 +18,24 @@ def save(
     schedule: list[Step],
     ledger: list[Entry],
     log: list[LogRecord],
-    rows: dict[str, Row],
+    tables: dict[str, list[Row]],
     violations: list[str],
 ) -> None:
-    """Write the schedule, the ledger, the log, the table and the verdict as (compressed) JSON lines."""
+    """Write the schedule, the ledger, the log, the tables and the verdict as (compressed) JSON lines."""
     folder.mkdir(parents=True, exist_ok=True)
     _lines(folder / "schedule.jsonl", (step._asdict() for step in schedule))
     _lines(folder / "ledger.jsonl.gz", (entry.as_json() for entry in ledger))
-    _lines(folder / "log.jsonl.gz", map(_record, log))
-    _lines(folder / "table.jsonl.gz", ({"job_id": job_id, **row} for job_id, row in rows.items()))
+    _lines(folder / "log.jsonl.gz", (record._asdict() for record in log))
+    for name, rows in tables.items():
+        _lines(folder / f"{name}.jsonl.gz", rows)
     (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in violations), "utf-8")
 
 
-def _record(record: LogRecord) -> dict[str, Any]:
-    """Keys and values in base64: the log holds bytes that are no text."""
-    return record._asdict() | {"key": _text(record.key), "value": _text(record.value)}
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
+def _base64(value: bytes) -> str:
+    """Keys and values of records: the log holds bytes that are no text."""
+    return base64.b64encode(value).decode()
 
 
 def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    text = "".join(json.dumps(row, ensure_ascii=False, default=_base64) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(text, compresslevel=3) if path.suffix == ".gz" else text)

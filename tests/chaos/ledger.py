@@ -5,7 +5,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.chaos.workload import Message
+from tests.chaos.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,15 @@ import psutil
 
 GRACE = 30.0  # seconds a process has after SIGTERM
 _LOOK_EVERY = 0.05  # seconds
-BUSY_TOPIC = "jobs.events"  # has news all the time, so its next commit tells of recovery
+# Of what each part reads, the topic that has news all the time, so that its next commit tells of recovery.
+BUSY_TOPICS = {"projector": "jobs.events", "items": "jobs.items"}
 REFUSED = 3  # the exit code of a projector that people must help
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A process that was killed: when (monotonic seconds) and which partitions of the busy topic it held."""
+    """A process that was killed: when (monotonic seconds) and which partitions of its busy topic it held."""
 
     at: float
     member: str
@@ -98,6 +99,11 @@ class Member:
             elif line.get("event") == "revoked":
                 held -= {_partition(name) for name in line["partitions"]}
         return frozenset(held)
+
+    def busy(self) -> frozenset[tuple[str, int]]:
+        """The partitions it holds that records come in all the time."""
+        topic = BUSY_TOPICS.get(self.part)
+        return frozenset(partition for partition in self.held() if topic and partition[0].endswith(topic))
 
 
 def said(log: Path) -> Iterator[dict[str, Any]]:
@@ -196,11 +202,9 @@ class Fleet:
                 member.process.kill()
                 member.process.wait()
 
-    def refused_batches(self, *, of_paused: bool) -> int:
-        """Batches that the compare-and-set refused: of members that had been paused, or of all."""
-        logs = (
-            {log for member in self.members for log in member.paused} if of_paused else set(self.folder.glob("*.log"))
-        )
+    def refused_batches(self, part: str) -> int:
+        """Batches that the compare-and-set refused, of members of this part that had been paused."""
+        logs = {log for member in self.members if member.part == part for log in member.paused}
         return sum(line.get("event") == "another owner moved on" for log in logs for line in said(log))
 
     def _mind(self) -> None:
@@ -213,9 +217,7 @@ class Fleet:
 
     def _bury(self, member: Member, code: int) -> None:
         if code == -signal.SIGKILL:
-            held = member.held()
-            busy = frozenset(partition for partition in held if partition[0].endswith(BUSY_TOPIC))
-            self.deaths.append(Death(time.monotonic(), member.name, busy))
+            self.deaths.append(Death(time.monotonic(), member.name, member.busy()))
         elif code == REFUSED:
             self.troubles.append(f"{member.name} refused to go on: {tail(member.log)}")
             self._closing.wait(1)  # it may do so again at once

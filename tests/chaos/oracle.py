@@ -4,19 +4,18 @@ For each job the oracle sorts everything that was ever said of it and takes the 
 """
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-Json = dict[str, Any]
+from tests.chaos.readable import CONTROL, COUNTS, DELETED, LIFECYCLE, Json, readable
+
 Row = dict[str, Any]
 Position = tuple[str, int, int]
+TRACKER = "job-tracker"
+KEPT_BYTES = 65536  # of a dead letter's key and value
 
-LIFECYCLE = ("job.requested.v1", "job.started.v1", "job.progress.v1", "job.finished.v1")
-DELETED = "job.deleted.v1"
-CONTROL = ("job.cancel.v1", "job.pause.v1", "job.resume.v1")
 NEVER = "9999-12-31T23:59:59.999999Z"
 STATUS = {
     "success": "COMPLETED",
@@ -27,9 +26,7 @@ STATUS = {
     "cancelled": "CANCELLED",
     "skipped": "CANCELLED",
 }
-_SUBJECT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_COUNTS = ("processed", "successful", "failed", "skipped")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LogRecord(NamedTuple):
@@ -46,30 +43,57 @@ class LogRecord(NamedTuple):
     def position(self) -> Position:
         return self.topic, self.partition, self.offset
 
+    @property
+    def appended_at(self) -> str:
+        return moment((_EPOCH + timedelta(milliseconds=self.appended_ms)).isoformat())
+
+
+class Grave(NamedTuple):
+    """A record's position, and who could not use it there."""
+
+    topic: str
+    partition: int
+    offset: int
+    consumer: str
+
 
 @dataclass(slots=True)
 class Expected:
-    """What the tables must hold once every record was read."""
+    """What one projection must have written once every record was read; `rows` by their key."""
 
-    jobs: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
     history: set[Position] = field(default_factory=set)
-    dead: set[Position] = field(default_factory=set)
+    dead: dict[Grave, Row] = field(default_factory=dict)
+
+    def bury(self, record: LogRecord) -> None:
+        """The tracker itself cannot use this record."""
+        row = {"appended_at": record.appended_at, **kept(record.key, record.value)}
+        self.dead[Grave(*record.position, TRACKER)] = row
 
 
-def expect(log: Iterable[LogRecord]) -> Expected:
-    """Judge every record and merge the good ones."""
+def expect_jobs(log: Iterable[LogRecord]) -> Expected:
+    """Judge every record of the job table's topics and merge the good ones."""
     found = Expected()
     by_job: dict[str, list[Json]] = {}
     for record in log:
-        event = readable(record.value)
+        event = readable(record.value, (*LIFECYCLE, DELETED, *CONTROL))
         if event is None:
-            found.dead.add(record.position)
+            found.bury(record)
             continue
         found.history.add(record.position)
         if event["type"] in (*LIFECYCLE, DELETED):
             by_job.setdefault(event["subject"], []).append(event)
-    found.jobs = {job: _row(events) for job, events in by_job.items()}
+    found.rows = {job: _row(events) for job, events in by_job.items()}
     return found
+
+
+def kept(key: bytes | None, value: bytes | None) -> Row:
+    """What a dead letter keeps of its record."""
+    return {
+        "key": key[:KEPT_BYTES] if key is not None else None,
+        "value": value[:KEPT_BYTES] if value is not None else None,
+        "value_bytes": len(value or b""),
+    }
 
 
 def canonical(value: object) -> str:
@@ -87,7 +111,7 @@ def _row(events: list[Json]) -> Row:
     row |= _start(start) | _progress(progress) | _end(end)
     shown = [e for e in (start, progress, end) if e]
     asked = row["r_time"] if row["r_time"] != NEVER else None
-    times = [_moment(e["time"]) for e in shown]
+    times = [moment(e["time"]) for e in shown]
     counters = (end or progress or {"data": {"counters": {}}})["data"]["counters"]
     total = counters.get("total") if end or progress else (start or {"data": {}})["data"].get("total")
     outcome = end["data"]["outcome"] if end else None
@@ -97,7 +121,7 @@ def _row(events: list[Json]) -> Row:
         "status": STATUS[outcome] if outcome else "RUNNING" if shown else "PENDING",
         "attempt": max((e["data"]["attempt"] for e in shown), default=0),
         "total": total,
-        **{name: counters.get(name, 0) for name in _COUNTS},
+        **{name: counters.get(name, 0) for name in COUNTS},
         "requested_at": asked,
         "created_at": asked or min(times),
         "updated_at": max([asked, *times] if asked else times),
@@ -111,12 +135,12 @@ def _row(events: list[Json]) -> Row:
 def _tombstone(events: list[Json]) -> Row:
     """All that is left of a deleted job: the earliest deletion and what it says of the job."""
     said = min(
-        ((_moment(e["time"]), e["id"].encode(), _descending(_request(e)["r_body"]), e) for e in events),
+        ((moment(e["time"]), e["id"].encode(), _descending(_request(e)["r_body"]), e) for e in events),
         key=lambda found: found[:3],
     )[3]
-    at = _moment(said["time"])
+    at = moment(said["time"])
     empty = _start(None) | _progress(None) | _end(None)
-    shown = {"outcome": None, "attempt": 0, "total": None, **dict.fromkeys(_COUNTS, 0), "requested_at": None}
+    shown = {"outcome": None, "attempt": 0, "total": None, **dict.fromkeys(COUNTS, 0), "requested_at": None}
     known = {"created_at": at, "updated_at": at, "d_time": at, "d_id": said["id"], "deleted": True}
     return _request(said) | empty | shown | known | {"state": "deleted", "status": "DELETED"}
 
@@ -140,7 +164,7 @@ def _request(event: Json) -> Row:
     time, event_id = NEVER, ""
     if asked is not None:
         said = event if kind == "job.requested.v1" else asked
-        time, event_id = _moment(said["time"]), said["id"]
+        time, event_id = moment(said["time"]), said["id"]
         body |= {
             "params": asked.get("params", {}),
             "priority": asked.get("priority", "normal"),
@@ -201,7 +225,7 @@ def _body(event: Json) -> str:
 
 def _vector(data: Json) -> Json:
     counters = data["counters"]
-    return {"total": counters.get("total"), **{name: counters.get(name, 0) for name in _COUNTS}}
+    return {"total": counters.get("total"), **{name: counters.get(name, 0) for name in COUNTS}}
 
 
 def _key(prefix: str, event: Json) -> Row:
@@ -210,7 +234,7 @@ def _key(prefix: str, event: Json) -> Row:
         f"{prefix}_attempt": data["attempt"],
         f"{prefix}_seq": data["seq"],
         f"{prefix}_body": _body(event),
-        f"{prefix}_at": _moment(event["time"]),
+        f"{prefix}_at": moment(event["time"]),
     }
 
 
@@ -221,7 +245,7 @@ def _start(event: Json | None) -> Row:
 
 
 def _numbers(prefix: str, event: Json | None) -> Row:
-    vector = _vector(event["data"]) if event else dict.fromkeys(("total", *_COUNTS))
+    vector = _vector(event["data"]) if event else dict.fromkeys(("total", *COUNTS))
     return {f"{prefix}_{name}": value for name, value in vector.items()}
 
 
@@ -245,87 +269,10 @@ def _end(event: Json | None) -> Row:
     )
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
     """A time in UTC whose text sorts as the time does."""
     return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _short(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def readable(value: bytes | None) -> Json | None:
-    """The event in these bytes, or None where the contract allows no reader to take it."""
-    try:
-        event = json.loads((value or b"").decode())
-        return event if _is_event(event) else None
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _is_event(event: Json) -> bool:
-    kind, data = event["type"], event["data"]
-    return (
-        kind in (*LIFECYCLE, DELETED, *CONTROL)
-        and event["specversion"] == "1.0"
-        and _text(event["id"], 512)
-        and _text(event["source"], 512)
-        and _id(event["subject"])
-        and _time(event["time"])
-        and _text(event["tenant"], 128)
-        and _id(event["correlationid"])
-        and (event.get("causationid") is None or _id(event["causationid"]))
-        and "\0" not in "".join(_texts(event))
-        and (data["target"]["kind"] in {"job", "account", "queue"} if kind in CONTROL else _is_lifecycle(kind, data))
-    )
-
-
-def _is_lifecycle(kind: str, data: Json) -> bool:
-    job = data["job"]
-    described = _text(job["type"], 128) and _text(job["account"], 128)
-    if kind == "job.requested.v1":
-        return described and data.get("priority", "normal") in {"low", "normal", "high", "urgent"}
-    if kind == DELETED:
-        return described
-    known = described and _count(data["attempt"], 2**31 - 1) and _count(data["seq"])
-    if kind == "job.started.v1":
-        request = data["request"]
-        return known and _time(request["time"]) and isinstance(data["worker"], str) and isinstance(request["id"], str)
-    counters = data["counters"]
-    counted = all(_count(counters.get(name, 0)) for name in _COUNTS) and _count(counters.get("total") or 0)
-    if kind == "job.progress.v1":
-        return known and counted and isinstance(data["phase"], str) and isinstance(data.get("metadata", {}), dict)
-    return known and counted and data["outcome"] in STATUS and _count(data.get("duration_ms", 0))
-
-
-def _text(value: object, most: int) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= most
-
-
-def _id(value: object) -> bool:
-    return isinstance(value, str) and _SUBJECT.fullmatch(value) is not None
-
-
-def _count(value: object, most: int = 2**53 - 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def _time(value: object) -> bool:
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
-        return False
-    return 1970 <= datetime.fromisoformat(value).astimezone(UTC).year < 3000
-
-
-def _texts(value: object) -> Iterable[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for key, inner in value.items():
-                yield key
-                yield from _texts(inner)
-        case list():
-            for inner in value:
-                yield from _texts(inner)
-        case _:
-            return

@@ -30,7 +30,12 @@ class Phase:
     rate: float = 120.0  # records a second for each producer
     brokers: int = 1
     on_nothing: bool = False  # whether the members start on an empty database without topics
-    must_refuse: bool = False  # whether a zombie's batch must have been refused
+    must_refuse: tuple[str, ...] = ()  # the parts of which a zombie's batch must have been refused
+
+    @property
+    def points(self) -> list[str]:
+        """The named points at which it kills; those of the sync log's projector begin with `items_`."""
+        return [name.removeprefix("kill_") for name in self.faults if name in {*KILLS, *ITEM_KILLS}]
 
     def schedule(self, seed: str) -> list[Step]:
         chance = random.Random(f"{seed}/{self.name}")  # noqa: S311 - reproducible, not secret
@@ -43,28 +48,44 @@ class Phase:
 
 
 KILLS = tuple(f"kill_{point}" for point in POINTS)
+ITEM_KILLS = tuple(f"kill_items_{point}" for point in POINTS)
 ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_before_commit", "zombie_anywhere")
+ITEM_ZOMBIES = ("zombie_items_before_commit", "zombie_items_anywhere")
 POSTGRES = ("kill_postgres", "pause_postgres", "terminate_backends", "cut_commit")
 KAFKA = ("kill_kafka", "pause_kafka")
 
 SHORT = Phase(
     "short",
-    (*KILLS, "zombie_after_poll", "cut_commit", "terminate_backends", "kill_postgres", "kill_kafka", "replay"),
+    (
+        *KILLS,
+        "kill_items_after_copy",
+        "zombie_after_poll",
+        "cut_commit",
+        "terminate_backends",
+        "kill_postgres",
+        "kill_kafka",
+        "replay",
+    ),
     pause=(0.0, 0.3),
     producers=2,
     rate=100.0,
-    must_refuse=True,
+    must_refuse=("projector",),
 )
 PHASES = (
     Phase("empty", ("kill_member",), on_nothing=True, members=3),
-    Phase("points", KILLS, rounds=5),
-    Phase("kills", ("kill_member", "kill_projector"), rounds=14),
-    Phase("zombies", ZOMBIES, must_refuse=True),
+    Phase("points", (*KILLS, *ITEM_KILLS), rounds=3),
+    Phase("kills", ("kill_member", "kill_projector", "kill_items"), rounds=10),
+    Phase("zombies", (*ZOMBIES, *ITEM_ZOMBIES), must_refuse=("projector", "items")),
     Phase("churn", ("churn",), rounds=2),
     Phase("postgres", POSTGRES, rounds=2),
     Phase("kafka", KAFKA, rounds=2),
-    Phase("twice", ("replay", "kill_projector", "add_partitions"), rounds=2, mix=Mix(twice=1.0)),
-    Phase("odd", ("kill_after_copy", "replay"), rounds=2, mix=Mix(poison=0.2, wild=0.4, disorder=1.0, elsewhere=0.3)),
+    Phase("twice", ("replay", "kill_projector", "kill_items", "add_partitions"), rounds=2, mix=Mix(twice=1.0)),
+    Phase(
+        "odd",
+        ("kill_after_copy", "kill_items_after_copy", "replay"),
+        rounds=2,
+        mix=Mix(poison=0.2, wild=0.4, disorder=1.0, elsewhere=0.3),
+    ),
     Phase("cluster", ("kill_leader", "pause_leader", "kill_projector"), rounds=3, brokers=3),
     Phase(
         "mixed",
@@ -77,10 +98,12 @@ PHASES = (
             "replay",
             "kill_member",
             "kill_projector",
+            "kill_items",
+            "zombie_items_before_commit",
             "kill_member",
         ),
         rounds=3,
         mix=Mix(twice=0.3, poison=0.05, wild=0.1, disorder=0.7, elsewhere=0.1),
-        must_refuse=True,
+        must_refuse=("projector", "items"),
     ),
 )

@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import psycopg
 from tests.chaos import checker, history
-from tests.chaos.driver import LIFECYCLE_TOPICS, Driver
+from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, World
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
 from tests.chaos.members import Fleet, environment
 from tests.chaos.oracle import LogRecord
 from tests.chaos.phases import Phase
+from tests.chaos.projections import ITEMS, JOBS, PROJECTIONS, TOPICS, Projection
 from tests.chaos.servers import Servers, wait_for
 from tests.chaos.watch import SQL, Watch, open_connection
 
@@ -67,7 +68,6 @@ def run_phase(
             jobtrail_replication=replication,
         )
         prepare_servers(settings, lambda _: False)
-    projection = f"{prefix}tracker-jobs"
     api_port = free_port()
     fleet = Fleet(
         folder / "members",
@@ -92,17 +92,17 @@ def run_phase(
         rate=phase.rate,
         mix=phase.mix,
     )
-    watch = Watch(direct, projection)
-    world = World(servers, fleet, driver, watch, prefix)
+    watch = Watch(direct)
+    world = World(servers, fleet, driver, watch, prefix, points=dict.fromkeys(phase.points, 0))
     result = Result(phase.name)
-    topics = [prefix + name for name in LIFECYCLE_TOPICS]
+    projections = [projection.under(prefix) for projection in PROJECTIONS]
     try:
-        fleet.start({"projector": phase.members, "items": 1, "api": 1})
+        fleet.start({**{projection.part: phase.members for projection in projections}, "api": 1})
         _install(direct)
         watch.start()
         watch.read_through(f"http://127.0.0.1:{api_port}", [f"tame-p0-{number}" for number in range(1, 30)])
         driver.start()
-        _await_first_commit(watch, topics[-1])
+        _await_first_commit(watch, f"{prefix}jobs.events")
         schedule = phase.schedule(seed)
         for step in schedule:
             time.sleep(step.wait)
@@ -111,42 +111,57 @@ def run_phase(
         driver.finish()
         healed = time.monotonic()
         servers.wait_postgres()
-        log = read_log(servers.bootstrap_servers, topics)
+        log = read_log(servers.bootstrap_servers, [prefix + name for name in TOPICS])
         with open_connection(direct) as connection:
-            result.violations += _await_zero_lag(connection, log, projection)
+            result.violations += _await_zero_lag(connection, log, projections)
             result.zero_lag = time.monotonic() - healed
-            rows = checker.table(connection)
+            rows, items = checker.table(connection, JOBS), checker.table(connection, ITEMS)
+            graves = checker.dead_letters(connection)
             # After a short phase on a loaded machine it may still be starting.
             wait_for(lambda: _answers(f"http://127.0.0.1:{api_port}"), "the API to answer")
             result.violations += checker.check_list(f"http://127.0.0.1:{api_port}", rows)
         watch.stop()
         fleet.close()
         with open_connection(direct) as connection:
-            result.violations += checker.check_tables(connection, log, projection)
+            result.violations += checker.check_tables(connection, log, projections)
             result.violations += checker.open_sessions(connection)
     finally:
         watch.stop()
         fleet.kill_all()
-    result.violations += checker.check_ledger(ledger.acknowledged, log, rows)
+    result.violations += checker.check_ledger(ledger.acknowledged, log, prefix, rows)
     result.violations += [*watch.troubles, *fleet.troubles]
-    result.refused = fleet.refused_batches(of_paused=True)
-    if phase.must_refuse and result.refused == 0:
-        result.violations.append("I8: no batch of a zombie was refused, so nothing was shown")
+    result.refused = sum(fleet.refused_batches(projection.part) for projection in projections)
+    result.violations += [
+        f"I8: no batch of a zombie of the part {part} was refused, so nothing was shown"
+        for part in phase.must_refuse
+        if fleet.refused_batches(part) == 0
+    ]
     result.kills, result.faults = world.killed, len(schedule)
     result.points = world.points
     result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
     result.duplicates = checker.duplicates(log)
     result.recoveries = watch.recoveries(fleet.deaths)
-    history.save(folder, schedule=schedule, ledger=ledger.entries, log=log, rows=rows, violations=result.violations)
+    history.save(
+        folder,
+        schedule=schedule,
+        ledger=ledger.entries,
+        log=log,
+        tables={
+            "table": [{"job_id": job_id, **row} for job_id, row in rows.items()],
+            "items": [{"event_id": event_id, **row} for event_id, row in items.items()],
+            "dead-letters": [{**place._asdict(), **row} for place, row in graves.items()],
+        },
+        violations=result.violations,
+    )
     return result
 
 
 def _install(database_url: str) -> None:
-    """Put the watch's trigger on the job table as soon as the members, who start side by side, have made it."""
+    """Put the watch's triggers on the tables as soon as the members, who start side by side, have made it."""
 
     def install() -> bool:
         with open_connection(database_url) as connection:
-            found = connection.execute("SELECT to_regclass('tracker.projector') IS NOT NULL").fetchone()
+            found = connection.execute("SELECT to_regclass('tracker.item') IS NOT NULL").fetchone()
             if found == (True,):
                 connection.execute(SQL["install"])
             return found == (True,)
@@ -169,20 +184,18 @@ def _await_first_commit(watch: Watch, topic: str) -> None:
         time.sleep(_POLL)
 
 
-def _await_zero_lag(connection: psycopg.Connection[Any], log: list[LogRecord], projection: str) -> list[str]:
-    """I11: every position comes to the end of its partition."""
-    ends: dict[tuple[str, int], int] = {}
-    for record in log:
-        ends[record.topic, record.partition] = record.offset + 1
+def _await_zero_lag(
+    connection: psycopg.Connection[Any], log: list[LogRecord], projections: list[Projection]
+) -> list[str]:
+    """I11: every position of every projection comes to the end of its partition."""
     deadline = time.monotonic() + _HEALING
     while True:
-        held = {
-            (topic, number): offset
-            for name, topic, number, offset in connection.execute(SQL["positions"])
-            if name == projection
-        }
+        held = checker.positions(connection)
         behind = {
-            partition: (held.get(partition), end) for partition, end in ends.items() if held.get(partition) != end
+            partition: (held[projection.name].get(partition), end)
+            for projection in projections
+            for partition, end in projection.ends(log).items()
+            if held[projection.name].get(partition) != end
         }
         if not behind:
             return []

@@ -31,10 +31,10 @@ def open_connection(database_url: str) -> psycopg.Connection[Any]:
 
 
 class Watch:
-    """Reads past the proxy. `projection` is the group that keeps the job table."""
+    """Reads past the proxy."""
 
-    def __init__(self, database_url: str, projection: str) -> None:
-        self._database_url, self._projection = database_url, projection
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, name="watch", daemon=True)]
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Watch:
                 if not moves or offset != moves[-1][1]:
                     moves.append((now, offset))
         if snapshot:
-            self.troubles += torn(connection, self._projection)
+            self.troubles += torn(connection)
 
     def _read(self, api_url: str, job_ids: list[str]) -> None:
         seen: dict[str, tuple[int, int]] = {}
@@ -127,9 +127,9 @@ class Watch:
                         return
 
 
-def torn(connection: psycopg.Connection[Any], projection: str) -> list[str]:
+def torn(connection: psycopg.Connection[Any]) -> list[str]:
     """I7: partitions whose position and rows disagree, as violations."""
     return [
         f"I7: {topic}[{number}] stands at {next_offset}, but {records} records are kept, the last at {last}"
-        for topic, number, next_offset, records, last in connection.execute(SQL["torn"], {"projection": projection})
+        for topic, number, next_offset, records, last in connection.execute(SQL["torn"])
     ]

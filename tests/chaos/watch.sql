@@ -27,7 +27,19 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-CREATE OR REPLACE TRIGGER chaos_look AFTER UPDATE ON tracker.job FOR EACH ROW EXECUTE FUNCTION chaos.look()
+CREATE OR REPLACE TRIGGER chaos_look AFTER UPDATE ON tracker.job FOR EACH ROW EXECUTE FUNCTION chaos.look();
+CREATE OR REPLACE FUNCTION chaos.look_at_item() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO chaos.regress (invariant, job_id, said) VALUES ('I3', OLD.job_id, 'item ' || OLD.event_id || ' was deleted');
+    ELSIF NEW.body < OLD.body THEN
+        INSERT INTO chaos.regress (invariant, job_id, said)
+        VALUES ('I3', OLD.job_id, 'item ' || OLD.event_id || ' fell to lesser bytes');
+    END IF;
+    RETURN NULL;
+END
+$body$;
+CREATE OR REPLACE TRIGGER chaos_look AFTER UPDATE OR DELETE ON tracker.item FOR EACH ROW EXECUTE FUNCTION chaos.look_at_item()
 
 -- name: regress
 SELECT invariant, job_id, said FROM chaos.regress ORDER BY at LIMIT 20
@@ -40,6 +52,7 @@ SELECT projection, topic, partition, next_offset FROM tracker.consumer_offset
 
 -- name: torn
 -- I7 in one snapshot: below its position every record of a partition is history or a dead letter, above it none is.
+-- The topic of items keeps no history, so of that one can only be seen that nothing lies above the position.
 SELECT o.topic, o.partition, o.next_offset, kept.records, kept.last
 FROM tracker.consumer_offset AS o
 CROSS JOIN LATERAL (
@@ -51,4 +64,17 @@ CROSS JOIN LATERAL (
         WHERE d.topic = o.topic AND d.partition = o.partition AND d.consumer = 'job-tracker'
     ) AS either
 ) AS kept
-WHERE o.projection = %(projection)s AND (kept.records, kept.last) <> (o.next_offset, o.next_offset - 1)
+WHERE o.projection LIKE '%tracker-jobs' AND (kept.records, kept.last) <> (o.next_offset, o.next_offset - 1)
+UNION ALL
+SELECT o.topic, o.partition, o.next_offset, kept.records, kept.last
+FROM tracker.consumer_offset AS o
+JOIN (
+    SELECT topic, partition, count(*) AS records, max("offset") AS last
+    FROM (
+        SELECT topic, partition, "offset" FROM tracker.item
+        UNION ALL
+        SELECT topic, partition, "offset" FROM tracker.dead_letter WHERE consumer = 'job-tracker'
+    ) AS either
+    GROUP BY topic, partition
+) AS kept ON kept.topic = o.topic AND kept.partition = o.partition
+WHERE o.projection LIKE '%tracker-items' AND kept.last >= o.next_offset
