@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from job_tracker.projector import commit, jobs_projection
+from job_tracker.projector import commit, items_projection, jobs_projection
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.records import Cursor
 
@@ -58,11 +58,17 @@ def with_dead_letters_after_the_transaction() -> None:
     Committer._write = write_then_bury
 
 
+def without_greater_bytes() -> None:
+    """Of an item's copies the one written last stays."""
+    _edit(items_projection._SQL, "merge_items", r"WHERE excluded\.body > (.|\n)*", "")
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "compare_and_set": without_compare_and_set,
     "terminal": without_terminal_guard,
     "attempt": without_attempt_guard,
     "dead_letter": with_dead_letters_after_the_transaction,
+    "greater_bytes": without_greater_bytes,
 }
 
 

@@ -16,8 +16,15 @@ FAULTS = {
     "terminal": ("none",),
     "attempt": ("none",),
     "dead_letter": ("kill_after_commit",),
+    "greater_bytes": ("none",),
 }
-SHOWS = {"compare_and_set": "was buried", "terminal": "I3", "attempt": "I3", "dead_letter": "is no dead letter"}
+SHOWS = {
+    "compare_and_set": "was buried",
+    "terminal": "I3",
+    "attempt": "I3",
+    "dead_letter": "is no dead letter",
+    "greater_bytes": "I1: item ",
+}
 
 
 @pytest.fixture(scope="module")
