@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from tests.chaos.oracle import LogRecord
 
 _PATIENCE = 120.0  # seconds
+_AGAIN = 0.2  # seconds until a broker that refused is asked again
 
 
 def read_log(bootstrap_servers: str, topics: list[str]) -> list[LogRecord]:
@@ -42,16 +43,12 @@ def partitions_of(consumer: Consumer, topics: list[str]) -> list[TopicPartition]
 
 
 def _read(consumer: Consumer, topics: list[str]) -> list[LogRecord]:
-    ends: dict[tuple[str, int], int] = {}
-    starts: list[TopicPartition] = []
-    for partition in partitions_of(consumer, topics):
-        low, high = consumer.get_watermark_offsets(partition, timeout=30)
-        if high > low:
-            ends[partition.topic, partition.partition] = high
-            starts.append(TopicPartition(partition.topic, partition.partition, low))
+    deadline = time.monotonic() + _PATIENCE
+    bounds = _bounds(consumer, topics, deadline)
+    ends = {(partition.topic, partition.partition): high for partition, high in bounds}
+    starts = [partition for partition, _ in bounds]
     consumer.assign(starts)
     records: list[LogRecord] = []
-    deadline = time.monotonic() + _PATIENCE
     while ends:
         for message in consumer.consume(5000, 1.0):
             if message.error() is not None:
@@ -68,6 +65,23 @@ def _read(consumer: Consumer, topics: list[str]) -> list[LogRecord]:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the log of {sorted(ends)} could not be read to its end")
     return sorted(records, key=lambda record: record.position)
+
+
+def _bounds(consumer: Consumer, topics: list[str], deadline: float) -> list[tuple[TopicPartition, int]]:
+    """Of each partition that holds records, where they begin and their end; a broker on its way back is asked again."""
+    while True:
+        try:
+            found: list[tuple[TopicPartition, int]] = []
+            for partition in partitions_of(consumer, topics):
+                low, high = consumer.get_watermark_offsets(partition, timeout=30)
+                if high > low:
+                    found.append((TopicPartition(partition.topic, partition.partition, low), high))
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return found
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:
