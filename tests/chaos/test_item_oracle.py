@@ -20,9 +20,9 @@ MIX = Mix(poison=0.3, wild=0.3, items=1.0, letters=0.05)
 def log() -> list[LogRecord]:
     """What one producer sends to the projection's topics, as a broker would hold it."""
     ends: Counter[tuple[str, int]] = Counter()
-    begun: list[None] = []
+    turns = iter(range(12_000))
     records: list[LogRecord] = []
-    for message in Workload("oracle", "p0", MIX).messages(lambda: begun.append(None) or len(begun) < 12_000):
+    for message in Workload("oracle", "p0", MIX).messages(lambda: next(turns, None) is not None):
         number = sum(message.key or b"") % 3
         if message.topic in ITEMS.topics:
             offset = ends[message.topic, number]
