@@ -96,6 +96,8 @@ def test_an_operators_day(
         ended = user.run("down")
         assert ended.returncode == 0
         wait_until(lambda: up.poll() is not None, 60, "down to end what up had started")
+        assert up.returncode == 0
+        assert "Ended by `down`" in user.output()
     assert user.run("jobs", "list").returncode == 1
 
 

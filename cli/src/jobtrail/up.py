@@ -10,11 +10,11 @@ from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
-from local_stack import down, run_kafka_tool
+from local_stack import EndedByDown, down, run_kafka_tool
 
 
 def run_up(console: Console, home: Home, ports: Ports) -> None:
-    """Start everything and tell of deaths and restarts until Ctrl-C."""
+    """Start everything and tell of deaths and restarts until Ctrl-C, or until `down` ends it."""
     view = StackView(console)
     try:
         with view, running_system(home, ports, view) as system:
@@ -24,6 +24,8 @@ def run_up(console: Console, home: Home, ports: Ports) -> None:
             threading.Event().wait()
     except KeyboardInterrupt:
         console.print("Everything has ended; the data stays for the next start.")
+    except EndedByDown:
+        console.print("Ended by `down`; the data stays for the next start.")
 
 
 def follow_sandbox(running: Running, home: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from local_stack.supervisor_config import RunFolder, write_private
 
 _HOLDER = "holder.mark"
 _SUPERVISOR = "supervisor.mark"
+_ASKED = "down.mark"
 # The supervisor stops its programs one after the other, the services first; see Program.stop_seconds.
 _GRACE = 90.0  # seconds
 
@@ -20,18 +22,25 @@ _GRACE = 90.0  # seconds
 def note_holder(folder: RunFolder) -> None:
     """Remember that this process holds the data folder."""
     folder.run.mkdir(parents=True, exist_ok=True)
+    (folder.run / _ASKED).unlink(missing_ok=True)
     write_private(folder.run / _HOLDER, json.dumps(asdict(ProcessMark.own())))
 
 
 def forget(folder: RunFolder) -> None:
     """A clean end: nothing is left to find."""
-    for name in (_HOLDER, _SUPERVISOR):
+    for name in (_HOLDER, _SUPERVISOR, _ASKED):
         (folder.run / name).unlink(missing_ok=True)
 
 
 def holder(folder: RunFolder) -> ProcessMark | None:
     """The process that holds the data folder, if it is known."""
     return _read(folder.run / _HOLDER)
+
+
+def asked_by_down(folder: RunFolder) -> bool:
+    """Whether it is `down` that asks this process to end."""
+    mark = _read(folder.run / _ASKED)
+    return mark is not None and mark.pid == os.getpid() and mark.process() is not None
 
 
 def _read(path: Path) -> ProcessMark | None:
@@ -74,6 +83,7 @@ def down(data_dir: Path) -> list[str]:
     process = supervisor.process() if supervisor else None
     children = _descendants(process) if process else []
     if mark is not None and mark != ProcessMark.own() and mark.process() is not None:
+        write_private(folder.run / _ASKED, json.dumps(asdict(mark)))
         end([mark], _GRACE)
         ended.append(f"Ended process {mark.pid}, which held {data_dir}, and what it ran.")
     ended += end_orphans(folder)

@@ -39,6 +39,10 @@ class ServiceSpec:
     copies: int = 1
 
 
+class EndedByDown(SystemExit):
+    """`down` has ended this process; where nobody catches it, the process ends as any that was terminated."""
+
+
 class LocalStack:
     """A context manager. Kafka and PostgreSQL answer when `with` gives it; all has ended when it is left.
 
@@ -246,11 +250,14 @@ class LocalStack:
         if threading.current_thread() is threading.main_thread() and (
             signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         ):
-            self._former_handler = signal.signal(signal.SIGTERM, _leave)
+            self._former_handler = signal.signal(signal.SIGTERM, self._leave)
 
     def _give_sigterm_back(self) -> None:
-        if self._former_handler is not None and signal.getsignal(signal.SIGTERM) is _leave:
+        if self._former_handler is not None and signal.getsignal(signal.SIGTERM) == self._leave:
             signal.signal(signal.SIGTERM, self._former_handler)
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        raise EndedByDown(128 + number) if leftovers.asked_by_down(self._folder) else SystemExit(128 + number)
 
 
 class _CutShortError(StackError):
@@ -259,7 +266,3 @@ class _CutShortError(StackError):
 
 def _cut_short(error: BaseException) -> bool:
     return isinstance(error, _CutShortError)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
