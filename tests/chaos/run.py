@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
+from tests.answers import answers
 from tests.chaos import checker, history
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, World
@@ -118,7 +118,7 @@ def run_phase(
             rows, items = checker.table(connection, JOBS), checker.table(connection, ITEMS)
             graves = checker.dead_letters(connection)
             # After a short phase on a loaded machine it may still be starting.
-            wait_for(lambda: _answers(f"http://127.0.0.1:{api_port}"), "the API to answer")
+            wait_for(lambda: answers(f"http://127.0.0.1:{api_port}/healthz"), "the API to answer")
             result.violations += checker.check_list(f"http://127.0.0.1:{api_port}", rows)
         watch.stop()
         fleet.close()
@@ -167,13 +167,6 @@ def _install(database_url: str) -> None:
             return found == (True,)
 
     wait_for(install, "the members to make their tables")
-
-
-def _answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/healthz", timeout=10).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _await_first_commit(watch: Watch, topic: str) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import psycopg
 import pytest
 from confluent_kafka import Producer
 from psycopg import sql
+from tests.answers import answers
+from tests.rebuilds import poison
 
 from job_events.database import migrate
 from job_events.topics import Topics, create_topics
@@ -331,6 +332,19 @@ def apply(table: psycopg.Connection[Any]) -> Callable[[list[Record]], None]:
 
 
 @pytest.fixture
+def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dict[str, Any]]:
+    """A table of a shuffled, doubled, partly poisoned stream, and its projector at work."""
+    events = stream.shaken(stream.jobs(60))
+    system.send(events[: len(events) // 2])
+    bad = poison(system)
+    system.send(events[len(events) // 2 :])
+    system.projector()
+    wait_until(lambda: system.count(connection, "event") == len(events), 60, "the log was not read")
+    wait_until(lambda: system.count(connection, "dead_letter") == bad, 60, "the poison was not read")
+    return events
+
+
+@pytest.fixture
 def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tuple[str, Any]]:
     """Starts an API; its address and process."""
 
@@ -339,13 +353,7 @@ def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tup
         url = f"http://127.0.0.1:{port}"
         process = system.process("api", tmp_path / f"api-{port}", JOBTRAIL_API_PORT=str(port), **environment)
 
-        def answers() -> bool:
-            try:
-                return httpx.get(f"{url}/healthz").is_success
-            except httpx.TransportError:
-                return False
-
-        wait_until(answers, 60, f"no API at {url}")
+        wait_until(lambda: answers(f"{url}/healthz"), 60, f"no API at {url}")
         return url, process
 
     return start

@@ -9,17 +9,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.answers import answers
 
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
-
-
-def answers(client: httpx.Client, path: str) -> bool:
-    """Whether this address answers 200; a process that is starting refuses the connection."""
-    try:
-        return client.get(path).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,7 @@ def api(system: Any, wait_until: Any, tmp_path_factory: pytest.TempPathFactory) 
     system.projector()
     system.projector(part="items")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        wait_until(lambda: answers(client, "/readyz"), 60, "the API does not become ready")
+        wait_until(lambda: answers(f"{client.base_url}/readyz"), 60, "the API does not become ready")
         yield client
 
 
@@ -325,14 +318,12 @@ def test_dead_letters_are_listed_and_metrics_told(*, api: httpx.Client, system: 
     assert "jobtrail_api_requests_total" in text
 
 
-def test_sigterm_ends_the_process_in_time(*, system: Any, tmp_path: Path, wait_until: Any) -> None:
-    port = free_port()
-    process = system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port))
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        wait_until(lambda: answers(client, "/healthz"), 60, "does not start")
+def test_sigterm_ends_the_process_in_time(*, start_api: Any, tmp_path: Path) -> None:
+    _, process = start_api()
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) in {0, -signal.SIGTERM}
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    (log,) = tmp_path.iterdir()
+    assert "Traceback" not in log.read_text()
 
 
 def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:
@@ -352,13 +343,9 @@ def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connectio
     assert queue["holds"][0]["reason"] == "stocktaking"
 
 
-def test_without_kafka_requests_are_refused_and_questions_answered(
-    *, system: Any, asked: Any, tmp_path: Path, wait_until: Any
-) -> None:
-    port, nobody = free_port(), free_port()
-    system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port), KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{nobody}")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        wait_until(lambda: answers(client, "/healthz"), 60, "does not start")
+def test_without_kafka_requests_are_refused_and_questions_answered(*, start_api: Any, asked: Any) -> None:
+    url, _ = start_api(KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    with httpx.Client(base_url=url, timeout=30) as client:
         refused = client.post("/jobs", json=asked, headers={"Idempotency-Key": "k"})
         assert "Kafka" in problem(refused, 503)["detail"]
         assert shown(client, "/jobs", tenant=asked["tenant"])["total"] == 0

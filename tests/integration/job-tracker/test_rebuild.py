@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from tests.rebuilds import JOBS, SHADOWS, run, trim
 
-JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
 FROM pg_class c
@@ -28,41 +25,6 @@ LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
 WHERE relnamespace = 'tracker'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND relname !~ '_20[0-9]{6}'
 ORDER BY 1, 2, 3, 4
 """
-SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"
-
-
-def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """One of the parts that end, as people start it."""
-    return subprocess.run(
-        [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)],
-        env=system.environment | {"COLUMNS": "200", "JOBTRAIL_BATCH_EVENTS": "5000"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def poison(system: Any) -> int:
-    """Records that no projection can take; how many."""
-    bad = [b"\xff\xfe", b"{}", None, b'{"type":"job.unknown.v9"}', b"[1]", b""]
-    for number, value in enumerate(bad):
-        system.send_raw(value, key=f"bad-{number}".encode())
-    system.flush()
-    return len(bad)
-
-
-@pytest.fixture
-def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dict[str, Any]]:
-    """A table of a shuffled, doubled, partly poisoned stream, and its projector at work."""
-    events = stream.shaken(stream.jobs(60))
-    system.send(events[: len(events) // 2])
-    bad = poison(system)
-    system.send(events[len(events) // 2 :])
-    system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "the log was not read")
-    wait_until(lambda: system.count(connection, "dead_letter") == bad, 60, "the poison was not read")
-    return events
 
 
 def test_a_rebuild_gives_the_live_table_and_keeps_its_structure(
@@ -218,12 +180,10 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
 
 
 def test_a_log_that_was_trimmed_is_refused_unless_the_table_began_there(
-    *, system: Any, kafka: str, connection: Any, live: Any, wait_until: Any, tmp_path: Path
+    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     assert live
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.delete_records([TopicPartition(system.topics.events, 0, 3)]).values():
-        future.result(10)
+    trim(system, (system.topics.events, 0, 3))
     for part in ("rebuild", "audit"):
         refused = run(system, part, folder=tmp_path)
         assert refused.returncode == 2

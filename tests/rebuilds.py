@@ -1,0 +1,80 @@
+"""What tests of rebuilds, swaps and archives do to a system: run its parts, poison and trim its log."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from rich.console import Console
+
+from job_events.topics import create_topics
+from job_tracker import bootstrap_rebuild
+
+JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
+SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"
+TOMORROW = timedelta(days=1, hours=2)  # beyond the end of today, whatever the time is
+_BAD = [b"\xff\xfe", b"{}", None, b'{"type":"job.unknown.v9"}', b"[1]", b""]
+
+
+class At:
+    """A clock that stands some time ahead, so that today is a finished day."""
+
+    def __init__(self, ahead: timedelta = TOMORROW) -> None:
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def archive_days(system: Any, folder: Path, ahead: timedelta = TOMORROW) -> str:
+    """Archive all days that are finished `ahead` from now; what was printed."""
+    out = StringIO()
+    bootstrap_rebuild.run_archive(system.settings, At(ahead), Console(file=out, width=200), folder)
+    return out.getvalue()
+
+
+def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """One of the parts that end, as people start it; `folder` is the archive's."""
+    return subprocess.run(
+        [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)],
+        env=system.environment | {"COLUMNS": "200", "JOBTRAIL_BATCH_EVENTS": "5000"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def poison(system: Any) -> int:
+    """Send records that no projection can take; how many."""
+    for number, value in enumerate(_BAD):
+        system.send_raw(value, key=f"bad-{number}".encode())
+    system.flush()
+    return len(_BAD)
+
+
+def trim(system: Any, *ends: tuple[str, int, int]) -> None:
+    """Drop what lies below these offsets from the log: topic, partition, first offset that stays."""
+    admin = AdminClient({"bootstrap.servers": system.kafka})
+    for future in admin.delete_records([TopicPartition(*end) for end in ends]).values():
+        future.result(10)
+
+
+def recreate(system: Any, topic: str, wait_until: Callable[..., None], partitions: int | None = None) -> None:
+    """Drop a topic and make an empty one of the same name, with as many partitions as the contract says, or others."""
+    admin = AdminClient({"bootstrap.servers": system.kafka})
+    for future in admin.delete_topics([topic]).values():
+        future.result(10)
+    wait_until(lambda: topic not in admin.list_topics(timeout=5).topics, 30, "not deleted")
+    if partitions is not None:
+        config = {"message.timestamp.type": "LogAppendTime"}
+        admin.create_topics([NewTopic(topic, partitions, config=config)])[topic].result(10)
+    create_topics(system.kafka, system.topics)
