@@ -5,51 +5,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from io import StringIO
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
-from rich.console import Console
+from tests.rebuilds import TOMORROW, archive_days, recreate, trim
 
-from job_events.topics import create_topics
-from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import ArchiveDamaged, Catalogue
 from job_tracker.archive.days import NotArchived
-from job_tracker.archive.files import read_segment
+from job_tracker.archive.files import ArchiveBusy, alone, read_segment
 from job_tracker.archive.lines import read_line
-
-TOMORROW = timedelta(days=1, hours=2)  # beyond the end of today, whatever the time is
-
-
-class At:
-    """A clock that stands some time ahead, so that today is a finished day."""
-
-    def __init__(self, ahead: timedelta) -> None:
-        self._ahead = ahead
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 @pytest.fixture
 def archive(system: Any, tmp_path: Path) -> Callable[..., str]:
-    """Archive all days that are finished `ahead` from now; what was printed."""
-
-    def run(ahead: timedelta = TOMORROW, folder: Path | None = None) -> str:
-        out = StringIO()
-        bootstrap_rebuild.run_archive(
-            system.settings, At(ahead), Console(file=out, width=200), folder or tmp_path / "archive"
-        )
-        return out.getvalue()
-
-    return run
+    """Archives all days that are finished some time from now into the folder `archive`."""
+    return partial(archive_days, system, tmp_path / "archive")
 
 
 def log_of(kafka: str, topic: str, partition: int) -> list[tuple[Any, ...]]:
@@ -150,16 +125,14 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
         partition = stream.random.randrange(8)
         producer.produce(system.topics.events, json.dumps(event).encode(), event["subject"].encode(), partition)
     assert producer.flush(30) == 0
-    archive(TOMORROW + timedelta(days=1))
+    archive(ahead=TOMORROW + timedelta(days=1))
     assert {path: path.read_bytes() for path in first} == first
     # The archive is all that is left of the first days.
     ends = {}
     catalogue = Catalogue(folder, [system.topics.events])
     for segment in catalogue.all_segments():
         ends[segment.part.partition] = max(ends.get(segment.part.partition, 0), segment.part.end)
-    trim = [TopicPartition(system.topics.events, number, end) for number, end in ends.items()]
-    for future in admin.delete_records(trim).values():
-        future.result(10)
+    trim(system, *((system.topics.events, number, end) for number, end in ends.items()))
     tail = stream.job(999)
     system.send(tail)
 
@@ -196,11 +169,11 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
 
 
 def test_a_day_counts_when_its_manifest_is_there_and_only_if_days_join(
-    *, system: Any, kafka: str, archive: Any, stream: Any, tmp_path: Path
+    *, system: Any, archive: Any, stream: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "archive"
     topic = system.topics.events
-    assert archive(timedelta()).startswith("0 days"), "today is not finished"
+    assert archive(ahead=timedelta()).startswith("0 days"), "today is not finished"
     system.send(stream.job(1))
     archive()
     (manifest,) = folder.rglob(f"{topic}/*/*/manifest.json")
@@ -226,17 +199,22 @@ def test_a_day_counts_when_its_manifest_is_there_and_only_if_days_join(
     system.send_raw(b"{}", key=b"k", partition=part["partition"])
     system.send_raw(b"{}", key=b"k", partition=part["partition"])
     system.flush()
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.delete_records([TopicPartition(topic, part["partition"], part["to"] + 1)]).values():
-        future.result(10)
+    trim(system, (topic, part["partition"], part["to"] + 1))
     with pytest.raises(NotArchived, match=f"{part['to']} to {part['to'] + 1} left the log"):
-        archive(TOMORROW + timedelta(days=1))
+        archive(ahead=TOMORROW + timedelta(days=1))
+
+
+def test_two_writers_do_not_share_an_archive(*, archive: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    with alone(folder), pytest.raises(ArchiveBusy, match="another process writes into"):
+        archive()
+    assert "up to date" in archive()
 
 
 def test_a_topic_that_was_recreated_is_told_apart_and_its_jobs_come_back(
     *,
     system: Any,
-    kafka: str,
     connection: Any,
     archive: Any,
     stream: Any,
@@ -252,13 +230,9 @@ def test_a_topic_that_was_recreated_is_told_apart_and_its_jobs_come_back(
     wait_until(lambda: system.count(connection, "event") == len(old), 60, "not read")
     system.end_projectors()
     archive()
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.delete_topics([topic]).values():
-        future.result(10)
-    wait_until(lambda: topic not in admin.list_topics(timeout=5).topics, 30, "not deleted")
-    create_topics(kafka, system.topics)
+    recreate(system, topic, wait_until)
     system.send(new)
-    archive(TOMORROW + timedelta(days=1))
+    archive(ahead=TOMORROW + timedelta(days=1))
     assert len(Catalogue(folder, [topic]).topic_ids(topic)) == 2
     command = [sys.executable, "-m", "job_tracker", "rebuild", "--swap", "--archive"]
     refused = subprocess.run(

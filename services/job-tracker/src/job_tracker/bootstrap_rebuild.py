@@ -14,7 +14,7 @@ from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.archive.catalogue import Catalogue
 from job_tracker.archive.days import finished_days, write_day
-from job_tracker.archive.files import verify
+from job_tracker.archive.files import alone, verify
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.postgres import Link, connect
@@ -75,14 +75,14 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     """Write every finished day that the archive does not have yet.
 
     Raises:
-        ArchiveDamaged, NotArchived, LogBroken, LogSilent, BrokerAway
+        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogSilent, BrokerAway
     """
     topics = _archived_topics(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    catalogue = Catalogue(folder, topics)
     broker = Broker(settings.kafka_bootstrap_servers, attempts=10)
     days = 0
-    with Report(console) as report:
+    with alone(folder), Report(console) as report:
+        catalogue = Catalogue(folder, topics)
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
                 done = report.progress(f"{topic} {day.day}", day.offsets)

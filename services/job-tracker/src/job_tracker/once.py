@@ -13,6 +13,7 @@ from job_events.clock import SystemClock
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import ArchiveDamaged
 from job_tracker.archive.days import NotArchived
+from job_tracker.archive.files import ArchiveBusy
 from job_tracker.log_reader import LogSilent
 from job_tracker.projector.broker import BrokerAway
 from job_tracker.projector.positions import LogBroken
@@ -24,7 +25,7 @@ from job_tracker.settings import Settings
 REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
-    *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveDamaged, NotArchived),
+    *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveBusy, ArchiveDamaged, NotArchived),
     *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
 )
 

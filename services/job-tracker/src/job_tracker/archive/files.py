@@ -1,9 +1,11 @@
 """The archive's files on disk: written whole or not at all, read with every byte checked."""
 
+import fcntl
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -15,6 +17,25 @@ from job_tracker.archive.lines import Archived, BadLine, read_line, write_line
 from job_tracker.projector.records import Record
 
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
+
+
+class ArchiveBusy(Exception):
+    """Another process writes into the archive."""
+
+
+@contextmanager
+def alone(folder: Path) -> Generator[None]:
+    """Nobody else writes into this archive meanwhile: two writers of one file would leave it broken.
+
+    Raises:
+        ArchiveBusy
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArchiveBusy(f"another process writes into {folder}; wait for its end") from None
+        yield
 
 
 class PartWriter:
