@@ -1,8 +1,14 @@
 """Retention by an injected clock: what is old enough goes, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from tests.rebuilds import At, run
+
+from job_tracker import bootstrap_rebuild
 from job_tracker.projector.postgres import connect
 from job_tracker.retention import sweep
 
@@ -80,7 +86,7 @@ def test_old_days_items_and_letters_go_and_job_rows_stay(
 
 
 def test_a_deleted_job_leaves_its_tombstone_only_and_no_rebuild_brings_it_back(
-    *, system: Any, connection: Any, stream: Any, wait_until: Any
+    *, system: Any, connection: Any, stream: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     gone, kept = stream.job(1), stream.job(2)
     deleted = stream.envelope(
@@ -97,3 +103,21 @@ def test_a_deleted_job_leaves_its_tombstone_only_and_no_rebuild_brings_it_back(
         assert sweep(own, datetime.now(UTC), system.settings) == {"forget_deleted_history": len(gone) + 1}
     assert connection.execute("SELECT job_id FROM tracker.job WHERE NOT deleted").fetchall() == [(kept[0]["subject"],)]
     assert system.count(connection, "event") == len(kept)
+    # The log still has the whole history of the deleted job.
+    assert run(system, "rebuild", "--swap", folder=tmp_path).returncode == 0
+    assert connection.execute("SELECT job_id FROM tracker.job WHERE NOT deleted").fetchall() == [(kept[0]["subject"],)]
+    assert system.count(connection, "event") == len(kept)
+
+
+def test_a_rebuild_expects_no_dead_letters_that_retention_has_taken(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path
+) -> None:
+    assert live
+    settings = system.settings.model_copy(update={"jobtrail_items_days": 1})
+    clock, out = At(timedelta(days=2)), StringIO()
+    with connect(system.database_url) as own:
+        assert sweep(own, clock.now(), settings)["forget_dead_letters"] > 0
+    found = bootstrap_rebuild.run_rebuild(
+        settings, clock, Console(file=out), archive=tmp_path, swap=False, accept_loss=False
+    )
+    assert (found, "No difference" in out.getvalue()) == (0, True)

@@ -25,7 +25,7 @@ from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.sources import Sources
-from job_tracker.retention import history_since
+from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
 
 REBUILD, AUDIT = "tracker_rebuild", "tracker_audit"  # the shadows' schemas
@@ -138,6 +138,7 @@ def _refold(
             filler=filler,
             sample=sample,
             history_since=since,
+            letters_since=letters_since(now, settings),
             progress=report.progress,
         )
         try:

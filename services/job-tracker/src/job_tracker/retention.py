@@ -32,6 +32,11 @@ def history_since(now: datetime, settings: Settings) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
+def letters_since(now: datetime, settings: Settings) -> datetime:
+    """Where the kept items and dead letters begin."""
+    return now - timedelta(days=settings.jobtrail_items_days)
+
+
 def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[str]:
     """Delete what is older than the settings say; how many days' tables and rows of what kind went.
 
@@ -44,7 +49,7 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
     for (day,) in days:
         gone["days"] += _drop_day(connection, str(day))
-    items_since = now - timedelta(days=settings.jobtrail_items_days)
+    items_since = letters_since(now, settings)
     batches: list[tuple[str, dict[str, datetime]]] = [
         ("forget_default_history", {"before": since}),
         ("forget_items", {"before": items_since}),

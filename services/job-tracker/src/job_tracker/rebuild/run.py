@@ -42,6 +42,7 @@ class Refold:
     filler: Filler
     sample: Sample | None
     history_since: datetime
+    letters_since: datetime
     progress: Progress
     _plan: Plan = field(default_factory=Plan, init=False)
     _positions: Positions = field(default_factory=dict, init=False)
@@ -95,7 +96,7 @@ class Refold:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
                 yield from compare.history_differences(live, shadow, self.history_since)
-                yield from compare.dead_letter_differences(live, shadow, self.history_since, self.projection.topics)
+                yield from compare.dead_letter_differences(live, shadow, self.letters_since, self.projection.topics)
 
     def swap(self) -> None:
         """Put the shadow in the live table's place.
@@ -105,6 +106,7 @@ class Refold:
         """
         self.progress("building indexes", 0)
         self.shadow.index()
+        self.shadow.forget_deleted()
         self.advance(self.live())
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:

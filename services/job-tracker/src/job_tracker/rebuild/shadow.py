@@ -81,6 +81,10 @@ class Shadow:
             },
         )
 
+    def forget_deleted(self) -> None:
+        """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""
+        self._run("DELETE FROM {shadow}.event USING {shadow}.job WHERE event.job_id = job.job_id AND job.deleted")
+
     def _create(self, table: str) -> None:
         options, partitioned = self._ask("table_options", table)[0]
         statement = "CREATE TABLE {shadow}.{table} (LIKE {live}.{table} INCLUDING ALL EXCLUDING INDEXES)"
