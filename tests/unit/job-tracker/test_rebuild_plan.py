@@ -1,14 +1,30 @@
 """From where each partition is read, and what would be lost."""
 
 from job_tracker.projector.broker import Span
-from job_tracker.rebuild.plan import Live, Log, make_plan
+from job_tracker.rebuild.plan import Live, Log, Plan, make_plan
 
-P = ("jobs.events", 0)
+P, Q = ("jobs.events", 0), ("jobs.events", 1)
 
 
-def plan(live: Live | None, log: Log, archived: dict[str, Span] | None = None, whole_log: bool = False):
-    held = {topic_id: {P: span} for topic_id, span in (archived or {}).items()}
-    return make_plan({P: live} if live else {}, {P: log}, held, {P[0]: list(held)}, whole_log)
+def plan(
+    live: Live | None,
+    log: Log,
+    archived: dict[str, Span] | None = None,
+    *,
+    whole_log: bool = False,
+    earlier: dict[str, Span] | None = None,
+    gone: Live | None = None,
+) -> Plan:
+    """A plan of one partition; `gone` is a second one that the broker no longer has."""
+    held, earlier_held = ({topic_id: {P: span} for topic_id, span in (of or {}).items()} for of in (archived, earlier))
+    return make_plan(
+        live=({P: live} if live else {}) | ({Q: gone} if gone else {}),
+        live_earlier=earlier_held,
+        log={P: log},
+        archived=held,
+        archived_ids={P[0]: list(held)},
+        whole_log=whole_log,
+    )
 
 
 def test_the_whole_log_is_read_up_to_the_live_position() -> None:
@@ -46,6 +62,42 @@ def test_a_recreated_topic_needs_the_archive_of_its_old_id() -> None:
     assert "was recreated: its old offsets 70 to 70" not in loss
     assert "0 to 70 are in no archive" in loss
     made = plan(Live("a", 0, 70), log, {"a": Span(0, 70)})
-    assert (made.earlier, made.spans(), made.losses) == (["a"], {P: Span(0, 3)}, [])
+    assert (made.earlier, made.spans(), made.losses) == ({"a": {P: Span(0, 70)}}, {P: Span(0, 3)}, [])
+    assert made.parted == {P}
     (loss,) = plan(Live("a", 0, 70), log, {"a": Span(0, 60)}).losses
     assert "60 to 70" in loss
+
+
+def test_an_archive_that_ends_before_the_log_begins_is_read_apart_and_its_gap_said_once() -> None:
+    log, archived = Log("a", Span(50, 100)), {"a": Span(0, 40)}
+    made = plan(Live("a", 0, 70), log, archived, whole_log=True)
+    assert (made.earlier, made.spans()) == ({"a": {P: Span(0, 40)}}, {P: Span(50, 70)})
+    assert made.losses == ["jobs.events[0]: offsets 40 to 50 are neither in the archive nor in the log"]
+    # So the swapped table stands: from 50 on, and besides it what the archive had.
+    assert plan(Live("a", 50, 70), log, archived, earlier={"a": Span(0, 40)}).losses == []
+    (loss,) = plan(Live("a", 50, 70), log, earlier={"a": Span(0, 40)}).losses
+    assert loss == "jobs.events[0]: the table holds offsets 0 to 40 from an archive that is not here"
+
+
+def test_a_projector_that_stands_before_the_log_is_brought_to_its_beginning() -> None:
+    made = plan(Live("a", 0, 10), Log("a", Span(20, 30)), whole_log=True)
+    assert made.spans() == {P: Span(20, 20)}
+    assert made.losses == ["jobs.events[0]: offsets 0 to 20 have left the log, and no archive has them"]
+    made = plan(Live("a", 0, 10), Log("a", Span(20, 30)), {"a": Span(0, 25)}, whole_log=True)
+    assert (made.spans(), made.losses) == ({P: Span(0, 20)}, [])
+    # An audit compares what the table has read, no more.
+    assert plan(Live("a", 0, 10), Log("a", Span(20, 30)), {"a": Span(0, 25)}).spans() == {P: Span(0, 10)}
+
+
+def test_a_partition_that_the_broker_no_longer_has_needs_the_archive() -> None:
+    made = plan(Live("b", 0, 5), Log("b", Span(0, 5)), gone=Live("a", 3, 9))
+    assert made.losses == [
+        "jobs.events[1] is in the table, but the broker does not have it: its old offsets 3 to 9 are in no archive"
+    ]
+    assert (made.parted, made.spans()) == ({Q}, {P: Span(0, 5)})
+    assert plan(Live("b", 0, 5), Log("b", Span(0, 5)), gone=Live("a", 3, 3)).losses == []
+
+
+def test_an_empty_topic_loses_nothing() -> None:
+    assert plan(Live("a", 0, 0), Log("a", Span(0, 0))).losses == []
+    assert plan(Live("a", 7, 7), Log("a", Span(7, 7)), {"a": Span(2, 7)}).losses == []

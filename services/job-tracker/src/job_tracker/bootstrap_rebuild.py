@@ -41,6 +41,8 @@ def run_rebuild(
     """
     bootstrap.prepare_schema(settings, _sleep)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
+        if swap:
+            refold.check_swap()
         for loss in refold.begin(whole_log=True, accept_loss=accept_loss):
             report.say(f"Lost: {loss}")
         found = report.show(refold.differences())

@@ -24,18 +24,22 @@ class Log:
     span: Span
 
 
-Archived = Mapping[str, Mapping[TopicPartition, Span]]
-"""What the archive holds, by topic id."""
+Stretches = Mapping[str, Mapping[TopicPartition, Span]]
+"""Offsets by topic id and partition: what the archive holds, or what a table holds besides its positions' stretch."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """`earlier` topic ids, whose archived days are read first; then each partition from its `start` to its `target`."""
+    """The `earlier` stretches, which only the archive has; then each partition from its `start` to its `target`.
 
-    earlier: list[str] = field(default_factory=list)
+    In the `parted` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
+    """
+
+    earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)
     topic_ids: dict[TopicPartition, str] = field(default_factory=dict)
     start: dict[TopicPartition, int] = field(default_factory=dict)
     target: dict[TopicPartition, int] = field(default_factory=dict)
+    parted: set[TopicPartition] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
 
     def spans(self) -> dict[TopicPartition, Span]:
@@ -43,58 +47,100 @@ class Plan:
 
 
 def make_plan(
+    *,
     live: Mapping[TopicPartition, Live],
+    live_earlier: Stretches,
     log: Mapping[TopicPartition, Log],
-    archived: Archived,
+    archived: Stretches,
     archived_ids: Mapping[str, Sequence[str]],
     whole_log: bool,
 ) -> Plan:
     """The stretches that give the live table once more.
 
-    `archived_ids` names each topic's ids in the archive, oldest first. With `whole_log`, partitions that no
-    projector has begun are read to their present ends too. `losses` has one sentence for each stretch that the
-    live table may hold and that is gone.
+    `live_earlier` is what the live table holds besides its positions' stretches, and `archived_ids` names each
+    topic's ids in the archive, oldest first. With `whole_log`, partitions that no projector has begun are read to
+    their present ends too. `losses` has one sentence for each stretch that the live table may hold and that is gone.
     """
     plan = Plan()
     today = {topic: held.topic_id for (topic, _), held in log.items()}
     for topic, ids in archived_ids.items():
-        plan.earlier += [topic_id for topic_id in ids if topic_id != today.get(topic)]
+        plan.earlier |= {topic_id: dict(archived[topic_id]) for topic_id in ids if topic_id != today.get(topic)}
     for partition in sorted(log):
         begun = live.get(partition)
         if begun is not None or whole_log:
-            _plan_partition(plan, partition, begun, log[partition], archived)
-    for topic, number in sorted(live.keys() - log.keys()):
-        plan.losses.append(f"{topic}[{number}] is in the table, but the broker does not have it")
+            _plan_partition(plan, partition, begun, log[partition], archived, whole_log)
+    for partition in sorted(live.keys() - log.keys()):
+        plan.parted.add(partition)
+        _check_old(plan, partition, live[partition], archived, "is in the table, but the broker does not have it")
+    for topic_id, spans in live_earlier.items():
+        for partition, span in spans.items():
+            for gone in _missing(span, _kept(archived, topic_id, partition)):
+                plan.losses.append(
+                    f"{_name(partition)}: the table holds offsets {gone.low} to {gone.high} from an archive that is "
+                    "not here"
+                )
     return plan
 
 
-def _plan_partition(plan: Plan, partition: TopicPartition, live: Live | None, log: Log, archived: Archived) -> None:
-    name = f"{partition[0]}[{partition[1]}]"
+def _plan_partition(
+    plan: Plan, partition: TopicPartition, live: Live | None, log: Log, archived: Stretches, whole_log: bool
+) -> None:
     low, high = log.span
-    kept = archived.get(log.topic_id, {}).get(partition)
-    start = min(kept.low, low) if kept is not None else low
-    if kept is not None and kept.high < low:
-        plan.losses.append(f"{name}: offsets {kept.high} to {low} are neither in the archive nor in the log")
-    target = high
+    kept = _kept(archived, log.topic_id, partition)
+    start = target = low
+    if kept is not None and kept.low < low:
+        if kept.high >= low:
+            start = kept.low
+        else:
+            plan.earlier.setdefault(log.topic_id, {})[partition] = kept  # a gap lies behind it
     if live is not None and live.topic_id == log.topic_id:
-        target = min(live.next_offset, high)
+        wanted = Span(live.first_offset, max(live.next_offset, high))
+        # A projector that stands before the log's beginning cannot go on from there.
+        target = min(max(live.next_offset, low) if whole_log else live.next_offset, high)
         if live.next_offset > high:
-            plan.losses.append(f"{name}: the log ends at {high}, but the table has read up to {live.next_offset}")
-        if live.first_offset < start:
-            gone = min(start, live.next_offset)
-            plan.losses.append(
-                f"{name}: offsets {live.first_offset} to {gone} have left the log, and no archive has them"
-            )
-    elif live is not None:
-        _check_recreated(plan, name, partition, live, archived)
+            plan.parted.add(partition)
+    else:
+        wanted, target = Span(min(kept.low, low) if kept is not None else low, high), high
+        if live is not None:
+            plan.parted.add(partition)
+            _check_old(plan, partition, live, archived, "was recreated")
+    for gone in _missing(wanted, kept, log.span):
+        plan.losses.append(f"{_name(partition)}: {_lost(gone, high, archived=kept is not None)}")
     plan.topic_ids[partition] = log.topic_id
     plan.start[partition], plan.target[partition] = min(start, target), target
 
 
-def _check_recreated(plan: Plan, name: str, partition: TopicPartition, live: Live, archived: Archived) -> None:
-    """The table holds what the topic held before it was recreated: only the archive can still have that."""
-    kept = archived.get(live.topic_id, {}).get(partition, Span(live.next_offset, live.next_offset))
-    if live.next_offset > live.first_offset and kept.low > live.first_offset:
-        plan.losses.append(f"{name} was recreated: its old offsets {live.first_offset} to {kept.low} are in no archive")
-    if kept.high < live.next_offset:
-        plan.losses.append(f"{name} was recreated: its old offsets {kept.high} to {live.next_offset} are in no archive")
+def _check_old(plan: Plan, partition: TopicPartition, live: Live, archived: Stretches, what: str) -> None:
+    """The table holds what the broker held before: only the archive can still have that."""
+    kept = _kept(archived, live.topic_id, partition)
+    for gone in _missing(Span(live.first_offset, live.next_offset), kept):
+        plan.losses.append(f"{_name(partition)} {what}: its old offsets {gone.low} to {gone.high} are in no archive")
+
+
+def _missing(wanted: Span, *held: Span | None) -> list[Span]:
+    """The parts of a stretch that are in none of those that are held, which come in order."""
+    missing: list[Span] = []
+    low = wanted.low
+    for span in held:
+        if span is None:
+            continue
+        if low < min(span.low, wanted.high):
+            missing.append(Span(low, min(span.low, wanted.high)))
+        low = max(low, span.high)
+    return [*missing, Span(low, wanted.high)] if low < wanted.high else missing
+
+
+def _lost(gone: Span, end: int, *, archived: bool) -> str:
+    if gone.low >= end:
+        return f"the log ends at {end}, but the table has read up to {gone.high}"
+    if archived:
+        return f"offsets {gone.low} to {gone.high} are neither in the archive nor in the log"
+    return f"offsets {gone.low} to {gone.high} have left the log, and no archive has them"
+
+
+def _kept(archived: Stretches, topic_id: str, partition: TopicPartition) -> Span | None:
+    return archived.get(topic_id, {}).get(partition)
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition[0]}[{partition[1]}]"

@@ -15,9 +15,9 @@ from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.plan import Live, Log, Plan, make_plan
 from job_tracker.rebuild.projection import Sample, ShadowProjection
-from job_tracker.rebuild.shadow import Shadow, live_positions
+from job_tracker.rebuild.shadow import Shadow, live_earlier, live_positions
 from job_tracker.rebuild.sources import Sources
-from job_tracker.rebuild.swap import Swap
+from job_tracker.rebuild.swap import Swap, refuse_hindrances
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """Begins a step with a title and a total (0: unknown); what it returns is told of every advance."""
@@ -58,10 +58,11 @@ class Refold:
         self._lock()
         self._plan = self._make_plan(whole_log)
         if self._plan.losses and not accept_loss:
-            raise RebuildRefused("; ".join(self._plan.losses))
+            choice = ", or go on without them with --accept-loss" if whole_log else ""
+            raise RebuildRefused(f"{'; '.join(self._plan.losses)}. Name the archive's folder with --archive{choice}.")
         self.shadow.create()
-        for topic_id in self._plan.earlier:
-            self._fill_earlier(topic_id)
+        for topic_id, spans in self._plan.earlier.items():
+            self._fill_earlier(topic_id, spans)
         self._positions = dict(self._plan.start)
         self._settle()
         self._fill(self._plan.target)
@@ -75,7 +76,7 @@ class Refold:
 
     def advance(self, live: Mapping[TopicPartition, Live]) -> None:
         """Read on to the live table's positions, and stand exactly there."""
-        for partition in live.keys() - self._positions.keys():
+        for partition in live.keys() - self._positions.keys() - self._plan.parted:
             # A projector has begun it since.
             begun = live[partition]
             self._plan.topic_ids[partition] = begun.topic_id
@@ -104,6 +105,7 @@ class Refold:
         Raises:
             SwapHindered: nothing has changed.
         """
+        self.check_swap()
         self.progress("building indexes", 0)
         self.shadow.index()
         self.shadow.forget_deleted()
@@ -111,8 +113,16 @@ class Refold:
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
-                self.projection.topics, self.advance
+                self.projection.topics, self._plan.parted, self.advance
             )
+
+    def check_swap(self) -> None:
+        """Before the work that it would waste: is there anything that no swap can carry?
+
+        Raises:
+            SwapHindered
+        """
+        refuse_hindrances(self.connection)
 
     def end(self) -> None:
         """Leave nothing of the shadow, unless it belongs to another process."""
@@ -132,15 +142,21 @@ class Refold:
         partitions = [(topic, number) for topic, (_, count) in topics.items() for number in range(count)]
         spans = self.broker.spans(partitions)
         log = {partition: Log(topics[partition[0]][0], spans[partition]) for partition in partitions}
-        return make_plan(self.live(), log, self.sources.archived, self.sources.archived_ids, whole_log)
-
-    def _fill_earlier(self, topic_id: str) -> None:
-        held = self.sources.archived[topic_id]
-        self.shadow.set_positions({partition: Live(topic_id, span.low, span.low) for partition, span in held.items()})
-        done = self.progress("reading the archive of a topic that was recreated", _offsets(held))
-        self.filler.fill(
-            self.sources.read_earlier(topic_id), {partition: span.low for partition, span in held.items()}, done
+        return make_plan(
+            live=self.live(),
+            live_earlier=live_earlier(self.connection, self.projection.name),
+            log=log,
+            archived=self.sources.archived,
+            archived_ids=self.sources.archived_ids,
+            whole_log=whole_log,
         )
+
+    def _fill_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
+        self.shadow.set_positions({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
+        self.shadow.note_earlier(topic_id, spans)
+        done = self.progress("reading what only the archive has", _offsets(spans))
+        batches = self.sources.read(dict.fromkeys(spans, topic_id), spans)
+        self.filler.fill(batches, {partition: span.low for partition, span in spans.items()}, done)
 
     def _fill(self, targets: Positions) -> None:
         spans = {p: Span(self._positions[p], end) for p, end in targets.items() if end > self._positions[p]}
@@ -148,8 +164,16 @@ class Refold:
             return
         done = self.progress("reading the log", _offsets(spans))
         self.filler.fill(self.sources.read(self._plan.topic_ids, spans), self._positions, done)
+        self._check_topics()
         self._positions |= {partition: span.high for partition, span in spans.items()}
         self._settle()
+
+    def _check_topics(self) -> None:
+        """The client follows a topic that was recreated under it without a word."""
+        now = self.broker.topic_ids(self.projection.topics)
+        for (topic, _), topic_id in self._plan.topic_ids.items():
+            if topic not in now or now[topic][0] != topic_id:
+                raise RebuildRefused(f"topic {topic} was recreated while it was read; begin again")
 
     def _settle(self) -> None:
         """The shadow stands where it was read to, also behind offsets that hold no record."""
@@ -159,8 +183,7 @@ class Refold:
         )
 
     def _targets(self, live: Mapping[TopicPartition, Live]) -> Positions:
-        ids = self._plan.topic_ids
-        return {p: held.next_offset for p, held in live.items() if held.topic_id == ids[p]}
+        return {p: held.next_offset for p, held in live.items() if p not in self._plan.parted}
 
     def _behind(self, live: Mapping[TopicPartition, Live]) -> int:
         targets = self._targets({p: held for p, held in live.items() if p in self._positions})

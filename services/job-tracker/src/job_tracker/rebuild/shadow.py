@@ -6,14 +6,17 @@ from datetime import date, timedelta
 from psycopg import sql
 
 from job_events.sql_files import queries
+from job_tracker.projector.broker import Span
 from job_tracker.projector.postgres import SCHEMA as LIVE
 from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild.plan import Live
+from job_tracker.rebuild import carry
+from job_tracker.rebuild.plan import Live, Stretches
 
 _SQL = queries("job_tracker", "shadow.sql")
 
 REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
-_MERGED = ("job", "rollup", "dead_letter", "consumer_offset")  # the load looks for what is there already
+# The load looks for what is there already.
+_MERGED = ("job", "rollup", "dead_letter", "consumer_offset", "earlier_stretch")
 _TABLES = (*_MERGED, "event")
 
 
@@ -81,6 +84,20 @@ class Shadow:
             },
         )
 
+    def note_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
+        """Say what the shadow holds besides the stretches of its positions."""
+        self._connection.execute(
+            _SQL["note_earlier"],
+            {
+                "projection": self._projection,
+                "topic_id": topic_id,
+                "topics": [topic for topic, _ in spans],
+                "partitions": [number for _, number in spans],
+                "first_offsets": [span.low for span in spans.values()],
+                "next_offsets": [span.high for span in spans.values()],
+            },
+        )
+
     def forget_deleted(self) -> None:
         """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""
         self._run("DELETE FROM {shadow}.event USING {shadow}.job WHERE event.job_id = job.job_id AND job.deleted")
@@ -101,6 +118,8 @@ class Shadow:
                 table=sql.Identifier(table),
                 name=sql.Identifier(str(name)),
             )
+        for statement in carry.column_settings(self._connection, table, self.name):
+            self._connection.execute(statement)
 
     def _ask(self, query: str, table: str) -> list[tuple[object, ...]]:
         return self._connection.execute(_SQL[query], {"table": f"{LIVE}.{table}"}).fetchall()
@@ -114,6 +133,16 @@ class Shadow:
 def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
     """Where the live table stands, by partition."""
     return as_positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
+
+
+def live_earlier(connection: Connection, projection: str) -> Stretches:
+    """What the live table holds besides the stretches of its positions."""
+    found: dict[str, dict[TopicPartition, Span]] = {}
+    rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
+    for topic, number, topic_id, first, following in rows:
+        span = Span(int(str(first)), int(str(following)))
+        found.setdefault(str(topic_id), {})[str(topic), int(str(number))] = span
+    return found
 
 
 def as_positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:

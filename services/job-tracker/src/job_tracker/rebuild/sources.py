@@ -9,7 +9,7 @@ from job_tracker.log_reader import read_log
 from job_tracker.projector.broker import Span
 from job_tracker.projector.messages import to_record
 from job_tracker.projector.records import Record, TopicPartition
-from job_tracker.rebuild.plan import Archived
+from job_tracker.rebuild.plan import Stretches
 
 _PIECE = 1000  # records read at once
 
@@ -43,11 +43,6 @@ class Sources:
         yield from self._read_archived(archived)
         yield from read_log(self._bootstrap_servers, rest, _PIECE, to_record)
 
-    def read_earlier(self, topic_id: str) -> Generator[list[Record]]:
-        """Everything that the archive holds of a topic that was recreated since."""
-        for partition, span in self.archived[topic_id].items():
-            yield from self._read_archived((segment, span) for segment in self._segments(topic_id, partition))
-
     def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Generator[list[Record]]:
         for segment, span in segments:
             if segment.part.end <= span.low or segment.part.start >= span.high:
@@ -60,7 +55,7 @@ class Sources:
         found = self._catalogue.segments(partition[0], topic_id)
         return [segment for segment in found if segment.partition == partition]
 
-    def _archived(self) -> Archived:
+    def _archived(self) -> Stretches:
         archived: dict[str, dict[TopicPartition, Span]] = defaultdict(dict)
         for segment in self._catalogue.all_segments():
             held = archived[segment.topic_id].get(segment.partition)

@@ -5,14 +5,15 @@ One transaction:
 1. lock the positions. Every projector compares and sets them first, so all of them wait here.
 2. the shadow catches up to those positions, in transactions of its own.
 3. wait until no transaction is left that began before that: it would find the new tables half empty.
-4. exchange the tables, carry the positions over, commit. The projectors go on from the same positions.
+4. lock the tables. If a projector has begun a partition meanwhile, which no lock forbids, let go and start again.
+5. exchange the tables, carry over what hangs on them and the positions, commit. The projectors go on from there.
 
 Readers keep their tables while they hold them; the next statement finds the new ones, complete. Names of tables,
 indexes and constraints are the same as before, and so is everything that other migrations rely on.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import psycopg
 from psycopg import sql
@@ -20,8 +21,9 @@ from psycopg import sql
 from job_events.sql_files import queries
 from job_tracker.projector.postgres import SCHEMA as LIVE
 from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.rebuild import carry
 from job_tracker.rebuild.plan import Live
-from job_tracker.rebuild.shadow import REPLACED, as_positions
+from job_tracker.rebuild.shadow import REPLACED, as_positions, live_positions
 
 _SQL = queries("job_tracker", "shadow.sql")
 _OLD = "tracker_replaced"
@@ -34,7 +36,24 @@ _PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
 
 
 class SwapHindered(Exception):
-    """A transaction of somebody else stands in the way; the live table is as it was."""
+    """Something of somebody else stands in the way; the live table is as it was."""
+
+
+class _Begun(Exception):
+    """A projector has begun a partition that the shadow does not know."""
+
+
+def refuse_hindrances(connection: Connection) -> None:
+    """Is there anything that hangs on the live tables and cannot be carried?
+
+    Raises:
+        SwapHindered
+    """
+    if found := carry.hindrances(connection):
+        raise SwapHindered(
+            f"a swap would drop what stands on the tables that it replaces: {', '.join(found)}; "
+            "drop it, swap, and make it again"
+        )
 
 
 class Swap:
@@ -49,28 +68,44 @@ class Swap:
         self._shadow = shadow
         self._projection = projection
 
-    def run(self, topics: list[str], catch_up: Callable[[Mapping[TopicPartition, Live]], None]) -> None:
-        """`catch_up` brings the shadow to the given positions while the projectors wait.
+    def run(
+        self,
+        topics: list[str],
+        parted: Collection[TopicPartition],
+        catch_up: Callable[[Mapping[TopicPartition, Live]], None],
+    ) -> None:
+        """`catch_up` brings the shadow to the given positions while the projectors wait; `parted` are the partitions
+        whose live positions it does not follow.
 
         Raises:
             SwapHindered
         """
+        self._drop_replaced()
         with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
-            held = self._connection.execute(_SQL["hold_projectors"], {"projection": self._projection}).fetchall()
-            catch_up(as_positions(held))
-            self._wait_for_older_readers()
-            self._lock_tables()
-            self._exchange(topics)
-        self.drop_replaced()
+            while True:
+                held = as_positions(self._connection.execute(_SQL["hold_projectors"], self._names()).fetchall())
+                catch_up(held)
+                self._wait_for_older_readers()
+                if self._lock_tables(held):
+                    break
+            try:
+                self._exchange(topics, parted)
+            except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+                raise SwapHindered(f"PostgreSQL refuses to exchange the tables: {error}") from None
+        self._drop_replaced()
 
-    def drop_replaced(self) -> None:
-        """Forget the tables that were replaced, now or by a run that was killed just then."""
-        self._run("DROP SCHEMA IF EXISTS {old} CASCADE")
+    def _drop_replaced(self) -> None:
+        """Forget the tables that were replaced, now or by a run that was killed just then.
 
-    def _exchange(self, topics: list[str]) -> None:
-        live = [f"{LIVE}.{table}" for table in REPLACED]
-        views = self._connection.execute(_SQL["dependents"], {"tables": live}).fetchall()
+        Never with what depends on them: all of that has been carried, or the swap was refused.
+        """
+        self._run("DROP TABLE IF EXISTS {old}.job, {old}.rollup, {old}.event")
+        self._run("DROP SCHEMA IF EXISTS {old}")
+
+    def _exchange(self, topics: list[str], parted: Collection[TopicPartition]) -> None:
+        refuse_hindrances(self._connection)
+        standing = carry.standing(self._connection)
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
             days = self._connection.execute(_SQL["day_tables"], {"table": f"{source}.event"}).fetchall()
@@ -81,12 +116,21 @@ class Swap:
                     table=sql.Identifier(table),
                     target=sql.Identifier(target),
                 )
-        for name, definition in views:
-            # Written down before the exchange, so the old names now mean the new tables.
-            self._connection.execute(sql.SQL(f"CREATE OR REPLACE VIEW {name} AS {definition}"))  # pyright: ignore[reportArgumentType] - from the catalogue
+        carry.rights(self._connection, _OLD)
+        for statement in standing:
+            self._connection.execute(statement)
         self._connection.execute(_SQL["unbury"], {"topics": topics})
         self._connection.execute(_SQL["bury_new"])
+        self._connection.execute(_SQL["drop_positions"], self._names())
         self._connection.execute(_SQL["carry_positions"])
+        self._connection.execute(_SQL["carry_earlier"])
+        self._connection.execute(
+            _SQL["forget_ends"],
+            {"topics": [topic for topic, _ in parted], "partitions": [number for _, number in parted]},
+        )
+
+    def _names(self) -> dict[str, str]:
+        return {"projection": self._projection}
 
     def _wait_for_older_readers(self) -> None:
         """Transactions that hold a snapshot from before the shadow's last commit would read a part of it only."""
@@ -102,7 +146,8 @@ class Swap:
                 )
             time.sleep(_LOOK)
 
-    def _lock_tables(self) -> None:
+    def _lock_tables(self, held: Mapping[TopicPartition, Live]) -> bool:
+        """Whether the positions are still the ones that are held; if not, nothing is locked."""
         until = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -110,7 +155,11 @@ class Swap:
                     self._run(_BRIEFLY)
                     self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
                     self._run(_PATIENTLY)
-                    return
+                    if live_positions(self._connection, self._projection) != held:
+                        raise _Begun
+                    return True
+            except _Begun:
+                return False
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:
                     raise SwapHindered(

@@ -13,14 +13,6 @@ WHERE indrelid = %(table)s::regclass
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))
 ORDER BY indexrelid
 
--- name: dependents
--- Views stand on a table itself, not on its name.
-SELECT DISTINCT c.oid::regclass::text, pg_get_viewdef(c.oid)
-FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS c ON c.oid = r.ev_class
-WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND c.relkind = 'v'
-  AND d.refobjid = ANY (%(tables)s::regclass[])
-ORDER BY 1
-
 -- name: day_tables
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
@@ -28,6 +20,16 @@ WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
 -- name: live_positions
 SELECT topic, partition, topic_id, first_offset, next_offset
 FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition
+
+-- name: live_earlier
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.earlier_stretch WHERE projection = %(projection)s ORDER BY topic, partition, first_offset
+
+-- name: note_earlier
+INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offset, next_offset)
+SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
+FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
+    AS read (topic, partition, first_offset, next_offset)
 
 -- name: hold_projectors
 -- Whoever wants to write compares and sets these rows first, so all wait here.
@@ -66,6 +68,22 @@ WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
       SELECT FROM tracker_rebuild.dead_letter AS shadow
       WHERE (shadow.topic, shadow.partition, shadow."offset", shadow.consumer)
           = (live.topic, live.partition, live."offset", live.consumer))
+
+-- name: drop_positions
+-- Partitions that the broker no longer has, and all that is said of the earlier table's origin.
+WITH earlier AS (DELETE FROM tracker.earlier_stretch WHERE projection = %(projection)s)
+DELETE FROM tracker.consumer_offset AS live
+WHERE projection = %(projection)s AND NOT EXISTS (
+    SELECT FROM tracker_rebuild.consumer_offset AS shadow
+    WHERE (shadow.projection, shadow.topic, shadow.partition) = (live.projection, live.topic, live.partition))
+
+-- name: forget_ends
+-- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
+DELETE FROM tracker.partition_end AS known
+WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: carry_earlier
+INSERT INTO tracker.earlier_stretch SELECT * FROM tracker_rebuild.earlier_stretch
 
 -- name: carry_positions
 -- The projectors' compare-and-set goes on where they stand; where a position moved, they read it again.
