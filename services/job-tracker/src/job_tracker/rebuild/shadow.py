@@ -110,6 +110,8 @@ class Shadow:
         if options:
             statement += f" WITH ({options})"
         self._run(statement, table=sql.Identifier(table))
+        for statement in carry.column_settings(self._connection, table, self.name):
+            self._connection.execute(statement)
 
     def _add_keys(self, table: str) -> None:
         for name, definition in self._ask("keys", table):
@@ -118,8 +120,6 @@ class Shadow:
                 table=sql.Identifier(table),
                 name=sql.Identifier(str(name)),
             )
-        for statement in carry.column_settings(self._connection, table, self.name):
-            self._connection.execute(statement)
 
     def _ask(self, query: str, table: str) -> list[tuple[object, ...]]:
         return self._connection.execute(_SQL[query], {"table": f"{LIVE}.{table}"}).fetchall()
