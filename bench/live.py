@@ -48,7 +48,9 @@ class Load:
         for number, message in enumerate(self._stream):
             due = began + number / self._rate
             while (left := due - time.monotonic()) > 0:
-                self._producer.poll(min(left, _LOOK))
+                # The client counts whole milliseconds: asked to wait for less, it would spin.
+                time.sleep(min(left, _LOOK))
+                self._producer.poll(0)
             if self._stop.is_set():
                 break
             self._send(message)
