@@ -1,8 +1,10 @@
 """Positions come from PostgreSQL: resets change nothing, and who was overtaken writes nothing."""
 
+import json
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +52,7 @@ def test_resetting_the_group_to_the_earliest_changes_no_row(
 
 
 def record(stream_event: dict[str, Any], offset: int, topic: str) -> Record:
-    import json
-
-    from job_tracker.projector.source import _EPOCH
-
-    return Record(topic, 0, offset, _EPOCH, None, json.dumps(stream_event).encode())
+    return Record(topic, 0, offset, datetime(1970, 1, 1, tzinfo=UTC), None, json.dumps(stream_event).encode())
 
 
 def test_an_overtaken_projector_writes_nothing(

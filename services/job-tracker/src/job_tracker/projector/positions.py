@@ -75,15 +75,16 @@ class PositionStore:
         self._ids |= ids
         return positions
 
-    def check(self) -> None:
-        """Make sure, after records were read and before they are committed, that they came from the log the positions
-        belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
+    def check(self, topics: set[str]) -> None:
+        """Make sure, after records of these topics were read and before they are committed, that they came from the
+        log the positions belong to: the client follows a topic that was recreated under it without a word. Waits while
+        Kafka is away.
 
         Raises:
             LogBroken: a topic was recreated.
             Stopped: the process shall end.
         """
-        for topic, now in self._topic_ids(set(self._ids)).items():
+        for topic, now in self._topic_ids(topics).items():
             if now != self._ids[topic]:
                 raise _recreated(topic, self._ids[topic], now)
 
