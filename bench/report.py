@@ -105,6 +105,7 @@ def _goals(figures: dict[str, Any]) -> Iterator[str]:
             verdict = "yes" if met else "**no**"
             yield _row(meaning, f"`{name}`", f"{sign} {shown(bound)}", _value(figures[name]), verdict)
     yield ""
+    yield "What an event costs, what stands in the way of a goal and what was tried: [scale](howto/scale.md).\n"
 
 
 def _drains(figures: dict[str, Any]) -> Iterator[str]:
