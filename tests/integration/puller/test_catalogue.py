@@ -93,10 +93,22 @@ def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionP
         write_page(connection, SHELF, "job-2", [one], ())
         assert mark_gone(connection, SHELF, began) == 1
     assert shown(catalogue, "variant_id, title") == [("a", "Áo")]
+    assert shown(catalogue, "variant_id, product_id", "api_product_keys") == [("a", "p1")]
     with catalogue.connection() as connection:
         assert mark_gone(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
+    assert shown(catalogue, "variant_id, product_id", "api_product_keys") == []
     assert write(catalogue, "job-3", one, two) == {"p1": "created", "p2": "created"}
     assert len(shown(catalogue, "variant_id, title")) == 2
+    assert shown(catalogue, "variant_id, product_id", "api_product_keys") == [("a", "p1"), ("b", "p2")]
+
+
+def test_a_variant_that_moves_away_from_a_record_that_is_gone_is_listed(catalogue: ConnectionPool) -> None:
+    write(catalogue, "job-1", record(1, variant("a", 1)))
+    with catalogue.connection() as connection:
+        assert mark_gone(connection, SHELF, database_time(connection)) == 1
+    write(catalogue, "job-2", record(2, variant("a", 2)))
+    assert shown(catalogue, "variant_id, product_id") == [("a", "p2")]
+    assert shown(catalogue, "variant_id, product_id", "api_product_keys") == [("a", "p2")]
 
 
 def test_the_longest_keys_fit_the_indexes(catalogue: ConnectionPool) -> None:

@@ -78,7 +78,8 @@ set record_id = excluded.record_id, product_id = excluded.product_id, name = exc
     options = excluded.options, brand = excluded.brand, model = excluded.model, description = excluded.description,
     status = excluded.status, sku = excluded.sku, barcode = excluded.barcode, price = excluded.price,
     prices = excluded.prices, vat_mode = excluded.vat_mode, currency = excluded.currency, stock = excluded.stock,
-    inventory_item_id = excluded.inventory_item_id
+    inventory_item_id = excluded.inventory_item_id,
+    listed = true  -- it may have come from a record that is gone
 
 -- name: put_stock
 with incoming as (
