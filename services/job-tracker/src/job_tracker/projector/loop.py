@@ -120,7 +120,7 @@ class Projector(Generic[Content]):
 
     def _write(self, batch: Batch[Content]) -> set[TopicPartition]:
         # Kafka is asked while PostgreSQL works; no transaction commits before the answer.
-        right_log = self._checker.submit(self._store.check, {topic for topic, _ in batch.last()})
+        right_log = self._checker.submit(self._store.check)
         return self._committer.commit(batch, right_log)
 
     def _settle(self, timeout: float | None) -> None:

@@ -75,16 +75,18 @@ class PositionStore:
         self._ids |= ids
         return positions
 
-    def check(self, topics: set[str]) -> None:
-        """Make sure, after records of these topics were read and before they are committed, that they came from the
-        log the positions belong to: the client follows a topic that was recreated under it without a word. Waits while
-        Kafka is away.
+    def check(self) -> None:
+        """Make sure, after records were read and before they are committed, that they came from the log the positions
+        belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
+
+        All topics are asked for, also those that this batch has no record of: once one was recreated, nothing is
+        written any more.
 
         Raises:
             LogBroken: a topic was recreated.
             Stopped: the process shall end.
         """
-        for topic, now in self._topic_ids(topics).items():
+        for topic, now in self._topic_ids(set(self._ids)).items():
             if now != self._ids[topic]:
                 raise _recreated(topic, self._ids[topic], now)
 
