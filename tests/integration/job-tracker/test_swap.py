@@ -210,11 +210,16 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
         waits.append(len(waits))
         if waits == [0]:
             admin = AdminClient({"bootstrap.servers": system.kafka})
-            admin.create_partitions([NewPartitions(system.topics.events, 7)])[system.topics.events].result(10)
-            producer = Producer({"bootstrap.servers": system.kafka})
+            topic = system.topics.events
+            admin.create_partitions([NewPartitions(topic, 7)])[topic].result(10)
+            # A producer that asks too early knows of six, and refuses the seventh.
+            wait_until(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 7, 30, "not made")
+            producer, errors = Producer({"bootstrap.servers": system.kafka}), list[object]()
             for event in late:
-                producer.produce(system.topics.events, json.dumps(event).encode(), b"key", 6)
+                value = json.dumps(event).encode()
+                producer.produce(topic, value, b"key", 6, on_delivery=lambda error, _: errors.append(error))
             assert producer.flush(30) == 0
+            assert errors == [None] * len(late)
             wait_until(lambda: system.count(connection, "event") == len(live + late), 60, "not read")
         wait_for_older_readers(swap)
 
