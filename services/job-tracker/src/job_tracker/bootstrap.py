@@ -5,7 +5,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import psycopg
 import structlog
@@ -115,14 +116,13 @@ def run_projector(
         batch_events=settings.jobtrail_batch_events,
         at=at,
     )
-    leave_cycles()
-    heartbeat.start()
-    try:
-        projector.run()
-    finally:
-        gc.enable()
-        heartbeat.stop()
-        positions.close()
+    with collector_at_rest():
+        heartbeat.start()
+        try:
+            projector.run()
+        finally:
+            heartbeat.stop()
+            positions.close()
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
@@ -140,13 +140,19 @@ def run_items_projector(settings: Settings, stop: threading.Event, instance: str
     run_projector(settings, ItemsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
 
 
-def leave_cycles() -> None:
+@contextmanager
+def collector_at_rest() -> Generator[None]:
     """Folded events are many and hold no cycles: looking for some costs a third of the time.
 
-    The projector's loop looks at rest; `gc.enable` ends it.
+    The projector's loop looks when it has nothing else to do.
     """
     gc.freeze()
     gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _bring_schema(database_url: str) -> None:

@@ -126,8 +126,11 @@ def _refold(
     # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
     session = f"SET synchronous_commit TO off; {projection.session}"
     link = Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
-    bootstrap.leave_cycles()
-    with connect(settings.database_url, schema) as connection, Report(console) as report:
+    with (
+        bootstrap.collector_at_rest(),
+        connect(settings.database_url, schema) as connection,
+        Report(console) as report,
+    ):
         shadow = Shadow(connection, schema, projection.name)
         filler = Filler(shadow, Committer(link, projection), projection, since, now, settings.jobtrail_batch_events)
         refold = Refold(

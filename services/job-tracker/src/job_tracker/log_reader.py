@@ -7,7 +7,8 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_tracker.projector import records
-from job_tracker.projector.broker import Span, quiet
+from job_tracker.projector.broker import Span
+from job_tracker.projector.messages import reading
 from job_tracker.projector.positions import LogBroken
 
 _WAIT = 0.1  # seconds that a begun batch waits for more
@@ -38,20 +39,8 @@ def read_log(
     open_ends = {partition: span.high for partition, span in spans.items() if span.low < span.high}
     if not open_ends:
         return
-    consumer = Consumer(
-        quiet(bootstrap_servers)
-        | {
-            "group.id": "jobtrail-reader",  # a consumer must have one; nothing joins it and nothing is committed
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            # librdkafka's defaults sit idle between fetches at high rates.
-            "fetch.queue.backoff.ms": 5,
-            "queued.min.messages": 1_000_000,
-            "queued.max.messages.kbytes": 32_768,
-        }
-    )
+    # A consumer must have a group; nothing joins this one and nothing is committed.
+    consumer = Consumer(reading(bootstrap_servers, "jobtrail-reader") | {"enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(*partition, spans[partition].low) for partition in open_ends])
         heard = time.monotonic()

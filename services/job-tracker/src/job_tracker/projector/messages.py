@@ -1,13 +1,29 @@
-"""Messages as Kafka's client gives them, as records of the log."""
+"""How messages are read: the settings of Kafka's client, and what it gives, as records of the log."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from confluent_kafka import Message
 
+from job_tracker.projector.broker import quiet
 from job_tracker.projector.records import Record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_READING: dict[str, str | int | float | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A position outside the log is an error to tell people of, never a reason to jump.
+    "auto.offset.reset": "error",
+    # librdkafka's defaults sit idle between fetches at high rates.
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 1_000_000,
+    "queued.max.messages.kbytes": 32_768,
+}
+
+
+def reading(bootstrap_servers: str, group: str) -> dict[str, str | int | float | bool]:
+    """Settings of a consumer whose positions are given to it, and that skips nothing."""
+    return quiet(bootstrap_servers) | _READING | {"group.id": group}
 
 
 def to_record(message: Message, topic: str, partition: int, offset: int) -> Record:

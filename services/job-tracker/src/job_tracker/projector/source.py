@@ -7,8 +7,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_tracker.projector import records
-from job_tracker.projector.broker import quiet
-from job_tracker.projector.messages import to_record
+from job_tracker.projector.messages import reading, to_record
 from job_tracker.projector.positions import LogBroken, PositionStore
 from job_tracker.projector.records import Positions, Record
 from job_tracker.projector.status import Status
@@ -55,21 +54,8 @@ class KafkaSource:
         self._reported: Positions = {}
         self._next_report = 0.0
         self._consumer = Consumer(
-            quiet(bootstrap_servers)
-            | {
-                "group.id": group,
-                "client.id": instance,
-                "group.protocol": "consumer",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                # A position outside the log is an error to tell people of, never a reason to jump.
-                "auto.offset.reset": "error",
-                # librdkafka's defaults sit idle between fetches at high rates.
-                "fetch.queue.backoff.ms": 5,
-                "queued.min.messages": 1_000_000,
-                "queued.max.messages.kbytes": 32_768,
-                "error_cb": self._on_error,
-            }
+            reading(bootstrap_servers, group)
+            | {"client.id": instance, "group.protocol": "consumer", "error_cb": self._on_error}
         )
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
