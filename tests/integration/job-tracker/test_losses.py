@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,33 @@ def held(at: dict[tuple[str, int], list[Any]], lows: dict[tuple[str, int], int])
     return events, letters
 
 
+@pytest.fixture
+def goes_on(
+    *, system: Any, connection: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+) -> Callable[..., None]:
+    """Checks that projectors read on behind the records that the history holds, and that a rebuild has nothing to say.
+
+    Those records are `events`, in any number of copies.
+    """
+
+    def check(events: list[Any], records: int) -> None:
+        more = stream.job(90)
+        system.send(more)
+        wait_until(lambda: system.count(connection, "event") == records + len(more), 60, "it does not go on")
+        assert shown(connection) == oracle(events + more)
+        whole(system, connection, tmp_path)
+
+    return check
+
+
 def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
     *,
     system: Any,
     connection: Any,
     at: Any,
-    stream: Any,
     oracle: Any,
     shown: Any,
+    goes_on: Any,
     wait_until: Any,
     tmp_path: Path,
 ) -> None:
@@ -94,11 +114,7 @@ def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
     found = {(topic, number): (first, following) for topic, number, first, following in connection.execute(POSITIONS)}
     assert found == {partition: (lows.get(partition, 0), end) for partition, end in ends.items()}
     # The projector has not stopped, and the accepted loss is not told again.
-    more = stream.job(50)
-    system.send(more)
-    wait_until(lambda: system.count(connection, "event") == len(left + more), 60, "the projector does not go on")
-    assert shown(connection) == oracle(left + more)
-    whole(system, connection, tmp_path)
+    goes_on(left, len(left))
 
 
 def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepted(
@@ -125,7 +141,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
 
 
 def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
-    *, system: Any, connection: Any, at: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+    *, system: Any, connection: Any, at: Any, goes_on: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     topic, events = system.topics.events, held(at, {})[0]
     system.projector()
@@ -140,15 +156,20 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     done = run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     system.projector()
-    more = stream.job(50)
-    system.send(more)
-    wait_until(lambda: system.count(connection, "event") == len(events + more), 60, "the projector does not go on")
-    assert shown(connection) == oracle(events + more)
-    whole(system, connection, tmp_path)
+    goes_on(events, len(events))
 
 
 def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwards(
-    *, system: Any, connection: Any, at: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+    *,
+    system: Any,
+    connection: Any,
+    at: Any,
+    stream: Any,
+    oracle: Any,
+    shown: Any,
+    goes_on: Any,
+    wait_until: Any,
+    tmp_path: Path,
 ) -> None:
     topic = system.topics.requests("puller")
     early = stream.job(40)[0]
@@ -168,11 +189,7 @@ def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwa
     assert done.returncode == 0, done.stderr
     assert shown(connection) == oracle([early, *late])
     system.projector()
-    more = stream.job(70)
-    system.send(more)
-    wait_until(lambda: system.count(connection, "event") == 20 + len(late + more), 60, "the projector does not go on")
-    assert shown(connection) == oracle([early, *late, *more])
-    whole(system, connection, tmp_path)
+    goes_on([early, *late], 20 + len(late))
     # What is known of the old topic's ends would be a lag for ever.
     ends = (
         "SELECT count(*) FROM tracker.partition_end AS e FULL JOIN tracker.consumer_offset AS o "
