@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.chaos.driver import Driver
 from tests.chaos.members import BUSY_TOPICS, Fleet, Member
+from tests.chaos.projections import ITEMS, JOBS
 from tests.chaos.servers import Servers
 from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
@@ -179,12 +180,18 @@ def terminate_backends(world: World, _chance: random.Random) -> None:
     world.servers.terminate_backends()
 
 
-@fault("cut_commit")
-def cut_commit(world: World, _chance: random.Random) -> None:
-    """The connection is cut between a COMMIT and its answer."""
-    before = world.servers.proxy.cut
-    world.servers.proxy.cut_next_commit()
-    _until(lambda: world.servers.proxy.cut > before)
+def cut_commit(projection: str) -> Fault:
+    """The connection is cut between a COMMIT of one projection and its answer."""
+
+    def cut(world: World, _chance: random.Random) -> None:
+        before = world.servers.proxy.cut
+        world.servers.proxy.cut_next_commit(projection)
+        _until(lambda: world.servers.proxy.cut > before)
+
+    return cut
+
+
+FAULTS["cut_commit"], FAULTS["cut_items_commit"] = cut_commit(JOBS.name), cut_commit(ITEMS.name)
 
 
 @fault("kill_kafka")

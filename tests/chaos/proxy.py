@@ -2,7 +2,10 @@
 
 import asyncio
 import threading
+from collections import Counter
 from dataclasses import dataclass
+
+from tests.chaos.projections import PROJECTIONS
 
 _CHUNK = 65536
 _COMMIT_SENT = b"COMMIT\0"  # alone in a message: a poke brings its own BEGIN
@@ -16,6 +19,7 @@ class _Pair:
     """One client's connection and what is known of it."""
 
     keeps_projection: bool = False
+    projection: str | None = None  # by its name without the run's prefix
     committing: bool = False
 
 
@@ -26,7 +30,7 @@ class Proxy:
         self.port, self._target_port = port, target_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy before PostgreSQL", daemon=True)
-        self._to_cut = 0
+        self._to_cut: Counter[str | None] = Counter()
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self.cut = 0
@@ -40,10 +44,10 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
-    def cut_next_commit(self) -> None:
-        """The next COMMIT of a projector reaches the server; its answer never reaches the projector."""
+    def cut_next_commit(self, projection: str) -> None:
+        """The next COMMIT of this projection reaches the server; its answer never reaches the projector."""
         with self._lock:
-            self._to_cut += 1
+            self._to_cut[projection] += 1
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -72,6 +76,8 @@ class Proxy:
     async def _ask(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, pair: _Pair) -> None:
         while data := await source.read(_CHUNK):
             pair.keeps_projection = pair.keeps_projection or _POSITIONS in data
+            if pair.keeps_projection and pair.projection is None:
+                pair.projection = next((one.name for one in PROJECTIONS if one.name.encode() in data), None)
             if pair.keeps_projection and _COMMIT_SENT in data and _POKE not in data:
                 pair.committing = True
             target.write(data)
@@ -82,7 +88,8 @@ class Proxy:
             if pair.committing and _COMMIT_DONE in data:
                 pair.committing = False
                 with self._lock:
-                    cut, self._to_cut = self._to_cut > 0, max(0, self._to_cut - 1)
+                    cut = self._to_cut[pair.projection] > 0
+                    self._to_cut[pair.projection] -= cut
                 if cut:
                     self.cut += 1
                     return
