@@ -1,10 +1,11 @@
 """A client of Kafka's that has failed once is not trusted with the next question."""
 
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
 from job_tracker.projector import broker
 from job_tracker.projector.broker import Broker, BrokerAway
@@ -43,3 +44,15 @@ def test_the_question_after_a_failure_goes_through_a_new_client(monkeypatch: pyt
     assert asked.ends([("t", 0)]) == {("t", 0): 7}
     assert asked.ends([("t", 0)]) == {("t", 0): 7}
     assert _Client.made == 2
+
+
+def test_no_offset_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a leader is chosen the client gives OFFSET_INVALID, and no error: never a position to begin at."""
+    monkeypatch.setattr(broker, "AdminClient", _Client)
+    monkeypatch.setattr(_Client, "made", 1)
+    monkeypatch.setattr(_Offset, "offset", OFFSET_INVALID)
+    asked = Broker("127.0.0.1:9092")
+    for ask in (asked.ends, asked.spans):
+        with pytest.raises(BrokerAway, match="gave no offset"):
+            ask([("t", 0)])
+    assert asked.offsets_at([("t", 0)], datetime(2026, 11, 24, tzinfo=UTC)) == {("t", 0): None}
