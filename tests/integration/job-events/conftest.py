@@ -57,7 +57,7 @@ class Bench:
                 "puller",
                 handlers,
                 pool=pool,
-                consumer=clients.consumer(self.kafka, f"{self.topics.prefix}{group}", "test"),
+                open_consumer=lambda: clients.consumer(self.kafka, f"{self.topics.prefix}{group}", "test"),
                 producer=clients.producer(self.kafka, "worker"),
                 topics=self.topics,
                 clock=SystemClock(),

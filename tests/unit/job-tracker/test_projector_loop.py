@@ -41,6 +41,7 @@ class Source:
     def __init__(self, begins: Positions, script: list[Callable[["Source"], list[Record]]]) -> None:
         self.begins = begins
         self.left: set[tuple[str, int]] = set()
+        self.deaf = self.closed = False
         self.rewound: list[set[tuple[str, int]]] = []
         self._script = script
 
@@ -52,7 +53,8 @@ class Source:
 
     def report(self, at_once: bool = False) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed = True
 
 
 class Writer:
@@ -110,3 +112,39 @@ def test_what_was_read_of_a_partition_that_came_back_is_let_go() -> None:
     assert writer.batches == [({P: 0}, [0]), ({P: 10}, [10, 11])]
     assert source.rewound == [{P}]
     assert source.begins == {P: 12}
+
+
+def test_another_source_takes_the_place_of_a_deaf_one() -> None:
+    """It begins at the positions of PostgreSQL: what was read and not written is read again, and written once."""
+    writer, stop = Writer(), threading.Event()
+    writer.go.set()
+
+    def goes_deaf(source: Source) -> list[Record]:
+        source.deaf = True
+        return records(1, 2)
+
+    def ends(source: Source) -> list[Record]:
+        if writer.second.wait(0.001) or not more:
+            stop.set()
+        else:
+            second.append(more.pop())
+        return []
+
+    more = [ends] * 5000
+    first = [lambda _: records(0), goes_deaf]
+    second = [lambda _: records(1, 2, 3), ends]
+    sources = [Source({P: 0}, first), Source({P: 1}, second)]
+    opened = iter(sources)
+    loop: Projector[Any] = Projector(
+        projection=Plain(),  # pyright: ignore[reportArgumentType]
+        committer=writer,  # pyright: ignore[reportArgumentType]
+        link=Nothing(),  # pyright: ignore[reportArgumentType]
+        store=Nothing(),  # pyright: ignore[reportArgumentType]
+        open_source=lambda _: next(opened),  # pyright: ignore[reportArgumentType, reportReturnType]
+        status=Status(lambda: 0.0),
+        stop=stop,
+        batch_events=100,
+    )
+    loop.run()
+    assert [source.closed for source in sources] == [True, True]
+    assert writer.batches == [({P: 0}, [0]), ({P: 1}, [1, 2, 3])]

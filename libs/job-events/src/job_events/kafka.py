@@ -1,14 +1,34 @@
-"""Kafka clients with the settings that correctness and speed need, in one place."""
+"""Kafka clients with the settings that correctness and speed need, and what to do with one that has gone deaf.
 
-from confluent_kafka import Consumer, Producer
+librdkafka forgets every broker, and connects to none ever again, when a broker that is just starting names no brokers
+at all (its issue 5301, ADR 11). Such a client says nothing; it can only be replaced.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+log = structlog.get_logger(__name__)
+QUIET = 5.0  # seconds without a message after which it is asked whether there is anybody to hear
+_LOOK = 1.0  # seconds that a client may take to name a broker
+_LEAVING = 5.0  # seconds that a consumer may take to leave its group
+
+Settings = Mapping[str, Any]
+Headers = list[tuple[str, str | bytes | None]]
+Report = Callable[[KafkaError | None, Message], None]
 
 
-def producer(bootstrap_servers: str, client_id: str, delivery_timeout_ms: int = 10_000) -> Producer:
+def producer(bootstrap_servers: str, client_id: str, delivery_timeout_ms: int = 10_000) -> "Sender":
     """An idempotent producer. A message unacknowledged after `delivery_timeout_ms` is reported as failed.
 
     The partitioner is the Java clients' own, so that every tool agrees on a key's partition.
     """
-    return Producer(
+    return Sender(
         {
             "bootstrap.servers": bootstrap_servers,
             "client.id": client_id,
@@ -23,12 +43,12 @@ def producer(bootstrap_servers: str, client_id: str, delivery_timeout_ms: int = 
     )
 
 
-def consumer(bootstrap_servers: str, group: str, client_id: str) -> Consumer:
+def consumer(bootstrap_servers: str, group: str, client_id: str) -> "Listener":
     """A consumer of the KIP-848 protocol that commits nothing by itself.
 
     The two fetch settings keep librdkafka from idling between fetches at high rates.
     """
-    return Consumer(
+    return Listener(
         {
             "bootstrap.servers": bootstrap_servers,
             "group.id": group,
@@ -43,3 +63,107 @@ def consumer(bootstrap_servers: str, group: str, client_id: str) -> Consumer:
             "log_level": 3,
         }
     )
+
+
+class Sender:
+    """A producer, with the methods of librdkafka's that are needed here. Any thread may use it.
+
+    Once a message has waited in vain, the next ones go through a new producer; the former one keeps what it has until
+    that is delivered or has failed too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._producer = Producer(dict(settings))
+        self._former: Producer | None = None
+        self._failed = False
+
+    def produce(
+        self, topic: str, value: bytes, key: bytes | str, *, headers: Headers, on_delivery: Report | None = None
+    ) -> None:
+        """Put a message into the queue; `on_delivery` is told of its fate by `poll` or `flush`.
+
+        Raises:
+            BufferError: the queue is full.
+            KafkaException
+        """
+        if self._failed:
+            self._renew()
+
+        def told(error: KafkaError | None, message: Message) -> None:
+            self._failed = self._failed or (
+                error is not None and error.code() == KafkaError._MSG_TIMED_OUT  # pyright: ignore[reportPrivateUsage]
+            )
+            if on_delivery is not None:
+                on_delivery(error, message)
+
+        self._producer.produce(topic, value, key, headers=headers, on_delivery=told)
+
+    def poll(self, timeout: float) -> None:
+        """Tell of messages' fates; waits `timeout` seconds for the first."""
+        self._producer.poll(timeout)
+        former = self._former
+        if former is not None:
+            former.poll(0)
+            if len(former) == 0:
+                self._former = None
+
+    def flush(self, timeout: float) -> int:
+        """Wait up to `timeout` seconds until all fates are told; how many are not."""
+        former = self._former
+        left = self._producer.flush(timeout)
+        return left + (former.flush(timeout) if former is not None else 0)
+
+    def _renew(self) -> None:
+        with self._lock:
+            if not self._failed or self._former is not None:
+                return
+            self._failed = False
+            self._former, self._producer = self._producer, Producer(dict(self._settings))
+            log.warning("a message was not delivered in time; the next ones go through a new producer")
+
+
+class Listener(Consumer):
+    """A consumer that can tell being deaf from having nothing to hear, and that never hangs when it leaves.
+
+    `monotonic` gives seconds that never jump.
+    """
+
+    def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(dict(settings))
+        self._bootstrap_servers = str(settings["bootstrap.servers"])
+        self._monotonic = monotonic
+        self._since = monotonic()
+
+    def deaf(self, *, heard: bool) -> bool:
+        """Whether it knows no broker although others find one; `heard`: a message has just come.
+
+        Looks after every QUIET seconds of silence; while Kafka is away that takes two seconds.
+        """
+        if heard:
+            self._since = self._monotonic()
+        if self._monotonic() - self._since < QUIET:
+            return False
+        self._since = self._monotonic()
+        if _sees_brokers(self):
+            return False
+        deaf = _sees_brokers(AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0}))
+        if deaf:
+            log.warning("the consumer has forgotten every broker; another one takes its place")
+        return deaf
+
+    def leave(self) -> None:
+        """Close it. If it cannot reach its group, which may last for ever, it is left behind, and times out there."""
+        leaving = threading.Thread(target=self.close, name="a consumer that leaves its group", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVING)
+        if leaving.is_alive():
+            log.warning("the consumer could not leave its group", waited_seconds=_LEAVING)
+
+
+def _sees_brokers(client: Consumer | AdminClient) -> bool:
+    try:
+        return bool(client.list_topics(timeout=_LOOK).brokers)
+    except KafkaException:
+        return False

@@ -10,7 +10,7 @@ from typing import Literal
 
 import structlog
 import uuid_utils
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, canonical, decode, encode
@@ -29,6 +29,7 @@ from job_events.events import (
     Resume,
 )
 from job_events.job_types import job_type
+from job_events.kafka import Sender
 from job_events.tokens import Positions, encode_token
 from job_events.topics import Topics, request_key
 
@@ -54,7 +55,7 @@ class Identity:
 class Requests:
     """Produces what callers ask for. `start` and `close` bracket its life; `send` may be awaited by many."""
 
-    def __init__(self, producer: Producer, topics: Topics, clock: Clock) -> None:
+    def __init__(self, producer: Sender, topics: Topics, clock: Clock) -> None:
         self._producer = producer
         self._topics = topics
         self._clock = clock

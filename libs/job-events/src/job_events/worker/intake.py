@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import psycopg
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 from psycopg import Connection, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -36,6 +36,7 @@ from job_events.events import (
     Resume,
 )
 from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
+from job_events.kafka import Listener
 from job_events.topics import Topics
 from job_events.worker import inbox
 from job_events.worker.chain import Parent, next_job
@@ -55,7 +56,7 @@ class Intake:
         self,
         service: str,
         *,
-        consumer: Consumer,
+        open_consumer: Callable[[], Listener],
         pool: ConnectionPool,
         topics: Topics,
         outbox: OutboxSender,
@@ -65,7 +66,7 @@ class Intake:
     ) -> None:
         self._service = service
         self._source = f"jobtrail/{service}/intake"
-        self._consumer = consumer
+        self._open_consumer = open_consumer
         self._pool = pool
         self._topics = topics
         self._outbox = outbox
@@ -75,22 +76,30 @@ class Intake:
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop`; while PostgreSQL is away the batch in hand waits and nothing is committed."""
-        self._consumer.subscribe([self._topics.requests(self._service), self._topics.events])
-        try:
-            while not stop.is_set():
-                messages = self._good(self._consumer.consume(BATCH, timeout=0.2))
-                while messages and not stop.is_set():
-                    try:
-                        self.take(messages)
-                        break
-                    except (OperationalError, PoolTimeout) as error:
-                        log.warning("intake waits for PostgreSQL", reason=str(error).strip())
-                        stop.wait(1)
-        finally:
-            self._consumer.close()
+        while not stop.is_set():
+            consumer = self._open_consumer()
+            consumer.subscribe([self._topics.requests(self._service), self._topics.events])
+            try:
+                self._read(consumer, stop)
+            finally:
+                consumer.leave()
+
+    def _read(self, consumer: Listener, stop: threading.Event) -> None:
+        """Until `stop`, or until the consumer is deaf."""
+        messages: list[Message] = []
+        while not (stop.is_set() or consumer.deaf(heard=bool(messages))):
+            messages = self._good(consumer.consume(BATCH, timeout=0.2))
+            while messages and not stop.is_set():
+                try:
+                    self.take(messages)
+                    self._commit(consumer, messages)
+                    break
+                except (OperationalError, PoolTimeout) as error:
+                    log.warning("intake waits for PostgreSQL", reason=str(error).strip())
+                    stop.wait(1)
 
     def take(self, messages: list[Message]) -> None:
-        """Carry out a batch and commit its offsets."""
+        """Carry out a batch."""
         try:
             with self._pool.connection() as conn:
                 for message in messages:
@@ -102,15 +111,15 @@ class Intake:
                 self._take_alone(message)
         self._outbox.poke()
         self._on_rows()
+
+    @staticmethod
+    def _commit(consumer: Listener, messages: list[Message]) -> None:
         try:
-            self._commit(messages)
+            for message in messages:
+                consumer.store_offsets(message=message)
+            consumer.commit(asynchronous=False)
         except KafkaException as error:
             log.warning("offsets not committed; the batch will be read again", reason=str(error))
-
-    def _commit(self, messages: list[Message]) -> None:
-        for message in messages:
-            self._consumer.store_offsets(message=message)
-        self._consumer.commit(asynchronous=False)
 
     def _take_alone(self, message: Message) -> None:
         try:

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import msgspec
 import structlog
-from confluent_kafka import Consumer, Producer
 from psycopg import OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -18,6 +17,7 @@ from job_events.clock import Clock
 from job_events.database import is_away
 from job_events.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
 from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, Started, StartedData
+from job_events.kafka import Listener, Sender
 from job_events.topics import Topics
 from job_events.worker import inbox
 from job_events.worker.intake import Intake
@@ -61,8 +61,8 @@ class WorkerLoop:
         handlers: dict[str, Handler],
         *,
         pool: ConnectionPool,
-        consumer: Consumer,
-        producer: Producer,
+        open_consumer: Callable[[], Listener],
+        producer: Sender,
         topics: Topics,
         clock: Clock,
         known_account: Callable[[str, str], bool],
@@ -92,7 +92,7 @@ class WorkerLoop:
         self._running_lock = threading.Lock()
         self._intake = Intake(
             service,
-            consumer=consumer,
+            open_consumer=open_consumer,
             pool=pool,
             topics=topics,
             outbox=self._outbox,

@@ -6,11 +6,12 @@ A crash between the two sends a row again; every reader takes events in any orde
 import threading
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from psycopg import OperationalError
 from psycopg_pool import ConnectionPool
 
 from job_events.envelope import HEADERS
+from job_events.kafka import Sender
 from job_events.worker.inbox import SQL
 
 log = structlog.get_logger(__name__)
@@ -21,7 +22,7 @@ IDLE_SECONDS = 1.0  # another process may have left rows behind
 class OutboxSender:
     """Drains the outbox of one service. Several processes may: each row is locked by the one that sends it."""
 
-    def __init__(self, pool: ConnectionPool, producer: Producer, flush_seconds: float = 15) -> None:
+    def __init__(self, pool: ConnectionPool, producer: Sender, flush_seconds: float = 15) -> None:
         self._pool = pool
         self._producer = producer
         self._flush_seconds = flush_seconds

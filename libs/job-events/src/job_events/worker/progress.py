@@ -4,11 +4,10 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from confluent_kafka import Producer
-
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, encode
 from job_events.events import Progress
+from job_events.kafka import Sender
 
 MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
 SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
@@ -31,7 +30,7 @@ class Speaker(Protocol):
 class ProgressSender:
     """Decides which of a job's many progress calls become events."""
 
-    def __init__(self, producer: Producer, topic: str, clock: Clock) -> None:
+    def __init__(self, producer: Sender, topic: str, clock: Clock) -> None:
         self._producer = producer
         self._topic = topic
         self._clock = clock

@@ -81,7 +81,7 @@ def run_worker(
             service,
             handlers(pool, topics),
             pool=pool,
-            consumer=kafka.consumer(settings.kafka_bootstrap_servers, group, service),
+            open_consumer=lambda: kafka.consumer(settings.kafka_bootstrap_servers, group, service),
             producer=kafka.producer(settings.kafka_bootstrap_servers, service),
             topics=topics,
             clock=SystemClock(),

@@ -65,20 +65,26 @@ class Projector(Generic[Content]):
             ThreadPoolExecutor(1, f"checker of {self._projection.name}") as self._checker,
             ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer,
         ):
-            source = self._open_source(lambda: self._hand_on(source, writer))
-            try:
-                while not self._stop.is_set():
-                    self._turn(source, writer)
-                self._settle(None)
-                source.report(at_once=True)
-            except Stopped:
-                log.info("ended while waiting")
-            except LogBroken as error:
-                self._status.stopped(str(error))
-                raise
-            finally:
-                source.close()
+            while not self._stop.is_set():
+                self._follow(writer)
         self._link.close()
+
+    def _follow(self, writer: ThreadPoolExecutor) -> None:
+        """With one source, until stopped, or until it is deaf."""
+        self._batch, self._lost = Batch(self._projection), set()
+        source = self._open_source(lambda: self._hand_on(source, writer))
+        try:
+            while not (self._stop.is_set() or source.deaf):
+                self._turn(source, writer)
+            self._settle(None)
+            source.report(at_once=True)
+        except Stopped:
+            log.info("ended while waiting")
+        except LogBroken as error:
+            self._status.stopped(str(error))
+            raise
+        finally:
+            source.close()
 
     def _turn(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         self._status.turned()

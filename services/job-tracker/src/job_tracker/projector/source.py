@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from job_events.kafka import Listener
 from job_tracker.projector import records
 from job_tracker.projector.messages import reading, to_record
 from job_tracker.projector.positions import LogBroken, PositionStore
@@ -27,7 +28,8 @@ class KafkaSource:
 
     `begins` says where the next batch of each assigned partition begins: assignment puts partitions in,
     revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves;
-    `left` names those that did, until the reader has let go of what it read of them.
+    `left` names those that did, until the reader has let go of what it read of them. Once it is `deaf`, nothing
+    comes any more, and another source must take its place.
     """
 
     def __init__(
@@ -48,15 +50,17 @@ class KafkaSource:
         self._at = at
         self.begins: Positions = {}
         self.left: set[records.TopicPartition] = set()
+        self.deaf = False
         self._read: Positions = {}
         self._holes: set[tuple[records.TopicPartition, int]] = set()
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
-        self._consumer = Consumer(
+        self._consumer = Listener(
             reading(bootstrap_servers, group)
             | {"client.id": instance, "group.protocol": "consumer", "error_cb": self._on_error}
         )
+        self._leaving = False
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def poll(self, most: int, timeout: float) -> list[Record]:
@@ -70,6 +74,7 @@ class KafkaSource:
         first = self._consumer.poll(timeout)
         if self._broken is not None:
             raise self._broken
+        self.deaf = self._consumer.deaf(heard=first is not None)
         if first is None:
             return []
         messages = [first]
@@ -106,8 +111,10 @@ class KafkaSource:
             log.info("Kafka did not take the positions for its lag tools", reason=str(error))
 
     def close(self) -> None:
-        """Leave the group."""
-        self._consumer.close()
+        """Hand on what was read, and leave the group."""
+        self._let_go()
+        self._leaving = True
+        self._consumer.leave()
 
     def _accept(self, message: Message) -> Record | None:
         error = message.error()
@@ -163,10 +170,8 @@ class KafkaSource:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._at("in_rebalance")
-        try:
-            self._hand_on()
-        except Exception as error:
-            self._broken = error
+        if not self._leaving:
+            self._let_go()
         self._on_lost(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -176,6 +181,12 @@ class KafkaSource:
             self._read.pop((p.topic, p.partition), None)
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))
+
+    def _let_go(self) -> None:
+        try:
+            self._hand_on()
+        except Exception as error:
+            self._broken = error
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in _AWAY:

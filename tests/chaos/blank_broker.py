@@ -1,0 +1,108 @@
+"""A stand-in on the port of a broker that is down: it answers as one that is starting, and knows no broker at all.
+
+Kafka does so for some milliseconds of a start, too short to be hit by intent. librdkafka takes the answer for the whole
+cluster (its issue 5301): it forgets all brokers, the bootstrap servers among them, and connects to none ever again.
+Protocol: Kafka's guide, ApiVersions (key 18, version 3) and Metadata (key 3, version 1).
+"""
+
+import contextlib
+import socketserver
+import struct
+import threading
+import time
+from types import TracebackType
+
+_METADATA, _API_VERSIONS = 3, 18
+_LEADER_NOT_AVAILABLE = 5
+_PATIENCE = 5.0  # seconds
+_OFFERED = ((_METADATA, 0, 1), (_API_VERSIONS, 0, 3))
+
+
+class BlankBroker:
+    """Listens on `port` of the loopback address while it is entered.
+
+    `blanked` holds the connections, by the client's id and its port, that were told of topics and of no broker.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.blanked: set[tuple[str, int]] = set()
+        self._server = _bound(port, self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="blank broker")
+
+    def __enter__(self) -> "BlankBroker":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], broker: BlankBroker) -> None:
+        super().__init__(address, _Client)
+        self.broker = broker
+
+
+def _bound(port: int, broker: BlankBroker) -> _Server:
+    """A broker that was killed holds its port until its last thread is gone."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _Server(("127.0.0.1", port), broker)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+class _Client(socketserver.StreamRequestHandler):
+    """One connection: answers the two questions of a client that looks around, and hangs up on any other."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError, struct.error):
+            while head := self.rfile.read(4):
+                request = self.rfile.read(int.from_bytes(head))
+                key, version, correlation, name_length = struct.unpack_from(">hhih", request)
+                end = 10 + max(name_length, 0)
+                answer = self._answer(key, version, request[10:end].decode(), request[end:])
+                if answer is None:
+                    return
+                self.wfile.write(struct.pack(">ii", 4 + len(answer), correlation) + answer)
+
+    def _answer(self, key: int, version: int, client: str, body: bytes) -> bytes | None:
+        if key == _API_VERSIONS:
+            offered = b"".join(struct.pack(">hhhb", *api, 0) for api in _OFFERED)
+            return struct.pack(">hB", 0, len(_OFFERED) + 1) + offered + struct.pack(">ib", 0, 0)
+        if (key, version) != (_METADATA, 1):
+            return None
+        names = _names(body)
+        if names:
+            self.server.broker.blanked.add((client, self.client_address[1]))
+        topics = b"".join(
+            struct.pack(">hh", _LEADER_NOT_AVAILABLE, len(name)) + name + struct.pack(">bi", 0, 0) for name in names
+        )
+        return struct.pack(">iii", 0, -1, len(names)) + topics
+
+
+def _names(body: bytes) -> list[bytes]:
+    """The topics that a Metadata request asks for; one of no importance if it asks for all."""
+    (count,) = struct.unpack_from(">i", body)
+    if count < 0:
+        return [b"any"]
+    names: list[bytes] = []
+    at = 4
+    for _ in range(count):
+        (length,) = struct.unpack_from(">h", body, at)
+        names.append(body[at + 2 : at + 2 + length])
+        at += 2 + length
+    return names

@@ -1,0 +1,117 @@
+"""Kafka comes back and names no broker at first: every client forgets its address, and must find it again."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from socket import gethostname
+from urllib.parse import urlsplit
+
+import psycopg
+from tests.chaos.blank_broker import BlankBroker
+from tests.chaos.servers import Servers
+
+from job_events.envelope import HEADERS, encode
+from job_events.events import JobInfo, Requested, RequestedData
+from job_events.kafka import Sender, producer
+from job_events.topics import Topics, request_key
+
+TOPICS = Topics("blank.")
+
+
+@contextmanager
+def running(package: str, *part: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
+    """A service as people start it; it must end in time, deaf or not."""
+    with (folder / f"{package}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", package, *part], env=os.environ | environment, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            assert process.wait(30) == 0, (folder / f"{package}.log").read_text()
+        finally:
+            process.kill()
+
+
+def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
+    """Ask for a job of an unknown account, until Kafka has it: it ends at once, without any platform."""
+    job_id = str(uuid.uuid4())
+    event = Requested(
+        specversion="1.0",
+        id=f"{job_id}/0/0",
+        source="jobtrail/chaos",
+        job_id=job_id,
+        time=datetime.now(UTC),
+        tenant="demo",
+        correlationid=job_id,
+        data=RequestedData(job=JobInfo("PULL_NHANH_PRODUCTS", "nobody")),
+    )
+    taken: list[bool] = []
+
+    def send() -> bool:
+        sender.produce(
+            TOPICS.requests("puller"),
+            encode(event),
+            request_key("demo", "nobody"),
+            headers=HEADERS,
+            on_delivery=lambda error, _: taken.append(error is None),
+        )
+        sender.flush(10)
+        return any(taken)
+
+    wait_until(send, 60, "the request is not delivered")
+    return job_id
+
+
+def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    with Servers(tmp_path) as servers:
+        database, _ = servers.new_database()
+        environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
+            "DATABASE_URL": database,
+            "JOBTRAIL_TOPIC_PREFIX": TOPICS.prefix,
+            "JOBTRAIL_SECRET_KEY": "3Jp2o0bC0mJ9zv8oT8w3pZ0m0b5rQW0n5w1m3m0dJ1k=",
+        }
+        sender = producer(servers.bootstrap_servers, "asking", 2000)
+        with (
+            running("job_tracker", "projector", environment=environment, folder=tmp_path),
+            running("puller", environment=environment, folder=tmp_path),
+            psycopg.connect(database, autocommit=True) as connection,
+        ):
+
+            def finished(job_id: str) -> bool:
+                try:
+                    query = "SELECT state FROM tracker.job WHERE job_id = %s"
+                    return connection.execute(query, [job_id]).fetchone() == ("finished",)
+                except psycopg.errors.UndefinedTable:
+                    return False
+
+            first = ask(sender, wait_until)
+            wait_until(lambda: finished(first), 120, "the first job does not end")
+            _blank(servers, sender, wait_until)
+            second = ask(sender, wait_until)
+            wait_until(lambda: finished(second), 120, "somebody is deaf still")
+
+
+def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) -> None:
+    """Kill Kafka, and let nobody find it again before having been told that there is none."""
+    port = urlsplit(f"//{servers.bootstrap_servers}").port
+    assert port is not None
+    servers.kill("kafka")
+    with BlankBroker(port) as blank:
+
+        def all_told() -> bool:
+            sender.poll(0)
+            told = Counter(client.partition(":")[0] for client, _ in blank.blanked)
+            # Of the puller its consumer and its producer; the projector's consumer is named after its host.
+            return told["puller"] >= 2 and told["asking"] >= 1 and told[gethostname()] >= 1
+
+        wait_until(all_told, 30, "not everybody was told of no broker")
