@@ -162,7 +162,7 @@ class Fleet:
         try:
             code = process.wait(GRACE)
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.send_signal(signal.SIGABRT)  # its stacks go into its log
             process.wait()
             self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
             return

@@ -1,6 +1,9 @@
 """How old an answer is: idle, behind, stopped, killed, without Kafka, without PostgreSQL, with several trackers."""
 
+import asyncio
+import json
 import signal
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,9 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from job_tracker import bootstrap
+from job_tracker.api.freshness import Reader, WaitFor, reader_pool
+from job_tracker.api.pokes import Pokes
 from local_stack import free_port
 
 
@@ -150,3 +156,21 @@ def test_readiness_names_what_is_away_and_questions_are_answered_without_kafka(
     wait_until(lambda: check(url, "postgresql")["ok"] and check(url, "projector")["ok"], 60, "not ready again")
     # The connections of before are dead; nobody who asks notices.
     assert [httpx.get(f"{url}/jobs").status_code for _ in range(10)] == [200] * 10
+
+
+def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:
+    """Both are sent without BEGIN: what goes out together must be one transaction, that sees one state."""
+    bootstrap.prepare_schema(system.settings, lambda _: False)
+
+    async def same(row: Any, now: datetime) -> dict[str, Any]:
+        return {"same": row["begun"] == now, "isolation": row["isolation"]}
+
+    async def ask() -> Any:
+        async with reader_pool(system.database_url, 1) as pool:
+            reader = Reader(pool, Pokes(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]})
+            statement = "SELECT now() AS begun, current_setting('transaction_isolation') AS isolation"
+            answers = [await reader.answer_row(statement, {}, same, WaitFor({}, 0)) for _ in range(8)]
+            return [json.loads(bytes(answer.body)) for answer in answers]
+
+    for answer in asyncio.run(ask()):
+        assert (answer["same"], answer["isolation"]) == (True, "repeatable read")

@@ -66,8 +66,8 @@ class ChangeReader:
     @asynccontextmanager
     async def now(self) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
         """A snapshot, and where the job table stands in it."""
-        async with self._keyed.snapshot() as connection:
-            yield connection, await self._keyed.standing(connection, self.projection)
+        async with self._keyed.fresh_snapshot(self.projection) as found:
+            yield found
 
     async def newest(self, view: View, limit: int) -> Newest:
         """The newest jobs of a view as `GET /jobs` answers them, read after this call.
@@ -116,8 +116,7 @@ class ChangeReader:
         async with self._turns:
             # Whoever asks from now on may have been told more than this reading will find.
             del self._waiting[view, limit]
-            async with self._lists.snapshot() as connection:
-                standing = await self._lists.standing(connection, self.projection)
+            async with self._lists.fresh_snapshot(self.projection) as (connection, standing):
                 found = await self._page(connection, view, limit, standing)
         return Newest(standing, _encoder.encode({**found, "freshness": standing.freshness}))
 

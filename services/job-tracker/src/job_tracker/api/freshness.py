@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString, TypeVar
 
 import msgspec
 import psycopg
@@ -23,6 +23,7 @@ from job_tracker.domain.positions import covers
 
 _SQL = queries("job_tracker", "freshness.sql")
 AsyncConnection = psycopg.AsyncConnection[DictRow]
+AsyncCursor = psycopg.AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[AsyncConnection]
 
 ALIVE_WITHIN = timedelta(seconds=5)  # a projector beats once a second; five missed beats mean it is dead
@@ -53,6 +54,10 @@ async def wait_for_query(
 
 
 Read = Callable[[AsyncConnection, datetime], Awaitable[dict[str, Any]]]
+Last = Callable[[], bool]
+Show = Callable[[DictRow | None, datetime], Awaitable[dict[str, Any]]]
+Answered = TypeVar("Answered")
+Ask = Callable[[AsyncConnection, psycopg.AsyncPipeline], Awaitable[Answered]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +82,39 @@ class Reader:
     async def answer(self, read: Read, wait: WaitFor, projection: str | None = None) -> Response:
         """The body that `read` gives plus `freshness`; 504 with what is known when `wait` was not reached."""
         name = projection or self.jobs
-        unknown = sorted({topic for topic, _ in wait.positions} - set(self._topics[name]))
-        if unknown:
-            raise Problem(422, f"this answer is not made from {', '.join(unknown)}", [("wait_for", "other topics")])
-        loop = asyncio.get_running_loop()
-        end = loop.time() + wait.deadline
-        while True:
-            async with self.snapshot() as connection:
-                standing = await self.standing(connection, name)
-                reached = covers(standing.positions, wait.positions)
-                if reached or loop.time() >= end:
-                    return await self._answer(connection, standing, read, wait, reached)
-            await self._reach(wait.positions, name, end)
+
+        async def look(last: Last) -> Response | None:
+            async with self.fresh_snapshot(name) as (connection, standing):
+                return await _answer(standing, wait, last, lambda: read(connection, standing.now))
+
+        return await self._answer_in_time(look, wait, name)
+
+    async def answer_row(self, statement: LiteralString, values: dict[str, Any], show: Show, wait: WaitFor) -> Response:
+        """As `answer`, where one statement finds one row, or none: it is sent along with the question for freshness.
+
+        One way to PostgreSQL and back, where a transaction with two questions needs three.
+        """
+
+        async def look(last: Last) -> Response | None:
+            standing, row = await self._again_if_dead(lambda: self._row(statement, values))
+            return await _answer(standing, wait, last, lambda: show(row, standing.now))
+
+        return await self._answer_in_time(look, wait, self.jobs)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A read-only transaction: all that is read in it belongs together."""
         async with AsyncExitStack() as stack:
-            try:
-                connection = await self._begin(stack)
-            except PoolTimeout:
-                raise
-            except psycopg.OperationalError:
-                # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
-                await self._pool.check()
-                connection = await self._begin(stack)
+            connection, _ = await self._again_if_dead(lambda: self._begun(stack, lambda _, pipeline: pipeline.sync()))
             yield connection
+
+    @asynccontextmanager
+    async def fresh_snapshot(self, projection: str) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
+        """A snapshot, and where `projection` stands in it; both are asked for at once."""
+        async with AsyncExitStack() as stack:
+            yield await self._again_if_dead(
+                lambda: self._begun(stack, lambda connection, _: self.standing(connection, projection))
+            )
 
     def topics(self, projection: str) -> list[str]:
         """What `projection` is made from."""
@@ -110,45 +122,51 @@ class Reader:
 
     async def standing(self, connection: AsyncConnection, projection: str) -> Standing:
         """Where `projection` stands in this snapshot."""
-        values = {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
-        row = await (await connection.execute(_SQL["freshness"], values, prepare=True)).fetchone()
-        assert row is not None  # noqa: S101 - the statement always gives one row
-        return Standing(
-            now=row["now"],
-            epoch=row["epoch"],
-            partitions=_watermarks.decode(row["partitions"]),
-            projectors=_instances.decode(row["projectors"]),
-        )
+        return await _standing(await self._ask_standing(connection, projection))
 
-    async def _begin(self, stack: AsyncExitStack) -> AsyncConnection:
+    async def _ask_standing(self, connection: AsyncConnection, projection: str) -> AsyncCursor:
+        values = {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
+        return await connection.execute(_SQL["freshness"], values, prepare=True)
+
+    async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
+        # What is sent together without BEGIN is a transaction of its own, and so one snapshot.
+        async with self._pool.connection() as connection:
+            async with connection.pipeline():
+                fresh = await self._ask_standing(connection, self.jobs)
+                found = await connection.execute(statement, values, prepare=True)
+            return await _standing(fresh), await found.fetchone()
+
+    async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
+        try:
+            return await ask()
+        except PoolTimeout:
+            raise
+        except psycopg.OperationalError:
+            # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
+            await self._pool.check()
+            return await ask()
+
+    async def _begun(self, stack: AsyncExitStack, ask: Ask[Answered]) -> tuple[AsyncConnection, Answered]:
         async with AsyncExitStack() as attempt:
             connection = await attempt.enter_async_context(self._pool.connection())
+            # Several questions may be sent before the first answer is waited for, and BEGIN with the first of them.
+            pipeline = await attempt.enter_async_context(connection.pipeline())
             await attempt.enter_async_context(connection.transaction())
-            # Several questions may be sent before the first answer is waited for.
-            await attempt.enter_async_context(connection.pipeline())
+            answered = await ask(connection, pipeline)
             stack.push_async_exit(attempt.pop_all())
-            return connection
+            return connection, answered
 
-    async def _answer(
-        self, connection: AsyncConnection, standing: Standing, read: Read, wait: WaitFor, reached: bool
+    async def _answer_in_time(
+        self, look: Callable[[Last], Awaitable[Response | None]], wait: WaitFor, projection: str
     ) -> Response:
-        freshness = standing.freshness
-        try:
-            body = await read(connection, standing.now)
-        except Problem as problem:
-            if reached or problem.status != 404:
-                problem.more["freshness"] = freshness
-                raise
-            body = None
-        if reached:
-            return Json({**(body or {}), "freshness": freshness}, headers=freshness.headers())
-        late = Problem(
-            504,
-            f"the token was not reached within {wait.deadline:g} s; `known` is what the table holds now",
-            freshness=freshness,
-            known=body,
-        )
-        return problem_response(late, freshness.headers())
+        unknown = sorted({topic for topic, _ in wait.positions} - set(self._topics[projection]))
+        if unknown:
+            raise Problem(422, f"this answer is not made from {', '.join(unknown)}", [("wait_for", "other topics")])
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait.deadline
+        while (answer := await look(lambda: loop.time() >= end)) is None:
+            await self._reach(wait.positions, projection, end)
+        return answer
 
     async def _reach(self, wanted: Positions, projection: str, end: float) -> None:
         """Wait until the projection has come to `wanted`, or until the loop's time is `end`."""
@@ -172,6 +190,43 @@ class Reader:
         async with self.snapshot() as connection:
             rows = await (await connection.execute(_SQL["positions"], {"projection": projection})).fetchall()
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def _standing(freshness: AsyncCursor) -> Standing:
+    row = await freshness.fetchone()
+    assert row is not None  # noqa: S101 - the statement always gives one row
+    return Standing(
+        now=row["now"],
+        epoch=row["epoch"],
+        partitions=_watermarks.decode(row["partitions"]),
+        projectors=_instances.decode(row["projectors"]),
+    )
+
+
+async def _answer(
+    standing: Standing, wait: WaitFor, last: Last, read: Callable[[], Awaitable[dict[str, Any]]]
+) -> Response | None:
+    """None if the token is not reached yet, and there is time to wait for it."""
+    reached = covers(standing.positions, wait.positions)
+    if not reached and not last():
+        return None
+    freshness = standing.freshness
+    known: dict[str, Any] | None = None
+    try:
+        known = await read()
+    except Problem as problem:
+        if reached or problem.status != 404:
+            problem.more["freshness"] = freshness
+            raise
+    if reached:
+        return Json({**(known or {}), "freshness": freshness}, headers=freshness.headers())
+    late = Problem(
+        504,
+        f"the token was not reached within {wait.deadline:g} s; `known` is what the table holds now",
+        freshness=freshness,
+        known=known,
+    )
+    return problem_response(late, freshness.headers())
 
 
 def reader_pool(database_url: str, size: int, options: str = "") -> Pool:

@@ -85,10 +85,10 @@ async def list_jobs(
 async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
-    async def read(connection: AsyncConnection, now: datetime) -> Row:
-        return {"job": detail(await find_job(connection, job_id), now)}
+    async def show(row: Row | None, now: datetime) -> Row:
+        return {"job": detail(_known(row, job_id), now)}
 
-    return await parts.reader.answer(read, wait)
+    return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
 
 
 @router.get("/jobs/{job_id}/events")
@@ -209,7 +209,10 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
     Raises:
         Problem: 404.
     """
-    row = await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone()
+    return _known(await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone(), job_id)
+
+
+def _known(row: Row | None, job_id: str) -> Row:
     if row is None:
         raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
     return row

@@ -111,7 +111,7 @@ class Broker:
         def ask(client: AdminClient) -> dict[records.TopicPartition, int]:
             futures = client.list_offsets(wanted, request_timeout=self._timeout)
             found = {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
-            # While a leader is chosen there may be neither an offset nor an error. No record after a moment is an answer.
+            # While a leader is chosen there may be neither offset nor error. No record after a moment is an answer.
             if not isinstance(spec, TimestampSpec) and any(offset < 0 for offset in found.values()):
                 raise TimeoutError("the broker gave no offset of a partition whose leader is being chosen")
             return found
