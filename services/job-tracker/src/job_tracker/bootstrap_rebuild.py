@@ -38,6 +38,9 @@ def run_rebuild(
     """Rebuild beside the live table, print what differs, and swap if asked; the exit status.
 
     0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
+
+    Raises:
+        RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
     """
     bootstrap.prepare_schema(settings, _sleep)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
@@ -131,8 +134,9 @@ def _refold(
         connect(settings.database_url, schema) as connection,
         Report(console) as report,
     ):
-        shadow = Shadow(connection, schema, projection.name)
-        filler = Filler(shadow, Committer(link, projection), projection, since, now, settings.jobtrail_batch_events)
+        shadow = Shadow(connection, schema, since, now)
+        committer = Committer(link, projection)
+        filler = Filler(committer, projection, settings.jobtrail_batch_events, shadow.ensure_days)
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,

@@ -17,15 +17,15 @@ from job_tracker.archive.files import ArchiveBusy
 from job_tracker.log_reader import LogSilent
 from job_tracker.projector.broker import BrokerAway
 from job_tracker.projector.positions import LogBroken
-from job_tracker.rebuild.fill import ShadowTaken
-from job_tracker.rebuild.run import RebuildRefused
+from job_tracker.rebuild.checks import RebuildRefused
+from job_tracker.rebuild.fill import PositionsMoved
 from job_tracker.rebuild.swap import SwapHindered
 from job_tracker.settings import Settings
 
 REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
-    *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveBusy, ArchiveDamaged, NotArchived),
+    *(RebuildRefused, SwapHindered, PositionsMoved, ArchiveBusy, ArchiveDamaged, NotArchived),
     *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
 )
 
