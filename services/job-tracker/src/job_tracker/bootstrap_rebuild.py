@@ -41,6 +41,7 @@ def run_rebuild(
 
     Raises:
         RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        KeyboardInterrupt: its text says which table stands now.
     """
     bootstrap.prepare_schema(settings, _sleep)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
@@ -151,10 +152,16 @@ def _refold(
             progress=report.progress,
         )
         try:
-            yield refold, report
-        finally:
-            link.close()
-            refold.end()
+            try:
+                yield refold, report
+            finally:
+                link.close()
+                refold.end()
+        except KeyboardInterrupt:
+            swapped = shadow.is_live()
+            raise KeyboardInterrupt(
+                "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
+            ) from None
 
 
 def _verdict(found: int, compared: str) -> str:

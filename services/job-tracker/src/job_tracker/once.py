@@ -39,8 +39,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         sentence = " ".join(str(error).split()) or type(error).__name__
         print(f"{arguments.part}: {sentence}", file=sys.stderr)  # noqa: T201
         return REFUSED
-    except KeyboardInterrupt:
-        print(f"{arguments.part}: interrupted; the live table is as it was", file=sys.stderr)  # noqa: T201
+    except KeyboardInterrupt as error:
+        print(f"{arguments.part}: {'; '.join(['interrupted', *error.args])}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 

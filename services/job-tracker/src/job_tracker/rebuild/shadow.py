@@ -30,6 +30,7 @@ class Shadow:
         # Days in the future come from timestamps that no broker has set: they lie in the default table.
         self._first_day, self._last_day = history_since.date(), (now.astimezone(UTC) + timedelta(days=1)).date()
         self._days: set[date] = set()
+        self._job: object = None  # the number of its job table, which a swap does not change
 
     def create(self) -> None:
         """Make empty tables; what an earlier run left is dropped."""
@@ -40,6 +41,7 @@ class Shadow:
         for table in _MERGED:
             self._add_keys(table)
         self._run("CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
+        (self._job,) = self._connection.execute("SELECT %s::regclass::oid", [f"{self.name}.job"]).fetchone() or (None,)
 
     def drop(self) -> None:
         self._run("DROP SCHEMA IF EXISTS {shadow} CASCADE")
@@ -72,6 +74,10 @@ class Shadow:
                 self._connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
         for table in _TABLES:
             self._run("ANALYZE {shadow}.{table}", table=sql.Identifier(table))
+
+    def is_live(self) -> bool:
+        """Whether a swap has put these tables in the live ones' place."""
+        return self._connection.execute("SELECT %s::regclass::oid", [f"{LIVE}.job"]).fetchone() == (self._job,)
 
     def forget_deleted(self) -> None:
         """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""
