@@ -47,6 +47,11 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 def _part(settings: Settings, arguments: argparse.Namespace) -> int:
     clock, console = SystemClock(), Console(highlight=False)
     match arguments.part:
+        case "rebuild" if arguments.items:
+            bootstrap_rebuild.run_items_rebuild(
+                settings, clock, console, archive=arguments.archive, accept_loss=arguments.accept_loss
+            )
+            return 0
         case "rebuild":
             return bootstrap_rebuild.run_rebuild(
                 settings,

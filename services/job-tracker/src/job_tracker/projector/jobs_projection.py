@@ -152,11 +152,13 @@ class JobsProjection:
             content.rows.add(job_row(job_id, content.jobs[job_id].registers()))
         content.jobs.clear()
 
-    def write(self, cursor: Cursor, content: JobsContent) -> None:
+    def write(self, cursor: Cursor, content: JobsContent) -> int:
         copy_rows(cursor, _SQL["copy_history"], content.history)
-        if content.rows.data:
-            copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
-            cursor.execute(_SQL["merge_jobs"])
+        if not content.rows.data:
+            return 0
+        copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
+        (changed, *_) = cursor.execute(_SQL["merge_jobs"]).fetchone() or (0,)
+        return int(str(changed))
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:

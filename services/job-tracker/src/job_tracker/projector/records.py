@@ -92,8 +92,8 @@ class Projection(Protocol[Content]):
         """Make the bytes that `write` sends. Afterwards nothing is added, and packing again changes nothing."""
         ...
 
-    def write(self, cursor: Cursor, content: Content) -> None:
-        """Write packed content inside the transaction that has just moved the positions."""
+    def write(self, cursor: Cursor, content: Content) -> int:
+        """Write packed content inside the transaction that has just moved the positions; how many rows changed."""
         ...
 
 

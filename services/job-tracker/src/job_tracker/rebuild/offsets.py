@@ -58,6 +58,16 @@ def note_earlier(connection: Connection, projection: str, topic_id: str, spans: 
     )
 
 
+def forget_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Partitions that the broker no longer has leave the live positions."""
+    connection.execute(_SQL["forget_positions"], {"projection": projection, **_names(partitions)})
+
+
+def forget_projection(connection: Connection, projection: str) -> None:
+    """No position of this projection stays."""
+    connection.execute(_SQL["forget_projection"], {"projection": projection})
+
+
 def forget_ends(connection: Connection, partitions: Collection[TopicPartition]) -> None:
     """What is known of the ends of logs that are no longer there would be a lag for ever."""
     connection.execute(_SQL["forget_ends"], _names(partitions))

@@ -25,6 +25,14 @@ SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
     AS read (topic, partition, first_offset, next_offset)
 
+-- name: forget_positions
+DELETE FROM tracker.consumer_offset
+WHERE projection = %(projection)s
+  AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: forget_projection
+DELETE FROM tracker.consumer_offset WHERE projection = %(projection)s
+
 -- name: forget_ends
 -- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
 DELETE FROM tracker.partition_end AS known
