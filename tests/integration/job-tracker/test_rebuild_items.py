@@ -124,12 +124,12 @@ def table(system: Any, stream: Any, connection: Any, wait_until: Any) -> SyncLog
 
 @pytest.fixture
 def stops(system: Any, tmp_path: Path) -> Callable[[str], None]:
-    """Checks that the items projector, as people start it, stops."""
+    """Checks that the items projector, as people start it, stops and says what helps."""
 
     def check(said: str) -> None:
         log = tmp_path / "items.log"
         assert system.process("items", log).wait(60) == 3
-        assert said in log.read_text()
+        assert said in log.read_text() and "`jobtrail rebuild --items`" in log.read_text()
 
     return check
 

@@ -67,6 +67,7 @@ class ItemsContent:
 class ItemsProjection:
     """Keeps `item` and the other services' share of `dead_letter`."""
 
+    remedy = "jobtrail rebuild --items"
     session: LiteralString = _SQL["stage_items"]
 
     def __init__(self, topics: Topics, name: str = "tracker-items") -> None:

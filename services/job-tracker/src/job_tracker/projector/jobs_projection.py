@@ -103,6 +103,7 @@ class JobsContent:
 class JobsProjection:
     """Keeps `event`, `job` and `rollup`; of `event` the rows appended at `history_since` or later."""
 
+    remedy = "jobtrail rebuild --swap"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS) -> None:

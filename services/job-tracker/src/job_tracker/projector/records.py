@@ -76,6 +76,11 @@ class Projection(Protocol[Content]):
     def topics(self) -> list[str]: ...
 
     @property
+    def remedy(self) -> str:
+        """The command that helps when the log no longer holds what a position points at."""
+        ...
+
+    @property
     def session(self) -> LiteralString:
         """What each new connection runs first: it makes the temporary tables that `write` fills."""
         ...
