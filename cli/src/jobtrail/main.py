@@ -85,13 +85,16 @@ def check() -> None:
 def rebuild(
     archive: Archive = None,
     swap: Annotated[bool, typer.Option("--swap", help="put the rebuilt table in place without asking")] = False,
+    items: Annotated[
+        bool, typer.Option("--items", help="instead, bring missing items and dead letters back into their tables")
+    ] = False,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="go on although neither log nor archive holds all events")
     ] = False,
 ) -> None:
     """Build the job table once more from the log, beside the live one, and show what differs."""
-    options = [*(["--swap"] if swap else []), *(["--accept-loss"] if accept_loss else [])]
-    raise typer.Exit(run_part(Home(), "rebuild", archive, *options))
+    wanted = {"--swap": swap, "--items": items, "--accept-loss": accept_loss}
+    raise typer.Exit(run_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked)))
 
 
 @app.command()

@@ -106,9 +106,10 @@ class _Troubled(JobsProjection):
         self.written.append(len(content.jobs))
         super().pack(content)
 
-    def write(self, cursor: Any, content: JobsContent) -> None:
-        super().write(cursor, content)
+    def write(self, cursor: Any, content: JobsContent) -> int:
+        changed = super().write(cursor, content)
         cursor.execute("SELECT pg_sleep(%s * count(*)) FROM job_stage", [self._seconds])
+        return changed
 
 
 def test_what_only_the_driver_refuses_is_found_by_halving(

@@ -126,9 +126,10 @@ def test_a_recreated_topic_stops_the_projector_with_a_sentence(
         import threading
 
         running = threads.submit(bootstrap.run_jobs_projector, system.settings, threading.Event())
-        with pytest.raises(LogBroken, match="was recreated"):
+        with pytest.raises(LogBroken, match=r"was recreated.*`jobtrail rebuild --swap`"):
             running.result(30)
-    assert connection.execute("SELECT state FROM tracker.projector WHERE state = 'stopped'").fetchone() == ("stopped",)
+    (told,) = connection.execute("SELECT detail FROM tracker.projector WHERE state = 'stopped'").fetchone()
+    assert "`jobtrail rebuild --swap`" in told
 
 
 def test_no_row_stays_locked_while_kafka_is_asked(

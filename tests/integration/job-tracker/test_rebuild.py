@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from tests.rebuilds import JOBS, SHADOWS, run, trim
 
 STRUCTURE = """
@@ -167,15 +168,69 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
             env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1"},
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         wait_until(filled, 60, "the rebuild does not begin")
         rebuild.send_signal(ending)
-        assert rebuild.wait(30) == status
+        _, said = rebuild.communicate(timeout=30)
+        assert rebuild.returncode == status
+        assert said == ("rebuild: interrupted; the live table is as it was\n" if ending == signal.SIGINT else "")
         assert connection.execute(JOBS).fetchone() == before
         shadows = connection.execute(SHADOWS).fetchone()
         assert shadows == (1 if ending == signal.SIGKILL else 0,)
     assert run(system, "rebuild", folder=tmp_path).returncode == 0
+    assert connection.execute(SHADOWS).fetchone() == (0,)
+
+
+CUT_OFF_AFTER = """
+import os, signal, sys
+from job_tracker.__main__ import main
+from job_tracker.rebuild.{module} import {name}
+step = {name}.{step}
+def and_interrupt(self, *arguments):
+    step(self, *arguments)
+    os.kill(os.getpid(), signal.{ending})
+{name}.{step} = and_interrupt
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "step", "ending", "swapped"),
+    [
+        ("shadow", "Shadow", "forget_deleted", "SIGINT", False),
+        ("swap", "Swap", "run", "SIGINT", True),
+        ("run", "Refold", "end", "SIGTERM", True),
+    ],
+)
+def test_an_interrupted_swap_says_which_table_stands(
+    *,
+    system: Any,
+    connection: Any,
+    live: Any,
+    tmp_path: Path,
+    module: str,
+    name: str,
+    step: str,
+    ending: str,
+    swapped: bool,
+) -> None:
+    assert live
+    number = "SELECT 'tracker.job'::regclass::oid"
+    before = connection.execute(number).fetchone()
+    said = "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
+    code = CUT_OFF_AFTER.format(module=module, name=name, step=step, ending=ending)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "rebuild", "--swap", "--archive", str(tmp_path)],
+        env=system.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, f"rebuild: interrupted; {said}\n")
+    assert (connection.execute(number).fetchone() != before) == swapped
     assert connection.execute(SHADOWS).fetchone() == (0,)
 
 

@@ -20,7 +20,7 @@ from tests.rebuilds import JOBS, SHADOWS, recreate, run
 from job_events.clock import SystemClock
 from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
-from job_tracker.rebuild.run import RebuildRefused
+from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.swap import Swap
 

@@ -15,7 +15,11 @@ def read_arguments() -> argparse.Namespace:
         parts.add_parser(name)
     rebuild = parts.add_parser("rebuild", help="build the job table once more from the log, and compare")
     rebuild.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
-    rebuild.add_argument("--swap", action="store_true", help="put the rebuilt table in the live one's place")
+    meant = rebuild.add_mutually_exclusive_group()
+    meant.add_argument("--swap", action="store_true", help="put the rebuilt table in the live one's place")
+    meant.add_argument(
+        "--items", action="store_true", help="instead, bring missing items and dead letters back into their tables"
+    )
     rebuild.add_argument(
         "--accept-loss", action="store_true", help="go on although neither log nor archive holds all events"
     )

@@ -17,10 +17,12 @@ from job_tracker.archive.days import finished_days, write_day
 from job_tracker.archive.files import alone, verify
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.commit import Committer
+from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.postgres import Link, connect
 from job_tracker.projector.status import Status
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.projection import Sample, ShadowProjection
+from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
 from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
@@ -38,6 +40,10 @@ def run_rebuild(
     """Rebuild beside the live table, print what differs, and swap if asked; the exit status.
 
     0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
+
+    Raises:
+        RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        KeyboardInterrupt: its text says which table stands now.
     """
     bootstrap.prepare_schema(settings, _sleep)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
@@ -55,6 +61,28 @@ def run_rebuild(
         refold.swap()
         report.say("The rebuilt table is in place; the replaced one is dropped.")
         return 0
+
+
+def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, archive: Path, accept_loss: bool) -> None:
+    """Merge the items and dead letters that archive and log hold into the live tables; say what was missing there.
+
+    Raises:
+        RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        KeyboardInterrupt: its text says what has become of the tables.
+    """
+    bootstrap.prepare_schema(settings, _sleep)
+    with _items_rebuild(settings, clock, console, archive) as (rebuild, committer, report):
+        for loss in rebuild.begin(accept_loss=accept_loss):
+            report.say(f"Lost: {loss}")
+        rebuild.read()
+        if mended := rebuild.mend():
+            places = ", ".join(f"{topic}[{number}]" for topic, number in mended)
+            report.say(f"The items projector goes on from where this reading ended: {places}")
+        report.say(
+            f"{committer.rows:,} item rows written, {committer.letters:,} dead letters added."
+            if committer.rows or committer.letters
+            else "Nothing was missing: the tables hold what the log and the archive hold."
+        )
 
 
 def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
@@ -131,8 +159,9 @@ def _refold(
         connect(settings.database_url, schema) as connection,
         Report(console) as report,
     ):
-        shadow = Shadow(connection, schema, projection.name)
-        filler = Filler(shadow, Committer(link, projection), projection, since, now, settings.jobtrail_batch_events)
+        shadow = Shadow(connection, schema, since, now)
+        committer = Committer(link, projection)
+        filler = Filler(committer, projection, settings.jobtrail_batch_events, shadow.ensure_days)
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,
@@ -147,10 +176,52 @@ def _refold(
             progress=report.progress,
         )
         try:
-            yield refold, report
-        finally:
-            link.close()
-            refold.end()
+            try:
+                yield refold, report
+            finally:
+                link.close()
+                refold.end()
+        except KeyboardInterrupt:
+            swapped = shadow.is_live()
+            raise KeyboardInterrupt(
+                "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
+            ) from None
+
+
+@contextmanager
+def _items_rebuild(
+    settings: Settings, clock: Clock, console: Console, archive: Path
+) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], Report]]:
+    """Its positions are gone when this is left, whatever happened."""
+    topics = Topics(settings.jobtrail_topic_prefix)
+    projection = ItemsAgain(topics, letters_since(clock.now().astimezone(UTC), settings))
+    sources = Sources(Catalogue(archive, projection.topics), settings.kafka_bootstrap_servers, projection.topics)
+    # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
+    session = f"SET synchronous_commit TO off; {projection.session}"
+    link = Link(settings.database_url, Status(time.monotonic), _sleep, session=session)
+    with (
+        bootstrap.collector_at_rest(),
+        connect(settings.database_url) as connection,
+        Report(console) as report,
+    ):
+        committer = Committer(link, projection)
+        rebuild = ItemsRebuild(
+            connection=connection,
+            broker=Broker(settings.kafka_bootstrap_servers, attempts=10),
+            sources=sources,
+            projection=projection,
+            live=ItemsProjection(topics).name,
+            filler=Filler(committer, projection, settings.jobtrail_batch_events),
+            progress=report.progress,
+        )
+        try:
+            try:
+                yield rebuild, committer, report
+            finally:
+                link.close()
+                rebuild.end()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("what was merged until then stays; run it again for the rest") from None
 
 
 def _verdict(found: int, compared: str) -> str:

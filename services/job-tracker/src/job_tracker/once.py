@@ -17,15 +17,15 @@ from job_tracker.archive.files import ArchiveBusy
 from job_tracker.log_reader import LogSilent
 from job_tracker.projector.broker import BrokerAway
 from job_tracker.projector.positions import LogBroken
-from job_tracker.rebuild.fill import ShadowTaken
-from job_tracker.rebuild.run import RebuildRefused
+from job_tracker.rebuild.checks import RebuildRefused
+from job_tracker.rebuild.fill import PositionsMoved
 from job_tracker.rebuild.swap import SwapHindered
 from job_tracker.settings import Settings
 
 REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
-    *(RebuildRefused, SwapHindered, ShadowTaken, ArchiveBusy, ArchiveDamaged, NotArchived),
+    *(RebuildRefused, SwapHindered, PositionsMoved, ArchiveBusy, ArchiveDamaged, NotArchived),
     *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
 )
 
@@ -39,14 +39,19 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         sentence = " ".join(str(error).split()) or type(error).__name__
         print(f"{arguments.part}: {sentence}", file=sys.stderr)  # noqa: T201
         return REFUSED
-    except KeyboardInterrupt:
-        print(f"{arguments.part}: interrupted; the live table is as it was", file=sys.stderr)  # noqa: T201
+    except KeyboardInterrupt as error:
+        print(f"{arguments.part}: {'; '.join(['interrupted', *error.args])}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 
 def _part(settings: Settings, arguments: argparse.Namespace) -> int:
     clock, console = SystemClock(), Console(highlight=False)
     match arguments.part:
+        case "rebuild" if arguments.items:
+            bootstrap_rebuild.run_items_rebuild(
+                settings, clock, console, archive=arguments.archive, accept_loss=arguments.accept_loss
+            )
+            return 0
         case "rebuild":
             return bootstrap_rebuild.run_rebuild(
                 settings,

@@ -40,13 +40,18 @@ class Fenced(Exception):
 
 
 class Committer(Generic[Content]):
-    """Writes sealed batches through one connection; `fenced_batches` counts those that lost a partition."""
+    """Writes sealed batches through one connection.
+
+    `fenced_batches` counts those that lost a partition; `rows` and `letters` count what commits have changed in the
+    projection's tables, and the dead letters that they have added.
+    """
 
     def __init__(self, link: Link, projection: Projection[Content], at: Callable[[str], None] = nowhere) -> None:
         self._link = link
         self._projection = projection
         self._at = at
         self.fenced_batches = 0
+        self.rows = self.letters = 0
 
     def commit(self, batch: Batch[Content], sure: Future[None] | None = None) -> set[TopicPartition]:
         """Write a batch, wholly or but for the partitions returned, which another owner moved on.
@@ -92,25 +97,27 @@ class Committer(Generic[Content]):
         if batch.unpackable is not None:
             raise batch.unpackable
 
-        def transaction(cursor: Cursor) -> None:
+        def transaction(cursor: Cursor) -> tuple[int, int]:
             self._move(cursor, batch)
             self._at("before_copy")
-            self._projection.write(cursor, batch.content)
+            rows = self._projection.write(cursor, batch.content)
             self._at("after_copy")
-            for letter in batch.dead:
-                cursor.execute(_SQL["bury"], letter.row())
+            letters = sum(cursor.execute(_SQL["bury"], letter.row()).rowcount for letter in batch.dead)
             if sure is not None:
                 sure.result(_SURE_WITHIN)
             self._at("before_commit")
+            return rows, letters
 
         try:
-            self._link.transact(transaction, whole=False)
+            rows, letters = self._link.transact(transaction, whole=False)
         except TimeoutError:
             # Nobody keeps rows locked while waiting for Kafka.
             if sure is not None:
                 wait([sure])
-            self._link.transact(transaction, whole=False)
+            rows, letters = self._link.transact(transaction, whole=False)
         self._at("after_commit")
+        self.rows += rows
+        self.letters += letters
         self._link.poke()
 
     def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:

@@ -67,11 +67,12 @@ class ItemsContent:
 class ItemsProjection:
     """Keeps `item` and the other services' share of `dead_letter`."""
 
+    remedy = "jobtrail rebuild --items"
     session: LiteralString = _SQL["stage_items"]
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, name: str = "tracker-items") -> None:
         self._items, self._dead_letters = topics.items, topics.dead_letters
-        self._name = f"{topics.prefix}tracker-items"
+        self._name = topics.prefix + name
 
     @property
     def name(self) -> str:
@@ -106,10 +107,15 @@ class ItemsProjection:
             content.rows.add(content.items[event_id])
         content.items.clear()
 
-    def write(self, cursor: Cursor, content: ItemsContent) -> None:
-        if content.rows.data:
-            copy_rows(cursor, _SQL["copy_items"], [content.rows])
-            cursor.execute(_SQL["merge_items"])
+    def write(self, cursor: Cursor, content: ItemsContent) -> int:
+        if not content.rows.data:
+            return 0
+        copy_rows(cursor, _SQL["copy_items"], [content.rows])
+        return self.merge(cursor)
+
+    def merge(self, cursor: Cursor) -> int:
+        """Bring what was staged into the table."""
+        return cursor.execute(_SQL["merge_items"]).rowcount
 
 
 def _item(record: Record) -> ItemRow:

@@ -103,6 +103,7 @@ class JobsContent:
 class JobsProjection:
     """Keeps `event`, `job` and `rollup`; of `event` the rows appended at `history_since` or later."""
 
+    remedy = "jobtrail rebuild --swap"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS) -> None:
@@ -152,11 +153,13 @@ class JobsProjection:
             content.rows.add(job_row(job_id, content.jobs[job_id].registers()))
         content.jobs.clear()
 
-    def write(self, cursor: Cursor, content: JobsContent) -> None:
+    def write(self, cursor: Cursor, content: JobsContent) -> int:
         copy_rows(cursor, _SQL["copy_history"], content.history)
-        if content.rows.data:
-            copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
-            cursor.execute(_SQL["merge_jobs"])
+        if not content.rows.data:
+            return 0
+        copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
+        (changed, *_) = cursor.execute(_SQL["merge_jobs"]).fetchone() or (0,)
+        return int(str(changed))
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:

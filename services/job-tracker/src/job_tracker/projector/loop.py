@@ -81,8 +81,9 @@ class Projector(Generic[Content]):
         except Stopped:
             log.info("ended while waiting")
         except LogBroken as error:
-            self._status.stopped(str(error))
-            raise
+            told = LogBroken(f"{error}; `{self._projection.remedy}` brings the table and the log together again")
+            self._status.stopped(str(told))
+            raise told from None
         finally:
             source.close()
 

@@ -64,7 +64,7 @@ class PositionStore:
             if held < span.low:
                 raise LogBroken(
                     f"{name} was trimmed: the next event is at offset {held}, the oldest that is left at {span.low}; "
-                    f"{span.low - held} events are gone from the log and have to come from an archive"
+                    f"{span.low - held} events are gone from the log"
                 )
             if held > span.high:
                 raise LogBroken(
@@ -137,6 +137,5 @@ class PositionStore:
 
 def _recreated(topic: str, before: str, now: str) -> LogBroken:
     return LogBroken(
-        f"topic {topic} was recreated: the positions belong to topic id {before}, the broker now has {now}; "
-        "the table must be rebuilt or the old topic restored"
+        f"topic {topic} was recreated: the positions belong to topic id {before}, the broker now has {now}"
     )

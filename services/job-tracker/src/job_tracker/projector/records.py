@@ -76,6 +76,11 @@ class Projection(Protocol[Content]):
     def topics(self) -> list[str]: ...
 
     @property
+    def remedy(self) -> str:
+        """The command that helps when the log no longer holds what a position points at."""
+        ...
+
+    @property
     def session(self) -> LiteralString:
         """What each new connection runs first: it makes the temporary tables that `write` fills."""
         ...
@@ -92,8 +97,8 @@ class Projection(Protocol[Content]):
         """Make the bytes that `write` sends. Afterwards nothing is added, and packing again changes nothing."""
         ...
 
-    def write(self, cursor: Cursor, content: Content) -> None:
-        """Write packed content inside the transaction that has just moved the positions."""
+    def write(self, cursor: Cursor, content: Content) -> int:
+        """Write packed content inside the transaction that has just moved the positions; how many rows changed."""
         ...
 
 

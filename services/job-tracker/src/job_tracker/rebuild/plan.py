@@ -24,6 +24,11 @@ class Log:
     span: Span
 
 
+def offsets(spans: Mapping[TopicPartition, Span]) -> int:
+    """How many there are in all of them."""
+    return sum(span.high - span.low for span in spans.values())
+
+
 Stretches = Mapping[str, Mapping[TopicPartition, Span]]
 """Offsets by topic id and partition: what the archive holds, or what a table holds besides its positions' stretch."""
 

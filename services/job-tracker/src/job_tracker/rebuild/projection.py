@@ -1,12 +1,17 @@
-"""The projection `jobs` as a shadow needs it: the same fold, the same merge, less history."""
+"""The projections as a rebuild needs them: the same fold, the same merge, without what retention has taken."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from job_events.sql_files import queries
 from job_events.topics import Topics
+from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
+from job_tracker.projector.records import Cursor, DeadLetter, Record
 
+_SQL = queries("job_tracker", "items.sql")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -45,3 +50,18 @@ class ShadowProjection(JobsProjection):
             holds = self._sample.holds
             content.jobs = {job_id: job for job_id, job in content.jobs.items() if holds(job_id)}
         super().pack(content)
+
+
+class ItemsAgain(ItemsProjection):
+    """Items and dead letters appended before `since`, and items of deleted jobs, have been dropped and stay away."""
+
+    def __init__(self, topics: Topics, since: datetime) -> None:
+        super().__init__(topics, "tracker-items.again")
+        self._since = since
+
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
+        return super().add(content, (record for record in records if record.appended_at >= self._since))
+
+    def merge(self, cursor: Cursor) -> int:
+        cursor.execute(_SQL["unstage_deleted"])
+        return super().merge(cursor)

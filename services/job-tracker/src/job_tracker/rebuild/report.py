@@ -10,16 +10,19 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from job_tracker.rebuild.compare import Difference
+
+Progress = Callable[[str, int], Callable[[int], None]]
+"""Begins a step with a title and a total (0: unknown); what it returns is told of every advance."""
 
 SHOWN = 20  # rows that differ are printed up to this number; all are counted
 _LONGEST = 200  # characters of a value
@@ -30,7 +33,7 @@ class Report:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = Progress(
+        self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),

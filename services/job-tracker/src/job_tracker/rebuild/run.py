@@ -1,6 +1,6 @@
 """The steps of a rebuild and of an audit: plan, fill the shadow, compare, and perhaps swap."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,25 +8,22 @@ from datetime import datetime
 from psycopg.types.string import TextLoader
 
 from job_tracker.projector.broker import Broker, Span
+from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection, Positions, TopicPartition
 from job_tracker.rebuild import compare
+from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.plan import Live, Log, Plan, make_plan
+from job_tracker.rebuild.offsets import live_earlier, live_positions, note_earlier, set_positions
+from job_tracker.rebuild.plan import Live, Plan, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
-from job_tracker.rebuild.shadow import Shadow, live_earlier, live_positions
+from job_tracker.rebuild.report import Progress
+from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, refuse_hindrances
 
-Progress = Callable[[str, int], Callable[[int], None]]
-"""Begins a step with a title and a total (0: unknown); what it returns is told of every advance."""
-
 _NEAR = 20_000  # records behind the live table at which the shadow is close enough to be compared
-
-
-class RebuildRefused(Exception):
-    """What was asked cannot be done without losing jobs, or not now; the message says why and what to do."""
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ class Refold:
     sources: Sources
     projection: ShadowProjection
     shadow: Shadow
-    filler: Filler
+    filler: Filler[JobsContent]
     sample: Sample | None
     history_since: datetime
     letters_since: datetime
@@ -55,11 +52,11 @@ class Refold:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
             ArchiveDamaged, LogBroken, LogSilent, BrokerAway
         """
-        self._lock()
+        take_alone(self.connection, self.shadow.name)
+        self._locked = True
         self._plan = self._make_plan(whole_log)
-        if self._plan.losses and not accept_loss:
-            choice = ", or go on without them with --accept-loss" if whole_log else ""
-            raise RebuildRefused(f"{'; '.join(self._plan.losses)}. Name the archive's folder with --archive{choice}.")
+        if not accept_loss:
+            refuse_losses(self._plan, may_accept=whole_log)
         self.shadow.create()
         for topic_id, spans in self._plan.earlier.items():
             self._fill_earlier(topic_id, spans)
@@ -129,19 +126,8 @@ class Refold:
         if self._locked:
             self.shadow.drop()
 
-    def _lock(self) -> None:
-        taken = self.connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [self.shadow.name]).fetchone()
-        if taken != (True,):
-            raise RebuildRefused("another one is at work; wait for its end")
-        self._locked = True
-
     def _make_plan(self, whole_log: bool) -> Plan:
-        topics = self.broker.topic_ids(self.projection.topics)
-        if missing := set(self.projection.topics) - topics.keys():
-            raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
-        partitions = [(topic, number) for topic, (_, count) in topics.items() for number in range(count)]
-        spans = self.broker.spans(partitions)
-        log = {partition: Log(topics[partition[0]][0], spans[partition]) for partition in partitions}
+        log = look_at_log(self.broker, self.projection.topics)
         return make_plan(
             live=self.live(),
             live_earlier=live_earlier(self.connection, self.projection.name),
@@ -152,9 +138,9 @@ class Refold:
         )
 
     def _fill_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
-        self.shadow.set_positions({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
-        self.shadow.note_earlier(topic_id, spans)
-        done = self.progress("reading what only the archive has", _offsets(spans))
+        self._stand({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
+        note_earlier(self.connection, self.projection.name, topic_id, spans)
+        done = self.progress("reading what only the archive has", offsets(spans))
         batches = self.sources.read(dict.fromkeys(spans, topic_id), spans)
         self.filler.fill(batches, {partition: span.low for partition, span in spans.items()}, done)
 
@@ -162,25 +148,19 @@ class Refold:
         spans = {p: Span(self._positions[p], end) for p, end in targets.items() if end > self._positions[p]}
         if not spans:
             return
-        done = self.progress("reading the log", _offsets(spans))
+        done = self.progress("reading the log", offsets(spans))
         self.filler.fill(self.sources.read(self._plan.topic_ids, spans), self._positions, done)
-        self._check_topics()
+        check_topics(self.broker, self._plan.topic_ids)
         self._positions |= {partition: span.high for partition, span in spans.items()}
         self._settle()
-
-    def _check_topics(self) -> None:
-        """The client follows a topic that was recreated under it without a word."""
-        now = self.broker.topic_ids(self.projection.topics)
-        for (topic, _), topic_id in self._plan.topic_ids.items():
-            if topic not in now or now[topic][0] != topic_id:
-                raise RebuildRefused(f"topic {topic} was recreated while it was read; begin again")
 
     def _settle(self) -> None:
         """The shadow stands where it was read to, also behind offsets that hold no record."""
         plan = self._plan
-        self.shadow.set_positions(
-            {p: Live(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()}
-        )
+        self._stand({p: Live(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()})
+
+    def _stand(self, places: Mapping[TopicPartition, Live]) -> None:
+        set_positions(self.connection, self.projection.name, places)
 
     def _targets(self, live: Mapping[TopicPartition, Live]) -> Positions:
         return {p: held.next_offset for p, held in live.items() if p not in self._plan.parted}
@@ -196,7 +176,3 @@ class Refold:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.adapters.register_loader("date", TextLoader)  # Python has no infinite days
             yield connection
-
-
-def _offsets(spans: Mapping[TopicPartition, Span]) -> int:
-    return sum(span.high - span.low for span in spans.values())

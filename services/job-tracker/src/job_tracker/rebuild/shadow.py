@@ -1,16 +1,14 @@
 """A second set of the projection's tables, in a schema of its own, alike to the last index and name."""
 
-from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
 from job_events.sql_files import queries
-from job_tracker.projector.broker import Span
 from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.projector.records import Connection, Record
 from job_tracker.rebuild import carry
-from job_tracker.rebuild.plan import Live, Stretches
 
 _SQL = queries("job_tracker", "shadow.sql")
 
@@ -21,13 +19,18 @@ _TABLES = (*_MERGED, "event")
 
 
 class Shadow:
-    """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it."""
+    """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it.
 
-    def __init__(self, connection: Connection, name: str, projection: str) -> None:
+    Its history begins at `history_since`.
+    """
+
+    def __init__(self, connection: Connection, name: str, history_since: datetime, now: datetime) -> None:
         self._connection = connection
         self.name = name
-        self._projection = projection
+        # Days in the future come from timestamps that no broker has set: they lie in the default table.
+        self._first_day, self._last_day = history_since.date(), (now.astimezone(UTC) + timedelta(days=1)).date()
         self._days: set[date] = set()
+        self._job: object = None  # the number of its job table, which a swap does not change
 
     def create(self) -> None:
         """Make empty tables; what an earlier run left is dropped."""
@@ -38,13 +41,15 @@ class Shadow:
         for table in _MERGED:
             self._add_keys(table)
         self._run("CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
+        (self._job,) = self._connection.execute("SELECT %s::regclass::oid", [f"{self.name}.job"]).fetchone() or (None,)
 
     def drop(self) -> None:
         self._run("DROP SCHEMA IF EXISTS {shadow} CASCADE")
 
-    def ensure_days(self, days: Iterable[date]) -> None:
-        """History of these UTC days gets tables of its own, as the live history has them."""
-        for day in sorted(set(days) - self._days):
+    def ensure_days(self, records: Iterable[Record]) -> None:
+        """The history of each UTC day gets a table of its own, as the live history has them."""
+        days = {record.appended_at.date() for record in records} - self._days
+        for day in sorted(day for day in days if self._first_day <= day <= self._last_day):
             name = f"event_{day:%Y%m%d}"
             self._run(
                 "CREATE TABLE {shadow}.{day} PARTITION OF {shadow}.event FOR VALUES FROM ({begin}) TO ({end})",
@@ -70,33 +75,9 @@ class Shadow:
         for table in _TABLES:
             self._run("ANALYZE {shadow}.{table}", table=sql.Identifier(table))
 
-    def set_positions(self, places: Mapping[TopicPartition, Live]) -> None:
-        """Say where the shadow stands."""
-        self._connection.execute(
-            _SQL["set_positions"],
-            {
-                "projection": self._projection,
-                "topics": [topic for topic, _ in places],
-                "partitions": [number for _, number in places],
-                "topic_ids": [place.topic_id for place in places.values()],
-                "first_offsets": [place.first_offset for place in places.values()],
-                "next_offsets": [place.next_offset for place in places.values()],
-            },
-        )
-
-    def note_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
-        """Say what the shadow holds besides the stretches of its positions."""
-        self._connection.execute(
-            _SQL["note_earlier"],
-            {
-                "projection": self._projection,
-                "topic_id": topic_id,
-                "topics": [topic for topic, _ in spans],
-                "partitions": [number for _, number in spans],
-                "first_offsets": [span.low for span in spans.values()],
-                "next_offsets": [span.high for span in spans.values()],
-            },
-        )
+    def is_live(self) -> bool:
+        """Whether a swap has put these tables in the live ones' place."""
+        return self._connection.execute("SELECT %s::regclass::oid", [f"{LIVE}.job"]).fetchone() == (self._job,)
 
     def forget_deleted(self) -> None:
         """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""
@@ -128,26 +109,3 @@ class Shadow:
         # The text is written here or comes from the server's own catalogue.
         text = sql.SQL(statement)  # pyright: ignore[reportArgumentType]
         self._connection.execute(text.format(shadow=sql.Identifier(self.name), live=sql.Identifier(LIVE), **names))
-
-
-def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
-    """Where the live table stands, by partition."""
-    return as_positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
-
-
-def live_earlier(connection: Connection, projection: str) -> Stretches:
-    """What the live table holds besides the stretches of its positions."""
-    found: dict[str, dict[TopicPartition, Span]] = {}
-    rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
-    for topic, number, topic_id, first, following in rows:
-        span = Span(int(str(first)), int(str(following)))
-        found.setdefault(str(topic_id), {})[str(topic), int(str(number))] = span
-    return found
-
-
-def as_positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:
-    """Rows of (topic, partition, topic_id, first_offset, next_offset)."""
-    return {
-        (str(topic), int(str(number))): Live(str(topic_id), int(str(first)), int(str(following)))
-        for topic, number, topic_id, first, following in rows
-    }

@@ -22,8 +22,9 @@ from job_events.sql_files import queries
 from job_tracker.projector.postgres import SCHEMA as LIVE
 from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild import carry
+from job_tracker.rebuild.offsets import forget_ends, hold_positions, live_positions
 from job_tracker.rebuild.plan import Live
-from job_tracker.rebuild.shadow import REPLACED, as_positions, live_positions
+from job_tracker.rebuild.shadow import REPLACED
 
 _SQL = queries("job_tracker", "shadow.sql")
 _OLD = "tracker_replaced"
@@ -84,7 +85,7 @@ class Swap:
         with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
             while True:
-                held = as_positions(self._connection.execute(_SQL["hold_projectors"], self._names()).fetchall())
+                held = hold_positions(self._connection, self._projection)
                 catch_up(held)
                 self._wait_for_older_readers()
                 if self._lock_tables(held):
@@ -121,16 +122,10 @@ class Swap:
             self._connection.execute(statement)
         self._connection.execute(_SQL["unbury"], {"topics": topics})
         self._connection.execute(_SQL["bury_new"])
-        self._connection.execute(_SQL["drop_positions"], self._names())
+        self._connection.execute(_SQL["drop_positions"], {"projection": self._projection})
         self._connection.execute(_SQL["carry_positions"])
         self._connection.execute(_SQL["carry_earlier"])
-        self._connection.execute(
-            _SQL["forget_ends"],
-            {"topics": [topic for topic, _ in parted], "partitions": [number for _, number in parted]},
-        )
-
-    def _names(self) -> dict[str, str]:
-        return {"projection": self._projection}
+        forget_ends(self._connection, parted)
 
     def _wait_for_older_readers(self) -> None:
         """Transactions that hold a snapshot from before the shadow's last commit would read a part of it only."""

@@ -8,6 +8,10 @@ FROM item WITH NO DATA
 -- name: copy_items
 COPY item_stage FROM STDIN (FORMAT binary)
 
+-- name: unstage_deleted
+-- Deleted jobs keep their tombstones only.
+DELETE FROM item_stage USING job WHERE job.job_id = item_stage.job_id AND job.deleted
+
 -- name: merge_items
 -- Copies of one event id keep the greater bytes, and of equal ones the smaller position.
 INSERT INTO item (

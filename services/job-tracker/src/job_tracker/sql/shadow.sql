@@ -17,33 +17,6 @@ ORDER BY indexrelid
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
 
--- name: live_positions
-SELECT topic, partition, topic_id, first_offset, next_offset
-FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition
-
--- name: live_earlier
-SELECT topic, partition, topic_id, first_offset, next_offset
-FROM tracker.earlier_stretch WHERE projection = %(projection)s ORDER BY topic, partition, first_offset
-
--- name: note_earlier
-INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offset, next_offset)
-SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
-FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
-    AS read (topic, partition, first_offset, next_offset)
-
--- name: hold_projectors
--- Whoever wants to write compares and sets these rows first, so all wait here.
-SELECT topic, partition, topic_id, first_offset, next_offset
-FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition FOR UPDATE
-
--- name: set_positions
-INSERT INTO consumer_offset (projection, topic, partition, topic_id, first_offset, next_offset)
-SELECT %(projection)s, * FROM unnest(
-    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(first_offsets)s::bigint[],
-    %(next_offsets)s::bigint[])
-ON CONFLICT (projection, topic, partition) DO UPDATE
-SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset
-
 -- name: older_readers
 -- Transactions that read a state older than the shadow's last commit: they would not see all of it. Projectors
 -- that wait for the positions are none: their next statement reads the state of its own time.
@@ -76,11 +49,6 @@ DELETE FROM tracker.consumer_offset AS live
 WHERE projection = %(projection)s AND NOT EXISTS (
     SELECT FROM tracker_rebuild.consumer_offset AS shadow
     WHERE (shadow.projection, shadow.topic, shadow.partition) = (live.projection, live.topic, live.partition))
-
--- name: forget_ends
--- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
-DELETE FROM tracker.partition_end AS known
-WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
 -- name: carry_earlier
 INSERT INTO tracker.earlier_stretch SELECT * FROM tracker_rebuild.earlier_stretch

@@ -1,0 +1,60 @@
+"""What must hold before the log is read once more, and after: alone, without a loss, the same topics all the while."""
+
+from collections.abc import Mapping
+
+from job_tracker.projector.broker import Broker
+from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.rebuild.plan import Log, Plan
+
+
+class RebuildRefused(Exception):
+    """What was asked cannot be done without a loss, or not now; the message says why and what to do."""
+
+
+def take_alone(connection: Connection, name: str) -> None:
+    """Nobody else does the work of this name as long as the connection lives.
+
+    Raises:
+        RebuildRefused
+    """
+    if connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone() != (True,):
+        raise RebuildRefused("another one is at work; wait for its end")
+
+
+def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
+    """What the broker holds of each partition of these topics.
+
+    Raises:
+        RebuildRefused: a topic does not exist.
+        BrokerAway
+    """
+    found = broker.topic_ids(topics)
+    if missing := set(topics) - found.keys():
+        raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
+    partitions = [(topic, number) for topic, (_, count) in found.items() for number in range(count)]
+    spans = broker.spans(partitions)
+    return {partition: Log(found[partition[0]][0], spans[partition]) for partition in partitions}
+
+
+def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
+    """Is there anything that neither the log nor the archive holds? `may_accept`: people may go on all the same.
+
+    Raises:
+        RebuildRefused
+    """
+    if plan.losses:
+        choice = ", or go on without them with --accept-loss" if may_accept else ""
+        raise RebuildRefused(f"{'; '.join(plan.losses)}. Name the archive's folder with --archive{choice}.")
+
+
+def check_topics(broker: Broker, topic_ids: Mapping[TopicPartition, str]) -> None:
+    """Was all of it read from the topics with these ids? The client follows one that was recreated without a word.
+
+    Raises:
+        RebuildRefused
+        BrokerAway
+    """
+    now = broker.topic_ids({topic for topic, _ in topic_ids})
+    for (topic, _), topic_id in topic_ids.items():
+        if topic not in now or now[topic][0] != topic_id:
+            raise RebuildRefused(f"topic {topic} was recreated while it was read; begin again")

@@ -1,0 +1,84 @@
+"""The rows of `consumer_offset` and what belongs to them, as a rebuild reads and writes them: where a table stands."""
+
+from collections.abc import Collection, Mapping
+
+from job_events.sql_files import queries
+from job_tracker.projector.broker import Span
+from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.rebuild.plan import Live, Stretches
+
+_SQL = queries("job_tracker", "offsets.sql")
+
+
+def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+    """Where the live table stands, by partition."""
+    return _positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
+
+
+def hold_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+    """The same, and nobody moves them until the end of the transaction."""
+    return _positions(connection.execute(_SQL["hold_positions"], {"projection": projection}).fetchall())
+
+
+def live_earlier(connection: Connection, projection: str) -> Stretches:
+    """What the live table holds besides the stretches of its positions."""
+    found: dict[str, dict[TopicPartition, Span]] = {}
+    rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
+    for topic, number, topic_id, first, following in rows:
+        span = Span(int(str(first)), int(str(following)))
+        found.setdefault(str(topic_id), {})[str(topic), int(str(number))] = span
+    return found
+
+
+def set_positions(connection: Connection, projection: str, places: Mapping[TopicPartition, Live]) -> None:
+    """Say where the tables that the connection finds stand."""
+    connection.execute(
+        _SQL["set_positions"],
+        {
+            "projection": projection,
+            **_names(places),
+            "topic_ids": [place.topic_id for place in places.values()],
+            "first_offsets": [place.first_offset for place in places.values()],
+            "next_offsets": [place.next_offset for place in places.values()],
+        },
+    )
+
+
+def note_earlier(connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
+    """Say what they hold besides the stretches of their positions."""
+    connection.execute(
+        _SQL["note_earlier"],
+        {
+            "projection": projection,
+            "topic_id": topic_id,
+            **_names(spans),
+            "first_offsets": [span.low for span in spans.values()],
+            "next_offsets": [span.high for span in spans.values()],
+        },
+    )
+
+
+def forget_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Partitions that the broker no longer has leave the live positions."""
+    connection.execute(_SQL["forget_positions"], {"projection": projection, **_names(partitions)})
+
+
+def forget_projection(connection: Connection, projection: str) -> None:
+    """No position of this projection stays."""
+    connection.execute(_SQL["forget_projection"], {"projection": projection})
+
+
+def forget_ends(connection: Connection, partitions: Collection[TopicPartition]) -> None:
+    """What is known of the ends of logs that are no longer there would be a lag for ever."""
+    connection.execute(_SQL["forget_ends"], _names(partitions))
+
+
+def _positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:
+    return {
+        (str(topic), int(str(number))): Live(str(topic_id), int(str(first)), int(str(following)))
+        for topic, number, topic_id, first, following in rows
+    }
+
+
+def _names(partitions: Collection[TopicPartition]) -> dict[str, object]:
+    return {"topics": [topic for topic, _ in partitions], "partitions": [number for _, number in partitions]}

@@ -1,0 +1,39 @@
+-- name: live_positions
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition
+
+-- name: live_earlier
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.earlier_stretch WHERE projection = %(projection)s ORDER BY topic, partition, first_offset
+
+-- name: hold_positions
+-- Whoever wants to write compares and sets these rows first, so all wait here.
+SELECT topic, partition, topic_id, first_offset, next_offset
+FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition FOR UPDATE
+
+-- name: set_positions
+INSERT INTO consumer_offset (projection, topic, partition, topic_id, first_offset, next_offset)
+SELECT %(projection)s, * FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(topic_ids)s::text[], %(first_offsets)s::bigint[],
+    %(next_offsets)s::bigint[])
+ON CONFLICT (projection, topic, partition) DO UPDATE
+SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset
+
+-- name: note_earlier
+INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offset, next_offset)
+SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
+FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
+    AS read (topic, partition, first_offset, next_offset)
+
+-- name: forget_positions
+DELETE FROM tracker.consumer_offset
+WHERE projection = %(projection)s
+  AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: forget_projection
+DELETE FROM tracker.consumer_offset WHERE projection = %(projection)s
+
+-- name: forget_ends
+-- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
+DELETE FROM tracker.partition_end AS known
+WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
