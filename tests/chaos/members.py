@@ -162,7 +162,7 @@ class Fleet:
         try:
             code = process.wait(GRACE)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # its stacks go into its log
+            process.send_signal(signal.SIGABRT)
             process.wait()
             self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
             return
@@ -237,5 +237,6 @@ def environment(bootstrap_servers: str, database_url: str, prefix: str, **more: 
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "DATABASE_URL": database_url,
         "JOBTRAIL_TOPIC_PREFIX": prefix,
+        "PYTHONFAULTHANDLER": "1",  # who does not end is aborted, and says where it stood
         **more,
     }
