@@ -162,9 +162,13 @@ def _install(database_url: str) -> None:
     def install() -> bool:
         with open_connection(database_url) as connection:
             found = connection.execute("SELECT to_regclass('tracker.item') IS NOT NULL").fetchone()
-            if found == (True,):
+            if found != (True,):
+                return False
+            try:
                 connection.execute(SQL["install"])
-            return found == (True,)
+            except psycopg.errors.DeadlockDetected:  # with a later migration
+                return False
+            return True
 
     wait_for(install, "the members to make their tables")
 

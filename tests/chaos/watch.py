@@ -48,7 +48,8 @@ class Watch:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def read_through(self, api_url: str, job_ids: list[str]) -> None:
         """Also read these jobs through the API, again and again: none may be seen to go back (I10)."""
