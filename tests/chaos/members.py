@@ -1,5 +1,6 @@
 """The tracker's processes: started, killed, paused and started again, as a supervisor would, with their logs kept."""
 
+import contextlib
 import json
 import os
 import signal
@@ -163,6 +164,9 @@ class Fleet:
             code = process.wait(GRACE)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
             process.wait()
             self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
             return

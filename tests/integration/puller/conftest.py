@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from job_events import kafka as kafka_clients
-from job_events.envelope import decode, encode
+from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded, JobInfo, Requested, RequestedData
 from job_events.topics import Topics, request_key
 from local_stack import free_port
@@ -105,7 +105,7 @@ class World:
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
         self.events: list[AnyEvent] = []
-        self._producer: Producer = kafka_clients.producer(kafka, "test")
+        self._producer = kafka_clients.producer(kafka, "test")
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
 
@@ -142,7 +142,9 @@ class World:
             correlationid=job_id,
             data=RequestedData(job=JobInfo(job_type, self.account), params=params),
         )
-        self._producer.produce(self.topics.requests("puller"), encode(event), request_key(TENANT, self.account))
+        self._producer.produce(
+            self.topics.requests("puller"), encode(event), request_key(TENANT, self.account), headers=HEADERS
+        )
         assert self._producer.flush(10) == 0
         return job_id
 

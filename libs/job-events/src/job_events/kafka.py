@@ -80,7 +80,7 @@ class Sender:
         self._failed = False
 
     def produce(
-        self, topic: str, value: bytes, key: bytes | str, *, headers: Headers, on_delivery: Report | None = None
+        self, topic: str, value: bytes | None, key: bytes | str, *, headers: Headers, on_delivery: Report | None = None
     ) -> None:
         """Put a message into the queue; `on_delivery` is told of its fate by `poll` or `flush`.
 
@@ -88,40 +88,53 @@ class Sender:
             BufferError: the queue is full.
             KafkaException
         """
-        if self._failed:
-            self._renew()
+        with self._lock:
+            producer = self._usable()
 
-        def told(error: KafkaError | None, message: Message) -> None:
-            self._failed = self._failed or (
-                error is not None and error.code() == KafkaError._MSG_TIMED_OUT  # pyright: ignore[reportPrivateUsage]
-            )
-            if on_delivery is not None:
-                on_delivery(error, message)
+            def told(error: KafkaError | None, message: Message) -> None:
+                if error is not None and _hopeless(error) and producer is self._producer:
+                    self._failed = True
+                if on_delivery is not None:
+                    on_delivery(error, message)
 
-        self._producer.produce(topic, value, key, headers=headers, on_delivery=told)
+            try:
+                producer.produce(topic, value, key, headers=headers, on_delivery=told)
+            except KafkaException as error:
+                self._failed = _hopeless(error.args[0])
+                raise
 
     def poll(self, timeout: float) -> None:
         """Tell of messages' fates; waits `timeout` seconds for the first."""
-        self._producer.poll(timeout)
-        former = self._former
+        producer, former = self._both()
+        producer.poll(timeout)
         if former is not None:
             former.poll(0)
-            if len(former) == 0:
-                self._former = None
+            self._let_go(former)
 
     def flush(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds until all fates are told; how many are not."""
-        former = self._former
-        left = self._producer.flush(timeout)
-        return left + (former.flush(timeout) if former is not None else 0)
+        """Wait until all fates are told, `timeout` seconds at most for each producer; how many are not."""
+        producer, former = self._both()
+        left = 0
+        if former is not None:
+            left = former.flush(timeout)
+            self._let_go(former)
+        return left + producer.flush(timeout)
 
-    def _renew(self) -> None:
-        with self._lock:
-            if not self._failed or self._former is not None:
-                return
+    def _usable(self) -> Producer:
+        if self._failed and self._former is None:
+            log.warning("a message was not delivered in time; the next ones go through a new producer")
             self._failed = False
             self._former, self._producer = self._producer, Producer(dict(self._settings))
-            log.warning("a message was not delivered in time; the next ones go through a new producer")
+        return self._producer
+
+    def _both(self) -> tuple[Producer, Producer | None]:
+        with self._lock:
+            return self._producer, self._former
+
+    def _let_go(self, former: Producer) -> None:
+        with self._lock:
+            if self._former is former and len(former) == 0:
+                self._former = None
 
 
 class Listener(Consumer):
@@ -160,6 +173,11 @@ class Listener(Consumer):
         leaving.join(_LEAVING)
         if leaving.is_alive():
             log.warning("the consumer could not leave its group", waited_seconds=_LEAVING)
+
+
+def _hopeless(error: KafkaError) -> bool:
+    """Whether this producer may fail for ever."""
+    return error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT  # pyright: ignore[reportPrivateUsage]
 
 
 def _sees_brokers(client: Consumer | AdminClient) -> bool:

@@ -66,7 +66,7 @@ class Requests:
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for what is on its way, 5 seconds at most."""
+        """Wait for what is on its way, some seconds at most."""
         self._stop.set()
         self._thread.join(5)
         self._producer.flush(5)

@@ -78,8 +78,8 @@ class Intake:
         """Read until `stop`; while PostgreSQL is away the batch in hand waits and nothing is committed."""
         while not stop.is_set():
             consumer = self._open_consumer()
-            consumer.subscribe([self._topics.requests(self._service), self._topics.events])
             try:
+                consumer.subscribe([self._topics.requests(self._service), self._topics.events])
                 self._read(consumer, stop)
             finally:
                 consumer.leave()
@@ -117,7 +117,8 @@ class Intake:
         try:
             for message in messages:
                 consumer.store_offsets(message=message)
-            consumer.commit(asynchronous=False)
+            # Nobody waits for it: without a coordinator that would last longer than a process has for its end.
+            consumer.commit(asynchronous=True)
         except KafkaException as error:
             log.warning("offsets not committed; the batch will be read again", reason=str(error))
 

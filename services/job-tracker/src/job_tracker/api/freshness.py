@@ -92,7 +92,7 @@ class Reader:
     async def answer_row(self, statement: LiteralString, values: dict[str, Any], show: Show, wait: WaitFor) -> Response:
         """As `answer`, where one statement finds one row, or none: it is sent along with the question for freshness.
 
-        One way to PostgreSQL and back, where a transaction with two questions needs three.
+        One way to PostgreSQL and back, where a transaction of two questions needs three.
         """
 
         async def look(last: Last) -> Response | None:
@@ -105,16 +105,14 @@ class Reader:
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A read-only transaction: all that is read in it belongs together."""
         async with AsyncExitStack() as stack:
-            connection, _ = await self._again_if_dead(lambda: self._begun(stack, lambda _, pipeline: pipeline.sync()))
+            connection, _ = await self._entered(stack, lambda _, pipeline: pipeline.sync())
             yield connection
 
     @asynccontextmanager
     async def fresh_snapshot(self, projection: str) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
         """A snapshot, and where `projection` stands in it; both are asked for at once."""
         async with AsyncExitStack() as stack:
-            yield await self._again_if_dead(
-                lambda: self._begun(stack, lambda connection, _: self.standing(connection, projection))
-            )
+            yield await self._entered(stack, lambda connection, _: self.standing(connection, projection))
 
     def topics(self, projection: str) -> list[str]:
         """What `projection` is made from."""
@@ -131,9 +129,14 @@ class Reader:
     async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
         # What is sent together without BEGIN is a transaction of its own, and so one snapshot.
         async with self._pool.connection() as connection:
-            async with connection.pipeline():
-                fresh = await self._ask_standing(connection, self.jobs)
-                found = await connection.execute(statement, values, prepare=True)
+            try:
+                async with connection.pipeline():
+                    fresh = await self._ask_standing(connection, self.jobs)
+                    found = await connection.execute(statement, values, prepare=True)
+            except psycopg.Error:
+                # It may have been prepared before a migration; without a rollback psycopg would keep it so.
+                await connection.close()
+                raise
             return await _standing(fresh), await found.fetchone()
 
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
@@ -146,15 +149,19 @@ class Reader:
             await self._pool.check()
             return await ask()
 
-    async def _begun(self, stack: AsyncExitStack, ask: Ask[Answered]) -> tuple[AsyncConnection, Answered]:
-        async with AsyncExitStack() as attempt:
-            connection = await attempt.enter_async_context(self._pool.connection())
-            # Several questions may be sent before the first answer is waited for, and BEGIN with the first of them.
-            pipeline = await attempt.enter_async_context(connection.pipeline())
-            await attempt.enter_async_context(connection.transaction())
-            answered = await ask(connection, pipeline)
-            stack.push_async_exit(attempt.pop_all())
-            return connection, answered
+    async def _entered(self, stack: AsyncExitStack, ask: Ask[Answered]) -> tuple[AsyncConnection, Answered]:
+        return await self._again_if_dead(lambda: stack.enter_async_context(self._transaction(ask)))
+
+    @asynccontextmanager
+    async def _transaction(self, ask: Ask[Answered]) -> AsyncGenerator[tuple[AsyncConnection, Answered]]:
+        """Several questions may be sent before the first answer is waited for, BEGIN with the first of them.
+
+        psycopg's own transaction would wait for BEGIN and for COMMIT alone. Where this breaks off, the pool rolls back.
+        """
+        async with self._pool.connection() as connection, connection.pipeline() as pipeline:
+            await connection.execute("BEGIN")
+            yield connection, await ask(connection, pipeline)
+            await connection.execute("COMMIT")
 
     async def _answer_in_time(
         self, look: Callable[[Last], Awaitable[Response | None]], wait: WaitFor, projection: str

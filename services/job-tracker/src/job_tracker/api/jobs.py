@@ -180,10 +180,9 @@ async def show_stats(
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         first = since or (until or now.date()) - timedelta(days=DAYS_SHOWN - 1)
         totals = asked | ({"first": "-infinity", "last": "-infinity"} if whole else {})
-        async with connection.pipeline():
-            summing = await connection.execute(_SQL["stats"], totals, prepare=True)
-            by_day = await connection.execute(_SQL["stats_by_day"], asked | {"first": first}, prepare=True)
-            rows, days = await summing.fetchall(), await by_day.fetchall()
+        summing = await connection.execute(_SQL["stats"], totals, prepare=True)
+        by_day = await connection.execute(_SQL["stats_by_day"], asked | {"first": first}, prepare=True)
+        rows, days = await summing.fetchall(), await by_day.fetchall()
         by_status: dict[str, int] = {}
         for row in rows:
             by_status[row["status"]] = by_status.get(row["status"], 0) + int(row["jobs"])

@@ -36,20 +36,19 @@ async def page(
         Problem: the cursor is none of this list, or a column is no filter.
     """
     asked = questions(listing, wanted)
-    async with connection.pipeline():
-        if not asked.plan.served.few:
-            await connection.execute(IN_INDEX_ORDER, prepare=True)
-        reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
-        # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
-        total = tally or (None if asked.counted or asked.plan.bounded else asked.total)
-        counting = await connection.execute(total.text, total.values, prepare=True) if total else None
-        shown, last = _cut(asked.plan, await reading.fetchall(), wanted.limit)
-        counted = asked.counted or Count(len(shown), last is None)
-        if total is None and asked.counted is None and len(shown) == wanted.limit:
-            counting = await connection.execute(asked.total.text, asked.total.values, prepare=True)
-        if counting is not None:
-            (row,) = await counting.fetchall()
-            counted = Count(row["rows"], row["whole"])
+    if not asked.plan.served.few:
+        await connection.execute(IN_INDEX_ORDER, prepare=True)
+    reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
+    # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
+    total = tally or (None if asked.counted or asked.plan.bounded else asked.total)
+    counting = await connection.execute(total.text, total.values, prepare=True) if total else None
+    shown, last = _cut(asked.plan, await reading.fetchall(), wanted.limit)
+    counted = asked.counted or Count(len(shown), last is None)
+    if total is None and asked.counted is None and len(shown) == wanted.limit:
+        counting = await connection.execute(asked.total.text, asked.total.values, prepare=True)
+    if counting is not None:
+        (row,) = await counting.fetchall()
+        counted = Count(row["rows"], row["whole"])
     partial = asked.plan.bounded and last is not None
     return {
         name: [show(row) for row in shown],

@@ -74,7 +74,7 @@ class KafkaSource:
         first = self._consumer.poll(timeout)
         if self._broken is not None:
             raise self._broken
-        self.deaf = self._consumer.deaf(heard=first is not None)
+        self.deaf = self._consumer.deaf(heard=first is not None and first.error() is None)
         if first is None:
             return []
         messages = [first]
@@ -156,6 +156,8 @@ class KafkaSource:
         self._consumer.seek(TopicPartition(*partition, position))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._leaving:
+            return
         self._at("in_rebalance")
         try:
             taken = self._store.take([(p.topic, p.partition) for p in partitions])
@@ -189,6 +191,8 @@ class KafkaSource:
             self._broken = error
 
     def _on_error(self, error: KafkaError) -> None:
+        if self._leaving:
+            return
         if error.code() in _AWAY:
             self._status.away("Kafka", error.str())
         else:

@@ -20,7 +20,7 @@ from job_tracker.rebuild.offsets import (
     live_positions,
     set_positions,
 )
-from job_tracker.rebuild.plan import Live, Log, Plan, make_plan, offsets
+from job_tracker.rebuild.plan import Live, Log, Plan, Stretches, make_plan, offsets
 from job_tracker.rebuild.projection import ItemsAgain
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.sources import Sources
@@ -56,7 +56,7 @@ class ItemsRebuild:
         self._held = live_positions(self.connection, self.live)
         log = look_at_log(self.broker, self.projection.topics)
         self._plan = make_plan(
-            live=_to_be_read(self._held, log),
+            live=_to_be_read(self._held, log, self.sources.archived),
             live_earlier={},
             log=log,
             archived=self.sources.archived,
@@ -107,11 +107,18 @@ class ItemsRebuild:
         self.filler.fill(self.sources.read(topic_ids, spans), starts, self.progress(title, offsets(spans)))
 
 
-def _to_be_read(held: Mapping[TopicPartition, Live], log: Mapping[TopicPartition, Log]) -> dict[TopicPartition, Live]:
-    """What was read of the present log stays in the table: only what follows the position there can be lost."""
+def _to_be_read(
+    held: Mapping[TopicPartition, Live], log: Mapping[TopicPartition, Log], archived: Stretches
+) -> dict[TopicPartition, Live]:
+    """What was read stays in the table: only what follows the position can be lost.
+
+    Where the log is no longer there, the archive must reach as far as the position, or nobody knows what follows.
+    """
     found = dict(held)
     for partition, live in held.items():
-        today = log.get(partition)
+        today, kept = log.get(partition), archived.get(live.topic_id, {}).get(partition)
         if today is not None and today.topic_id == live.topic_id:
             found[partition] = replace(live, first_offset=min(live.next_offset, today.span.high))
+        elif kept is not None:
+            found[partition] = replace(live, first_offset=max(live.first_offset, min(kept.low, live.next_offset)))
     return found
