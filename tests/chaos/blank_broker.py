@@ -1,7 +1,8 @@
 """A stand-in on the port of a broker that is down: it answers as one that is starting, and knows no broker at all.
 
-Kafka does so for some milliseconds of a start, too short to be hit by intent. librdkafka takes the answer for the whole
-cluster (its issue 5301): it forgets all brokers, the bootstrap servers among them, and connects to none ever again.
+Kafka does so for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
+forget every broker for ever (librdkafka's issue 5301). Here it comes to the same by another road: whoever has found the
+stand-in stays connected to it, and is told of no broker as often as it asks, though Kafka is back for everybody else.
 Protocol: Kafka's guide, ApiVersions (key 18, version 3) and Metadata (key 3, version 1).
 """
 
@@ -19,7 +20,7 @@ _OFFERED = ((_METADATA, 0, 1), (_API_VERSIONS, 0, 3))
 
 
 class BlankBroker:
-    """Listens on `port` of the loopback address while it is entered.
+    """Listens on `port` of the loopback address while it is entered; the connections outlive that.
 
     `blanked` holds the connections, by the client's id and its port, that were told of topics and of no broker.
     """

@@ -1,4 +1,4 @@
-"""Kafka comes back and names no broker at first: every client forgets its address, and must find it again."""
+"""Kafka is back, but some clients know of no broker, and never will: all must find it again."""
 
 import os
 import subprocess

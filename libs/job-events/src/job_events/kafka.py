@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 log = structlog.get_logger(__name__)
 QUIET = 5.0  # seconds without a message after which it is asked whether there is anybody to hear
 _LOOK = 1.0  # seconds that a client may take to name a broker
+_LOOKS = 2  # in vain, one after the other: a broker that is slow or paused may cost one
 _LEAVING = 5.0  # seconds that a consumer may take to leave its group
 
 Settings = Mapping[str, Any]
@@ -148,6 +149,7 @@ class Listener(Consumer):
         self._bootstrap_servers = str(settings["bootstrap.servers"])
         self._monotonic = monotonic
         self._since = monotonic()
+        self._in_vain = 0
 
     def deaf(self, *, heard: bool) -> bool:
         """Whether it knows no broker although others find one; `heard`: a message has just come.
@@ -155,16 +157,17 @@ class Listener(Consumer):
         Looks after every QUIET seconds of silence; while Kafka is away that takes two seconds.
         """
         if heard:
-            self._since = self._monotonic()
+            self._since, self._in_vain = self._monotonic(), 0
         if self._monotonic() - self._since < QUIET:
             return False
         self._since = self._monotonic()
-        if _sees_brokers(self):
+        others = {"bootstrap.servers": self._bootstrap_servers, "log_level": 0}
+        alone = not _sees_brokers(self) and _sees_brokers(AdminClient(others))
+        self._in_vain = self._in_vain + 1 if alone else 0
+        if self._in_vain < _LOOKS:
             return False
-        deaf = _sees_brokers(AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0}))
-        if deaf:
-            log.warning("the consumer has forgotten every broker; another one takes its place")
-        return deaf
+        log.warning("the consumer has forgotten every broker; another one takes its place")
+        return True
 
     def leave(self) -> None:
         """Close it. If it cannot reach its group, which may last for ever, it is left behind, and times out there."""
