@@ -101,7 +101,7 @@ class Sender:
             try:
                 producer.produce(topic, value, key, headers=headers, on_delivery=told)
             except KafkaException as error:
-                self._failed = _hopeless(error.args[0])
+                self._failed = self._failed or _hopeless(error.args[0])
                 raise
 
     def poll(self, timeout: float) -> None:
