@@ -10,32 +10,33 @@ from pathlib import Path
 
 from confluent_kafka import Message
 
+from job_events.kafka import Listener
 from job_events.worker.intake import Intake
 from puller.bootstrap import run
 
 
 def cut_in_two(control: Path, *, offset_first: bool) -> None:
     """Let every batch pass the kill point between its two steps."""
-    take, commit = Intake.take, Intake._commit
 
-    def between(self: Intake, messages: list[Message]) -> None:
+    def pass_by() -> None:
         if control.exists():
             control.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here
-        if not offset_first:
-            commit(self, messages)
 
-    def take_in_wrong_order(self: Intake, messages: list[Message]) -> None:
-        commit(self, messages)
-        between(self, messages)
-        take(self, messages)
+    def row_first(self: Intake, consumer: Listener, messages: list[Message]) -> None:
+        self._take(messages)
+        pass_by()
+        self._commit(consumer, messages)
 
-    if offset_first:
-        Intake.take = take_in_wrong_order
-        Intake._commit = lambda _self, _messages: None
-    else:
-        Intake._commit = between
+    def row_last(self: Intake, consumer: Listener, messages: list[Message]) -> None:
+        for message in messages:
+            consumer.store_offsets(message=message)
+        consumer.commit(asynchronous=False)
+        pass_by()
+        self._take(messages)
+
+    Intake._carry_out = row_last if offset_first else row_first
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ class Listener(Consumer):
         if self._monotonic() - self._since < QUIET:
             return False
         self._since = self._monotonic()
-        others = {"bootstrap.servers": self._bootstrap_servers, "log_level": 0}
+        others: dict[str, str | int | float | bool] = {"bootstrap.servers": self._bootstrap_servers, "log_level": 0}
         alone = not _sees_brokers(self) and _sees_brokers(AdminClient(others))
         self._in_vain = self._in_vain + 1 if alone else 0
         if self._in_vain < _LOOKS:

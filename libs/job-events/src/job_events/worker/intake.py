@@ -91,15 +91,17 @@ class Intake:
             messages = self._good(consumer.consume(BATCH, timeout=0.2))
             while messages and not stop.is_set():
                 try:
-                    self.take(messages)
-                    self._commit(consumer, messages)
+                    self._carry_out(consumer, messages)
                     break
                 except (OperationalError, PoolTimeout) as error:
                     log.warning("intake waits for PostgreSQL", reason=str(error).strip())
                     stop.wait(1)
 
-    def take(self, messages: list[Message]) -> None:
-        """Carry out a batch."""
+    def _carry_out(self, consumer: Listener, messages: list[Message]) -> None:
+        self._take(messages)
+        self._commit(consumer, messages)
+
+    def _take(self, messages: list[Message]) -> None:
         try:
             with self._pool.connection() as conn:
                 for message in messages:
