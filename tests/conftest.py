@@ -37,11 +37,7 @@ WaitUntil = Callable[..., None]
 _POLL = 0.05  # seconds
 SHARED_KAFKA, SHARED_DATABASE = "JOBTRAIL_TEST_KAFKA", "JOBTRAIL_TEST_DATABASE"
 _LONGEST = ("acceptance/test_up.py", "chaos/test_teeth.py")
-_LONG = (
-    *("acceptance/test_abt_buy.py", "chaos/test_short.py", "matcher/test_interruptions.py"),
-    *("job-tracker/test_rebuild.py", "job-tracker/test_losses.py", "job-tracker/test_freshness.py"),
-    *("matcher/test_products.py", "puller/test_faults.py", "job-tracker/test_rebuild_items.py"),
-)
+_LONG = ("acceptance/test_abt_buy.py", "chaos/test_short.py", "job-tracker/test_rebuild.py")
 _shared = ExitStack()
 
 
