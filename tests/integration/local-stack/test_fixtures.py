@@ -1,5 +1,7 @@
 """The shared fixtures give servers that answer."""
 
+from collections.abc import Callable
+
 from confluent_kafka.admin import AdminClient
 from psycopg_pool import ConnectionPool
 
@@ -13,8 +15,15 @@ def test_each_test_has_an_empty_database_of_its_own(pool: ConnectionPool) -> Non
     assert rows == [("things",)]
 
 
-def test_the_topics_of_the_contract_exist_under_a_prefix(kafka: str, topics: Topics) -> None:
-    found = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
-    assert {spec.name: spec.partitions for spec in topics.specs()}.items() <= {
-        name: len(topic.partitions) for name, topic in found.items()
-    }.items()
+def test_the_topics_of_the_contract_exist_under_a_prefix(
+    kafka: str, topics: Topics, wait_until: Callable[..., None]
+) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka})
+    wanted = {spec.name: spec.partitions for spec in topics.specs()}
+
+    def there() -> bool:
+        # The controller has made them; the broker that answers may hear of it a moment later.
+        found = admin.list_topics(timeout=10).topics
+        return wanted.items() <= {name: len(topic.partitions) for name, topic in found.items()}.items()
+
+    wait_until(there, 30, "the broker does not have them")
