@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -51,6 +53,24 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
         timeout=120,
         check=False,
     )
+
+
+@contextmanager
+def meanwhile(stop: threading.Event, *works: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Threads that work until `stop`, which is set when this is left; they have `seconds` then. None may fail."""
+    threads = [threading.Thread(target=work) for work in works]
+    failures: list[Any] = []
+    threading.excepthook = lambda arguments: failures.append(arguments.exc_value)
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(seconds)
+        threading.excepthook = threading.__excepthook__
+    assert failures == []
 
 
 def poison(system: Any) -> int:

@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
 from urllib.parse import urlsplit
@@ -15,9 +13,9 @@ from urllib.parse import urlsplit
 import psycopg
 from tests.chaos.blank_broker import BlankBroker
 from tests.chaos.servers import Servers
+from tests.requests import request_of_nobody
 
 from job_events.envelope import HEADERS, encode
-from job_events.events import JobInfo, Requested, RequestedData
 from job_events.kafka import Sender, producer
 from job_events.topics import Topics, request_key
 
@@ -42,25 +40,15 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
 
 
 def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
-    """Ask for a job of an unknown account, until Kafka has it: it ends at once, without any platform."""
-    job_id = str(uuid.uuid4())
-    event = Requested(
-        specversion="1.0",
-        id=f"{job_id}/0/0",
-        source="jobtrail/chaos",
-        job_id=job_id,
-        time=datetime.now(UTC),
-        tenant="demo",
-        correlationid=job_id,
-        data=RequestedData(job=JobInfo("PULL_NHANH_PRODUCTS", "nobody")),
-    )
+    """Ask for a job until Kafka has the request; its id."""
+    event = request_of_nobody()
     taken: list[bool] = []
 
     def send() -> bool:
         sender.produce(
             TOPICS.requests("puller"),
             encode(event),
-            request_key("demo", "nobody"),
+            request_key(event.tenant, event.data.job.account),
             headers=HEADERS,
             on_delivery=lambda error, _: taken.append(error is None),
         )
@@ -68,7 +56,7 @@ def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
         return any(taken)
 
     wait_until(send, 60, "the request is not delivered")
-    return job_id
+    return event.job_id
 
 
 def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:

@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.chaos.members import ROOT
+from tests.requests import request_of_nobody
 
 from job_events.envelope import encode
-from job_events.events import JobInfo, Requested, RequestedData
 from job_events.topics import Topics, request_key
 
 
@@ -55,22 +53,11 @@ def _puller(environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes
 
 
 def _request(kafka: str, topics: Topics) -> str:
-    """Ask for a job of an unknown account: its row says so, and no platform is needed."""
-    job_id = str(uuid.uuid4())
-    event = Requested(
-        specversion="1.0",
-        id=f"{job_id}/0/0",
-        source="jobtrail/chaos",
-        job_id=job_id,
-        time=datetime.now(UTC),
-        tenant="demo",
-        correlationid=job_id,
-        data=RequestedData(job=JobInfo("PULL_NHANH_PRODUCTS", "nobody")),
-    )
+    event = request_of_nobody()
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
-    producer.produce(topics.requests("puller"), encode(event), request_key("demo", "nobody"))
+    producer.produce(topics.requests("puller"), encode(event), request_key(event.tenant, event.data.job.account))
     assert producer.flush(30) == 0
-    return job_id
+    return event.job_id
 
 
 def _committed(kafka: str, topics: Topics) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.rebuilds import JOBS, SHADOWS, run, trim
+from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, trim
 
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
@@ -127,22 +127,11 @@ def test_a_swap_under_writes_loses_and_doubles_nothing(
                     assert offsets == events
                     counts.append(reader.execute("SELECT count(*) FROM tracker.job").fetchone()[0])
 
-    threads = [threading.Thread(target=work) for work in (write, read)]
-    failures: list[Any] = []
-    threading.excepthook = lambda arguments: failures.append(arguments.exc_value)
-    for thread in threads:
-        thread.start()
-    try:
+    with meanwhile(stop, write, read, seconds=30):
         for _ in range(3):
             done = run(system, "rebuild", "--swap", folder=tmp_path)
             assert done.returncode == 0, done.stdout + done.stderr
             assert "No difference" in done.stdout
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(30)
-        threading.excepthook = threading.__excepthook__
-    assert failures == []
     wait_until(lambda: system.count(connection, "event") == len(sent), 60, "the projector does not go on")
     assert counts == sorted(counts)
     assert shown(connection) == oracle(sent)

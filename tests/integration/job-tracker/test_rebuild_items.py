@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.rebuilds import recreate, run, trim
+from tests.rebuilds import meanwhile, recreate, run, trim
 from tests.sync_log import AGAIN, PLACES, SyncLog, again, read_sync_log
 
 from job_events.clock import SystemClock
@@ -38,7 +38,6 @@ def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
     assert gone and letters
     system.projector(part="items")
     stop = threading.Event()
-    failures: list[Any] = []
 
     def write() -> None:
         while not stop.is_set():
@@ -54,18 +53,8 @@ def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
                 assert all(following >= last.get(partition, 0) for partition, following in now.items())
                 last = now
 
-    threads = [threading.Thread(target=work) for work in (write, watch)]
-    threading.excepthook = lambda arguments: failures.append(arguments.exc_value)
-    for thread in threads:
-        thread.start()
-    try:
+    with meanwhile(stop, write, watch, seconds=60):
         said = [again(system, tmp_path) for _ in range(3)]
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        threading.excepthook = threading.__excepthook__
-    assert failures == []
     # Deleted rows of which two copies lay in different batches would count twice: one batch has taken them all.
     assert f"{gone} item rows written, {letters} dead letters added" in said[0]
     assert all("Nothing was missing" in one for one in said[1:])

@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
+from tests.requests import job_request
 
 from job_events import kafka as kafka_clients
 from job_events.envelope import HEADERS, decode, encode
-from job_events.events import AnyEvent, Finished, ItemRecorded, JobInfo, Requested, RequestedData
+from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
 from local_stack import free_port
 from platforms.accounts import AccountStore
@@ -131,22 +131,12 @@ class World:
 
     def request(self, job_type: str, **params: Any) -> str:
         """Put a job request on the topic, as the API does."""
-        job_id = str(uuid.uuid4())
-        event = Requested(
-            specversion="1.0",
-            id=f"{job_id}/0/0",
-            source="jobtrail/test",
-            job_id=job_id,
-            time=datetime.now(UTC),
-            tenant=TENANT,
-            correlationid=job_id,
-            data=RequestedData(job=JobInfo(job_type, self.account), params=params),
-        )
+        event = job_request(job_type, TENANT, self.account, **params)
         self._producer.produce(
             self.topics.requests("puller"), encode(event), request_key(TENANT, self.account), headers=HEADERS
         )
         assert self._producer.flush(10) == 0
-        return job_id
+        return event.job_id
 
     def seen(self, job_id: str) -> list[AnyEvent]:
         """All events and items of a job so far."""

@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
+from tests.requests import job_request
 
 from job_events import kafka as kafka_clients
 from job_events.database import migrate as migrate_schema
 from job_events.envelope import HEADERS, decode, encode
-from job_events.events import AnyEvent, Finished, ItemRecorded, JobInfo, Requested, RequestedData
+from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
 from local_stack import free_port
 from platforms.accounts import AccountStore
@@ -219,22 +219,12 @@ class Shop:
     # --- jobs
 
     def request(self, job_type: str, **params: Any) -> str:
-        job_id = str(uuid.uuid4())
-        event = Requested(
-            specversion="1.0",
-            id=f"{job_id}/0/0",
-            source="jobtrail/test",
-            job_id=job_id,
-            time=datetime.now(UTC),
-            tenant=TENANT,
-            correlationid=job_id,
-            data=RequestedData(job=JobInfo(job_type, self.account), params=params),
-        )
+        event = job_request(job_type, TENANT, self.account, **params)
         self._producer.produce(
             self.topics.requests("syncer"), encode(event), request_key(TENANT, self.account), headers=HEADERS
         )
         assert self._producer.flush(10) == 0
-        return job_id
+        return event.job_id
 
     def finished(self, job_id: str, timeout: float = 60) -> Finished:
         """Wait for a job's end, and for as many of its items as its outbox promised."""

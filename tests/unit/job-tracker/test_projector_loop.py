@@ -79,6 +79,22 @@ class Nothing:
     def close(self) -> None: ...
 
 
+def run(writer: Writer, stop: threading.Event, *sources: Source) -> None:
+    """A projector from its start to its end, with one source after the other."""
+    opened = iter(sources)
+    loop: Projector[Any] = Projector(
+        projection=Plain(),  # pyright: ignore[reportArgumentType]
+        committer=writer,  # pyright: ignore[reportArgumentType]
+        link=Nothing(),  # pyright: ignore[reportArgumentType]
+        store=Nothing(),  # pyright: ignore[reportArgumentType]
+        open_source=lambda _: next(opened),  # pyright: ignore[reportArgumentType, reportReturnType]
+        status=Status(lambda: 0.0),
+        stop=stop,
+        batch_events=100,
+    )
+    loop.run()
+
+
 def test_what_was_read_of_a_partition_that_came_back_is_let_go() -> None:
     """Another owner has brought it to 10 meanwhile: what lies before must neither be written nor move the position."""
     writer, stop = Writer(), threading.Event()
@@ -98,17 +114,7 @@ def test_what_was_read_of_a_partition_that_came_back_is_let_go() -> None:
     more = [ends] * 5000
     script = [lambda _: records(0), lambda _: records(1, 2, 3), comes_back, lambda _: records(10, 11), ends]
     source = Source({P: 0}, script)
-    loop: Projector[Any] = Projector(
-        projection=Plain(),  # pyright: ignore[reportArgumentType]
-        committer=writer,  # pyright: ignore[reportArgumentType]
-        link=Nothing(),  # pyright: ignore[reportArgumentType]
-        store=Nothing(),  # pyright: ignore[reportArgumentType]
-        open_source=lambda _: source,  # pyright: ignore[reportArgumentType, reportReturnType]
-        status=Status(lambda: 0.0),
-        stop=stop,
-        batch_events=100,
-    )
-    loop.run()
+    run(writer, stop, source)
     assert writer.batches == [({P: 0}, [0]), ({P: 10}, [10, 11])]
     assert source.rewound == [{P}]
     assert source.begins == {P: 12}
@@ -134,17 +140,6 @@ def test_another_source_takes_the_place_of_a_deaf_one() -> None:
     first = [lambda _: records(0), goes_deaf]
     second = [lambda _: records(1, 2, 3), ends]
     sources = [Source({P: 0}, first), Source({P: 1}, second)]
-    opened = iter(sources)
-    loop: Projector[Any] = Projector(
-        projection=Plain(),  # pyright: ignore[reportArgumentType]
-        committer=writer,  # pyright: ignore[reportArgumentType]
-        link=Nothing(),  # pyright: ignore[reportArgumentType]
-        store=Nothing(),  # pyright: ignore[reportArgumentType]
-        open_source=lambda _: next(opened),  # pyright: ignore[reportArgumentType, reportReturnType]
-        status=Status(lambda: 0.0),
-        stop=stop,
-        batch_events=100,
-    )
-    loop.run()
+    run(writer, stop, *sources)
     assert [source.closed for source in sources] == [True, True]
     assert writer.batches == [({P: 0}, [0]), ({P: 1}, [1, 2, 3])]

@@ -1,7 +1,7 @@
 """Kafka clients with the settings that correctness and speed need, and what to do with one that has gone deaf.
 
-librdkafka forgets every broker, and connects to none ever again, when a broker that is just starting names no brokers
-at all (its issue 5301, ADR 11). Such a client says nothing; it can only be replaced.
+A client that has seen a broker at its start may know of none ever again (ADR 11). It says nothing; it can only be
+replaced.
 """
 
 import threading
@@ -156,11 +156,12 @@ class Listener(Consumer):
 
         Looks after every QUIET seconds of silence; while Kafka is away that takes two seconds.
         """
+        now = self._monotonic()
         if heard:
-            self._since, self._in_vain = self._monotonic(), 0
-        if self._monotonic() - self._since < QUIET:
+            self._since, self._in_vain = now, 0
+        if now - self._since < QUIET:
             return False
-        self._since = self._monotonic()
+        self._since = now
         others: dict[str, str | int | float | bool] = {"bootstrap.servers": self._bootstrap_servers, "log_level": 0}
         alone = not _sees_brokers(self) and _sees_brokers(AdminClient(others))
         self._in_vain = self._in_vain + 1 if alone else 0

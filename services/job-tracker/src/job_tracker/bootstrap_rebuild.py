@@ -1,7 +1,7 @@
 """Wires what runs once and ends: rebuild, audit, archive."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,17 +175,16 @@ def _refold(
             letters_since=letters_since(now, settings),
             progress=report.progress,
         )
-        try:
+        with _said_when_interrupted(
+            lambda: (
+                "the rebuilt table is in the live one's place" if shadow.is_live() else "the live table is as it was"
+            )
+        ):
             try:
                 yield refold, report
             finally:
                 link.close()
                 refold.end()
-        except KeyboardInterrupt:
-            swapped = shadow.is_live()
-            raise KeyboardInterrupt(
-                "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
-            ) from None
 
 
 @contextmanager
@@ -214,14 +213,21 @@ def _items_rebuild(
             filler=Filler(committer, projection, settings.jobtrail_batch_events),
             progress=report.progress,
         )
-        try:
+        with _said_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):
             try:
                 yield rebuild, committer, report
             finally:
                 link.close()
                 rebuild.end()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("what was merged until then stays; run it again for the rest") from None
+
+
+@contextmanager
+def _said_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
+    """Who interrupts this hears what has become of the tables, as it is after everything was put away."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(standing()) from None
 
 
 def _verdict(found: int, compared: str) -> str:

@@ -1,8 +1,8 @@
 """What the live stream reads from PostgreSQL: snapshots of a view, and what events between two positions changed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,11 +63,9 @@ class ChangeReader:
         self._waiting: dict[tuple[View, int], asyncio.Task[Newest]] = {}
         self.projection = keyed.jobs
 
-    @asynccontextmanager
-    async def now(self) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
+    def now(self) -> AbstractAsyncContextManager[tuple[AsyncConnection, Standing]]:
         """A snapshot, and where the job table stands in it."""
-        async with self._keyed.fresh_snapshot(self.projection) as found:
-            yield found
+        return self._keyed.fresh_snapshot(self.projection)
 
     async def newest(self, view: View, limit: int) -> Newest:
         """The newest jobs of a view as `GET /jobs` answers them, read after this call.

@@ -44,8 +44,7 @@ class Broker:
     """Short questions to the cluster. `timeout` in seconds holds for each of them.
 
     Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. A client that
-    failed is not asked again. One that has seen a broker at its start, or back from a pause, when it names no brokers
-    at all, may have forgotten how to reach any (librdkafka's issue 5301), and would fail for ever.
+    failed is not asked again: it might fail for ever (ADR 11).
     """
 
     def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
