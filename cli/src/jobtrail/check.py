@@ -9,9 +9,9 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
 
+from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
 
-GROUPS = ("tracker-jobs", "tracker-items", "puller", "matcher", "syncer", "matcher-agent")
 TIMEOUT = 5.0
 
 
@@ -42,7 +42,8 @@ def _postgres(url: str) -> str:
 
 
 def _kafka(servers: str) -> str:
-    metadata = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=TIMEOUT)
+    with AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
+        metadata = admin.list_topics(timeout=TIMEOUT)
     return f"{len(metadata.brokers)} broker(s), {len(metadata.topics)} topics"
 
 
@@ -64,10 +65,9 @@ def _lags(console: Console, servers: str) -> bool:
     reader = Consumer({"bootstrap.servers": servers, "group.id": "jobtrail-check", "log_level": 0})
     try:
         for group in sorted(found.group_id for found in listed.valid):
-            described = admin.describe_consumer_groups([group], request_timeout=TIMEOUT)[group].result()
-            members = len(described.members)
-            missing = missing or (members == 0 and group in GROUPS)
-            table.add_row(group, str(members), f"{_lag(admin, reader, group):,}")
+            count = members(admin, group, TIMEOUT)
+            missing = missing or (count == 0 and group in GROUPS)
+            table.add_row(group, str(count), f"{_lag(admin, reader, group):,}")
     finally:
         reader.close()
     console.print(table)

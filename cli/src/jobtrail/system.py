@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
 from jobtrail.errors import Refused
+from jobtrail.groups import members
 from jobtrail.home import Home, Running
 from jobtrail.ports import Ports
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port
@@ -72,6 +75,9 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
     def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
         return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
 
+    def joined(group: str) -> Callable[[], bool]:
+        return _joined(running.kafka, group)
+
     return [
         service(
             "sandbox",
@@ -82,13 +88,13 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
             str(home.sandbox_state),
             ready=_answers(f"{running.sandbox}/_sandbox/health"),
         ),
-        service("tracker-projector", "job_tracker", "projector"),
-        service("tracker-items", "job_tracker", "items"),
+        service("tracker-projector", "job_tracker", "projector", ready=joined("tracker-jobs")),
+        service("tracker-items", "job_tracker", "items", ready=joined("tracker-items")),
         service("tracker-api", "job_tracker", "api", ready=_answers(f"{running.api}/readyz")),
-        service("puller", "puller"),
-        service("matcher", "matcher"),
-        service("matcher-agent", "matcher", "agent"),
-        service("syncer", "syncer"),
+        service("puller", "puller", ready=joined("puller")),
+        service("matcher", "matcher", ready=joined("matcher")),
+        service("matcher-agent", "matcher", "agent", ready=joined("matcher-agent")),
+        service("syncer", "syncer", ready=joined("syncer")),
     ]
 
 
@@ -96,6 +102,18 @@ def _answers(url: str) -> Callable[[], bool]:
     def ask() -> bool:
         with suppress(httpx.HTTPError):
             return httpx.get(url, timeout=2).status_code == 200
+        return False
+
+    return ask
+
+
+def _joined(servers: str, group: str) -> Callable[[], bool]:
+    """Ready is a consumer that its group knows: a process that runs may have seconds of start before it."""
+
+    def ask() -> bool:
+        # A client a question: one that outlives its broker may wait for it for ever when it is closed.
+        with suppress(KafkaException), AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
+            return members(admin, group, 2) > 0
         return False
 
     return ask

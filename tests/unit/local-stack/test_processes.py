@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local_stack import PortTaken, down, free_port
@@ -34,6 +35,25 @@ def test_a_reused_pid_is_not_ended() -> None:
         assert process.poll() is None
         assert end([mark], 5) == [mark]
         assert mark.process() is None
+
+
+PARENT_THAT_WAITS_FOR_NOBODY = """
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE).pid, flush=True)
+input()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_nobody_waits_for_has_ended_when_it_is_a_zombie() -> None:
+    argv = [sys.executable, "-c", PARENT_THAT_WAITS_FOR_NOBODY]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        mark = ProcessMark.of(int(parent.stdout.readline()))
+        assert mark is not None
+        assert end([mark], 3600) == [mark]
+        assert psutil.Process(mark.pid).status() == psutil.STATUS_ZOMBIE
+        parent.terminate()
 
 
 def test_down_on_an_unused_folder_ends_nothing(tmp_path: Path) -> None:

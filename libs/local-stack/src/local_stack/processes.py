@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 import psutil
 
 _SAME_START = 2.0  # seconds; psutil's start times move a little with the clock
+_KILLED = 5.0  # seconds that a SIGKILL may take
+_POLL = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,21 @@ class ProcessMark:
 
 def end(marks: list[ProcessMark], grace: float) -> list[ProcessMark]:
     """SIGTERM all, SIGKILL those that still live after `grace` seconds. Those that lived when asked."""
-    living = [(mark, process) for mark in marks if (process := mark.process())]
-    for _, process in living:
-        _signal(process, kill=False)
-    _, stubborn = psutil.wait_procs([process for _, process in living], timeout=grace)
-    for process in stubborn:
-        _signal(process, kill=True)
-    psutil.wait_procs(stubborn, timeout=5)
-    return [mark for mark, _ in living]
+    asked = [mark for mark in marks if mark.process()]
+    stubborn = asked
+    for kill, seconds in ((False, grace), (True, _KILLED)):
+        for process in filter(None, (mark.process() for mark in stubborn)):
+            _signal(process, kill=kill)
+        stubborn = _wait(stubborn, seconds)
+    return asked
+
+
+def _wait(marks: list[ProcessMark], seconds: float) -> list[ProcessMark]:
+    """Those that still live after `seconds`. A zombie has ended: its parent may be the one that waits for us."""
+    deadline = time.monotonic() + seconds
+    while (living := [mark for mark in marks if mark.process()]) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return living
 
 
 def _signal(process: psutil.Process, *, kill: bool) -> None:
