@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit, urlunsplit
@@ -21,8 +21,9 @@ from psycopg import sql
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
 from job_tracker.api.freshness import Pool, reader_pool
-from job_tracker.api.jobs import JOBS, tally_of
-from job_tracker.api.list_statements import Question, Wanted, cursor_after, questions
+from job_tracker.api.jobs import JOBS
+from job_tracker.api.list_statements import Bounds, Question, Wanted, cursor_after, questions
+from job_tracker.api.tallies import tally_of
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, Served
 from job_tracker.settings import Settings
 
@@ -201,11 +202,67 @@ def test_the_rollups_know_the_totals_that_counting_gives(*, table: psycopg.Conne
         names = ", ".join(kept)
         counted = table.execute(f"SELECT {names}, count(*) FROM tracker.job GROUP BY {names} LIMIT 300").fetchall()  # pyright: ignore[reportArgumentType]
         for *values, jobs in counted:
-            question = tally_of(Wanted(filters={name: [value] for name, value in zip(kept, values, strict=True)}))
+            question = tally_of(JOBS, Wanted(filters={name: [value] for name, value in zip(kept, values, strict=True)}))
             assert question is not None
             assert table.execute(question.text, question.values).fetchone() == (jobs, True)
     for unknown in ({"account": ["shop"]}, {name: ["x"] for name in columns}, {"chain": ["c"]}):
-        assert tally_of(Wanted(filters=unknown)) is None
+        assert tally_of(JOBS, Wanted(filters=unknown)) is None
+
+
+def ago(**parts: float) -> datetime:
+    return UNTIL - timedelta(**parts)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (ago(days=3), ago(days=1)),
+        (ago(days=3, hours=5), ago(hours=7)),
+        (ago(days=80, hours=1), ago(hours=1)),
+        (ago(days=2, minutes=1), None),
+        (None, ago(days=40, minutes=1)),
+        (None, ago(days=80)),
+        (ago(hours=30), ago(hours=25)),
+        (ago(hours=30).astimezone(timezone(timedelta(hours=7))), ago(hours=1)),
+        (ago(days=1), ago(days=2)),
+        (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=timezone(timedelta(hours=-9)))),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"tenant": ["tenant-03"]},
+        {"tenant": ["tenant-01"], "status": ["FAILED", "RUNNING"]},
+        {"tenant": ["tenant-01"], "job_type": ["PRODUCT_SYNC"]},
+    ],
+    ids=lambda one: "+".join(one) or "none",
+)
+def test_totals_between_two_moments_are_what_counting_gives(
+    *, table: psycopg.Connection[Any], bounds: Bounds, chosen: dict[str, list[str]]
+) -> None:
+    wanted = Wanted(filters=chosen, ranges={"created_at": bounds})
+    question = tally_of(JOBS, wanted) or questions(JOBS, wanted).total
+    since, until = bounds
+    where = "".join([f" AND {column} = ANY(%({column})s)" for column in chosen])
+    ((counted,),) = table.execute(
+        f"SELECT count(*) FROM tracker.job WHERE created_at >= %(since)s AND created_at < %(until)s{where}",  # pyright: ignore[reportArgumentType]
+        {**chosen, "since": since or "-infinity", "until": until or "infinity"},
+    ).fetchall()
+    (told,) = table.execute(question.text, question.values).fetchall()
+    assert min(told[0], 10_001) == min(counted, 10_001)
+    assert told[1] is True
+
+
+def test_a_total_of_many_days_reads_few_rows(*, table: psycopg.Connection[Any]) -> None:
+    """31 days of the rollups hold more than 10,000 jobs: what lies around them is not looked at."""
+    since = Wanted(ranges={"created_at": (ago(days=80, hours=1), None)})
+    question = tally_of(JOBS, since)
+    assert question is not None
+    assert not [
+        node for node in explained(table, question) if node.get("Relation Name") == "job" and node["Actual Loops"]
+    ]
 
 
 async def one_page(database: str, wanted: Wanted) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Cursor, Limit, Parts, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
-from job_tracker.api.list_statements import Listing, Wanted
+from job_tracker.api.list_statements import Listing, Question, Wanted
 from job_tracker.api.listing import exists, page
 from job_tracker.domain.list_plans import Served
 
@@ -29,7 +29,6 @@ def _along(index: str, *columns: str) -> tuple[Served, ...]:
 
 PRODUCTS = Listing(
     source=("puller", "api_products"),
-    counted=("puller", "api_product_keys"),
     key=("tenant", "account", "platform", "product_id", "variant_id"),
     key_types=(str, str, str, str, str),
     served=_along("variant_product", "tenant", "account", "platform"),
@@ -38,7 +37,6 @@ PRODUCTS = Listing(
 )
 CUSTOMERS = Listing(
     source=("puller", "api_customers"),
-    counted=("puller", "api_customer_keys"),
     key=("tenant", "account", "platform", "customer_id"),
     key_types=(str, str, str, str),
     served=_along("customer_listed", "tenant", "account", "platform"),
@@ -91,13 +89,13 @@ async def _records(
 @router.get("/products")
 async def list_products(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, wait, PRODUCTS, records, "products")
+    return await _list(parts, wait, PRODUCTS, records, "products", tally=_total("product", records))
 
 
 @router.get("/customers")
 async def list_customers(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, wait, CUSTOMERS, records, "customers")
+    return await _list(parts, wait, CUSTOMERS, records, "customers", tally=_total("customer", records))
 
 
 @router.get("/matches")
@@ -167,14 +165,31 @@ async def list_dead_letters(
     return await _list(parts, wait, DEAD_LETTERS, request, "dead_letters", _letter)
 
 
+def _total(kind: str, records: Wanted) -> Question | None:
+    """The puller's own count."""
+    if records.text:
+        return None
+    conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in records.filters])
+    text = (
+        "SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM puller.api_totals WHERE kind = %(kind)s"
+    )
+    return Question((text + conditions).encode(), {"kind": kind, **records.filters})
+
+
 async def _list(
-    parts: Parts, wait: WaitFor, listing: Listing, request: Wanted, name: str, show: Callable[[Row], Row] = dict
+    parts: Parts,
+    wait: WaitFor,
+    listing: Listing,
+    request: Wanted,
+    name: str,
+    show: Callable[[Row], Row] = dict,
+    tally: Question | None = None,
 ) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
-        return await page(connection, listing, request, show, name)
+        return await page(connection, listing, request, show, name, tally)
 
     return await parts.reader.answer(read, wait)
 

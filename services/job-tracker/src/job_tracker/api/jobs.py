@@ -10,9 +10,10 @@ from fastapi.responses import Response
 from job_events.sql_files import queries
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.api.list_statements import Listing, Question, Wanted
+from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import page
 from job_tracker.api.problems import Problem
+from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS
@@ -73,7 +74,7 @@ async def list_jobs(
     request = wanted(filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
-    tally = tally_of(request)
+    tally = tally_of(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
@@ -215,23 +216,6 @@ def _known(row: Row | None, job_id: str) -> Row:
     if row is None:
         raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
     return row
-
-
-def tally_of(request: Wanted) -> Question | None:
-    """The total from the rollups, where they know it: by tenant, type and status, or by tenant, account and status."""
-    filters = request.filters
-    cut = any(bound is not None for bounds in request.ranges.values() for bound in bounds)
-    of_account = {"tenant", "account"} <= filters.keys() <= {"tenant", "account", "status"}
-    if cut or request.text or not (of_account or filters.keys() <= {"tenant", "job_type", "status"}):
-        return None
-    (tenant,) = filters.get("tenant", [""])
-    values: dict[str, object] = {
-        "tenant": tenant,
-        "accounts": filters.get("account", [""]),
-        "types": filters.get("job_type"),
-        "statuses": filters.get("status"),
-    }
-    return Question(_SQL["tally"].encode(), values)
 
 
 def _item(row: Row) -> Row:

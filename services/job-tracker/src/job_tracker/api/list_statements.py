@@ -11,6 +11,7 @@ from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
 
 Row = dict[str, Any]
 Values = dict[str, object]
+Bounds = tuple[datetime | None, datetime | None]  # from inclusive, to exclusive; None is open
 COUNT_TO = 10_000
 
 
@@ -19,8 +20,8 @@ class Listing:
     """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
 
     `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
-    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. `counted` has the
-    same rows as `source` in fewer columns, where counting them there is cheaper. All are constants of this package.
+    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. All are
+    constants of this package.
     """
 
     source: tuple[str, str]
@@ -31,19 +32,16 @@ class Listing:
     search: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     only: str | None = None
-    counted: tuple[str, str] | None = None
     newest_first: bool = False
 
 
 @dataclass(slots=True)
 class Wanted:
-    """What a caller asks of a list. `ranges` maps a column to (from inclusive, to exclusive)."""
+    """What a caller asks of a list. `ranges` cuts by columns."""
 
     filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     text: str | None = None
-    ranges: dict[str, tuple[datetime | None, datetime | None]] = field(
-        default_factory=dict[str, tuple[datetime | None, datetime | None]]
-    )
+    ranges: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     cursor: str | None = None
     limit: int = 50
 
@@ -103,14 +101,33 @@ def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[obje
     return _question(_merged(listing, plan, wanted, after, values, wanted.limit + 1), values)
 
 
+def total_around(listing: Listing, wanted: Wanted, known: Question, column: str, around: Sequence[Bounds]) -> Question:
+    """The total of a list of which `known` counts all rows but those whose `column` is within `around`.
+
+    These are counted only where they make a difference to what is told. An index must serve the list.
+    """
+    plan, values = plan_list(listing.served, wanted.filters), dict(known.values)
+    counts = [_count_to(listing, plan, replace(wanted, ranges={column: bounds}), values) for bounds in around]
+    rest = " + ".join([f"({count})" for count in counts]) or "0"
+    return _question(
+        f"SELECT known.rows + CASE WHEN known.rows > {COUNT_TO} THEN 0 ELSE {rest} END AS rows, true AS whole "
+        f"FROM ({known.text.decode()}) AS known",
+        values,
+    )
+
+
 def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     values: Values = {}
+    return _question(
+        f"SELECT counted.rows, true AS whole FROM ({_count_to(listing, plan, wanted, values)}) AS counted", values
+    )
+
+
+def _count_to(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> str:
     # From the oldest: those pages have settled, so that the index alone tells which rows are visible.
     ends = f" ORDER BY {_order(listing, plan).replace(' DESC', '')} LIMIT {COUNT_TO + 1}"
-    counted = replace(listing, source=listing.counted or listing.source)
-    ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(counted, plan, wanted, None, values, "1")])
-    first = f"SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}"
-    return _question(f"SELECT count(*) AS rows, true AS whole FROM ({first}) AS counted", values)
+    ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(listing, plan, wanted, None, values, "1")])
+    return f"SELECT count(*) AS rows FROM (SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}) AS first"
 
 
 def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
@@ -179,8 +196,9 @@ def _ranges(
 def _between(wanted: Wanted, values: Values) -> list[str]:
     conditions: list[str] = []
     for column, (since, until) in wanted.ranges.items():
-        for name, bound, sign in ((f"{column}_since", since, ">="), (f"{column}_until", until, "<")):
+        for end, bound, sign in (("since", since, ">="), ("until", until, "<")):
             if bound is not None:
+                name = f"{column}_{end}_{len(values)}"  # a statement may hold several ranges of a column
                 values[name] = bound
                 conditions.append(f'"{column}" {sign} %({name})s')
     return conditions

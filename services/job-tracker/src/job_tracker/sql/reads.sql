@@ -48,6 +48,14 @@ WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day = '-infinity'
   AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
 
+-- name: tally_of_days
+-- The same of some UTC days; of these the rollups keep no accounts.
+SELECT coalesce(sum(jobs), 0)::bigint AS rows
+FROM tracker.rollup
+WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day >= %(first_day)s AND day < %(last_day)s
+  AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
+  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+
 -- name: stats
 SELECT job_type, status, sum(jobs) AS jobs, sum(processed) AS processed, sum(successful) AS successful,
        sum(failed) AS failed, sum(skipped) AS skipped, sum(duration_ms) AS duration_ms
