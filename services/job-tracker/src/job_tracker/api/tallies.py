@@ -30,7 +30,8 @@ def tally_of(listing: Listing, request: Wanted) -> Question | None:
     if bounds == (None, None):
         return Question(_SQL["tally"].encode(), values)
     days = whole_days(bounds)
-    if days is None or of_account or plan_list(listing.served, filters).bounded:
+    # What is counted in part is counted once: a cursor carries it.
+    if days is None or request.cursor or of_account or plan_list(listing.served, filters).bounded:
         return None
     first, last = days
     known = Question(_SQL["tally_of_days"].encode(), {**values, "first_day": first, "last_day": last})
