@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
+from jobtrail.groups import members
 from jobtrail.main import app
 
 WaitUntil = Callable[..., None]
@@ -179,7 +180,7 @@ def _replay(
                 return False
             found.suspend()
             try:
-                wait_until(lambda: _members(admin, group) == 0, 60, f"the broker to give {group}'s member up")
+                wait_until(lambda: members(admin, group, 20) == 0, 60, f"the broker to give {group}'s member up")
                 return "NEW-OFFSET" in user.run(*reset).stdout
             finally:
                 found.kill()
@@ -194,7 +195,3 @@ def _replay(
 
     wait_until(caught_up, 120, "the groups to read everything again")
     assert rows() == before
-
-
-def _members(admin: AdminClient, group: str) -> int:
-    return len(admin.describe_consumer_groups([group])[group].result(20).members)

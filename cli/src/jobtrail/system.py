@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -77,9 +78,7 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
     def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
         return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
 
-    def joined(group: str) -> Callable[[], bool]:
-        return _joined(running.kafka, group)
-
+    joined = partial(_joined, running.kafka)
     return [
         service(
             "sandbox",

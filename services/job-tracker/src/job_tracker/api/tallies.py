@@ -6,7 +6,7 @@ from job_events.sql_files import queries
 from job_tracker.api.list_statements import Bounds, Listing, Question, Wanted, total_around
 from job_tracker.domain.list_plans import plan_list
 
-_SQL = queries("job_tracker", "reads.sql")
+_TALLY = queries("job_tracker", "reads.sql")["tally"].encode()
 # A tenant has a row for each type, status and day: of more days than these, counting jobs would be cheaper.
 MOST_DAYS = 31
 
@@ -28,15 +28,15 @@ def tally_of(listing: Listing, request: Wanted) -> Question | None:
         "statuses": filters.get("status"),
     }
     if bounds == (None, None):
-        return Question(_SQL["tally"].encode(), values)
+        return Question(_TALLY, {**values, "first": "-infinity", "last": "-infinity"})
     days = whole_days(bounds)
     # What is counted in part is counted once: a cursor carries it.
     if days is None or request.cursor or of_account or plan_list(listing.served, filters).bounded:
         return None
-    first, last = days
-    known = Question(_SQL["tally_of_days"].encode(), {**values, "first_day": first, "last_day": last})
+    first, end = days
+    known = Question(_TALLY, {**values, "first": first, "last": end - timedelta(days=1)})
     since, until = bounds
-    around = [(since, _midnight(first)), (_midnight(last), until)]
+    around = [(since, _midnight(first)), (_midnight(end), until)]
     return total_around(listing, request, known, "created_at", [one for one in around if one[0] != one[1]])
 
 

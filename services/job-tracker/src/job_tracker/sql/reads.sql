@@ -41,18 +41,11 @@ down AS (
 SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
 -- name: tally
--- Jobs of some tenant (empty: of all), accounts (empty: of all together), types and statuses (null: of any).
+-- Jobs of some tenant (empty: of all), accounts (empty: of all together), types and statuses (null: of any), created on
+-- some UTC days (-infinity: on all). Of single days the rollups keep no accounts.
 SELECT coalesce(sum(jobs), 0)::bigint AS rows, true AS whole
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day = '-infinity'
-  AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
-  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
-
--- name: tally_of_days
--- The same of some UTC days; of these the rollups keep no accounts.
-SELECT coalesce(sum(jobs), 0)::bigint AS rows
-FROM tracker.rollup
-WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day >= %(first_day)s AND day < %(last_day)s
+WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
 
