@@ -85,16 +85,16 @@ def trim(system: Any, *ends: tuple[str, int, int]) -> None:
     """Drop what lies below these offsets from the log: topic, partition, first offset that stays."""
     admin = AdminClient({"bootstrap.servers": system.kafka})
     for future in admin.delete_records([TopicPartition(*end) for end in ends]).values():
-        future.result(10)
+        future.result(120)
 
 
 def recreate(system: Any, topic: str, wait_until: Callable[..., None], partitions: int | None = None) -> None:
     """Drop a topic and make an empty one of the same name, with as many partitions as the contract says, or others."""
     admin = AdminClient({"bootstrap.servers": system.kafka})
     for future in admin.delete_topics([topic]).values():
-        future.result(10)
-    wait_until(lambda: topic not in admin.list_topics(timeout=5).topics, 30, "not deleted")
+        future.result(120)
+    wait_until(lambda: topic not in admin.list_topics(timeout=120).topics, "not deleted")
     if partitions is not None:
         config = {"message.timestamp.type": "LogAppendTime"}
-        admin.create_topics([NewTopic(topic, partitions, config=config)])[topic].result(10)
+        admin.create_topics([NewTopic(topic, partitions, config=config)])[topic].result(120)
     create_topics(system.kafka, system.topics)

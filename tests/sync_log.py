@@ -73,7 +73,7 @@ class SyncLog:
         def reached() -> bool:
             return {partition: following for partition, (_, _, following) in self.places().items()} == ends
 
-        self._wait_until(reached, 60, "the sync log was not read")
+        self._wait_until(reached, "the sync log was not read")
 
     def _letter(self, number: int) -> bytes:
         data = {"topic": "jobs.requests.puller", "partition": 0, "offset": number, "consumer": "puller", "reason": "no"}

@@ -52,7 +52,7 @@ class User:
             finally:
                 process.terminate()
                 try:
-                    process.wait(60)
+                    process.wait(120)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

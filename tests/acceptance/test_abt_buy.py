@@ -47,7 +47,7 @@ def test_abt_buy_with_every_service_killed_and_again_without_a_write(
         while waiting:
             due = [command for command in waiting if KILL_WHEN[command[0]] in user.output()]
             for command in due:
-                wait_until(lambda command=command: service_process(demo, command), 60)
+                wait_until(lambda command=command: service_process(demo, command))
                 found = service_process(demo, command)
                 assert found is not None
                 found.kill()
@@ -56,11 +56,10 @@ def test_abt_buy_with_every_service_killed_and_again_without_a_write(
                 lambda: (
                     demo.poll() is not None or any(KILL_WHEN[c[0]] in user.output() for c in waiting) or not waiting
                 ),
-                400,
                 "the demo to come to the next service",
             )
             assert demo.poll() is None or not waiting, f"ended before {waiting} was killed:\n{user.output()[-3000:]}"
-        wait_until(lambda: demo.poll() is not None, 400, "the end of the demo")
+        wait_until(lambda: demo.poll() is not None, "the end of the demo")
     assert demo.returncode == 0, user.output()[-4000:]
     first = user.report()
     check_counts(first, rows_of(abt), rows_of(buy))

@@ -54,7 +54,7 @@ def test_an_operators_day(
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr
     with user.running("up") as up:
         running_file = user.folder / ".jobtrail" / "running.json"
-        wait_until(running_file.is_file, 120, "the system to be up")
+        wait_until(running_file.is_file, "the system to be up")
         running = json.loads(running_file.read_text())
         wait_until(lambda: running["api"] in user.output())
         api = httpx.Client(base_url=running["api"], timeout=20)
@@ -96,7 +96,7 @@ def test_an_operators_day(
 
         ended = user.run("down")
         assert ended.returncode == 0
-        wait_until(lambda: up.poll() is not None, 60, "down to end what up had started")
+        wait_until(lambda: up.poll() is not None, "down to end what up had started")
         assert up.returncode == 0
         assert "Ended by `down`" in user.output()
     assert user.run("jobs", "list").returncode == 1
@@ -180,18 +180,18 @@ def _replay(
                 return False
             found.suspend()
             try:
-                wait_until(lambda: members(admin, group, 20) == 0, 60, f"the broker to give {group}'s member up")
+                wait_until(lambda: members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
                 return "NEW-OFFSET" in user.run(*reset).stdout
             finally:
                 found.kill()
 
-        wait_until(suspended_reset, 120, f"the reset of {group}")
-    wait_until(lambda: api.get("/readyz").status_code == 200, 60)
+        wait_until(suspended_reset, f"the reset of {group}")
+    wait_until(lambda: api.get("/readyz").status_code == 200)
 
     def caught_up() -> bool:
         said = user.run("check").stdout
         lags = [re.search(rf"{group}\D+\d+\D+([\d,]+)", said) for group in commands]
         return all(lag is not None and lag[1] == "0" for lag in lags)
 
-    wait_until(caught_up, 120, "the groups to read everything again")
+    wait_until(caught_up, "the groups to read everything again")
     assert rows() == before

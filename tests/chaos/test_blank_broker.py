@@ -34,7 +34,7 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
     finally:
         process.terminate()
         try:
-            assert process.wait(30) == 0, (folder / f"{package}.log").read_text()
+            assert process.wait(120) == 0, (folder / f"{package}.log").read_text()
         finally:
             process.kill()
 
@@ -55,7 +55,7 @@ def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
         sender.flush(10)
         return any(taken)
 
-    wait_until(send, 60, "the request is not delivered")
+    wait_until(send, "the request is not delivered")
     return event.job_id
 
 
@@ -83,10 +83,10 @@ def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Ca
                     return False
 
             first = ask(sender, wait_until)
-            wait_until(lambda: finished(first), 120, "the first job does not end")
+            wait_until(lambda: finished(first), "the first job does not end")
             _blank(servers, sender, wait_until)
             second = ask(sender, wait_until)
-            wait_until(lambda: finished(second), 120, "somebody is deaf still")
+            wait_until(lambda: finished(second), "somebody is deaf still")
 
 
 def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) -> None:
@@ -102,4 +102,4 @@ def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) ->
             # Of the puller its consumer and its producer; the projector's consumer is named after its host.
             return told["puller"] >= 2 and told["asking"] >= 1 and told[gethostname()] >= 1
 
-        wait_until(all_told, 30, "not everybody was told of no broker")
+        wait_until(all_told, "not everybody was told of no broker")

@@ -33,11 +33,11 @@ def test_a_request_survives_a_kill_between_its_row_and_its_offset(
     control.touch()
     job_id = _request(kafka, topics)
     killed = _puller(environment, tmp_path)
-    wait_until(lambda: killed.poll() is not None, 120, "the puller comes to its kill point")
+    wait_until(lambda: killed.poll() is not None, "the puller comes to its kill point")
     assert not control.exists(), (tmp_path / "puller.log").read_text()
     again = _puller(environment, tmp_path)
     try:
-        wait_until(lambda: _committed(kafka, topics), 120, "the request's offset is committed")
+        wait_until(lambda: _committed(kafka, topics), "the request's offset is committed")
         rows = _rows(database_url, job_id)
     finally:
         again.kill()
@@ -65,7 +65,7 @@ def _committed(kafka: str, topics: Topics) -> bool:
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": f"{topics.prefix}puller"})
     try:
         partitions = [TopicPartition(topics.requests("puller"), number) for number in range(3)]
-        return any(partition.offset == 1 for partition in consumer.committed(partitions, timeout=30))
+        return any(partition.offset == 1 for partition in consumer.committed(partitions, timeout=120))
     finally:
         consumer.close()
 

@@ -34,7 +34,7 @@ class Server:
         """Start the process and wait until it answers."""
         command = [sys.executable, "-m", "sandbox", "--port", str(self.port), "--state", str(self.state)]
         self.process = subprocess.Popen(command)
-        deadline, pause = time.monotonic() + 30, threading.Event()
+        deadline, pause = time.monotonic() + 120, threading.Event()
         while time.monotonic() < deadline:
             assert self.process.poll() is None, "the sandbox ended at its start"
             try:
@@ -47,12 +47,12 @@ class Server:
     def kill(self) -> None:
         """kill -9."""
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(120)
 
     def stop(self) -> None:
         """SIGTERM, and wait."""
         self.process.terminate()
-        self.process.wait(15)
+        self.process.wait(120)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API; the answer must be a success."""

@@ -52,7 +52,7 @@ def test_down_drops_every_call_of_the_platform_until_the_time_is_over(account: A
         except httpx.TransportError:
             return False
 
-    wait_until(back, timeout=10)
+    wait_until(back)
 
 
 def test_every_platform_fails_in_its_own_words(account: Any) -> None:

@@ -114,7 +114,7 @@ def test_an_empty_bucket_throttles_under_http_200(account: Any, wait_until: Any)
     cost = answer["extensions"]["cost"]
     assert cost["actualQueryCost"] is None
     assert cost["requestedQueryCost"] > cost["throttleStatus"]["currentlyAvailable"]
-    wait_until(lambda: "data" in account.graphql(query), timeout=10)
+    wait_until(lambda: "data" in account.graphql(query))
 
 
 def test_all_our_reading_documents_run(account: Any) -> None:

@@ -71,7 +71,7 @@ class Bench:
                 yield loop
             finally:
                 stop.set()
-                thread.join(30)
+                thread.join(120)
                 assert not thread.is_alive(), "the worker did not stop"
 
     def send(self, topic: str, value: bytes | None, key: bytes = b"t/shop") -> None:

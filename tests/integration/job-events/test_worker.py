@@ -63,7 +63,7 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
             page.tally.count(successful=10)
             page.cursor = 1
         first_page_written.set()
-        go_on.wait(60)
+        go_on.wait(120)
         try:
             with job.page() as page:
                 page.tally.count(successful=1000)

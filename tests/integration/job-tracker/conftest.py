@@ -288,14 +288,14 @@ class System:
         for stop in self._stops:
             stop.set()
         for running in self._running:
-            running.result(30)
+            running.result(120)
         self._stops, self._running = [], []
 
     def close(self) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(120)
         self.end_projectors()
         self._threads.shutdown()
 
@@ -339,8 +339,8 @@ def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dic
     bad = poison(system)
     system.send(events[len(events) // 2 :])
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "the log was not read")
-    wait_until(lambda: system.count(connection, "dead_letter") == bad, 60, "the poison was not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "the log was not read")
+    wait_until(lambda: system.count(connection, "dead_letter") == bad, "the poison was not read")
     return events
 
 
@@ -353,7 +353,7 @@ def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tup
         url = f"http://127.0.0.1:{port}"
         process = system.process("api", tmp_path / f"api-{port}", JOBTRAIL_API_PORT=str(port), **environment)
 
-        wait_until(lambda: answers(f"{url}/healthz"), 60, f"no API at {url}")
+        wait_until(lambda: answers(f"{url}/healthz"), f"no API at {url}")
         return url, process
 
     return start

@@ -118,7 +118,7 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     # The next day begins with the next offset, also in a partition that was added since.
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_partitions([NewPartitions(system.topics.events, 8)]).values():
-        future.result(10)
+        future.result(120)
     wait_until(lambda: len(admin.list_topics(system.topics.events, 5).topics[system.topics.events].partitions) == 8)
     producer = Producer({"bootstrap.servers": kafka})
     for event in events[half:]:
@@ -149,7 +149,7 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     more = stream.job(1001)
     system.send(more)
     whole = [*events, *tail, *more]
-    wait_until(lambda: system.count(connection, "event") == len(whole), 60, "the projector does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(whole), "the projector does not go on")
     assert shown(connection) == oracle(whole)
     assert run("rebuild").returncode == 0
     assert run("archive", "--verify").returncode == 0
@@ -227,7 +227,7 @@ def test_a_topic_that_was_recreated_is_told_apart_and_its_jobs_come_back(
     old, new = stream.job(1), stream.job(2)
     system.send(old)
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(old), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(old), "not read")
     system.end_projectors()
     archive()
     recreate(system, topic, wait_until)
@@ -244,5 +244,5 @@ def test_a_topic_that_was_recreated_is_told_apart_and_its_jobs_come_back(
     system.projector()
     more = stream.job(3)
     system.send(more)
-    wait_until(lambda: system.count(connection, "event") == len(old + new + more), 60, "the projector does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(old + new + more), "the projector does not go on")
     assert shown(connection) == oracle(old + new + more)

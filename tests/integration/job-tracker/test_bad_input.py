@@ -65,8 +65,8 @@ def test_each_poison_is_a_dead_letter_and_its_neighbours_are_applied(
     system.send([*halves[1], *fine])
     system.projector()
     total = len(good) + len(fine)
-    wait_until(lambda: system.count(connection, "event") == total, 60, "not all good events were applied")
-    wait_until(lambda: len(letters(connection)) == len(bad), 10, f"{letters(connection)}")
+    wait_until(lambda: system.count(connection, "event") == total, "not all good events were applied")
+    wait_until(lambda: len(letters(connection)) == len(bad), f"{letters(connection)}")
     for (_, part), (reason, _) in zip(bad, letters(connection), strict=True):
         assert part in reason
     assert any(job_id and job_id.endswith("-900") for _, job_id in letters(connection))
@@ -86,7 +86,7 @@ def test_what_only_postgresql_refuses_is_found_by_halving(
     good = [event for event in sent if event["id"] not in poisoned]
     system.send(sent)
     system.projector(jobtrail_batch_events=5000)
-    wait_until(lambda: system.count(migrated, "event") == len(good), 60, "not all good events were applied")
+    wait_until(lambda: system.count(migrated, "event") == len(good), "not all good events were applied")
     assert len(letters(migrated)) == len(sent) - len(good)
     assert all("23514" in reason for reason, _ in letters(migrated))
     assert shown(migrated) == oracle(good)
@@ -120,7 +120,7 @@ def test_what_only_the_driver_refuses_is_found_by_halving(
     good = [event for event in events if event["subject"] != events[0]["subject"]]
     system.send(events)
     system.keep(_Troubled(system.topics, {bad[0]["subject"]}, 0))
-    wait_until(lambda: system.count(migrated, "event") == len(good), 60, "not all good events were applied")
+    wait_until(lambda: system.count(migrated, "event") == len(good), "not all good events were applied")
     assert len(letters(migrated)) == len(bad)
     assert all("surrogates" in reason for reason, _ in letters(migrated))
     assert shown(migrated) == oracle(good)
@@ -134,7 +134,7 @@ def test_a_batch_that_takes_too_long_is_written_in_parts(
     system.send(events)
     projection = _Troubled(system.topics, set(), 0.05)
     system.keep(projection)
-    wait_until(lambda: system.count(migrated, "event") == len(events), 60, "not all events were applied")
+    wait_until(lambda: system.count(migrated, "event") == len(events), "not all events were applied")
     assert shown(migrated) == oracle(events)
     assert max(projection.written) > 10  # seconds for more than ten jobs were not given
 
@@ -172,8 +172,8 @@ def test_items_and_the_letters_of_other_services(*, system: Any, connection: Any
     system.send_raw(b"{", system.topics.items)
     system.flush()
     system.projector(part="items")
-    wait_until(lambda: system.count(connection, "dead_letter") == 3, 60, "letters are missing")
-    wait_until(lambda: system.count(connection, "item") == 1, 10, "the item is missing")
+    wait_until(lambda: system.count(connection, "dead_letter") == 3, "letters are missing")
+    wait_until(lambda: system.count(connection, "item") == 1, "the item is missing")
     assert connection.execute("SELECT item, action, response_ms FROM tracker.item").fetchall() == [
         ("sku-7", "updated", 12)
     ]

@@ -30,7 +30,7 @@ def stops(system: Any, tmp_path: Path) -> Callable[[str], None]:
 
     def check(said: str) -> None:
         log = tmp_path / "items.log"
-        assert system.process("items", log).wait(60) == 3
+        assert system.process("items", log).wait(120) == 3
         assert said in log.read_text() and "`jobtrail rebuild --items`" in log.read_text()
 
     return check
@@ -52,8 +52,8 @@ def goes_on(system: Any, log: SyncLog, connection: Any, wait_until: Any, partiti
     system.projector(part="items")
     log.put(10, partitions=partitions)
     log.read()
+    wait_until(lambda: connection.execute(ENDS).fetchone() == (0,), "an end of a log that is gone is known still")
     system.end_projectors()
-    wait_until(lambda: connection.execute(ENDS).fetchone() == (0,), 30, "an end of a log that is gone is known still")
 
 
 def test_items_of_a_recreated_topic_stay_and_its_projector_goes_on(

@@ -77,7 +77,7 @@ def goes_on(
     def check(events: list[Any], records: int) -> None:
         more = stream.job(90)
         system.send(more)
-        wait_until(lambda: system.count(connection, "event") == records + len(more), 60, "it does not go on")
+        wait_until(lambda: system.count(connection, "event") == records + len(more), "it does not go on")
         assert shown(connection) == oracle(events + more)
         whole(system, connection, tmp_path)
 
@@ -97,8 +97,8 @@ def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
 ) -> None:
     events, letters = held(at, {})
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
-    wait_until(lambda: system.count(connection, "dead_letter") == len(letters), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "not read")
+    wait_until(lambda: system.count(connection, "dead_letter") == len(letters), "not read")
     topic = system.topics.events
     lows = {(topic, 0): 11, (topic, 2): 9, (topic, 3): len(at[topic, 3])}
     trim(system, *((*partition, low) for partition, low in lows.items()))
@@ -122,7 +122,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
 ) -> None:
     topic = system.topics.events
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), "not read")
     system.end_projectors()
     producer = Producer({"bootstrap.servers": system.kafka})
     end = len(at[topic, 1])
@@ -135,7 +135,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
     assert run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path).returncode == 0
     system.projector()
     left = held(at, {(topic, 1): end + 4})[0]
-    wait_until(lambda: system.count(connection, "event") == len(left), 60, "the projector does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(left), "the projector does not go on")
     assert shown(connection) == oracle(left)
     whole(system, connection, tmp_path)
 
@@ -145,7 +145,7 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
 ) -> None:
     topic, events = system.topics.events, held(at, {})[0]
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "not read")
     system.end_projectors()
     # As if the table had read five records that the brokers have lost since.
     connection.execute(
@@ -177,7 +177,7 @@ def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwa
         system.send([early], topic)
     system.projector()
     events = held(at, {})[0]
-    wait_until(lambda: system.count(connection, "event") == len(events) + 20, 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(events) + 20, "not read")
     system.end_projectors()
     before = standing(connection)
     recreate(system, system.topics.events, wait_until, partitions=2)
@@ -195,7 +195,7 @@ def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwa
         "SELECT count(*) FROM tracker.partition_end AS e FULL JOIN tracker.consumer_offset AS o "
         "USING (topic, partition) WHERE e.end_offset IS DISTINCT FROM o.next_offset"
     )
-    wait_until(lambda: connection.execute(ends).fetchone() == (0,), 30, "an end of a log that is gone is known still")
+    wait_until(lambda: connection.execute(ends).fetchone() == (0,), "an end of a log that is gone is known still")
 
 
 def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_needed(
@@ -210,7 +210,7 @@ def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_ne
         producer.produce(topic, json.dumps(value).encode(), b"key", 1)
     assert producer.flush(30) == 0
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), "not read")
     low = archived[topic, 1] + 15
     trim(system, (topic, 1, low))
     gap = f"{topic}[1]: offsets {archived[topic, 1]} to {low} are neither in the archive nor in the log"
@@ -233,7 +233,7 @@ def test_jobs_of_a_recreated_topic_need_its_archive_for_ever(
 ) -> None:
     topic, folder, events = system.topics.events, tmp_path / "archive", held(at, {})[0]
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "not read")
     system.end_projectors()
     archive_days(system, folder)
     recreate(system, topic, wait_until)

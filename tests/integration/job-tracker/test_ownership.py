@@ -32,23 +32,23 @@ def test_resetting_the_group_to_the_earliest_changes_no_row(
     events = stream.shaken(stream.jobs(20))
     system.send(events)
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "not read")
     system.end_projectors()
     before = connection.execute(ROWS).fetchone(), connection.execute("TABLE tracker.consumer_offset").fetchall()
     admin = AdminClient({"bootstrap.servers": kafka})
     group = JobsProjection(system.topics).name
     earliest = [TopicPartition(system.topics.events, number, 0) for number in range(6)]
     for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, earliest)]).values():
-        future.result(10)
+        future.result(120)
     extra = stream.job(77, attempts=0, progresses=0, finished=False)
     system.projector()
-    wait_until(lambda: connection.execute("SELECT 1 FROM tracker.projector WHERE state = 'running'").fetchone(), 30, "")
+    wait_until(lambda: connection.execute("SELECT 1 FROM tracker.projector WHERE state = 'running'").fetchone(), "")
     assert (
         connection.execute(ROWS).fetchone(),
         connection.execute("TABLE tracker.consumer_offset").fetchall(),
     ) == before
     system.send(extra)
-    wait_until(lambda: system.count(connection, "event") == len(events) + 1, 30, "the projector does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(events) + 1, "the projector does not go on")
 
 
 def record(stream_event: dict[str, Any], offset: int, topic: str) -> Record:
@@ -98,14 +98,14 @@ def test_two_instances_start_on_an_empty_database(
     events = stream.shaken(stream.jobs(30))
     system.send(events)
     both = [system.process("projector", tmp_path / name) for name in ("a", "b")]
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, (tmp_path / "a").read_text())
+    wait_until(lambda: system.count(connection, "event") == len(events), (tmp_path / "a").read_text())
     assert shown(connection) == oracle(events)
     # One of them may still be starting: before it listens to signals, SIGTERM is the end without a word.
     at_work = "SELECT count(*) FROM tracker.projector"
-    wait_until(lambda: connection.execute(at_work).fetchone() == (2,), 60, "both projectors at work")
+    wait_until(lambda: connection.execute(at_work).fetchone() == (2,), "both projectors at work")
     for process in both:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(15) for process in both] == [0, 0]
+    assert [process.wait(120) for process in both] == [0, 0]
     assert connection.execute("SELECT count(*) FROM tracker.projector").fetchone() == (0,)
 
 
@@ -114,20 +114,20 @@ def test_a_recreated_topic_stops_the_projector_with_a_sentence(
 ) -> None:
     system.send(stream.job(1))
     stop = system.projector()
-    wait_until(lambda: system.count(connection, "job") == 1, 60, "not read")
+    wait_until(lambda: system.count(connection, "job") == 1, "not read")
     stop.set()
     system.end_projectors()
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.delete_topics([system.topics.events]).values():
-        future.result(10)
-    wait_until(lambda: system.topics.events not in admin.list_topics(timeout=5).topics, 30, "not deleted")
+        future.result(120)
+    wait_until(lambda: system.topics.events not in admin.list_topics(timeout=120).topics, "not deleted")
     create_topics(kafka, system.topics)
     with ThreadPoolExecutor(1) as threads:
         import threading
 
         running = threads.submit(bootstrap.run_jobs_projector, system.settings, threading.Event())
         with pytest.raises(LogBroken, match=r"was recreated.*`jobtrail rebuild --swap`"):
-            running.result(30)
+            running.result(120)
     (told,) = connection.execute("SELECT detail FROM tracker.projector WHERE state = 'stopped'").fetchone()
     assert "`jobtrail rebuild --swap`" in told
 
@@ -165,7 +165,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
         assert tries == 20
         assert not writing.done()
         answer.set_result(None)
-        assert writing.result(30) == set()
+        assert writing.result(120) == set()
     assert connection.execute(free).fetchone() == (1,)
     broken: Future[None] = Future()
     broken.set_exception(LogBroken("was recreated"))

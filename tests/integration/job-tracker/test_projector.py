@@ -30,7 +30,7 @@ def test_shuffled_and_doubled_streams_give_the_oracles_table(
     events = stream.shaken(stream.jobs(40))
     system.send(events)
     system.projector(jobtrail_batch_events=batch)
-    wait_until(lambda: count(connection, HISTORY) == len(events), 60, "the log was not read to its end")
+    wait_until(lambda: count(connection, HISTORY) == len(events), "the log was not read to its end")
     assert shown(connection) == oracle(events)
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
     assert count(connection, "SELECT sum(jobs) FROM tracker.rollup WHERE tenant = '' AND day = '-infinity'") == len(
@@ -45,15 +45,15 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
     system.send(events)
     for share in (0.05, 0.3, 0.6):
         victim = system.process("projector", tmp_path / "log", JOBTRAIL_BATCH_EVENTS="50")
-        wait_until(lambda share=share: count(connection, HISTORY) >= share * len(events), 60, "no progress")
+        wait_until(lambda share=share: count(connection, HISTORY) >= share * len(events), "no progress")
         victim.send_signal(signal.SIGKILL)
-        victim.wait(10)
+        victim.wait(120)
     last = system.process("projector", tmp_path / "log")
-    wait_until(lambda: count(connection, HISTORY) == len(events), 60, (tmp_path / "log").read_text())
+    wait_until(lambda: count(connection, HISTORY) == len(events), (tmp_path / "log").read_text())
     assert shown(connection) == oracle(events)
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
     last.send_signal(signal.SIGTERM)
-    assert last.wait(10) == 0
+    assert last.wait(120) == 0
 
 
 def test_cut_connections_and_a_closed_database_lose_nothing(
@@ -67,7 +67,7 @@ def test_cut_connections_and_a_closed_database_lose_nothing(
     system.projector(jobtrail_batch_events=20)
     parts = [events[start::6] for start in range(6)]
     system.send(parts[0])
-    wait_until(lambda: count(connection, HISTORY) >= 20, 60, "nothing was read")
+    wait_until(lambda: count(connection, HISTORY) >= 20, "nothing was read")
     for part in parts[1:4]:
         system.send(part)
         connection.execute(cut)
@@ -78,7 +78,7 @@ def test_cut_connections_and_a_closed_database_lose_nothing(
         before = count(connection, HISTORY)
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     system.send(parts[5])
-    wait_until(lambda: count(connection, HISTORY) == len(events), 60, "the log was not read to its end")
+    wait_until(lambda: count(connection, HISTORY) == len(events), "the log was not read to its end")
     assert before < len(events)
     assert shown(connection) == oracle(events)
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
@@ -88,9 +88,9 @@ def test_each_commit_wakes_who_listens(*, system: Any, connection: Any, stream: 
     """Readers look once a second anyway; that they are woken at once shows only here."""
     system.projector()
     system.send(stream.job(1))
-    wait_until(lambda: system.count(connection, "job") == 1, 60, "not read")
+    wait_until(lambda: system.count(connection, "job") == 1, "not read")
     with psycopg.connect(system.database_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
         system.send(stream.job(2))
         assert next(listener.notifies(timeout=30, stop_after=1), None) is not None
-        wait_until(lambda: system.count(connection, "job") == 2, 30, "not read")
+        wait_until(lambda: system.count(connection, "job") == 2, "not read")

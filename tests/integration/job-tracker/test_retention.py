@@ -43,9 +43,9 @@ def test_old_days_items_and_letters_go_and_job_rows_stay(
     system.send([item], system.topics.items)
     system.projector()
     system.projector(part="items")
-    wait_until(lambda: system.count(connection, "event") == len(events), 60, "the log was not read")
-    wait_until(lambda: system.count(connection, "dead_letter") == 1, 60, "the poison was not read")
-    wait_until(lambda: system.count(connection, "item") == 1, 60, "the item was not read")
+    wait_until(lambda: system.count(connection, "event") == len(events), "the log was not read")
+    wait_until(lambda: system.count(connection, "dead_letter") == 1, "the poison was not read")
+    wait_until(lambda: system.count(connection, "item") == 1, "the item was not read")
     system.end_projectors()
     connection.execute(
         "INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time, created_at) "
@@ -98,7 +98,7 @@ def test_a_deleted_job_leaves_its_tombstone_only_and_no_rebuild_brings_it_back(
     )
     system.send([*gone, *kept, deleted])
     system.projector()
-    wait_until(lambda: system.count(connection, "event") == len(gone + kept) + 1, 60, "the log was not read")
+    wait_until(lambda: system.count(connection, "event") == len(gone + kept) + 1, "the log was not read")
     with connect(system.database_url) as own:
         assert sweep(own, datetime.now(UTC), system.settings) == {"forget_deleted_history": len(gone) + 1}
     assert connection.execute("SELECT job_id FROM tracker.job WHERE NOT deleted").fetchall() == [(kept[0]["subject"],)]

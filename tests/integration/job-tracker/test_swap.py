@@ -118,7 +118,7 @@ def test_a_swap_keeps_rights_owners_comments_settings_triggers_policies_and_view
     system.projector()
     more = stream.job(77)
     system.send(more)
-    wait_until(lambda: system.count(connection, "event") == len(live + more), 60, "the projector does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(live + more), "the projector does not go on")
     seen = connection.execute("SELECT count(*) FROM public.mine WHERE job_id = %s", [more[0]["subject"]]).fetchone()
     assert seen == (1,)
 
@@ -211,16 +211,16 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
         if waits == [0]:
             admin = AdminClient({"bootstrap.servers": system.kafka})
             topic = system.topics.events
-            admin.create_partitions([NewPartitions(topic, 7)])[topic].result(10)
+            admin.create_partitions([NewPartitions(topic, 7)])[topic].result(120)
             # A producer that asks too early knows of six, and refuses the seventh.
-            wait_until(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 7, 30, "not made")
+            wait_until(lambda: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) == 7, "not made")
             producer, errors = Producer({"bootstrap.servers": system.kafka}), list[object]()
             for event in late:
                 value = json.dumps(event).encode()
                 producer.produce(topic, value, b"key", 6, on_delivery=lambda error, _: errors.append(error))
             assert producer.flush(30) == 0
             assert errors == [None] * len(late)
-            wait_until(lambda: system.count(connection, "event") == len(live + late), 60, "not read")
+            wait_until(lambda: system.count(connection, "event") == len(live + late), "not read")
         wait_for_older_readers(swap)
 
     monkeypatch.setattr(Swap, "_wait_for_older_readers", meanwhile)
@@ -234,7 +234,7 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
     assert shown(connection) == oracle(live + late)
     more = stream.job(201)
     system.send(more)
-    wait_until(lambda: system.count(connection, "event") == len(live + late + more), 60, "it does not go on")
+    wait_until(lambda: system.count(connection, "event") == len(live + late + more), "it does not go on")
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
 
 
@@ -264,7 +264,7 @@ def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: An
 
     def page() -> None:
         nonlocal rounds
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=120) as client:
             while not stop.is_set():
                 found: list[str] = []
                 query: dict[str, Any] = {"tenant": "demo", "limit": 7}
@@ -287,7 +287,7 @@ def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: An
             assert done.returncode == 0, done.stderr
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(120)
     assert failures == []
     assert rounds > 3
 

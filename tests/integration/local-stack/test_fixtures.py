@@ -23,7 +23,7 @@ def test_the_topics_of_the_contract_exist_under_a_prefix(
 
     def there() -> bool:
         # The controller has made them; the broker that answers may hear of it a moment later.
-        found = admin.list_topics(timeout=10).topics
+        found = admin.list_topics(timeout=120).topics
         return wanted.items() <= {name: len(topic.partitions) for name, topic in found.items()}.items()
 
-    wait_until(there, 30, "the broker does not have them")
+    wait_until(there, "the broker does not have them")

@@ -68,7 +68,7 @@ def _pid(stack: LocalStack, name: str) -> int:
 def _make_topic(bootstrap: str, topic: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     for future in admin.create_topics([NewTopic(topic, 1, 1)]).values():
-        future.result(30)
+        future.result(120)
 
 
 def _produce(bootstrap: str, topic: str, value: bytes) -> None:
@@ -211,7 +211,7 @@ def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: s
             assert down(folder) == []
         else:
             parent.send_signal({"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}[how])
-            parent.wait(60)
+            parent.wait(120)
             if how == "term":
                 assert parent.returncode == 128 + signal.SIGTERM
         if how != "kill":

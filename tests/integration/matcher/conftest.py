@@ -74,7 +74,7 @@ class Room:
                 process.send_signal(signal.SIGTERM)
         for process in self._started:
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -210,8 +210,8 @@ def ended(room: Room, wait_until: Callable[..., None]) -> Callable[[str], Finish
     """`ended(job_id)` waits for the end of a job and gives its one finished event."""
 
     def wait(job_id: str) -> Finished:
-        wait_until(lambda: room.inbox(job_id)["state"] == "finished", 90, f"{job_id} does not end")
-        wait_until(lambda: room.finished(job_id), 20, "the end is not on the topic")
+        wait_until(lambda: room.inbox(job_id)["state"] == "finished", f"{job_id} does not end")
+        wait_until(lambda: room.finished(job_id), "the end is not on the topic")
         events = room.finished(job_id)
         assert len(events) == 1
         return events[0]

@@ -86,7 +86,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> 
                 return False
 
         try:
-            wait_until(answers, timeout=30, message="the sandbox answers")
+            wait_until(answers, message="the sandbox answers")
             yield control
         finally:
             control.http.close()
@@ -145,7 +145,7 @@ class World:
                 self.events.append(decode(message.value()))
         return [event for event in self.events if event.job_id == job_id]
 
-    def finished(self, job_id: str, timeout: float = 60) -> Finished:
+    def finished(self, job_id: str) -> Finished:
         """Wait for the job's end."""
         ends: list[Finished] = []
 
@@ -153,7 +153,7 @@ class World:
             ends.extend(event for event in self.seen(job_id) if isinstance(event, Finished))
             return bool(ends)
 
-        self.wait_until(ended, timeout=timeout, message=f"job {job_id} ends")
+        self.wait_until(ended, message=f"job {job_id} ends")
         return ends[0]
 
     def run(self, job_type: str, **params: Any) -> Finished:
@@ -207,7 +207,7 @@ def puller(world: World, kafka: str, database_url: str, tmp_path: Path) -> Calla
             yield process
             killed = process.poll() == -signal.SIGKILL
             process.terminate()
-            assert killed or process.wait(30) == 0, log.read_text()
+            assert killed or process.wait(120) == 0, log.read_text()
         except BaseException:
             sys.stderr.write(log.read_text())
             raise

@@ -226,7 +226,7 @@ class Shop:
         assert self._producer.flush(10) == 0
         return event.job_id
 
-    def finished(self, job_id: str, timeout: float = 60) -> Finished:
+    def finished(self, job_id: str) -> Finished:
         """Wait for a job's end, and for as many of its items as its outbox promised."""
         ends: list[Finished] = []
 
@@ -235,7 +235,7 @@ class Shop:
             ends.extend(one for one in self._events if isinstance(one, Finished) and one.job_id == job_id)
             return bool(ends)
 
-        self.wait_until(ended, timeout=timeout, message=f"job {job_id} ends")
+        self.wait_until(ended, message=f"job {job_id} ends")
         return ends[0]
 
     def items(self, job_id: str, expected: int) -> dict[str, ItemRecorded]:
@@ -296,7 +296,7 @@ def syncer(shop: Shop, kafka: str, database_url: str, tmp_path: Path) -> Callabl
             yield process
             killed = process.poll() == -signal.SIGKILL
             process.terminate()
-            assert killed or process.wait(30) == 0, log.read_text()
+            assert killed or process.wait(120) == 0, log.read_text()
         except BaseException:
             sys.stderr.write(log.read_text())
             raise

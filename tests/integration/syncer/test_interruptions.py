@@ -47,7 +47,7 @@ def test_killed_between_the_write_and_the_checkpoint_repeats_the_same_keys(shop:
     written = {place: keys.copy() for place, keys in _stock_keys(shop).items()}
     assert written
     with syncer():
-        end = shop.finished(job_id, timeout=90)
+        end = shop.finished(job_id)
     assert (end.data.outcome, end.data.attempt) == ("success", 2)
     assert end.data.counters.processed == end.data.counters.successful == len(pairs)
     replayed = [write for write in shop.writes() if write["outcome"] == "replayed"]

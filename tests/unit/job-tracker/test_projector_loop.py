@@ -65,11 +65,11 @@ class Writer:
         self.go, self.second = threading.Event(), threading.Event()
 
     def commit(self, batch: Batch[None], sure: Future[None]) -> set[tuple[str, int]]:
-        sure.result(30)
+        sure.result(120)
         self.batches.append((batch.starts, [record.offset for record in batch.records]))
         if len(self.batches) == 2:
             self.second.set()
-        assert self.go.wait(30)
+        assert self.go.wait(120)
         return set()
 
 

@@ -61,6 +61,7 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     for name, parameters in batches:
         while (rows := connection.execute(_SQL[name], parameters | {"rows": _ROWS}).rowcount) > 0:
             gone[name] += rows
+    connection.execute(_SQL["done_alone"])
     return gone
 
 

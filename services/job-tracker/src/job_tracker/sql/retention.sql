@@ -1,6 +1,10 @@
 -- name: try_alone
--- One tracker at a time; the lock ends with the connection.
+-- One tracker at a time.
 SELECT pg_try_advisory_lock(1247040836)
+
+-- name: done_alone
+-- A sweep that fails leaves the lock to the end of its connection, which the server sees a little later.
+SELECT pg_advisory_unlock(1247040836)
 
 -- name: old_days
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
