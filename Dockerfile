@@ -3,12 +3,12 @@ FROM python:3.11-slim AS build
 WORKDIR /app
 RUN pip install --no-cache-dir uv==0.13.9 && uv venv /app/.venv
 COPY requirements.lock ./
-RUN uv pip install --python /app/.venv/bin/python --no-cache --require-hashes -r requirements.lock
+RUN uv pip install --python /app/.venv/bin/python --no-cache --compile-bytecode --require-hashes -r requirements.lock
 COPY libs libs
 COPY services services
 COPY sandbox sandbox
 COPY cli cli
-RUN uv pip install --python /app/.venv/bin/python --no-cache --no-deps --no-build-isolation \
+RUN uv pip install --python /app/.venv/bin/python --no-cache --compile-bytecode --no-deps --no-build-isolation \
     ./libs/job-events ./libs/platforms ./libs/local-stack \
     ./services/puller ./services/matcher ./services/syncer ./services/job-tracker ./sandbox ./cli
 

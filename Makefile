@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 READY := .venv/.ready
 PACKAGES := libs/job-events libs/platforms libs/local-stack services/puller services/matcher services/syncer services/job-tracker sandbox cli
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+# A service starts in half the time when its modules are compiled already: keep them, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
