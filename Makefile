@@ -37,7 +37,7 @@ kafka: $(READY) ## Run one of Kafka's own tools: make kafka ARGS="consumer-group
 	@$(BIN)/jobtrail kafka $(ARGS)
 
 test: $(READY) ## Run the unit, contract, integration and acceptance tests on real servers
-	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 PEERS := .bench/venv/.ready
 

@@ -1,0 +1,64 @@
+"""Whatever is asked of the API, it answers: with what was asked for, or with a problem that says what was wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from tests.answers import answers
+
+from local_stack import free_port
+from platforms.migrate import migrate as migrate_accounts
+
+ENDLESS = "/stream"
+WITHOUT_INPUT = {"/healthz", "/readyz", "/freshness", "/metrics"}
+LONGEST_URL = 60_000  # bytes; what is longer never comes to the API: uvicorn's parser refuses it by itself
+
+
+@pytest.fixture
+def url(system: Any, stream: Any, wait_until: Any, tmp_path: Path) -> str:
+    """An API at work, with a few jobs behind it."""
+    migrate_accounts(system.database_url)
+    port = free_port()
+    system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port))
+    system.send(stream.jobs(20))
+    system.projector()
+    system.projector(part="items")
+    wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), "the API does not become ready")
+    return f"http://127.0.0.1:{port}"
+
+
+def test_good_and_bad_questions_are_answered(url: str) -> None:
+    """Both made from the API's own description of itself."""
+    # Here, since it is large and every test process reads this file.
+    import schemathesis
+    from schemathesis.core.result import Ok
+
+    asked, wrong = 0, list[str]()
+
+    def judge(case: Any) -> None:
+        nonlocal asked
+        answer = case.call()
+        if len(answer.request.url) > LONGEST_URL:
+            return
+        asked += 1
+        told = answer.headers["content-type"][0]
+        if answer.status_code >= 500 or (answer.status_code >= 400 and told != "application/problem+json"):
+            wrong.append(f"{answer.status_code} as {told}: {case.as_curl_command()}\n{answer.text[:500]}")
+
+    several = settings(
+        max_examples=8,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # a failure shows its request as it was
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    for found in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+        for mode in schemathesis.GenerationMode:
+            if operation.path != ENDLESS and (mode.is_positive or operation.path not in WITHOUT_INPUT):
+                several(given(case=operation.as_strategy(generation_mode=mode))(judge))()
+    assert not wrong, "\n".join(wrong)
+    assert asked > 250
