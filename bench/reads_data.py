@@ -12,7 +12,8 @@ from job_events.sql_files import queries
 _SQL = queries("bench", "reads_fill.sql")
 _STEP = 250_000  # jobs a transaction
 DAYS = 90  # that the jobs are spread over, at every size
-MOST_RECORDS = 1_000_000  # products, customers and matches: a tenth of the jobs, up to so many
+# Products, customers and matches: a tenth of the jobs within these bounds. With fewer, pages would not be full.
+LEAST_RECORDS, MOST_RECORDS = 10_000, 1_000_000
 
 Connection = psycopg.Connection[Any]
 Report = Callable[[str], None]
@@ -34,7 +35,7 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
             "SELECT tracker.ensure_event_days((%s::timestamptz - %s * interval '1 day')::date, %s)", [until, DAYS, DAYS]
         )
         fill_jobs(connection, jobs, until, report)
-        records = min(jobs // 10, MOST_RECORDS)
+        records = max(LEAST_RECORDS, min(jobs // 10, MOST_RECORDS))
         for name in ("histories", "items", "dead_letters", "products", "customers", "matches"):
             connection.execute(_SQL[name], {"jobs": jobs, "until": until, "records": records})
             report(f"{name.replace('_', ' ')} are there")
