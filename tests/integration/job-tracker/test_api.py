@@ -256,6 +256,10 @@ def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, c
             break
         cursor = {"cursor": page["next"]}
     assert len(found) == len(set(found)) == page["total"] == 120
+    # This puller does not keep totals yet, as for some seconds of an update.
+    refused = api.get("/products")
+    assert "puller.api_totals" in problem(refused, 503)["detail"]
+    assert refused.headers["Retry-After"] == "10"
 
 
 def test_freshness_tells_waiting_idle_and_dead_apart(

@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -85,6 +86,13 @@ def install(app: FastAPI) -> None:
         log.warning("PostgreSQL is away", reason=str(error))
         return problem_response(Problem(503, "PostgreSQL does not answer; try again soon"), {"Retry-After": "2"})
 
+    def on_other_version(_: Request, error: Exception) -> Response:
+        # In a rolling update the API may be newer, or older, than the service whose views it reads.
+        told = str(error).splitlines()[0]
+        log.warning("tables of another version", reason=told)
+        detail = f"the tables are of another version than this API ({told}); it passes when every service is updated"
+        return problem_response(Problem(503, detail), {"Retry-After": "10"})
+
     def on_data(_: Request, error: Exception) -> Response:
         return problem_response(Problem(422, f"a value cannot be looked for: {str(error).splitlines()[0]}"))
 
@@ -98,6 +106,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     for kind in (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
         app.add_exception_handler(kind, on_database)
+    for kind in (UndefinedTable, UndefinedColumn, UndefinedFunction):
+        app.add_exception_handler(kind, on_other_version)
     app.add_exception_handler(psycopg.DataError, on_data)
     app.add_exception_handler(Exception, on_crash)
 
