@@ -165,19 +165,24 @@ def open_table(stack: LocalStack, jobs: int, folder: Path) -> Generator[Table]:
             fill(url, jobs, BEGIN, lambda done: say(f"{jobs:,}: {done} ({time.monotonic() - begun:.0f} s)"))
             chance = Chance(
                 random.Random(SEED),  # noqa: S311 - reproducible, not secret
-                *(
-                    [Known(*row) for row in sample(url, range(0, jobs, step))]
-                    for step in (
-                        max(1, jobs // 2000),
-                        max(100, jobs // 500 // 100 * 100),
-                        1000 * max(1, jobs // 500_000),
-                    )
-                ),
+                *([Known(*row) for row in sample(url, numbers)] for numbers in named(jobs)),
             )
             with serving(settings, folder, name) as port:
                 yield Table(jobs, prefix, url, port, chance)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def named(jobs: int) -> tuple[Sequence[int], ...]:
+    """Numbers of jobs that questions name: of any, of some with a history, of some with items.
+
+    Any are drawn by chance: at even steps a larger table would show more of what every so-manieth job has.
+    """
+    return (
+        sorted(random.Random(SEED).sample(range(jobs), min(jobs, 2000))),  # noqa: S311 - reproducible, not secret
+        range(0, jobs, max(100, jobs // 500 // 100 * 100)),
+        range(0, jobs, 1000 * max(1, jobs // 500_000)),
+    )
 
 
 @contextmanager
