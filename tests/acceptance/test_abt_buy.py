@@ -33,7 +33,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="|"))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_abt_buy_with_every_service_killed_and_again_without_a_write(
     user: Any,
     data: Path,
@@ -68,7 +68,7 @@ def test_abt_buy_with_every_service_killed_and_again_without_a_write(
     assert first["wrote_nothing"] is False
     assert user.output().count("died") >= len(SERVICES)
 
-    again = user.run(*arguments, timeout=600)
+    again = user.run(*arguments, timeout=800)
     assert again.returncode == 0, again.stdout[-4000:] + again.stderr
     second = user.report()
     assert "Nothing was written to any platform" in again.stdout

@@ -44,13 +44,13 @@ def test_every_command_of_the_docs_exists() -> None:
     assert found >= 10
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_an_operators_day(
     user: Any,
     wait_until: WaitUntil,
     service_process: Callable[[subprocess.Popen[str], tuple[str, ...]], psutil.Process | None],
 ) -> None:
-    first = user.run("demo", timeout=400)
+    first = user.run("demo", timeout=800)
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr
     with user.running("up") as up:
         running_file = user.folder / ".jobtrail" / "running.json"

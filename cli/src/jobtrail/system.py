@@ -23,7 +23,7 @@ from local_stack import LocalStack, ServiceSpec, StackEvent, free_port
 
 API_PORT = 8400
 SANDBOX_PORT = 8490
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 # Long: librdkafka 2.16 ends the whole process when an answer about groups comes just as its question times out.
 ANSWER_SECONDS = 20.0
 

@@ -88,7 +88,7 @@ def _consume(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
     )
     consumer.subscribe([topic])
     values: list[bytes | None] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(values) < count and time.monotonic() < deadline:
         values += [message.value() for message in consumer.consume(count, 1) if not message.error()]
     consumer.close()

@@ -24,6 +24,21 @@ def _wait(seconds: float, _reason: str) -> None:
     threading.Event().wait(seconds)
 
 
+@pytest.fixture
+def told() -> list[float]:
+    """Seconds that callers were told to wait. How long they took besides is the machine's affair."""
+    return []
+
+
+@pytest.fixture
+def wait(told: list[float]) -> Callable[[float, str], None]:
+    def obey(seconds: float, reason: str) -> None:
+        told.append(seconds)
+        _wait(seconds, reason)
+
+    return obey
+
+
 def _run(workers: list[Callable[[], None]]) -> None:
     threads = [threading.Thread(target=worker) for worker in workers]
     for thread in threads:
@@ -33,22 +48,22 @@ def _run(workers: list[Callable[[], None]]) -> None:
 
 
 @pytest.mark.parametrize("lease", [1, 4])
-def test_workers_together_never_exceed_the_window(shared: Callable[[], RateBuckets], lease: int) -> None:
+def test_workers_together_never_exceed_the_window(
+    shared: Callable[[], RateBuckets], told: list[float], wait: Callable[[float, str], None], lease: int
+) -> None:
     rule = WindowRule(limit=15, seconds=1.0, lease=lease, lease_seconds=0.2)
     times: list[float] = []
 
     def work(buckets: RateBuckets) -> None:
         for _ in range(12):
-            buckets.take_call("key", rule, _wait)
+            buckets.take_call("key", rule, wait)
             times.append(time.monotonic())
 
-    started = time.monotonic()
     views = [shared() for _ in range(4)]
     _run([lambda view=view: work(view) for view in views])
     assert len(times) == 48
     assert max(sum(1 for t in times if start <= t < start + 1.0) for start in times) <= 15
-    # As fast as allowed: 15 at once, then 15 more in each 1.2 s; a lease of 4 may leave a few unused.
-    assert time.monotonic() - started < 3 * 1.2 + 1.5
+    assert max(told) <= 1.2, "the window passes in this time, that of a lease included"
 
 
 def test_calls_left_in_a_lease_are_given_back(shared: Callable[[], RateBuckets], pool: ConnectionPool) -> None:
@@ -71,7 +86,9 @@ def test_keys_do_not_share(shared: Callable[[], RateBuckets]) -> None:
         buckets.take_call(f"key {number % 4}", RULE, refuse)
 
 
-def test_a_lock_stops_every_worker_until_its_end(shared: Callable[[], RateBuckets]) -> None:
+def test_a_lock_stops_every_worker_until_its_end(
+    shared: Callable[[], RateBuckets], told: list[float], wait: Callable[[float, str], None]
+) -> None:
     views = [shared() for _ in range(3)]
     for view in views:
         view.take_call("key", RULE, _wait)
@@ -81,15 +98,17 @@ def test_a_lock_stops_every_worker_until_its_end(shared: Callable[[], RateBucket
     passed: list[float] = []
 
     def work(view: RateBuckets) -> None:
-        view.take_call("key", RULE, _wait)
+        view.take_call("key", RULE, wait)
         passed.append(time.time())
 
     _run([lambda view=view: work(view) for view in views])
     assert min(passed) >= until - 0.005
-    assert max(passed) < until + 0.5
+    assert max(told) <= 0.7
 
 
-def test_points_are_shared_and_refilled(shared: Callable[[], RateBuckets]) -> None:
+def test_points_are_shared_and_refilled(
+    shared: Callable[[], RateBuckets], told: list[float], wait: Callable[[float, str], None]
+) -> None:
     views = [shared() for _ in range(4)]
     status = PointsStatus(maximum=100.0, available=100.0, restore_rate=100.0)
     views[0].take_points("shop", 1.0, _wait)
@@ -98,13 +117,13 @@ def test_points_are_shared_and_refilled(shared: Callable[[], RateBuckets]) -> No
 
     def work(view: RateBuckets) -> None:
         for _ in range(3):
-            view.take_points("shop", 25.0, _wait)
+            view.take_points("shop", 25.0, wait)
             spent.append((time.monotonic(), 25.0))
 
     started = time.monotonic()
     _run([lambda view=view: work(view) for view in views])
-    took = time.monotonic() - started
-    assert 1.9 < took < 3.0  # 300 points, 100 of them there
+    assert time.monotonic() - started > 1.9  # 300 points, 100 of them there
+    assert max(told) <= 0.25, "one query's points come back in this time"
     for moment, _ in spent:
         in_time = sum(points for at, points in spent if at <= moment)
         assert in_time <= 100 + 100 * (moment - started) + 1
