@@ -23,7 +23,7 @@ def measure_drains(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[C
         figures.put(f"startup_{peer.name}", cold.startup, "s", "from start to the first rows")
     full = stage.workload(plan.events)
     _rounds(stage, figures, full, fast, plan.repeats, "", limits=True)
-    _rounds(stage, figures, third, fast, plan.repeats, "_third", limits=False)
+    _rounds(stage, figures, third, fast, plan.few_repeats, "_third", limits=False)
     _slow(stage, figures, plan, [peer for peer in peers if peer.slow])
 
 

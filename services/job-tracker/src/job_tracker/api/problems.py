@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -106,7 +106,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     for kind in (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
         app.add_exception_handler(kind, on_database)
-    for kind in (UndefinedTable, UndefinedColumn, UndefinedFunction):
+    for kind in (UndefinedTable, UndefinedColumn):
         app.add_exception_handler(kind, on_other_version)
     app.add_exception_handler(psycopg.DataError, on_data)
     app.add_exception_handler(Exception, on_crash)
