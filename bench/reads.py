@@ -176,7 +176,7 @@ def open_table(stack: LocalStack, jobs: int, folder: Path) -> Generator[Table]:
 def named(jobs: int) -> tuple[Sequence[int], ...]:
     """Numbers of jobs that questions name: of any, of some with a history, of some with items.
 
-    Any are drawn by chance: at even steps a larger table would show more of what every so-manieth job has.
+    Any are drawn by chance: at even steps a larger table would show more retries, which every 150th job is.
     """
     return (
         sorted(random.Random(SEED).sample(range(jobs), min(jobs, 2000))),  # noqa: S311 - reproducible, not secret

@@ -33,7 +33,7 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., None]) -> Iterator[httpx.Client]:
     folder: Path = tmp_path_factory.mktemp("sandbox")
     port = _free_port()
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--state", str(folder)]
@@ -41,10 +41,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as control:
-            deadline = time.monotonic() + 60
-            while not _answers(control):
-                assert process.poll() is None, (folder / "output.txt").read_text()
-                assert time.monotonic() < deadline, "the sandbox does not answer"
+            wait_until(lambda: process.poll() is not None or _answers(control), "the sandbox does not answer")
+            assert process.poll() is None, (folder / "output.txt").read_text()
             yield control
     finally:
         os.kill(process.pid, signal.SIGTERM)

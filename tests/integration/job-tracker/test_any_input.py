@@ -1,13 +1,11 @@
 """Whatever is asked of the API, it answers: with what was asked for, or with a problem that says what was wrong."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from tests.answers import answers
 
-from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
 ENDLESS = "/stream"
@@ -16,16 +14,15 @@ LONGEST_URL = 60_000  # bytes; what is longer never comes to the API: uvicorn's 
 
 
 @pytest.fixture
-def url(system: Any, stream: Any, wait_until: Any, tmp_path: Path) -> str:
+def url(system: Any, stream: Any, start_api: Any, wait_until: Any) -> str:
     """An API at work, with a few jobs behind it."""
     migrate_accounts(system.database_url)
-    port = free_port()
-    system.process("api", tmp_path / "log", JOBTRAIL_API_PORT=str(port))
+    address, _ = start_api()
     system.send(stream.jobs(20))
     system.projector()
     system.projector(part="items")
-    wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), "the API does not become ready")
-    return f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(f"{address}/readyz"), "the API does not become ready")
+    return address
 
 
 def test_good_and_bad_questions_are_answered(url: str) -> None:

@@ -94,7 +94,7 @@ def test_a_new_partition_counts_before_anybody_reads_it(
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_partitions([NewPartitions(system.topics.events, 7)]).values():
         future.result(120)
-    wait_until(lambda: len(admin.list_topics(timeout=120).topics[system.topics.events].partitions) == 7, "")
+    wait_until(lambda: len(admin.list_topics(timeout=120).topics[system.topics.events].partitions) == 7)
     for number in range(3):
         system.send_raw(str(number).encode(), partition=6)
     system.flush()

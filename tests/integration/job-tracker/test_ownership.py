@@ -42,7 +42,7 @@ def test_resetting_the_group_to_the_earliest_changes_no_row(
         future.result(120)
     extra = stream.job(77, attempts=0, progresses=0, finished=False)
     system.projector()
-    wait_until(lambda: connection.execute("SELECT 1 FROM tracker.projector WHERE state = 'running'").fetchone(), "")
+    wait_until(lambda: connection.execute("SELECT 1 FROM tracker.projector WHERE state = 'running'").fetchone())
     assert (
         connection.execute(ROWS).fetchone(),
         connection.execute("TABLE tracker.consumer_offset").fetchall(),

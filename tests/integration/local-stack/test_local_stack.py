@@ -29,6 +29,7 @@ from local_stack import (
     down,
     run_kafka_tool,
 )
+from local_stack.processes import ProcessMark
 
 WaitUntil = Callable[..., None]
 
@@ -108,15 +109,8 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _all_ended(processes: list[psutil.Process]) -> bool:
-    return all(_ended(process) for process in processes)
-
-
-def _ended(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def _all_ended(marks: list[ProcessMark | None]) -> bool:
+    return not any(mark and mark.process() for mark in marks)
 
 
 def test_servers_keep_their_data_through_kills_and_restarts(
@@ -207,8 +201,9 @@ def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: s
         assert parent.stdout is not None
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == len(servers) + 1
-        family = [psutil.Process(parent.pid), *psutil.Process(parent.pid).children(recursive=True)]
-        assert set(pids) < {process.pid for process in family}
+        children = [child.pid for child in psutil.Process(parent.pid).children(recursive=True)]
+        assert set(pids) < {parent.pid, *children}
+        family = [ProcessMark.of(pid) for pid in (parent.pid, *children)]
         if how == "down":
             (sentence,) = down(folder)
             assert f"Ended process {parent.pid}" in sentence
