@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -254,6 +255,26 @@ def test_one_rebuild_at_a_time_and_what_a_killed_swap_left_goes_with_the_next(
     assert done.returncode == 0, done.stderr
     assert connection.execute(SHADOWS).fetchone() == (0,)
     assert connection.execute(JOBS).fetchone() == before
+
+
+def test_a_swap_waits_for_a_vacuum_as_long_as_it_takes_to_give_way(
+    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    """PostgreSQL's own vacuum ends for those who have waited for `deadlock_timeout`, a second; readers go on."""
+    assert live
+    waits = """
+        SELECT count(*) FROM pg_stat_activity WHERE application_name = 'job-tracker' AND datname = current_database()
+        AND wait_event_type = 'Lock' AND now() - query_start > 1.5 * current_setting('deadlock_timeout')::interval
+    """
+    with psycopg.connect(system.database_url) as vacuum:
+        vacuum.execute("LOCK TABLE tracker.job, tracker.event IN SHARE UPDATE EXCLUSIVE MODE")  # as VACUUM does
+        with ThreadPoolExecutor(1) as thread:
+            swap = thread.submit(run, system, "rebuild", "--swap", folder=tmp_path)
+            wait_until(lambda: connection.execute(waits).fetchone() == (1,), "the swap does not wait")
+            assert connection.execute("SELECT count(*) > 0 FROM tracker.job").fetchone() == (True,)
+            vacuum.rollback()
+            done = swap.result(120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:

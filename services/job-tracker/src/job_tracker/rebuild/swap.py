@@ -2,11 +2,12 @@
 
 One transaction:
 
-1. lock the positions. Every projector compares and sets them first, so all of them wait here.
-2. the shadow catches up to those positions, in transactions of its own.
-3. wait until no transaction is left that began before that: it would find the new tables half empty.
-4. lock the tables. If a projector has begun a partition meanwhile, which no lock forbids, let go and start again.
-5. exchange the tables, carry over what hangs on them and the positions, commit. The projectors go on from there.
+1. keep vacuum off the tables; readers and writers go on.
+2. lock the positions. Every projector compares and sets them first, so all of them wait here.
+3. the shadow catches up to those positions, in transactions of its own.
+4. wait until no transaction is left that began before that: it would find the new tables half empty.
+5. lock the tables. If a projector has begun a partition meanwhile, which no lock forbids, let go and start again.
+6. exchange the tables, carry over what hangs on them and the positions, commit. The projectors go on from there.
 
 Readers keep their tables while they hold them; the next statement finds the new ones, complete. Names of tables,
 indexes and constraints are the same as before, and so is everything that other migrations rely on.
@@ -32,7 +33,8 @@ _PATIENCE = 60.0  # seconds to wait for transactions of others, while the projec
 _LOOK = 0.05
 # Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
 _BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
-# What comes after needs no reader's lock. But PostgreSQL may be vacuuming the shadow, and takes a second to give way.
+# No reader's lock stands in the way of the rest. But PostgreSQL may be vacuuming a table, and gives way only to those
+# who wait for a second.
 _PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
 
 
@@ -84,6 +86,7 @@ class Swap:
         self._drop_replaced()
         with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
+            self._keep_vacuum_off()
             while True:
                 held = hold_positions(self._connection, self._projection)
                 catch_up(held)
@@ -140,6 +143,16 @@ class Swap:
                     "end it, or swap when it is done"
                 )
             time.sleep(_LOOK)
+
+    def _keep_vacuum_off(self) -> None:
+        self._run(_PATIENTLY)
+        try:
+            self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN SHARE UPDATE EXCLUSIVE MODE")
+        except psycopg.errors.LockNotAvailable:
+            raise SwapHindered(
+                f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
+                "that is done"
+            ) from None
 
     def _lock_tables(self, held: Mapping[TopicPartition, Live]) -> bool:
         """Whether the positions are still the ones that are held; if not, nothing is locked."""
