@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
@@ -53,6 +54,14 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
         timeout=120,
         check=False,
     )
+
+
+def has_begun(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a rebuild has written some of its history."""
+    try:
+        return connection.execute("SELECT count(*) > 5 FROM tracker_rebuild.event").fetchone() == (True,)
+    except psycopg.errors.UndefinedTable:
+        return False
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, trim
+from tests.rebuilds import JOBS, SHADOWS, has_begun, meanwhile, run, trim
 
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
@@ -144,13 +144,6 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
-
-    def filled() -> bool:
-        try:
-            return connection.execute("SELECT count(*) > 5 FROM tracker_rebuild.event").fetchone() == (True,)
-        except psycopg.errors.UndefinedTable:
-            return False
-
     for ending, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         rebuild = subprocess.Popen(
             [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
@@ -160,7 +153,7 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(filled, "the rebuild does not begin")
+        wait_until(lambda: has_begun(connection), "the rebuild does not begin")
         rebuild.send_signal(ending)
         _, said = rebuild.communicate(timeout=120)
         assert rebuild.returncode == status

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.prompt import Confirm
 
 from job_events.clock import Clock
+from job_events.logs import configure_logging
 from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.archive.catalogue import Catalogue
@@ -18,14 +21,18 @@ from job_tracker.archive.files import alone, verify
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
+from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.projector.postgres import Link, connect
+from job_tracker.projector.records import Connection
 from job_tracker.projector.status import Status
+from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.items import ItemsRebuild
 from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
 from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.shares import SharedFiller, Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
@@ -142,26 +149,62 @@ def _archived_topics(settings: Settings) -> list[str]:
     return [*topics.lifecycle(), topics.items, topics.dead_letters]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refolding:
+    """What a process needs to know to fold the log, or a share of it, into the shadow `schema`."""
+
+    settings: Settings
+    schema: str
+    archive: Path
+    history_since: datetime
+    now: datetime
+    sample: Sample | None
+
+    def projection(self) -> ShadowProjection:
+        return ShadowProjection(Topics(self.settings.jobtrail_topic_prefix), self.history_since, self.sample)
+
+    def sources(self) -> Sources:
+        topics = self.projection().topics
+        return Sources(Catalogue(self.archive, topics), self.settings.kafka_bootstrap_servers, topics)
+
+    def connect(self) -> Connection:
+        return connect(self.settings.database_url, self.schema)
+
+    def link(self) -> Link:
+        # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
+        session = f"SET synchronous_commit TO off; {self.projection().session}"
+        return Link(self.settings.database_url, Status(time.monotonic), _sleep, schema=self.schema, session=session)
+
+    def filler(self, sources: Sources, connection: Connection, link: Link, *, shares: int) -> Filler[JobsContent]:
+        """One of so many, which together hold as much as one alone would."""
+        projection = self.projection()
+        days = Days(connection, self.schema, self.history_since, self.now)
+        most = max(1, self.settings.jobtrail_batch_events // shares)
+        return Filler(sources, Committer(link, projection), projection, most, days.ensure)
+
+
+def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans, shares: int) -> None:
+    """Fold these stretches, in a process of its own."""
+    configure_logging("job-tracker share")
+    with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
+        work.filler(work.sources(), connection, link, shares=shares).fill(topic_ids, spans, lambda _: None)
+
+
 @contextmanager
 def _refold(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
 ) -> Generator[tuple[Refold, Report]]:
     """A shadow that is gone when this is left, whatever happened."""
     now = clock.now().astimezone(UTC)
-    since: datetime = history_since(now, settings)
-    projection = ShadowProjection(Topics(settings.jobtrail_topic_prefix), since, sample)
-    sources = Sources(Catalogue(archive, projection.topics), settings.kafka_bootstrap_servers, projection.topics)
-    # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
-    session = f"SET synchronous_commit TO off; {projection.session}"
-    link = Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
+    work = _Refolding(settings, schema, archive, history_since(now, settings), now, sample)
+    projection, sources = work.projection(), work.sources()
     with (
         bootstrap.collector_at_rest(),
-        connect(settings.database_url, schema) as connection,
+        work.connect() as connection,
         Report(console) as report,
     ):
-        shadow = Shadow(connection, schema, since, now)
-        committer = Committer(link, projection)
-        filler = Filler(committer, projection, settings.jobtrail_batch_events, shadow.ensure_days)
+        shadow, link = Shadow(connection, schema), work.link()
+        own = work.filler(sources, connection, link, shares=1)
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,
@@ -169,9 +212,9 @@ def _refold(
             sources=sources,
             projection=projection,
             shadow=shadow,
-            filler=filler,
+            filler=SharedFiller(own, partial(_share, work), connection, projection.name),
             sample=sample,
-            history_since=since,
+            history_since=work.history_since,
             letters_since=letters_since(now, settings),
             progress=report.progress,
         )
@@ -210,7 +253,7 @@ def _items_rebuild(
             sources=sources,
             projection=projection,
             live=ItemsProjection(topics).name,
-            filler=Filler(committer, projection, settings.jobtrail_batch_events),
+            filler=Filler(sources, committer, projection, settings.jobtrail_batch_events),
             progress=report.progress,
         )
         with _said_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):

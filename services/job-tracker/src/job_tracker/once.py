@@ -19,13 +19,14 @@ from job_tracker.projector.broker import BrokerAway
 from job_tracker.projector.positions import LogBroken
 from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.fill import PositionsMoved
+from job_tracker.rebuild.shares import ShareLost
 from job_tracker.rebuild.swap import SwapHindered
 from job_tracker.settings import Settings
 
 REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
-    *(RebuildRefused, SwapHindered, PositionsMoved, ArchiveBusy, ArchiveDamaged, NotArchived),
+    *(RebuildRefused, SwapHindered, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
     *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
 )
 

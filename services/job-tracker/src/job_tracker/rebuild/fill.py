@@ -1,12 +1,14 @@
 """Stretches of the log into tables, by the projector's own fold and commit protocol: one thread reads, one writes."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic
 
+from job_tracker.projector.broker import Span
 from job_tracker.projector.commit import Committer
-from job_tracker.projector.records import Batch, Content, Positions, Projection, Record
+from job_tracker.projector.records import Batch, Content, Projection, Record, TopicPartition
+from job_tracker.rebuild.sources import Sources
 
 
 class PositionsMoved(Exception):
@@ -18,25 +20,31 @@ class Filler(Generic[Content]):
 
     def __init__(
         self,
+        sources: Sources,
         committer: Committer[Content],
         projection: Projection[Content],
         batch_events: int,
         prepare: Callable[[list[Record]], None] = lambda _: None,
     ) -> None:
+        self._sources = sources
         self._committer = committer
         self._projection = projection
         self._most = batch_events
         self._prepare = prepare
 
-    def fill(self, pieces: Generator[list[Record]], starts: Positions, done: Callable[[int], None]) -> None:
-        """Write all records; `starts` says where each partition stands and moves on. `done` counts records.
-
-        The smaller the pieces, the more of a record is still in the processor's cache when it is folded.
+    def fill(
+        self,
+        topic_ids: Mapping[TopicPartition, str],
+        spans: Mapping[TopicPartition, Span],
+        done: Callable[[int], None],
+    ) -> None:
+        """Write the records of all stretches, at whose beginnings the positions stand. `done` counts records.
 
         Raises:
-            PositionsMoved
+            PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
         """
-        with closing(pieces), ThreadPoolExecutor(1, "reader") as reader:
+        starts = {partition: span.low for partition, span in spans.items()}
+        with closing(self._sources.read(topic_ids, spans)) as pieces, ThreadPoolExecutor(1, "reader") as reader:
             following = reader.submit(self._next, pieces)
             while (batch := following.result()) is not None:
                 following = reader.submit(self._next, pieces)

@@ -101,10 +101,9 @@ class ItemsRebuild:
             forget_projection(self.connection, self.projection.name)
 
     def _read(self, title: str, topic_ids: Mapping[TopicPartition, str], spans: Mapping[TopicPartition, Span]) -> None:
-        starts = {partition: span.low for partition, span in spans.items()}
-        places = {partition: Live(topic_ids[partition], low, low) for partition, low in starts.items()}
+        places = {partition: Live(topic_ids[partition], span.low, span.low) for partition, span in spans.items()}
         set_positions(self.connection, self.projection.name, places)
-        self.filler.fill(self.sources.read(topic_ids, spans), starts, self.progress(title, offsets(spans)))
+        self.filler.fill(topic_ids, spans, self.progress(title, offsets(spans)))
 
 
 def _to_be_read(

@@ -44,6 +44,12 @@ def set_positions(connection: Connection, projection: str, places: Mapping[Topic
     )
 
 
+def reached(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> int:
+    """The sum of the positions at which the tables that the connection finds stand in these partitions."""
+    (total,) = connection.execute(_SQL["reached"], {"projection": projection, **_names(partitions)}).fetchone() or (0,)
+    return int(str(total))
+
+
 def note_earlier(connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
     """Say what they hold besides the stretches of their positions."""
     connection.execute(

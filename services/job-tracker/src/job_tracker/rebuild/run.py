@@ -8,18 +8,17 @@ from datetime import datetime
 from psycopg.types.string import TextLoader
 
 from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection, Positions, TopicPartition
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
-from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.offsets import live_earlier, live_positions, note_earlier, set_positions
 from job_tracker.rebuild.plan import Live, Plan, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, refuse_hindrances
 
@@ -36,7 +35,7 @@ class Refold:
     sources: Sources
     projection: ShadowProjection
     shadow: Shadow
-    filler: Filler[JobsContent]
+    filler: SharedFiller
     sample: Sample | None
     history_since: datetime
     letters_since: datetime
@@ -104,7 +103,8 @@ class Refold:
         """
         self.check_swap()
         self.progress("building indexes", 0)
-        self.shadow.index()
+        with connect(self.database_url, self.shadow.name) as other:
+            self.shadow.index(other)
         self.shadow.forget_deleted()
         self.advance(self.live())
         self.progress("swapping", 0)
@@ -141,15 +141,14 @@ class Refold:
         self._stand({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
         note_earlier(self.connection, self.projection.name, topic_id, spans)
         done = self.progress("reading what only the archive has", offsets(spans))
-        batches = self.sources.read(dict.fromkeys(spans, topic_id), spans)
-        self.filler.fill(batches, {partition: span.low for partition, span in spans.items()}, done)
+        self.filler.fill(dict.fromkeys(spans, topic_id), spans, done)
 
     def _fill(self, targets: Positions) -> None:
         spans = {p: Span(self._positions[p], end) for p, end in targets.items() if end > self._positions[p]}
         if not spans:
             return
         done = self.progress("reading the log", offsets(spans))
-        self.filler.fill(self.sources.read(self._plan.topic_ids, spans), self._positions, done)
+        self.filler.fill(self._plan.topic_ids, spans, done)
         check_topics(self.broker, self._plan.topic_ids)
         self._positions |= {partition: span.high for partition, span in spans.items()}
         self._settle()

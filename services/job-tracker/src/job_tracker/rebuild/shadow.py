@@ -1,13 +1,14 @@
 """A second set of the projection's tables, in a schema of its own, alike to the last index and name."""
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import LiteralString
 
 from psycopg import sql
 
 from job_events.sql_files import queries
 from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection, Record
+from job_tracker.projector.records import Connection
 from job_tracker.rebuild import carry
 
 _SQL = queries("job_tracker", "shadow.sql")
@@ -16,64 +17,47 @@ REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
 # The load looks for what is there already.
 _MERGED = ("job", "rollup", "dead_letter", "consumer_offset", "earlier_stretch")
 _TABLES = (*_MERGED, "event")
+_LOOK = 0.1  # seconds
 
 
 class Shadow:
-    """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it.
+    """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it."""
 
-    Its history begins at `history_since`.
-    """
-
-    def __init__(self, connection: Connection, name: str, history_since: datetime, now: datetime) -> None:
+    def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self.name = name
-        # Days in the future come from timestamps that no broker has set: they lie in the default table.
-        self._first_day, self._last_day = history_since.date(), (now.astimezone(UTC) + timedelta(days=1)).date()
-        self._days: set[date] = set()
         self._job: object = None  # the number of its job table, which a swap does not change
 
     def create(self) -> None:
         """Make empty tables; what an earlier run left is dropped."""
         self.drop()
-        self._run("CREATE SCHEMA {shadow}")
+        self._run(self._connection, "CREATE SCHEMA {shadow}")
         for table in _TABLES:
             self._create(table)
         for table in _MERGED:
-            self._add_keys(table)
-        self._run("CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
+            self._add_keys(self._connection, table)
+        self._run(self._connection, "CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
         (self._job,) = self._connection.execute("SELECT %s::regclass::oid", [f"{self.name}.job"]).fetchone() or (None,)
 
     def drop(self) -> None:
-        self._run("DROP SCHEMA IF EXISTS {shadow} CASCADE")
+        self._run(self._connection, "DROP SCHEMA IF EXISTS {shadow} CASCADE")
 
-    def ensure_days(self, records: Iterable[Record]) -> None:
-        """The history of each UTC day gets a table of its own, as the live history has them."""
-        days = {record.appended_at.date() for record in records} - self._days
-        for day in sorted(day for day in days if self._first_day <= day <= self._last_day):
-            name = f"event_{day:%Y%m%d}"
-            self._run(
-                "CREATE TABLE {shadow}.{day} PARTITION OF {shadow}.event FOR VALUES FROM ({begin}) TO ({end})",
-                day=sql.Identifier(name),
-                begin=sql.Literal(f"{day} 00:00:00+00"),
-                end=sql.Literal(f"{day + timedelta(days=1)} 00:00:00+00"),
-            )
-            self._days.add(day)
-
-    def index(self) -> None:
+    def index(self, other: Connection) -> None:
         """Build the keys and indexes that the load did not need, and let the planner know the tables.
 
-        Sorting once is cheaper than finding each row's place.
+        Sorting once is cheaper than finding each row's place. The history is as much work as all other tables, so
+        `other`, a connection like the own one, does it at the same time.
         """
-        self._run("SET maintenance_work_mem TO '256MB'")
-        self._add_keys("event")
-        for table in _TABLES:
-            for (definition,) in self._ask("indexes", table):
-                text = str(definition)
-                for only in (f" ON ONLY {LIVE}.", f" ON {LIVE}."):
-                    text = text.replace(only, f" ON {self.name}.", 1)
-                self._connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
-        for table in _TABLES:
-            self._run("ANALYZE {shadow}.{table}", table=sql.Identifier(table))
+        with ThreadPoolExecutor(1) as thread:
+            history = thread.submit(self._index_history, other)
+            try:
+                self._index(self._connection, _MERGED)
+                history.result()
+            except BaseException:
+                while not history.done():  # nobody wants it any more
+                    other.cancel_safe()
+                    wait([history], _LOOK)
+                raise
 
     def is_live(self) -> bool:
         """Whether a swap has put these tables in the live ones' place."""
@@ -81,31 +65,51 @@ class Shadow:
 
     def forget_deleted(self) -> None:
         """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""
-        self._run("DELETE FROM {shadow}.event USING {shadow}.job WHERE event.job_id = job.job_id AND job.deleted")
+        self._run(
+            self._connection,
+            "DELETE FROM {shadow}.event USING {shadow}.job WHERE event.job_id = job.job_id AND job.deleted",
+        )
 
     def _create(self, table: str) -> None:
-        options, partitioned = self._ask("table_options", table)[0]
+        options, partitioned = _ask(self._connection, "table_options", table)[0]
         statement = "CREATE TABLE {shadow}.{table} (LIKE {live}.{table} INCLUDING ALL EXCLUDING INDEXES)"
         if partitioned:
             statement += f" PARTITION BY {partitioned}"
         if options:
             statement += f" WITH ({options})"
-        self._run(statement, table=sql.Identifier(table))
+        self._run(self._connection, statement, table=sql.Identifier(table))
         for statement in carry.column_settings(self._connection, table, self.name):
             self._connection.execute(statement)
 
-    def _add_keys(self, table: str) -> None:
-        for name, definition in self._ask("keys", table):
+    def _index_history(self, connection: Connection) -> None:
+        self._add_keys(connection, "event")
+        self._index(connection, ["event"])
+
+    def _index(self, connection: Connection, tables: Iterable[str]) -> None:
+        connection.execute("SET maintenance_work_mem TO '256MB'")
+        for table in tables:
+            for (definition,) in _ask(connection, "indexes", table):
+                text = str(definition)
+                for only in (f" ON ONLY {LIVE}.", f" ON {LIVE}."):
+                    text = text.replace(only, f" ON {self.name}.", 1)
+                connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
+        for table in tables:
+            self._run(connection, "ANALYZE {shadow}.{table}", table=sql.Identifier(table))
+
+    def _add_keys(self, connection: Connection, table: str) -> None:
+        for name, definition in _ask(connection, "keys", table):
             self._run(
+                connection,
                 f"ALTER TABLE {{shadow}}.{{table}} ADD CONSTRAINT {{name}} {definition}",
                 table=sql.Identifier(table),
                 name=sql.Identifier(str(name)),
             )
 
-    def _ask(self, query: str, table: str) -> list[tuple[object, ...]]:
-        return self._connection.execute(_SQL[query], {"table": f"{LIVE}.{table}"}).fetchall()
-
-    def _run(self, statement: str, **names: sql.Composable) -> None:
+    def _run(self, connection: Connection, statement: str, **names: sql.Composable) -> None:
         # The text is written here or comes from the server's own catalogue.
         text = sql.SQL(statement)  # pyright: ignore[reportArgumentType]
-        self._connection.execute(text.format(shadow=sql.Identifier(self.name), live=sql.Identifier(LIVE), **names))
+        connection.execute(text.format(shadow=sql.Identifier(self.name), live=sql.Identifier(LIVE), **names))
+
+
+def _ask(connection: Connection, query: LiteralString, table: str) -> list[tuple[object, ...]]:
+    return connection.execute(_SQL[query], {"table": f"{LIVE}.{table}"}).fetchall()

@@ -11,7 +11,8 @@ from job_tracker.projector.messages import to_record
 from job_tracker.projector.records import Record, TopicPartition
 from job_tracker.rebuild.plan import Stretches
 
-_PIECE = 1000  # records read at once
+# Records read at once: the fewer, the more of a record is still in the processor's cache when it is folded.
+_PIECE = 1000
 
 
 class Sources:
