@@ -37,7 +37,10 @@ def _rounds(
     *,
     limits: bool,
 ) -> None:
-    """Each round measures everybody once; ratios are formed within a round."""
+    """Each round measures everybody once; ratios are formed within a round.
+
+    A peer that takes more than twice as long as another is measured in two rounds only.
+    """
     note = f"{topic.events:,} events"
     rates: Rates = {}
     ratios: Rates = {}
@@ -59,7 +62,9 @@ def _rounds(
         for name, rate in theirs.items():
             rates.setdefault(f"drain_{name}", []).append(rate)
         if theirs:
-            ratios.setdefault("drain_vs_best_peer", []).append(ours / max(theirs.values()))
+            best = max(theirs.values())
+            ratios.setdefault("drain_vs_best_peer", []).append(ours / best)
+            peers = [peer for peer in peers if number == 0 or theirs[peer.name] > best / 2]
         if limits:
             for name, tuned in (("consume_rate_default", False), ("consume_rate", True)):
                 rates.setdefault(name, []).append(consume_rate(stage.kafka, topic, tuned=tuned))

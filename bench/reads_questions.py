@@ -11,6 +11,9 @@ from job_tracker.domain.cursors import encode_cursor
 
 STATUSES = ("COMPLETED", "MIXED", "FAILED", "CANCELLED")
 TYPES = tuple(name for name in JOB_TYPES if name != "EDIT_MATCH")
+# It has most of the jobs. What is narrowed further is asked of it: elsewhere the small table has nothing to fill a page
+# with, or to look through, and a page of two rows would be compared with one of fifty.
+LARGEST = "tenant-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +58,24 @@ def _jobs(**named: Callable[[Chance], object]) -> Question:
     return lambda chance: "/jobs?" + urlencode({name: draw(chance) for name, draw in named.items()}, doseq=True)
 
 
+def _of_largest(**named: Callable[[Chance], object]) -> Question:
+    return _jobs(tenant=lambda _: LARGEST, **named)
+
+
 def _deep(chance: Chance) -> str:
     job = chance.job()
     return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": encode_cursor([job.created_at, job.job_id, 1, True])})
 
 
 def _days(chance: Chance) -> str:
-    """Of the tenant that has most of the jobs: its pages are full at every size, and so are alike."""
     since = chance.job().created_at
     days = {"from": since.isoformat(), "to": (since + timedelta(days=2)).isoformat()}
-    return "/jobs?" + urlencode({"tenant": "tenant-01", **days})
+    return "/jobs?" + urlencode({"tenant": LARGEST, **days})
 
 
 def _catalogue(path: str, text: str | None = None) -> Question:
     def ask(chance: Chance) -> str:
-        given = {"tenant": chance.tenant(), "account": chance.account()} | ({"text": text} if text else {})
+        given = {"tenant": LARGEST, "account": chance.account()} | ({"text": text} if text else {})
         return f"{path}?{urlencode(given)}"
 
     return ask
@@ -80,20 +86,20 @@ LISTS: dict[str, Question] = {
     "list_tenant": _jobs(tenant=Chance.tenant),
     "list_tenant_deep": _deep,
     "list_tenant_days": _days,
-    "list_status": _jobs(tenant=Chance.tenant, status=Chance.status),
-    "list_two_statuses": _jobs(tenant=Chance.tenant, status=lambda _: ["FAILED", "RUNNING"]),
-    "list_type": _jobs(tenant=Chance.tenant, type=Chance.type),
-    "list_two_types": _jobs(tenant=Chance.tenant, type=lambda _: ["PRODUCT_SYNC", "CUSTOMER_SYNC"]),
-    "list_type_status": _jobs(tenant=Chance.tenant, type=Chance.type, status=Chance.status),
-    "list_account": _jobs(tenant=Chance.tenant, account=Chance.account),
-    "list_account_status": _jobs(tenant=Chance.tenant, account=Chance.account, status=Chance.status),
+    "list_status": _of_largest(status=Chance.status),
+    "list_two_statuses": _of_largest(status=lambda _: ["FAILED", "RUNNING"]),
+    "list_type": _of_largest(type=Chance.type),
+    "list_two_types": _of_largest(type=lambda _: ["PRODUCT_SYNC", "CUSTOMER_SYNC"]),
+    "list_type_status": _of_largest(type=Chance.type, status=Chance.status),
+    "list_account": _of_largest(account=Chance.account),
+    "list_account_status": _of_largest(account=Chance.account, status=Chance.status),
     "list_chain": lambda chance: f"/jobs?chain={chance.job().chain}",
     "list_parent": lambda chance: f"/jobs?parent={chance.job().job_id}",
     "list_retry_of": lambda chance: f"/jobs?retry_of={chance.job().job_id}",
     "scan_house_failed": _jobs(status=lambda _: "FAILED"),
-    "scan_account_type": _jobs(tenant=Chance.tenant, account=Chance.account, type=Chance.type),
-    "scan_text_found": _jobs(tenant=Chance.tenant, text=lambda _: "sync"),
-    "scan_text_nothing": _jobs(tenant=Chance.tenant, text=lambda _: "nowhere to be found"),
+    "scan_account_type": _of_largest(account=Chance.account, type=Chance.type),
+    "scan_text_found": _of_largest(text=lambda _: "sync"),
+    "scan_text_nothing": _of_largest(text=lambda _: "nowhere to be found"),
     "list_products": _catalogue("/products"),
     "list_customers": _catalogue("/customers"),
     "list_matches": _catalogue("/matches"),
