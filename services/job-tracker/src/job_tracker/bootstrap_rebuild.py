@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.prompt import Confirm
 
@@ -32,7 +33,7 @@ from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
 from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.shares import SharedFiller, Spans, TopicIds
+from job_tracker.rebuild.shares import SharedFiller, ShareLost, Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
@@ -187,7 +188,10 @@ def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans, shares: int) -> 
     """Fold these stretches, in a process of its own."""
     configure_logging("job-tracker share")
     with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
-        work.filler(work.sources(), connection, link, shares=shares).fill(topic_ids, spans, lambda _: None)
+        try:
+            work.filler(work.sources(), connection, link, shares=shares).fill(topic_ids, spans, lambda _: None)
+        except KafkaException as error:  # it cannot be sent to another process
+            raise ShareLost(f"Kafka: {error}") from None
 
 
 @contextmanager

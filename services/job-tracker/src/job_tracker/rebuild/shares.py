@@ -21,7 +21,7 @@ Spans = Mapping[TopicPartition, Span]
 
 
 class ShareLost(Exception):
-    """A process that folded a share of the log is gone."""
+    """A process that folded a share of the log is gone, or could not go on."""
 
 
 class SharedFiller:
@@ -75,7 +75,7 @@ class SharedFiller:
 
 def processes() -> int:
     """One more than there are cores: each waits for PostgreSQL now and then."""
-    return len(os.sched_getaffinity(0)) + 1
+    return (os.cpu_count() or 1) + 1
 
 
 def divide(spans: Spans, most: int) -> list[dict[TopicPartition, Span]]:
