@@ -262,6 +262,29 @@ def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, c
     assert refused.headers["Retry-After"] == "10"
 
 
+def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, connection: Any) -> None:
+    connection.execute("CREATE SCHEMA matcher")
+    connection.execute(
+        "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
+        "n::text AS nhanh_id, 's' || n AS shopify_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
+        "'sku' AS method FROM generate_series(1, 90) AS n"
+    )
+    connection.execute(
+        "CREATE VIEW matcher.api_totals AS SELECT 'demo' AS tenant, account, 'product' AS kind, records "
+        "FROM (VALUES ('demo-shop', 90::bigint), ('other', 20000)) AS kept (account, records)"
+    )
+
+    def total(**filters: str) -> str:
+        return shown(api, "/matches", **filters)["total_text"]
+
+    assert total(tenant="demo", account="demo-shop", kind="product") == "90"
+    assert total(tenant="demo") == "10,000+"
+    assert total(account="demo-shop") == total(limit="20", account="demo-shop") == "90"
+    assert total(kind="customer") == total(tenant="nobody") == "0"
+    assert total(status="review") == total(tenant="demo", status="review") == "30"
+    assert total(text="review") == "30"
+
+
 def test_freshness_tells_waiting_idle_and_dead_apart(
     *, api: httpx.Client, asked: Any, tenant: str, system: Any, wait_until: Any
 ) -> None:

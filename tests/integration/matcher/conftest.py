@@ -169,7 +169,12 @@ class Room:
         return sum(chunk["finished_at"] is not None for chunk in self.chunks(job_id))
 
     def matches(self) -> dict[tuple[str, str], str]:
-        """All mappings with their status."""
+        """All mappings with their status; the kept totals must agree."""
+        counted = self.rows(
+            "select tenant, account, kind, count(*) as records from matcher.api_matches group by 1, 2, 3"
+        )
+        kept = self.rows("select * from matcher.api_totals where records <> 0")
+        assert sorted(map(repr, counted)) == sorted(map(repr, kept))
         found = self.rows("select nhanh_id, shopify_id, status from matcher.api_matches")
         return {(row["nhanh_id"], row["shopify_id"]): row["status"] for row in found}
 

@@ -89,13 +89,13 @@ async def _records(
 @router.get("/products")
 async def list_products(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, wait, PRODUCTS, records, "products", tally=_total("product", records))
+    return await _list(parts, wait, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
 
 
 @router.get("/customers")
 async def list_customers(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, wait, CUSTOMERS, records, "customers", tally=_total("customer", records))
+    return await _list(parts, wait, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
 
 
 @router.get("/matches")
@@ -124,7 +124,8 @@ async def list_matches(
         "nhanh_id": nhanh_id,
         "shopify_id": shopify_id,
     }
-    return await _list(parts, wait, MATCHES, wanted(filters, text, cursor, limit), "matches")
+    request = wanted(filters, text, cursor, limit)
+    return await _list(parts, wait, MATCHES, request, "matches", tally=_total("matcher", request))
 
 
 @router.get("/accounts")
@@ -165,15 +166,14 @@ async def list_dead_letters(
     return await _list(parts, wait, DEAD_LETTERS, request, "dead_letters", _letter)
 
 
-def _total(kind: str, records: Wanted) -> Question | None:
-    """The puller's own count."""
-    if records.text:
+def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
+    """The service's own count, where it keeps one for these filters."""
+    filters = request.filters | ({"kind": [kind]} if kind else {})
+    if request.text or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
-    conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in records.filters])
-    text = (
-        "SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM puller.api_totals WHERE kind = %(kind)s"
-    )
-    return Question((text + conditions).encode(), {"kind": kind, **records.filters})
+    conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
+    text = f"SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM {service}.api_totals WHERE true"
+    return Question((text + conditions).encode(), filters)
 
 
 async def _list(
