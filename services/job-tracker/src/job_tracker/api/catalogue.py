@@ -168,7 +168,7 @@ async def list_dead_letters(
 
 def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
     """The service's own count, where it keeps one for these filters."""
-    filters = request.filters | ({"kind": [kind]} if kind else {})
+    filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
     if request.text or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
     conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
