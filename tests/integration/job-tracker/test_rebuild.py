@@ -4,12 +4,19 @@ import signal
 import subprocess
 import sys
 import threading
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from rich.console import Console
 from tests.rebuilds import JOBS, SHADOWS, has_begun, meanwhile, run, trim
+
+from job_events.clock import SystemClock
+from job_tracker import bootstrap_rebuild
+from job_tracker.rebuild import run as rebuild_run
+from job_tracker.rebuild.checks import look_at_log
 
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
@@ -137,6 +144,27 @@ def test_a_swap_under_writes_loses_and_doubles_nothing(
     assert shown(connection) == oracle(sent)
     assert connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
     assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
+
+
+def test_what_a_projector_reads_while_a_rebuild_plans_is_not_taken_for_lost(
+    *, system: Any, connection: Any, live: Any, stream: Any, wait_until: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    sent = list(live)
+
+    def then_more_is_read(*arguments: Any) -> Any:
+        log = look_at_log(*arguments)
+        events = stream.job(1000)
+        system.send(events)
+        sent.extend(events)
+        wait_until(lambda: system.count(connection, "event") == len(sent), "the projector does not read on")
+        return log
+
+    monkeypatch.setattr(rebuild_run, "look_at_log", then_more_is_read)
+    out = StringIO()
+    status = bootstrap_rebuild.run_rebuild(
+        system.settings, SystemClock(), Console(file=out), archive=tmp_path, swap=False, accept_loss=False
+    )
+    assert (status, "No difference" in out.getvalue()) == (0, True), out.getvalue()
 
 
 def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(

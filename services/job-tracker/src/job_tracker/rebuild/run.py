@@ -127,11 +127,12 @@ class Refold:
             self.shadow.drop()
 
     def _make_plan(self, whole_log: bool) -> Plan:
-        log = look_at_log(self.broker, self.projection.topics)
+        # In this order: what a projector reads meanwhile is in the log then. The other way round it would seem lost.
+        live, earlier = self.live(), live_earlier(self.connection, self.projection.name)
         return make_plan(
-            live=self.live(),
-            live_earlier=live_earlier(self.connection, self.projection.name),
-            log=log,
+            live=live,
+            live_earlier=earlier,
+            log=look_at_log(self.broker, self.projection.topics),
             archived=self.sources.archived,
             archived_ids=self.sources.archived_ids,
             whole_log=whole_log,
