@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import LiteralString
 
 from confluent_kafka import KafkaException
 from rich.console import Console
@@ -23,17 +24,18 @@ from job_tracker.projector.broker import Broker
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent
-from job_tracker.projector.postgres import Link, connect
+from job_tracker.projector.postgres import SCHEMA, Link, connect
 from job_tracker.projector.records import Connection
 from job_tracker.projector.status import Status
 from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
 from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.shares import SharedFiller, ShareLost, Spans, TopicIds
+from job_tracker.rebuild.shares import SharedFiller, ShareLost
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
@@ -165,16 +167,14 @@ class _Refolding:
         return ShadowProjection(Topics(self.settings.jobtrail_topic_prefix), self.history_since, self.sample)
 
     def sources(self) -> Sources:
-        topics = self.projection().topics
-        return Sources(Catalogue(self.archive, topics), self.settings.kafka_bootstrap_servers, topics)
+        return _sources(self.settings, self.archive, self.projection().topics)
 
     def connect(self) -> Connection:
         return connect(self.settings.database_url, self.schema)
 
     def link(self) -> Link:
-        # A shadow that is lost is made anew, so its commits need not wait for the disk; the swap's does.
-        session = f"SET synchronous_commit TO off; {self.projection().session}"
-        return Link(self.settings.database_url, Status(time.monotonic), _sleep, schema=self.schema, session=session)
+        # A shadow that is lost is made anew; the swap's commit waits for the disk.
+        return _quick_link(self.settings, ShadowProjection.session, self.schema)
 
     def filler(self, sources: Sources, connection: Connection, link: Link, *, shares: int) -> Filler[JobsContent]:
         """One of so many, which together hold as much as one alone would."""
@@ -241,10 +241,9 @@ def _items_rebuild(
     """Its positions are gone when this is left, whatever happened."""
     topics = Topics(settings.jobtrail_topic_prefix)
     projection = ItemsAgain(topics, letters_since(clock.now().astimezone(UTC), settings))
-    sources = Sources(Catalogue(archive, projection.topics), settings.kafka_bootstrap_servers, projection.topics)
+    sources = _sources(settings, archive, projection.topics)
     # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
-    session = f"SET synchronous_commit TO off; {projection.session}"
-    link = Link(settings.database_url, Status(time.monotonic), _sleep, session=session)
+    link = _quick_link(settings, projection.session)
     with (
         bootstrap.collector_at_rest(),
         connect(settings.database_url) as connection,
@@ -266,6 +265,16 @@ def _items_rebuild(
             finally:
                 link.close()
                 rebuild.end()
+
+
+def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
+    return Sources(Catalogue(archive, topics), settings.kafka_bootstrap_servers, topics)
+
+
+def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> Link:
+    """Its commits do not wait for the disk."""
+    session = f"SET synchronous_commit TO off; {session}"
+    return Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """Stretches of the log into tables, by the projector's own fold and commit protocol: one thread reads, one writes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic
 
-from job_tracker.projector.broker import Span
 from job_tracker.projector.commit import Committer
-from job_tracker.projector.records import Batch, Content, Projection, Record, TopicPartition
+from job_tracker.projector.records import Batch, Content, Projection, Record
+from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
 
 
@@ -32,12 +32,7 @@ class Filler(Generic[Content]):
         self._most = batch_events
         self._prepare = prepare
 
-    def fill(
-        self,
-        topic_ids: Mapping[TopicPartition, str],
-        spans: Mapping[TopicPartition, Span],
-        done: Callable[[int], None],
-    ) -> None:
+    def fill(self, topic_ids: TopicIds, spans: Spans, done: Callable[[int], None]) -> None:
         """Write the records of all stretches, at whose beginnings the positions stand. `done` counts records.
 
         Raises:

@@ -7,7 +7,7 @@ and no row goes. The reading commits as the projector does, under positions of i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from job_tracker.projector.broker import Broker, Span
+from job_tracker.projector.broker import Broker
 from job_tracker.projector.items_projection import ItemsContent
 from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
@@ -20,7 +20,7 @@ from job_tracker.rebuild.offsets import (
     live_positions,
     set_positions,
 )
-from job_tracker.rebuild.plan import Live, Log, Plan, Stretches, make_plan, offsets
+from job_tracker.rebuild.plan import Live, Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import ItemsAgain
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.sources import Sources
@@ -100,7 +100,7 @@ class ItemsRebuild:
         if self._locked:
             forget_projection(self.connection, self.projection.name)
 
-    def _read(self, title: str, topic_ids: Mapping[TopicPartition, str], spans: Mapping[TopicPartition, Span]) -> None:
+    def _read(self, title: str, topic_ids: TopicIds, spans: Spans) -> None:
         places = {partition: Live(topic_ids[partition], span.low, span.low) for partition, span in spans.items()}
         set_positions(self.connection, self.projection.name, places)
         self.filler.fill(topic_ids, spans, self.progress(title, offsets(spans)))

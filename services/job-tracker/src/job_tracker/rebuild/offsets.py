@@ -8,6 +8,7 @@ from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild.plan import Live, Stretches
 
 _SQL = queries("job_tracker", "offsets.sql")
+_POSITIONS = queries("job_tracker", "commit.sql")["positions"]
 
 
 def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
@@ -46,8 +47,8 @@ def set_positions(connection: Connection, projection: str, places: Mapping[Topic
 
 def reached(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> int:
     """The sum of the positions at which the tables that the connection finds stand in these partitions."""
-    (total,) = connection.execute(_SQL["reached"], {"projection": projection, **_names(partitions)}).fetchone() or (0,)
-    return int(str(total))
+    rows = connection.execute(_POSITIONS, {"projection": projection, **_names(partitions)}).fetchall()
+    return sum(int(str(following)) for *_, following in rows)
 
 
 def note_earlier(connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:

@@ -24,7 +24,11 @@ class Log:
     span: Span
 
 
-def offsets(spans: Mapping[TopicPartition, Span]) -> int:
+TopicIds = Mapping[TopicPartition, str]
+Spans = Mapping[TopicPartition, Span]
+
+
+def offsets(spans: Spans) -> int:
     """How many there are in all of them."""
     return sum(span.high - span.low for span in spans.values())
 

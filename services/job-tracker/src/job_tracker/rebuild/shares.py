@@ -1,7 +1,7 @@
 """A long reading divided among processes, by partition: folding takes a core, and a machine has more than one."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -11,13 +11,10 @@ from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.offsets import reached
-from job_tracker.rebuild.plan import offsets
+from job_tracker.rebuild.plan import Spans, TopicIds, offsets
 
 WORTH = 100_000  # offsets: what one process folds while others start
 _LOOK = 0.25  # seconds between two looks at how far they are
-
-TopicIds = Mapping[TopicPartition, str]
-Spans = Mapping[TopicPartition, Span]
 
 
 class ShareLost(Exception):

@@ -1,7 +1,7 @@
 """The stretches of a plan as lists of records: from the archive where it has them, else from the log."""
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 
 from job_tracker.archive.catalogue import Catalogue, Segment
 from job_tracker.archive.files import read_segment
@@ -9,7 +9,7 @@ from job_tracker.log_reader import read_log
 from job_tracker.projector.broker import Span
 from job_tracker.projector.messages import to_record
 from job_tracker.projector.records import Record, TopicPartition
-from job_tracker.rebuild.plan import Stretches
+from job_tracker.rebuild.plan import Spans, Stretches, TopicIds
 
 # Records read at once: the fewer, the more of a record is still in the processor's cache when it is folded.
 _PIECE = 1000
@@ -24,9 +24,7 @@ class Sources:
         self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}
         self.archived = self._archived()
 
-    def read(
-        self, topic_ids: Mapping[TopicPartition, str], spans: Mapping[TopicPartition, Span]
-    ) -> Generator[list[Record]]:
+    def read(self, topic_ids: TopicIds, spans: Spans) -> Generator[list[Record]]:
         """Each partition's records in [low, high), in order within the partition.
 
         Raises:

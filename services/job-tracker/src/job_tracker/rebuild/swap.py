@@ -153,6 +153,7 @@ class Swap:
                 f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
                 "that is done"
             ) from None
+        self._run("SET LOCAL lock_timeout TO DEFAULT")  # the positions are waited for as long as it takes
 
     def _lock_tables(self, held: Mapping[TopicPartition, Live]) -> bool:
         """Whether the positions are still the ones that are held; if not, nothing is locked."""

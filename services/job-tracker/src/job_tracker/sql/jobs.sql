@@ -80,9 +80,9 @@ WITH merged AS (
     RETURNING
         old.tenant AS old_tenant, old.account AS old_account, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
-        old.failed AS old_failed, old.skipped AS old_skipped, coalesce(old.e_duration_ms, 0) AS old_duration_ms,
+        old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
         new.tenant, new.account, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
-        new.skipped, coalesce(new.e_duration_ms, 0) AS duration_ms
+        new.skipped, new.e_duration_ms AS duration_ms
 ),
 buried AS (
     -- A tombstone empties the row for good, whatever comes later; of several the earliest stays.
@@ -106,7 +106,7 @@ buried AS (
     RETURNING
         old.tenant AS old_tenant, old.account AS old_account, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
-        old.failed AS old_failed, old.skipped AS old_skipped, coalesce(old.e_duration_ms, 0) AS old_duration_ms,
+        old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
         old.d_id IS NOT NULL AS was_buried
 ),
 gone AS (
@@ -122,13 +122,13 @@ gone AS (
 -- no bigint for the negative of the least one.
 changes AS (
     SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
-           processed, successful, failed, skipped, duration_ms,
+           processed, successful, failed, skipped, coalesce(duration_ms, 0) AS duration_ms,
            0::bigint AS old_processed, 0::bigint AS old_successful, 0::bigint AS old_failed, 0::bigint AS old_skipped,
            0::bigint AS old_duration_ms
     FROM merged
     UNION ALL
     SELECT old_tenant, old_account, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
-           0, 0, 0, 0, 0, old_processed, old_successful, old_failed, old_skipped, old_duration_ms
+           0, 0, 0, 0, 0, old_processed, old_successful, old_failed, old_skipped, coalesce(old_duration_ms, 0)
     FROM gone
 ),
 by_day AS (

@@ -19,11 +19,6 @@ SELECT %(projection)s, * FROM unnest(
 ON CONFLICT (projection, topic, partition) DO UPDATE
 SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset
 
--- name: reached
-SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offset
-WHERE projection = %(projection)s
-  AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
-
 -- name: note_earlier
 INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offset, next_offset)
 SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
