@@ -1,6 +1,7 @@
 """The parts that do one thing and end: how they are called, and how they end."""
 
 import argparse
+import logging
 import signal
 import sys
 from typing import Any
@@ -34,6 +35,9 @@ _SAID = (
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exit status 0: done, nothing differs. 1: something differs. 2: refused, with one sentence. 130: interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # An interrupt may meet the driver within a command, which cannot be rolled back then: it goes with its connection,
+    # and people are told of the interrupt alone.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         return _part(settings, arguments)
     except _SAID as error:
