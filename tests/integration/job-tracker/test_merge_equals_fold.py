@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from job_events.events import (
     StartedData,
 )
 from job_events.fold import fold
+from job_tracker.projector import jobs_projection
 from job_tracker.projector.jobs_projection import JOB_COLUMNS, job_row
 from job_tracker.projector.records import Record
 
@@ -66,10 +68,15 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
     st.builds(Deleted, **envelope, data=st.builds(DeletedData, job=infos, reason=texts)),
 )
 
+ways = st.sampled_from([0, 50])  # with no job few enough, all go by the stage
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5))
-def test_any_stream_in_any_batches(table: Any, apply: Any, stream: list[Lifecycle], batch: int) -> None:
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5), few=ways)
+def test_any_stream_in_any_batches(
+    table: Any, apply: Any, monkeypatch: Any, stream: list[Lifecycle], batch: int, few: int
+) -> None:
+    monkeypatch.setattr(jobs_projection, "_FEW", few)
     table.execute("TRUNCATE tracker.job, tracker.event, tracker.rollup")
     records = [Record("jobs.events", 0, offset, MOMENT, None, encode(event)) for offset, event in enumerate(stream)]
     for start in range(0, len(records), batch):
@@ -82,7 +89,11 @@ def test_any_stream_in_any_batches(table: Any, apply: Any, stream: list[Lifecycl
     assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
 
 
-def test_a_merge_that_changes_nothing_writes_nothing(table: Any, apply: Any, stream: Any) -> None:
+@pytest.mark.parametrize("few", [0, 50])
+def test_a_merge_that_changes_nothing_writes_nothing(
+    table: Any, apply: Any, monkeypatch: Any, stream: Any, few: int
+) -> None:
+    monkeypatch.setattr(jobs_projection, "_FEW", few)
     values = [json.dumps(event).encode() for event in stream.jobs(5)]
     versions = "SELECT job_id, xmin, ctid FROM tracker.job ORDER BY job_id"
     apply([Record("jobs.events", 0, offset, MOMENT, None, value) for offset, value in enumerate(values)])

@@ -31,6 +31,7 @@ from job_tracker.projector.records import DATA_ERRORS, Cursor, DeadLetter, Recor
 _SQL = queries("job_tracker", "jobs.sql")
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+_FEW = 50  # jobs; so few are merged sooner from JSON than by way of the stage
 
 REQUEST_COLUMNS = (
     *("r_time", "r_id", "r_body", "tenant", "account", "job_type", "chain", "parent"),
@@ -90,7 +91,7 @@ def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class JobsContent:
-    """History rows in log order, and the folded jobs of the batch by id, until `pack` makes rows of them.
+    """History rows in log order, and the folded jobs of the batch by id, until `pack` makes `rows` of them, or JSON.
 
     The history comes in blocks: one that grows to a whole batch takes a sixth more memory.
     """
@@ -98,6 +99,7 @@ class JobsContent:
     history: list[EncodedRows] = field(default_factory=list)
     jobs: dict[str, JobState] = field(default_factory=dict)
     rows: EncodedRows = field(default_factory=lambda: EncodedRows(_JOB_TYPES))
+    few: str = ""
 
 
 class JobsProjection:
@@ -149,16 +151,24 @@ class JobsProjection:
 
     def pack(self, content: JobsContent) -> None:
         # Sorted, so that two projectors lock rows in one order.
-        for job_id in sorted(content.jobs):
-            content.rows.add(job_row(job_id, content.jobs[job_id].registers()))
+        rows = (job_row(job_id, content.jobs[job_id].registers()) for job_id in sorted(content.jobs))
+        if 0 < len(content.jobs) <= _FEW:
+            content.few = _encoder.encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in rows]).decode()
+        else:
+            for row in rows:
+                content.rows.add(row)
         content.jobs.clear()
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:
         copy_rows(cursor, _SQL["copy_history"], content.history)
-        if not content.rows.data:
+        if content.few:
+            merging = cursor.execute(_SQL["sent"] + _SQL["merge_jobs"], {"rows": content.few})
+        elif content.rows.data:
+            copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
+            merging = cursor.execute(_SQL["staged"] + _SQL["merge_jobs"])
+        else:
             return 0
-        copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
-        (changed, *_) = cursor.execute(_SQL["merge_jobs"]).fetchone() or (0,)
+        (changed, *_) = merging.fetchone() or (0,)
         return int(str(changed))
 
 

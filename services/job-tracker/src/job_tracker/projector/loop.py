@@ -21,7 +21,7 @@ from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
 _IDLE = 0.25  # seconds until the reader looks whether it shall end
-_BRIEF = 0.001  # seconds it waits for more while a begun batch waits for the writer
+_BRIEF = 0.005  # seconds until it looks for more while a begun batch waits for the writer
 _CHUNK = 1000  # records read at once, so that the writer is not left waiting for the reader
 _HANDING_ON = 10.0  # seconds a partition's next owner waits at most for what was read of it
 
@@ -104,16 +104,24 @@ class Projector(Generic[Content]):
         elif begun >= self._most:
             self._batch.pack()
             self._settle(_IDLE)
-        else:
-            self._read(source, min(self._most - begun, _CHUNK), _BRIEF if begun else _IDLE)
+        elif not self._read(source, self._most - begun, 0 if begun else _IDLE) and self._writing is not None:
+            self._wait_for_writer(self._writing, source, self._most - begun)
 
-    def _read(self, source: KafkaSource, most: int, timeout: float) -> None:
-        records = source.poll(most, timeout)
+    def _wait_for_writer(self, writing: Future[set[TopicPartition]], source: KafkaSource, most: int) -> None:
+        """Nothing more has come. What was read goes on as soon as the writer is free, with what comes until then."""
+        self._settle(_BRIEF)
+        if writing.done() and not (self._lost or source.left):
+            self._read(source, most, 0)
+
+    def _read(self, source: KafkaSource, most: int, timeout: float) -> bool:
+        """Add up to `most` records to the batch, or a chunk of them; whether there were any."""
+        records = source.poll(min(most, _CHUNK), timeout)
         if records:
             self._at("after_poll")
         elif not self._batch.records:
             gc.collect()  # bootstrap has switched the collector off: it would look through each batch in vain
         self._batch.add(records)
+        return bool(records)
 
     def _hand_over(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         """Give the batch to the writer, which must be free."""

@@ -1,5 +1,5 @@
 -- name: stage_jobs
--- A batch's rows wait here for the merge. COPY is forty times quicker than sending them as parameters.
+-- The rows of a large batch wait here for the merge. COPY is forty times quicker than sending them as parameters.
 CREATE TEMPORARY TABLE job_stage ON COMMIT DELETE ROWS AS
 SELECT
     job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
@@ -14,11 +14,19 @@ SET work_mem TO '32MB'
 -- name: copy_jobs
 COPY job_stage FROM STDIN (FORMAT binary)
 
+-- name: staged
+-- NOT MATERIALIZED: it is read twice, and a copy of it would cost more than reading.
+WITH staged AS NOT MATERIALIZED (SELECT * FROM job_stage),
+
+-- name: sent
+-- A few rows come as JSON: one way to the server less, and at the commit no stage that must be emptied.
+WITH staged AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::job_stage, %(rows)s::json)),
+
 -- name: merge_jobs
--- The fold's maxima in SQL, register by register. A merge that changes nothing writes nothing.
+-- Follows `staged` or `sent`. The fold's maxima in SQL, register by register. A merge that changes nothing writes nothing.
 -- Jobs come sorted by id, so that two projectors lock rows in one order. What the rows were before
 -- and are after feeds the rollup in the same statement.
-WITH merged AS (
+merged AS (
     INSERT INTO job (
         job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
         requested_by, s_attempt, s_seq, s_body, s_at, s_worker, s_total, p_attempt, p_seq, p_body, p_at,
@@ -26,7 +34,7 @@ WITH merged AS (
         e_outcome, e_total, e_processed, e_successful, e_failed, e_skipped, e_duration_ms, e_error_category,
         d_time, d_id
     )
-    SELECT * FROM job_stage WHERE d_id IS NULL ORDER BY job_id
+    SELECT * FROM staged WHERE d_id IS NULL ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET
         -- request: the smaller (time, id) wins, then the greater bytes
         r_time = CASE WHEN ((excluded.r_time, excluded.r_id) < (job.r_time, job.r_id) OR ((excluded.r_time, excluded.r_id) = (job.r_time, job.r_id) AND excluded.r_body > job.r_body)) THEN excluded.r_time ELSE job.r_time END,
@@ -90,7 +98,7 @@ buried AS (
         job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, d_time, d_id
     )
     SELECT job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, d_time, d_id
-    FROM job_stage WHERE d_id IS NOT NULL ORDER BY job_id
+    FROM staged WHERE d_id IS NOT NULL ORDER BY job_id
     ON CONFLICT (job_id) DO UPDATE SET
         r_time = excluded.r_time, r_id = excluded.r_id, r_body = excluded.r_body, tenant = excluded.tenant,
         account = excluded.account, job_type = excluded.job_type, chain = excluded.chain, parent = excluded.parent,
