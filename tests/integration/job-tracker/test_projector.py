@@ -1,11 +1,15 @@
 """The job table equals the oracle's fold, whatever the order, the duplicates, the batches and the deaths."""
 
+import json
 import signal
+import uuid
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from confluent_kafka import Producer
+from tests.rebuilds import run
 
 from job_tracker.projector.postgres import CHANNEL
 
@@ -94,3 +98,26 @@ def test_each_commit_wakes_who_listens(*, system: Any, connection: Any, stream: 
         system.send(stream.job(2))
         assert next(listener.notifies(timeout=30, stop_after=1), None) is not None
         wait_until(lambda: system.count(connection, "job") == 2, "not read")
+
+
+def test_records_between_transaction_markers_are_all_taken(
+    *, system: Any, connection: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    """A marker takes an offset and is no record; what a transaction took back is none either."""
+    events = stream.jobs(8)
+    producer = Producer({"bootstrap.servers": system.kafka, "transactional.id": f"test-{uuid.uuid4()}"})
+    producer.init_transactions(60)
+    portions = [events[begin : begin + 3] for begin in range(0, len(events), 3)]
+    for number, portion in enumerate(portions):
+        for kept in [False, True] if number % 5 == 0 else [True]:
+            producer.begin_transaction()
+            for event in portion:
+                key = event["subject"].encode()
+                producer.produce(system.topics.events, json.dumps(event).encode(), key, partition=number % 2)
+            producer.flush(60)
+            (producer.commit_transaction if kept else producer.abort_transaction)(60)
+    system.projector()
+    wait_until(lambda: system.count(connection, "event") == len(events), "not all events were applied")
+    assert shown(connection) == oracle(events)
+    assert system.count(connection, "dead_letter") == 0
+    assert run(system, "audit", "--all", folder=tmp_path).returncode == 0

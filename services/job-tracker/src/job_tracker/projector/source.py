@@ -52,7 +52,10 @@ class KafkaSource:
         self.left: set[records.TopicPartition] = set()
         self.deaf = False
         self._read: Positions = {}
-        self._holes: set[tuple[records.TopicPartition, int]] = set()
+        # Pairs of a record's expected and its true offset, as they were seen at a first look; while that look lasts,
+        # the next offset of the partition in it.
+        self._holes: dict[records.TopicPartition, set[tuple[int, int]]] = {}
+        self._doubted: Positions = {}
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
@@ -82,6 +85,7 @@ class KafkaSource:
             messages += self._consumer.consume(most - 1, 0)
         if self._broken is not None:
             raise self._broken
+        self._doubted.clear()
         accept = self._accept
         records = [record for message in messages if (record := accept(message)) is not None]
         if records:
@@ -132,17 +136,23 @@ class KafkaSource:
         return to_record(message, topic, number, offset)
 
     def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None) -> bool:
-        """Whether a record that is not the expected one is to be taken all the same."""
+        """Whether a record that is not the expected one is to be taken all the same.
+
+        It is either one of an older fetch, or it stands behind a true hole (a transaction marker). Looking again from
+        the expected offset tells: only true holes show twice. What was fetched together with it is let go until then.
+        """
         if expected is None or offset < expected:
             return False  # below the held position, or of a partition that was taken away meanwhile
-        if (partition, expected) not in self._holes:
-            # Either records of an older fetch after a seek, or a true hole (a transaction marker). Looking
-            # again from the expected offset tells: only a true hole shows twice.
-            self._holes.add((partition, expected))
+        seen = self._doubted.get(partition)
+        if seen is None:
+            if (expected, offset) in self._holes.get(partition, ()):
+                return True
             self._seek(partition, expected)
-            return False
-        self._holes.discard((partition, expected))
-        return True
+            self._holes[partition] = {(expected, offset)}
+        elif offset != seen:
+            self._holes[partition].add((seen, offset))
+        self._doubted[partition] = offset + 1
+        return False
 
     def _judge(self, error: KafkaError) -> None:
         if error.code() in _GONE:
@@ -153,6 +163,7 @@ class KafkaSource:
 
     def _seek(self, partition: records.TopicPartition, position: int) -> None:
         self._read[partition] = position
+        self._holes.pop(partition, None)
         self._consumer.seek(TopicPartition(*partition, position))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -181,6 +192,7 @@ class KafkaSource:
             self.left.add((p.topic, p.partition))
             self.begins.pop((p.topic, p.partition), None)
             self._read.pop((p.topic, p.partition), None)
+            self._holes.pop((p.topic, p.partition), None)
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))
 

@@ -1,0 +1,93 @@
+"""Offsets without a record (transaction markers): every record is taken once, in order, however fetches divide."""
+
+from typing import Any
+
+from confluent_kafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job_tracker.projector.source import KafkaSource
+from job_tracker.projector.status import Status
+
+TOPIC = "jobs.events"
+
+
+class Fetched:
+    """A message as the client gives it."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def error(self) -> None: ...
+
+    def topic(self) -> str:
+        return TOPIC
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, self._offset
+
+    def key(self) -> bytes:
+        return b"job"
+
+    value = key
+
+
+class Log:
+    """One partition, read from the last seek on; `stale` messages of an older fetch come first."""
+
+    def __init__(self, offsets: list[int], sizes: list[int], stale: list[int]) -> None:
+        self._offsets, self._sizes, self._stale = offsets, sizes, stale
+        self._at = 0
+        self.seeks = 0
+
+    def poll(self, timeout: float) -> Fetched | None:
+        return next(iter(self._take(1)), None)
+
+    def consume(self, most: int, timeout: float) -> list[Fetched]:
+        return self._take(min(most, self._sizes.pop() if self._sizes else most))
+
+    def seek(self, to: TopicPartition) -> None:
+        self._at, self._stale = to.offset, []
+        self.seeks += 1
+
+    def deaf(self, *, heard: bool) -> bool:
+        return False
+
+    def _take(self, most: int) -> list[Fetched]:
+        old, self._stale = self._stale[:most], self._stale[most:]
+        new = [offset for offset in self._offsets if offset >= self._at][: most - len(old)]
+        self._at = new[-1] + 1 if new else self._at
+        return [Fetched(offset) for offset in old + new]
+
+
+def read(log: Log, records: int) -> list[int]:
+    source = KafkaSource.__new__(KafkaSource)
+    source.__dict__.update(
+        _consumer=log, _broken=None, _holes={}, _doubted={}, _read={(TOPIC, 0): 0}, _status=Status(lambda: 0.0)
+    )
+    taken: list[int] = []
+    for _ in range(20 * records + 20):
+        taken += [record.offset for record in source.poll(1000, 0)]
+    return taken
+
+
+@given(
+    offsets=st.sets(st.integers(0, 40)).map(sorted),
+    sizes=st.lists(st.integers(0, 9), max_size=30),
+    old=st.sets(st.integers(0, 40), max_size=5),
+)
+def test_every_record_is_taken_once_and_in_order(offsets: list[int], sizes: list[int], old: set[int]) -> None:
+    stale = [offset for offset in offsets if offset in old]
+    assert read(Log(offsets, sizes, stale), len(offsets)) == offsets
+
+
+def test_one_look_again_is_enough_for_all_holes_of_a_fetch() -> None:
+    log: Any = Log(list(range(0, 2000, 2)), [], [])
+    assert read(log, 100) == list(range(0, 2000, 2))
+    assert log.seeks <= 3
