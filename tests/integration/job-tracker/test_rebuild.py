@@ -63,6 +63,7 @@ CORRUPTIONS = {
     ),
     "rollup ": "UPDATE tracker.rollup SET jobs = jobs + 1 WHERE tenant <> %s",
     "event ": "DELETE FROM tracker.event WHERE job_id = %s",
+    "first-told": "UPDATE tracker.event SET phase = 'first-told' WHERE job_id = %s AND phase IS NOT NULL",
     "dead_letter ": "DELETE FROM tracker.dead_letter WHERE consumer <> %s",
 }
 

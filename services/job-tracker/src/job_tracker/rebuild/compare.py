@@ -15,6 +15,8 @@ from job_tracker.rebuild.projection import Sample
 _SQL = queries("job_tracker", "compare.sql")
 _RANGE = 5000  # jobs hashed at once, and the most rows of each side in memory
 _FETCH = 1000  # rows fetched at once of the smaller tables
+_PLACE_KEY = ("topic", "partition", "offset")
+_DAY_KEY = ("topic", "partition", "day")
 _ROLLUP_KEY = ("tenant", "account", "job_type", "status", "day")
 Row = dict[str, Any]
 
@@ -51,8 +53,7 @@ def job_differences(
         bounds = chosen | {"after": after, "upto": upto}
         [(kept, kept_hash)], [(_, folded_hash)] = _both(live, shadow, "range_hash", bounds)
         if kept_hash != folded_hash:
-            rows = [_rows(side, "range_rows", bounds) for side in (live, shadow)]
-            yield from _differences("job", ("job_id",), *rows)
+            yield from _differences("job", ("job_id",), *_sides(live, shadow, "range_rows", bounds))
         done(int(str(kept)))
         if upto is None:
             return
@@ -60,22 +61,30 @@ def job_differences(
 
 
 def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Difference]:
-    return _differences("rollup", _ROLLUP_KEY, *(_rows(side, "rollups", {}) for side in (live, shadow)))
+    return _differences("rollup", _ROLLUP_KEY, *_sides(live, shadow, "rollups", {}))
 
 
 def history_differences(live: Connection, shadow: Connection, since: datetime) -> Iterator[Difference]:
-    """Partitions and days whose history has another number of events; `since`: where the live history begins."""
-    key = ("topic", "partition", "day")
-    counts = _both(live, shadow, "history_counts", {"since": since})
-    rows = (iter([Row(zip((*key, "events"), row, strict=True)) for row in side]) for side in counts)
-    return _differences("event", key, *rows)
+    """Rows of the history that differ, and days of a partition of which one side has none.
+
+    `since`: where the live history begins.
+    """
+    columns = (*_DAY_KEY, "events", "hash")
+    hashes = _both(live, shadow, "history_hashes", {"since": since})
+    sides = (iter([Row(zip(columns, row, strict=True)) for row in side]) for side in hashes)
+    for day in _differences("event", _DAY_KEY, *sides):
+        if day.before is None or day.after is None:
+            yield day
+        else:
+            place = dict(zip(_DAY_KEY, day.key, strict=True)) | {"since": since}
+            yield from _differences("event", _PLACE_KEY, *_sides(live, shadow, "history_rows", place))
 
 
 def dead_letter_differences(
     live: Connection, shadow: Connection, since: datetime, topics: Sequence[str]
 ) -> Iterator[Difference]:
-    rows = (_rows(side, "dead_letters", {"since": since, "topics": list(topics)}) for side in (live, shadow))
-    return _differences("dead_letter", ("topic", "partition", "offset"), *rows)
+    parameters = {"since": since, "topics": list(topics)}
+    return _differences("dead_letter", _PLACE_KEY, *_sides(live, shadow, "dead_letters", parameters))
 
 
 def miscounted(live: Connection) -> Iterator[Difference]:
@@ -108,6 +117,12 @@ def _both(
 
     with ThreadPoolExecutor(2) as threads:
         return list(threads.map(ask, (live, shadow)))
+
+
+def _sides(
+    live: Connection, shadow: Connection, query: LiteralString, parameters: dict[str, Any]
+) -> tuple[Iterator[Row], Iterator[Row]]:
+    return _rows(live, query, parameters), _rows(shadow, query, parameters)
 
 
 def _rows(connection: Connection, query: LiteralString, parameters: dict[str, Any]) -> Iterator[Row]:

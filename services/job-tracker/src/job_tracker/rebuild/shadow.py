@@ -94,7 +94,14 @@ class Shadow:
                     text = text.replace(only, f" ON {self.name}.", 1)
                 connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
         for table in tables:
-            self._run(connection, "ANALYZE {shadow}.{table}", table=sql.Identifier(table))
+            # Of the other columns, some of them long, no list's plan depends: PostgreSQL learns them by itself later.
+            columns = [sql.Identifier(str(name)) for (name,) in _ask(connection, "indexed_columns", table)]
+            self._run(
+                connection,
+                "ANALYZE {shadow}.{table} ({columns})",
+                table=sql.Identifier(table),
+                columns=sql.SQL(", ").join(columns),
+            )
 
     def _add_keys(self, connection: Connection, table: str) -> None:
         for name, definition in _ask(connection, "keys", table):

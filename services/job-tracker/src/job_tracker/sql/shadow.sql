@@ -13,6 +13,12 @@ WHERE indrelid = %(table)s::regclass
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))
 ORDER BY indexrelid
 
+-- name: indexed_columns
+SELECT attname FROM pg_attribute
+WHERE attrelid = %(table)s::regclass
+  AND attnum IN (SELECT unnest(indkey) FROM pg_index WHERE indrelid = %(table)s::regclass)
+ORDER BY attnum
+
 -- name: day_tables
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
