@@ -18,6 +18,7 @@ CATEGORIES = (
     *("RATE_LIMITED", "NETWORK_ERROR", "TIMEOUT", "INVALID_CREDENTIALS", "PERMISSION_DENIED", "NOT_FOUND"),
     *("CONFLICT", "VALIDATION_FAILED", "PLATFORM_ERROR", "CHANGE_TOO_LARGE", "INTERNAL", "CANCELLED"),
 )
+DEEPEST = 500  # levels that any reader takes
 COUNTS = ("processed", "successful", "failed", "skipped")
 _SUBJECT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -27,7 +28,7 @@ def readable(value: bytes | None, kinds: Iterable[str]) -> Json | None:
     """The event in these bytes if it is of one of these kinds; None where no reader may take it."""
     try:
         event = json.loads((value or b"").decode())
-        return event if event["type"] in kinds and _is_event(event) else None
+        return event if _depth(event) <= DEEPEST and event["type"] in kinds and _is_event(event) else None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
@@ -36,9 +37,18 @@ def readable_letter(value: bytes | None) -> Json | None:
     """The dead letter in these bytes, if it is one and names a place that a record could have."""
     try:
         letter = json.loads((value or b"").decode())
-        return letter if _is_letter(letter, letter["data"]) else None
+        return letter if _depth(letter) <= DEEPEST and _is_letter(letter, letter["data"]) else None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _depth(value: object) -> int:
+    """Objects and arrays within each other, level by level."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _is_letter(letter: Json, data: Json) -> bool:
@@ -50,6 +60,8 @@ def _is_letter(letter: Json, data: Json) -> bool:
         and _TIME.fullmatch(letter["time"]) is not None
         and _optional(letter.get("subject"), _id)
         and all(_text(data[name], 512, 0) and _storable(data[name]) for name in ("topic", "consumer"))
+        and len(data["topic"].encode()) <= 249
+        and len(data["consumer"].encode()) <= 255
         and _text(data["reason"], 4096, 0)
         and _count(data["partition"], 2**31 - 1)
         and _count(data["offset"])

@@ -209,6 +209,7 @@ class Workload:
                 b"",
                 b"[1, 2]",
                 b"{" * 5000,
+                changed({"deep": 0}).replace(b'"deep": 0', b'"deep": ' + b"[" * 600 + b"]" * 600),
                 None,
                 changed(type="job.exploded.v1"),
                 changed(type="job.progress.v9"),

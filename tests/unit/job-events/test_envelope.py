@@ -20,6 +20,13 @@ def progress(**changes: Any) -> bytes:
     return json.dumps(event).encode()
 
 
+def nested(levels: int) -> bytes:
+    """An event of so many objects and arrays within each other, and with brackets in a text, which are none."""
+    inside = levels - 3  # the event, its data, the metadata
+    event = progress(data={"metadata": {"deep": "here", "note": '\\"' + "[{" * 1000}})
+    return event.replace(b'"here"', b"[" * inside + b"]" * inside)
+
+
 JOB = json.loads(progress())["subject"]
 
 
@@ -30,7 +37,8 @@ JOB = json.loads(progress())["subject"]
         (b"", None, "no JSON object"),
         (b"\xff\xfe", None, "no JSON object"),
         (b"[]", None, "no JSON object but list"),
-        (b"[" * 100_000, None, "no JSON object"),
+        (b"[" * 100_000, None, "nests deeper than 500 levels"),
+        (nested(501), None, "nests deeper than 500 levels"),
         (progress(type="job.progress.v9"), JOB, "unknown type 'job.progress.v9'"),
         (progress(specversion="2.0"), JOB, "specversion"),
         (progress(subject="no such/id"), None, "subject"),
@@ -60,3 +68,13 @@ def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
 def test_a_field_that_nobody_reads_does_not_have_to_be_readable(unread: bytes) -> None:
     text = progress(data={"metadata": {"path": "C:\\u0000"}})
     assert decode(text[:-1] + b', "later": ' + unread + b"}").job_id == JOB
+
+
+def test_what_one_reader_takes_all_take_however_deep_they_stand() -> None:
+    """msgspec shares the stack with its callers."""
+    value = nested(500)
+
+    def decoded(frames: int) -> Any:
+        return decode(value) if frames == 0 else decoded(frames - 1)
+
+    assert decoded(0) == decoded(300)

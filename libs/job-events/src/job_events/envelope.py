@@ -16,12 +16,19 @@ HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.e
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
+# Objects and arrays within each other. How deep msgspec can go depends on how deep its caller stands in Python's own
+# stack (1,000 in all); what one reader takes, all must.
+MAX_DEPTH = 500
+
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(AnyEvent)
 _letter_decoder = msgspec.json.Decoder(DeadLetter)
+_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 _subject = re.compile(JOB_ID_PATTERN)
 _BACKSLASH = ord("\\")
+# A text as a whole, so that brackets in it do not count.
+_brackets = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
 # In JSON a backslash stands in a text only, and one behind an even number of others begins an escape.
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -53,8 +60,10 @@ def read_dead_letter(value: bytes | None) -> DeadLetter:
     Raises:
         InvalidEvent: the bytes are no dead letter.
     """
+    if too_deep(value := value or b""):
+        raise InvalidEvent(_TOO_DEEP)
     try:
-        return _letter_decoder.decode(value or b"")
+        return _letter_decoder.decode(value)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InvalidEvent(f"no dead letter: {error}") from None
 
@@ -67,6 +76,8 @@ def decode(value: bytes | None) -> AnyEvent:
     """
     if value is None:
         raise InvalidEvent("a tombstone (no value) is no event")
+    if too_deep(value):
+        raise InvalidEvent(_TOO_DEEP)
     try:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -83,6 +94,18 @@ def decode(value: bytes | None) -> AnyEvent:
     if _BACKSLASH in value and _nul.search(value) is not None:
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event
+
+
+def too_deep(value: bytes) -> bool:
+    """Whether JSON nests deeper than MAX_DEPTH; of other bytes the answer means nothing."""
+    if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    for found in _brackets.finditer(value):
+        mark = found[0]
+        depth += (mark in {b"[", b"{"}) - (mark in {b"]", b"}"})
+        deepest = max(deepest, depth)
+    return deepest > MAX_DEPTH
 
 
 def _no_time(time: datetime, job_id: str) -> InvalidEvent:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from confluent_kafka import Message
 
+from job_events.envelope import too_deep
 from job_tracker.projector.messages import as_bytes, to_record
 from job_tracker.projector.records import Record
 
@@ -98,7 +99,7 @@ def read_line(topic: str, partition: int, line: bytes) -> Archived:
 
 
 def _stands_in_json(value: bytes) -> bool:
-    if not (value.startswith(b"{") and value.endswith(b"}")) or b"\n" in value or b"\r" in value:
+    if not (value.startswith(b"{") and value.endswith(b"}")) or b"\n" in value or b"\r" in value or too_deep(value):
         return False
     try:
         value.decode()
