@@ -47,6 +47,7 @@ def poisons(stream: Any) -> list[tuple[bytes | None, str]]:
         (changed(time="9999-01-01T00:00:00Z"), "1970 to 3000"),
         (changed(subject="no spaces allowed"), "regex"),
         (changed({"metadata": "x" * 10}), "object"),
+        (changed({"metadata": {"deep": 0}}).replace(b"0}", b"[" * 980 + b"]" * 980 + b"}"), "deeper than 500 levels"),
     ]
 
 
@@ -170,11 +171,15 @@ def test_items_and_the_letters_of_other_services(*, system: Any, connection: Any
     for _ in range(2):
         system.send([item], system.topics.items)
         system.send_raw(json.dumps(letter).encode(), system.topics.dead_letters)
+    # A name that no topic has, and no index takes; it cannot be compressed.
+    names = "".join(chr(0x4E00 + (n * 7919) % 20_000) for n in range(1024))
+    odd = letter["data"] | {"topic": names[:512], "consumer": names[512:]}
+    system.send_raw(json.dumps(letter | {"data": odd}).encode(), system.topics.dead_letters)
     system.send_raw(b"{", system.topics.dead_letters)
     system.send_raw(b"{", system.topics.items)
     system.flush()
     system.projector(part="items")
-    wait_until(lambda: system.count(connection, "dead_letter") == 3, "letters are missing")
+    wait_until(lambda: system.count(connection, "dead_letter") == 4, "letters are missing")
     wait_until(lambda: system.count(connection, "item") == 1, "the item is missing")
     assert connection.execute("SELECT item, action, response_ms FROM tracker.item").fetchall() == [
         ("sku-7", "updated", 12)

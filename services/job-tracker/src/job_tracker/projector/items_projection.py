@@ -18,6 +18,8 @@ from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
 from job_tracker.projector.records import Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "items.sql")
+# Bytes. Kafka allows no longer topics, and a key of the table must fit into its index.
+_LONGEST_TOPIC, _LONGEST_CONSUMER = 249, 255
 _LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table
 
 
@@ -143,7 +145,8 @@ def _letter(record: Record) -> DeadLetter:
     """
     letter = read_dead_letter(record.value)
     data = letter.data
-    if data.partition > _LAST_PARTITION or "\0" in data.topic + data.consumer:
+    fits = len(data.topic.encode()) <= _LONGEST_TOPIC and len(data.consumer.encode()) <= _LONGEST_CONSUMER
+    if not fits or data.partition > _LAST_PARTITION or "\0" in data.topic + data.consumer:
         raise InvalidEvent(f"names no place that a record could have: {data.topic!r}[{data.partition}]", letter.subject)
     refused = record._replace(
         topic=data.topic,

@@ -31,7 +31,8 @@ from job_tracker.projector.records import DATA_ERRORS, Cursor, DeadLetter, Recor
 _SQL = queries("job_tracker", "jobs.sql")
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
-_FEW = 50  # jobs; so few are merged sooner from JSON than by way of the stage
+# So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.
+_FEW, _SMALL = 50, 2**20
 
 REQUEST_COLUMNS = (
     *("r_time", "r_id", "r_body", "tenant", "account", "job_type", "chain", "parent"),
@@ -153,10 +154,12 @@ class JobsProjection:
         # Sorted, so that two projectors lock rows in one order.
         rows = (job_row(job_id, content.jobs[job_id].registers()) for job_id in sorted(content.jobs))
         if 0 < len(content.jobs) <= _FEW:
-            content.few = _encoder.encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in rows]).decode()
-        else:
-            for row in rows:
-                content.rows.add(row)
+            rows = list(rows)
+            few = _encoder.encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in rows]).decode()
+            if len(few) <= _SMALL:
+                content.few, rows = few, []
+        for row in rows:
+            content.rows.add(row)
         content.jobs.clear()
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:

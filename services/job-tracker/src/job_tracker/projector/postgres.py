@@ -7,7 +7,7 @@ import psycopg
 import structlog
 
 from job_events.database import KEEPALIVES
-from job_tracker.projector.records import Connection, Cursor
+from job_tracker.projector.records import DATA_ERRORS, Connection, Cursor
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
@@ -73,6 +73,8 @@ class Link:
                     result = work(cursor)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
                 log.info("transaction again", reason=type(error).__name__)
+            except DATA_ERRORS:
+                raise  # one of them is among those that end a connection in psycopg's order
             except _ENDED as error:
                 self._away(error)
                 if isinstance(error, psycopg.errors.TransactionTimeout) and not whole:

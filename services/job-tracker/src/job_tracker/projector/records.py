@@ -13,8 +13,12 @@ Positions = dict[TopicPartition, int]
 Cursor = psycopg.Cursor[tuple[object, ...]]
 Connection = psycopg.Connection[tuple[object, ...]]
 
-# SQLSTATE class 22 (data exception) and 23 (integrity), and what the driver refuses before sending.
-DATA_ERRORS = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, OverflowError)
+# SQLSTATE class 22 (data exception) and 23 (integrity), a text too long for an index, and what the driver refuses
+# before sending.
+DATA_ERRORS = (
+    *(psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded),
+    *(UnicodeError, OverflowError),
+)
 
 MAX_KEPT_BYTES = 65536  # a dead letter keeps this much of its value; the whole lies in the topic
 
@@ -109,12 +113,13 @@ class Batch(Generic[Content]):
     stay with it, to be halved when the database refuses a value.
     """
 
-    __slots__ = ("_last", "_projection", "content", "dead", "records", "starts", "unpackable")
+    __slots__ = ("_last", "_projection", "content", "dead", "records", "size", "starts", "unpackable")
 
     def __init__(self, projection: Projection[Content], records: Sequence[Record] = ()) -> None:
         self._projection = projection
         self._last: dict[TopicPartition, Record] = {}
         self.records: list[Record] = []
+        self.size = 0  # bytes of all values
         self.content = projection.begin()
         self.dead: list[DeadLetter] = []
         self.starts: Positions = {}
@@ -124,6 +129,7 @@ class Batch(Generic[Content]):
     def add(self, records: Sequence[Record]) -> None:
         """Take more records; those that cannot be read become dead letters of this batch."""
         self.records += records
+        self.size += sum(len(record.value or b"") for record in records)
         self._last.update({(record.topic, record.partition): record for record in records})
         self.dead += self._projection.add(self.content, records)
 
