@@ -1,5 +1,7 @@
 """The API as people meet it: the real process, real HTTP, a real broker and database."""
 
+import base64
+import json
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -118,12 +120,15 @@ def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -
         ({"tenant": ""}, "tenant"),
         ({"colour": "red"}, "colour"),
         ({"batch": "a\u0000b"}, "body"),
+        ({"params": {"filters": {"name": "\ud800"}}}, "body"),
+        ({"params": {"filters": {"name": "\ud800"}}, "idempotency": True}, "body"),
     ],
 )
 def test_what_is_wrong_is_named(
     *, api: httpx.Client, asked: Any, tenant: str, change: dict[str, Any], field: str
 ) -> None:
-    problem(api.post("/jobs", json={**asked, **change}), 422, field)
+    headers = {"content-type": "application/json"} | ({"Idempotency-Key": "k"} if change.pop("idempotency", 0) else {})
+    problem(api.post("/jobs", content=json.dumps({**asked, **change}), headers=headers), 422, field)
     assert shown(api, "/jobs", tenant=tenant)["total"] == 0
 
 
@@ -134,12 +139,17 @@ def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) 
     problem(api.get("/jobs", params={"limit": 201}), 422, "limit")
     problem(api.get("/jobs", params={"cursor": "x"}), 422, "cursor")
     problem(api.get("/jobs", params={"tenant": ""}), 422, "tenant")
+    problem(api.get("/jobs", params={"tenant": "demo", "account": ""}), 422, "account")
+    problem(api.get("/jobs", params={"cursor": base64.b64encode(b"[" * 1200).decode()}), 422, "cursor")
     problem(api.get("/jobs", params={"status": "LOST"}), 422, "status[0]")
     problem(api.get("/jobs", params={"from": "2026-01-01T00:00:00"}), 422, "from")
     problem(api.get("/jobs", params={"wait_for": "x"}), 422, "wait_for")
     problem(api.get("/jobs/a%00b"), 422)
     problem(api.post("/jobs", content=b"{", headers={"content-type": "application/json"}), 422)
     problem(api.post("/jobs", content=b"x" * 1_100_000), 413)
+    problem(api.post("/jobs", content=iter([b"x" * 100_000] * 11)), 413)  # in chunks, without a length
+    assert shown(api, "/stats", to="0001-01-05")["by_day_from"] == "0001-01-01"
+    assert shown(api, "/stats", **{"from": "2024-01-01", "to": "2025-12-31"})["by_day_from"] == "2024-12-31"
 
 
 def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any, tenant: str, wait_until: Any) -> None:

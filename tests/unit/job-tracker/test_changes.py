@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job_events.tokens import decode_token, encode_token
 from job_tracker.domain import event_stream
 from job_tracker.domain.changes import Change, ChangeLog, Key, Told, View, seen_by
 from job_tracker.domain.positions import Range, covers, events_between, steps
@@ -171,11 +172,22 @@ def test_steps_pass_every_offset_once_and_arrive(start: Any, further: Any, most:
 
 def test_a_large_batch_is_several_events_and_only_the_last_can_be_resumed_after() -> None:
     told = Told([b'{"x":"' + b"y" * 30_000 + b'"}'] * 5, ["gone"])
-    frames = list(event_stream.jobs(told, "TOKEN"))
-    assert [frame.count(b"id: TOKEN") for frame in frames] == [0, 0, 1]
+    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
+    frames = list(event_stream.jobs(told, place))
+    assert [frame.count(f"id: {place.id}\n".encode()) for frame in frames] == [0, 0, 1]
     assert all(frame.startswith(b"event: jobs\n") and frame.endswith(b"\n\n") for frame in frames)
     assert b'"removed":["gone"]' in frames[-1]
-    assert list(event_stream.jobs(Told([], []), "TOKEN")) == []
+    assert list(event_stream.jobs(Told([], []), place)) == []
+
+
+def test_the_id_of_a_place_is_a_freshness_token_too() -> None:
+    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
+    assert event_stream.Place.read(place.id) == place
+    assert decode_token(place.id) == place.positions
+    assert event_stream.Place.read(encode_token(place.positions)) == (place.positions, None)
+    for wrong in (f"{place.id}x", "x.5", f"{place.id}.1"):
+        with pytest.raises(ValueError, match="not a"):
+            event_stream.Place.read(wrong)
 
 
 @pytest.mark.parametrize("name", ["tenant", "account", "chain"])

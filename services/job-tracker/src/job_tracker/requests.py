@@ -166,11 +166,13 @@ class Requests:
         loop = asyncio.get_running_loop()
         waiting: list[asyncio.Future[Message]] = []
         for topic, key, event in messages:
-            value = encode(event)
             try:
+                value = encode(event)
                 decode(value)
             except InvalidEvent as error:
                 raise InvalidRequest("body", error.reason) from None
+            except (UnicodeError, RecursionError) as error:
+                raise InvalidRequest("body", f"cannot be written as JSON: {error}") from None
             future: asyncio.Future[Message] = loop.create_future()
             waiting.append(future)
             try:
@@ -191,8 +193,15 @@ class Requests:
 
 
 def request_hash(body: object) -> str:
-    """Two bodies with the same content have the same hash, however their JSON was written."""
-    return hashlib.sha256(canonical(body).encode()).hexdigest()
+    """Two bodies with the same content have the same hash, however their JSON was written.
+
+    Raises:
+        InvalidRequest: a text in it is none that JSON can carry.
+    """
+    try:
+        return hashlib.sha256(canonical(body).encode()).hexdigest()
+    except (UnicodeError, RecursionError) as error:
+        raise InvalidRequest("body", f"cannot be written as JSON: {error}") from None
 
 
 def _settler(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Message]"):

@@ -6,12 +6,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_tracker.api import catalogue, commands, jobs, problems, stream, upkeep
 from job_tracker.api.deps import Parts
 
 MAX_BODY = 1_048_576  # bytes
+_TOO_LARGE = f"a body may have {MAX_BODY:,} bytes at most"
 
 
 def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> FastAPI:
@@ -64,12 +66,21 @@ class Measured:
                 note(message["status"])
             await send(message)
 
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:  # sent in chunks, without a length
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
         if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
-            too_large = problems.Problem(413, f"a body may have {MAX_BODY:,} bytes at most")
-            await problems.problem_response(too_large)(scope, receive, measure)
+            await problems.problem_response(problems.Problem(413, _TOO_LARGE))(scope, receive, measure)
             return
         try:
-            await self._app(scope, receive, measure)
+            await self._app(scope, bounded, measure)
         except Exception:
             if not begins:
                 note(500)

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from job_events.sql_files import queries
 from job_events.topics import SERVICES
-from job_tracker.api.deps import Cursor, Limit, Parts, PartsNow, Text, Wait, wanted
+from job_tracker.api.deps import Account, Cursor, Limit, Parts, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
 from job_tracker.api.list_statements import Listing, Question, Wanted
 from job_tracker.api.listing import exists, page
@@ -75,8 +75,8 @@ router = APIRouter(tags=["catalogue"])
 
 async def _records(
     *,
-    tenant: str | None = None,
-    account: str | None = None,
+    tenant: Tenant = None,
+    account: Account = None,
     platform: Platform | None = None,
     text: Text = None,
     cursor: Cursor = None,
@@ -103,8 +103,8 @@ async def list_matches(
     *,
     parts: PartsNow,
     wait: Wait,
-    tenant: str | None = None,
-    account: str | None = None,
+    tenant: Tenant = None,
+    account: Account = None,
     kind: Literal["product", "customer"] | None = None,
     status: Literal["auto", "review", "confirmed", "rejected"] | None = None,
     method: str | None = None,
@@ -133,7 +133,7 @@ async def list_accounts(
     *,
     parts: PartsNow,
     wait: Wait,
-    tenant: str | None = None,
+    tenant: Tenant = None,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -35,6 +35,9 @@ async def parts(request: Request) -> Parts:
 
 PartsNow = Annotated[Parts, Depends(parts)]
 Wait = Annotated[WaitFor, Depends(wait_for_query)]
+# Empty ones would mean none at all, and the rollups keep the whole house, and all accounts together, under them.
+Tenant = Annotated[str | None, Query(min_length=1)]
+Account = Annotated[str | None, Query(min_length=1)]
 Text = Annotated[str | None, Query(max_length=200, description="search text")]
 Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]

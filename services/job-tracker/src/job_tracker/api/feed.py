@@ -8,7 +8,6 @@ import msgspec
 import psycopg
 import structlog
 
-from job_events.tokens import encode_token
 from job_tracker.api.changes import MAX_BEHIND, STEP, ChangeReader
 from job_tracker.api.pokes import LOOK_AGAIN, Pokes
 from job_tracker.domain import event_stream
@@ -34,14 +33,14 @@ class Feed:
         self.readers = 0
         self.closing = False
         self._awake = asyncio.Event()
-        self._epoch: int | None = None
+        self.epoch: int | None = None
         self._frames: dict[tuple[View, int, int, bool], Sequence[bytes]] = {}
 
     async def run(self) -> None:
         """Look after every poke, and once a second, while there are readers; until cancelled."""
         while True:
             if not self.readers:
-                self._epoch = self.freshness = None
+                self.epoch = self.freshness = None
                 self._awake.clear()
                 await self._awake.wait()
             poke = self._pokes.next
@@ -80,15 +79,15 @@ class Feed:
         made = self._frames.get(key)
         if made is None:
             told = seen_by(view, taken.changes, former_known=former_known)
-            made = self._frames[key] = list(event_stream.jobs(told, encode_token(taken.positions)))
+            made = self._frames[key] = list(event_stream.jobs(told, event_stream.Place(taken.positions, self.epoch)))
         return made
 
     async def _look(self) -> None:
         async with self._changes.now() as (connection, standing):
             self.freshness = standing.freshness
             arrived, told = standing.positions, self.log.positions
-            way_is_whole = self._epoch == standing.epoch and covers(arrived, told)
-            self._epoch = standing.epoch
+            way_is_whole = self.epoch == standing.epoch and covers(arrived, told)
+            self.epoch = standing.epoch
             if not way_is_whole or events_between(told, arrived) > MAX_BEHIND:
                 self.log.restart(arrived)
                 return

@@ -8,12 +8,13 @@ from typing import TypeVar
 import msgspec
 import psycopg
 
-from job_events.tokens import Positions, encode_token
+from job_events.tokens import Positions
 from job_tracker.api.changes import STEP, ChangeReader, Gap
 from job_tracker.api.feed import Feed
 from job_tracker.api.pokes import LOOK_AGAIN
 from job_tracker.domain import event_stream
 from job_tracker.domain.changes import Told, View, seen_by
+from job_tracker.domain.event_stream import Place
 
 HEARTBEAT = 5.0  # seconds between `freshness` events
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ class Streams:
         """End them all, each after a whole event: the readers come back to another process."""
         self._feed.close()
 
-    def follow(self, view: View, limit: int, last: Positions | None) -> AsyncGenerator[bytes]:
+    def follow(self, view: View, limit: int, last: Place | None) -> AsyncGenerator[bytes]:
         """The events of a new reader, who was told everything up to `last`, or nothing yet."""
         return Follower(self._feed, self._changes, view, limit).events(last)
 
@@ -58,7 +59,7 @@ class Follower:
         self._number = 0
         self._beat_at = 0.0
 
-    async def events(self, last: Positions | None) -> AsyncGenerator[bytes]:
+    async def events(self, last: Place | None) -> AsyncGenerator[bytes]:
         """All events for somebody who was told everything up to `last`, or nothing yet.
 
         Raises:
@@ -69,7 +70,7 @@ class Follower:
             if last is None:
                 yield event_stream.retry(random.randrange(1000, 3000)) + await self._snapshot()  # noqa: S311
             else:
-                self._positions = last
+                self._positions, self._epoch = last
                 yield event_stream.retry(random.randrange(1000, 3000))  # noqa: S311
             while not self._feed.closing:
                 try:
@@ -81,22 +82,27 @@ class Follower:
                 async for frame in self._along_the_feed():
                     yield frame
 
+    @property
+    def _place(self) -> Place:
+        return Place(self._positions, self._epoch)
+
     async def _snapshot(self, reset: str | None = None) -> bytes:
         """The newest jobs; `reset` is the reason why what the reader had before is void."""
         standing, body = await self._changes.newest(self._view, self._limit)
         self._positions, self._epoch, self._fresh = standing.positions, standing.epoch, True
         if reset is not None:
             body = b'{"reason":%b,%b' % (msgspec.json.encode(reset), body[1:])
-        return event_stream.event("reset" if reset else "snapshot", body, standing.freshness.token)
+        return event_stream.event("reset" if reset else "snapshot", body, self._place)
 
     async def _through_history(self) -> AsyncGenerator[bytes]:
         """Until the feed can be joined."""
         while not self._feed.closing:
-            if self._fresh and (number := self._feed.log.join(self._positions)) is not None:
+            same = self._feed.epoch in {None, self._epoch}  # it has seen no swap that this reader has not
+            if self._fresh and same and (number := self._feed.log.join(self._positions)) is not None:
                 self._number = number
                 return
             step = await self._patiently(self._step)
-            for frame in event_stream.jobs(step, encode_token(self._positions)):
+            for frame in event_stream.jobs(step, self._place):
                 yield frame
 
     async def _step(self) -> Told:
@@ -127,7 +133,7 @@ class Follower:
                 self._beat_at = loop.time()
                 if self._feed.freshness is not None:
                     body = msgspec.json.encode(self._feed.freshness)
-                    yield event_stream.event("freshness", body, encode_token(self._positions))
+                    yield event_stream.event("freshness", body, self._place)
                 continue
             try:
                 async with asyncio.timeout(left):

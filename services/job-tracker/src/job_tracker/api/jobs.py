@@ -1,6 +1,7 @@
 """Reading jobs: list, one job, its timeline, items and family, and the statistics."""
 
-from datetime import date, datetime, timedelta
+import asyncio
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from job_events.sql_files import queries
-from job_tracker.api.deps import Cursor, Limit, PartsNow, Text, Wait, wanted
+from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import page
@@ -24,10 +25,7 @@ Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
-DAYS_SHOWN = 92
-
-# An empty one would mean no tenant at all, and the rollups keep the whole house under it.
-Tenant = Annotated[str | None, Query(min_length=1)]
+DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
 JOBS = Listing(
     source=("tracker", "job"),
@@ -51,7 +49,7 @@ async def list_jobs(
     status: Annotated[list[Status] | None, Query()] = None,
     type_: Annotated[list[str] | None, Query(alias="type")] = None,
     tenant: Tenant = None,
-    account: str | None = None,
+    account: Account = None,
     chain: str | None = None,
     parent: Annotated[str | None, Query(description="the job that these grew from")] = None,
     retry_of: Annotated[str | None, Query(description="the job that these repeat")] = None,
@@ -104,7 +102,7 @@ async def show_events(
         rows = await (await connection.execute(_SQL["history"], parameters)).fetchall()
         if not rows:
             await find_job(connection, job_id)
-        events = timeline(rows[:MAX_HISTORY])
+        events = await asyncio.to_thread(timeline, rows[:MAX_HISTORY])
         shown = events[skip : skip + limit]
         more = skip + limit < len(events)
         return {
@@ -173,13 +171,14 @@ async def show_stats(
 ) -> Response:
     """Counts from the rollups, which are kept in the transaction that keeps the jobs.
 
-    Without `from`, `by_day` shows the last 92 days; the other counts are of all days.
+    Without `from`, `by_day` shows the last 92 days, with it up to 366; the other counts are of all days.
     """
     whole = since is None and until is None
     asked = {"tenant": tenant or "", "type": type_, "first": since or date.min, "last": until or date.max}
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        first = since or (until or now.date()) - timedelta(days=DAYS_SHOWN - 1)
+        last, most = until or now.date(), DAYS_SHOWN if since is None else MOST_DAYS_SHOWN
+        first = max(since or date.min, date.fromordinal(max(1, last.toordinal() - most + 1)))
         totals = asked | ({"first": "-infinity", "last": "-infinity"} if whole else {})
         summing = await connection.execute(_SQL["stats"], totals, prepare=True)
         by_day = await connection.execute(_SQL["stats_by_day"], asked | {"first": first}, prepare=True)

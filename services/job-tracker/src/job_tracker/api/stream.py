@@ -7,11 +7,11 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from sse_starlette import EventSourceResponse
 
-from job_events.tokens import Positions, decode_token
-from job_tracker.api.deps import Limit, PartsNow
+from job_tracker.api.deps import Account, Limit, PartsNow, Tenant
 from job_tracker.api.jobs import Status
 from job_tracker.api.problems import Problem, problem_response
 from job_tracker.domain.changes import View
+from job_tracker.domain.event_stream import Place
 
 MAX_READERS = 4000  # a process; more hear 503
 PING = 15  # seconds between comments, which keep proxies from closing a quiet stream
@@ -27,8 +27,8 @@ async def stream(
     parts: PartsNow,
     status: Annotated[list[Status] | None, Query()] = None,
     type_: Annotated[list[str] | None, Query(alias="type")] = None,
-    tenant: str | None = None,
-    account: str | None = None,
+    tenant: Tenant = None,
+    account: Account = None,
     chain: str | None = None,
     job_id: Annotated[list[str] | None, Query(max_length=200)] = None,
     limit: Limit = 50,
@@ -52,7 +52,7 @@ async def stream(
         job_type=frozenset(type_ or ()),
         job_id=frozenset(job_id or ()),
     )
-    events = parts.streams.follow(view, limit, _positions(last_event_header or last_event_id))
+    events = parts.streams.follow(view, limit, _place(last_event_header or last_event_id))
     # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.
     first = await anext(events)
     return EventSourceResponse(
@@ -69,10 +69,10 @@ async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[by
         await events.aclose()
 
 
-def _positions(token: str | None) -> Positions | None:
-    if not token:
+def _place(last_id: str | None) -> Place | None:
+    if not last_id:
         return None
     try:
-        return decode_token(token)
+        return Place.read(last_id)
     except ValueError as error:
         raise Problem(422, str(error), [("Last-Event-ID", "is not an id of this stream")]) from None

@@ -21,5 +21,5 @@ def decode_cursor(cursor: str, types: tuple[type, ...]) -> list[Any]:
     try:
         raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[Any])
         return [msgspec.convert(value, kind) for value, kind in zip(raw, types, strict=True)]
-    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+    except (binascii.Error, msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ValueError("not a cursor of this list") from error

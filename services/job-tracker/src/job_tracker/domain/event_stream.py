@@ -1,17 +1,44 @@
 """Server-sent events as bytes."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from job_events.tokens import Positions, decode_token, encode_token
 from job_tracker.domain.changes import Told
 
 PIECE = 65536  # bytes after which the jobs of one batch go on in another event
 
 
-def event(name: str, data: bytes, token: str | None = None) -> bytes:
-    """One event; `data` is JSON on one line. With a token the client resumes after this event, if it is cut."""
-    head = f"event: {name}\n" if token is None else f"event: {name}\nid: {token}\n"
+class Place(NamedTuple):
+    """Where a stream stands: all up to `positions` was told, of the table with the number `epoch` (None: of any)."""
+
+    positions: Positions
+    epoch: int | None = None
+
+    @property
+    def id(self) -> str:
+        """A freshness token, and behind a dot the table's number."""
+        token = encode_token(self.positions)
+        return token if self.epoch is None else f"{token}.{self.epoch}"
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """The place of an id.
+
+        Raises:
+            ValueError: it is none.
+        """
+        _, _, epoch = text.partition(".")
+        if epoch and not (epoch.isascii() and epoch.isdigit()):
+            raise ValueError(f"not an id of this stream: {text[:80]!r}")
+        return cls(decode_token(text), int(epoch) if epoch else None)
+
+
+def event(name: str, data: bytes, place: Place | None = None) -> bytes:
+    """One event; `data` is JSON on one line. With a place the client resumes after this event, if it is cut."""
+    head = f"event: {name}\n" if place is None else f"event: {name}\nid: {place.id}\n"
     return b"%bdata: %b\n\n" % (head.encode(), data)
 
 
@@ -20,15 +47,15 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def jobs(told: Told, token: str) -> Iterator[bytes]:
-    """One batch as `jobs` events. Only the last one has the token: who is cut before it gets the batch again."""
+def jobs(told: Told, place: Place) -> Iterator[bytes]:
+    """One batch as `jobs` events. Only the last one has the place: who is cut before it gets the batch again."""
     if not told.jobs and not told.removed:
         return
     pieces = list(_pieces(told.jobs))
     for piece in pieces[:-1]:
         yield event("jobs", b'{"jobs":[%b],"removed":[]}' % b",".join(piece))
     data = b'{"jobs":[%b],"removed":%b}' % (b",".join(pieces[-1]), msgspec.json.encode(told.removed))
-    yield event("jobs", data, token)
+    yield event("jobs", data, place)
 
 
 def _pieces(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:

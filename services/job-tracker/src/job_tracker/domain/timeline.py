@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from job_events.envelope import canonical
 from job_events.events import AnyEvent, Control, ItemRecorded
 from job_events.fold import JobState
 
@@ -58,12 +59,12 @@ def timeline(rows: Iterable[Row]) -> list[Row]:
     """
     state = JobState()
     shown: list[Row] = []
-    known: dict[str, list[AnyEvent]] = {}
+    known: set[tuple[str, str]] = set()
     for row in rows:
         event = restore(row)
-        copies = known.setdefault(event.id, [])
-        duplicate = event in copies
-        copies.append(event)
+        copy = (event.id, canonical(event))
+        duplicate = copy in known
+        known.add(copy)
         verdict = "duplicate" if duplicate else "applied" if _changes(state, event) else "superseded"
         shown.append(_entry(row, event, verdict))
     return shown

@@ -65,7 +65,6 @@ WHERE tenant = %(tenant)s AND account = '' AND day >= %(first)s::date AND day <=
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
 GROUP BY day, status HAVING sum(jobs) <> 0
 ORDER BY day DESC, status
-LIMIT 2000
 
 -- name: account_exists
 SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(account)s LIMIT 1
