@@ -61,7 +61,7 @@ def run_rebuild(
             refold.check_swap()
         for loss in refold.begin(whole_log=True, accept_loss=accept_loss):
             report.say(f"Lost: {loss}")
-        found = report.show(refold.differences())
+        found = report.show(refold.differences(history_rows=False))
         report.say(_verdict(found, "the table rebuilt from the log"))
         if not swap and console.is_interactive:
             report.__exit__(None, None, None)
@@ -106,7 +106,7 @@ def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Pa
         looked = "all jobs" if sample is None else f"about {min(jobs or 0, among):,} of {among:,} jobs (seed {seed})"
         report.say(f"Folding {looked} once more from the log{f' and {archive}' if archive.is_dir() else ''}")
         refold.begin(whole_log=False, accept_loss=False)
-        found = report.show(refold.differences())
+        found = report.show(refold.differences(history_rows=True))
         report.say(_verdict(found, "a fold of the log"))
         return DIFFERENT if found else 0
 

@@ -64,20 +64,19 @@ def rollup_differences(live: Connection, shadow: Connection) -> Iterator[Differe
     return _differences("rollup", _ROLLUP_KEY, *_sides(live, shadow, "rollups", {}))
 
 
-def history_differences(live: Connection, shadow: Connection, since: datetime) -> Iterator[Difference]:
-    """Rows of the history that differ, and days of a partition of which one side has none.
+def history_differences(live: Connection, shadow: Connection, since: datetime, *, rows: bool) -> Iterator[Difference]:
+    """Partitions and days whose history has another number of events; with `rows` every row that differs.
 
     `since`: where the live history begins.
     """
-    columns = (*_DAY_KEY, "events", "hash")
-    hashes = _both(live, shadow, "history_hashes", {"since": since})
-    sides = (iter([Row(zip(columns, row, strict=True)) for row in side]) for side in hashes)
+    days = _both(live, shadow, "history_hashes" if rows else "history_counts", {"since": since})
+    sides = (iter([Row(zip((*_DAY_KEY, "events", "hash"), day, strict=False)) for day in side]) for side in days)
     for day in _differences("event", _DAY_KEY, *sides):
-        if day.before is None or day.after is None:
-            yield day
-        else:
+        if rows and day.before is not None and day.after is not None:
             place = dict(zip(_DAY_KEY, day.key, strict=True)) | {"since": since}
             yield from _differences("event", _PLACE_KEY, *_sides(live, shadow, "history_rows", place))
+        else:
+            yield day
 
 
 def dead_letter_differences(

@@ -80,8 +80,11 @@ class Refold:
         self._settle()
         self._fill(self._targets(live))
 
-    def differences(self) -> Iterator[Difference]:
-        """Bring the shadow to one state of the live tables, and say where they differ from it in that state."""
+    def differences(self, *, history_rows: bool) -> Iterator[Difference]:
+        """Bring the shadow to one state of the live tables, and say where they differ from it in that state.
+
+        The history is counted; with `history_rows` its rows are compared too.
+        """
         with ExitStack() as opened:
             live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
             self.advance(self.live(live))
@@ -92,7 +95,7 @@ class Refold:
             if self.sample is None:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
-                yield from compare.history_differences(live, shadow, self.history_since)
+                yield from compare.history_differences(live, shadow, self.history_since, rows=history_rows)
                 yield from compare.dead_letter_differences(live, shadow, self.letters_since, self.projection.topics)
 
     def swap(self) -> None:
