@@ -22,7 +22,6 @@ from job_tracker.projector.status import Status
 log = structlog.get_logger()
 _IDLE = 0.25  # seconds until the reader looks whether it shall end
 _BRIEF = 0.005  # seconds until it looks for more while a begun batch waits for the writer
-_MOST_BYTES = 64 * 2**20  # that the values of a batch may have
 _CHUNK = 1000  # records read at once, so that the writer is not left waiting for the reader
 _HANDING_ON = 10.0  # seconds a partition's next owner waits at most for what was read of it
 
@@ -102,7 +101,7 @@ class Projector(Generic[Content]):
         begun = len(self._batch.records)
         if begun and self._writing is None:
             self._hand_over(source, writer)
-        elif begun >= self._most or self._batch.size >= _MOST_BYTES:
+        elif self._batch.is_full(self._most):
             self._batch.pack()
             self._settle(_IDLE)
         elif not self._read(source, self._most - begun, 0 if begun else _IDLE) and self._writing is not None:

@@ -20,6 +20,7 @@ DATA_ERRORS = (
     *(UnicodeError, OverflowError),
 )
 
+MOST_BYTES = 64 * 2**20  # that the values of a batch have, about; so large records take no more memory than small ones
 MAX_KEPT_BYTES = 65536  # a dead letter keeps this much of its value; the whole lies in the topic
 
 
@@ -132,6 +133,10 @@ class Batch(Generic[Content]):
         self.size += sum(len(record.value or b"") for record in records)
         self._last.update({(record.topic, record.partition): record for record in records})
         self.dead += self._projection.add(self.content, records)
+
+    def is_full(self, most: int) -> bool:
+        """Whether it holds `most` records, or so many bytes that it is large enough without."""
+        return len(self.records) >= most or self.size >= MOST_BYTES
 
     def last(self) -> dict[TopicPartition, Record]:
         """The last record of each partition, sorted by partition."""

@@ -55,7 +55,7 @@ class Filler(Generic[Content]):
         batch = Batch(self._projection)
         for records in pieces:
             batch.add(records)
-            if len(batch.records) >= self._most:
+            if batch.is_full(self._most):
                 break
         batch.pack()
         return batch if batch.records else None
