@@ -24,7 +24,6 @@ _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(AnyEvent)
 _letter_decoder = msgspec.json.Decoder(DeadLetter)
-_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 _subject = re.compile(JOB_ID_PATTERN)
 _BACKSLASH = ord("\\")
 # A text as a whole, so that brackets in it do not count.
@@ -61,7 +60,7 @@ def read_dead_letter(value: bytes | None) -> DeadLetter:
         InvalidEvent: the bytes are no dead letter.
     """
     if too_deep(value := value or b""):
-        raise InvalidEvent(_TOO_DEEP)
+        raise _deeper()
     try:
         return _letter_decoder.decode(value)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -76,12 +75,12 @@ def decode(value: bytes | None) -> AnyEvent:
     """
     if value is None:
         raise InvalidEvent("a tombstone (no value) is no event")
-    if too_deep(value):
-        raise InvalidEvent(_TOO_DEEP)
     try:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise _explain(value, error) from None
+        raise (_deeper() if too_deep(value) else _explain(value, error)) from None
+    if len(value) > 2 * MAX_DEPTH and too_deep(value):  # a shorter one that is whole cannot be
+        raise _deeper()
     parent = event.causationid
     if not (_is_id(event.job_id) and _is_id(event.correlationid) and (parent is None or _is_id(parent))):
         reason = "subject, correlationid and causationid must match the regex " + JOB_ID_PATTERN
@@ -97,8 +96,8 @@ def decode(value: bytes | None) -> AnyEvent:
 
 
 def too_deep(value: bytes) -> bool:
-    """Whether JSON nests deeper than MAX_DEPTH; of other bytes the answer means nothing."""
-    if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
+    """Whether JSON nests deeper than MAX_DEPTH; of other bytes the answer means little, but is always the same."""
+    if len(value) <= MAX_DEPTH or value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
         return False
     depth = deepest = 0
     for found in _brackets.finditer(value):
@@ -106,6 +105,10 @@ def too_deep(value: bytes) -> bool:
         depth += (mark in {b"[", b"{"}) - (mark in {b"]", b"}"})
         deepest = max(deepest, depth)
     return deepest > MAX_DEPTH
+
+
+def _deeper() -> InvalidEvent:
+    return InvalidEvent(f"nests deeper than {MAX_DEPTH} levels")
 
 
 def _no_time(time: datetime, job_id: str) -> InvalidEvent:
