@@ -69,8 +69,8 @@ def history_differences(live: Connection, shadow: Connection, since: datetime, *
 
     `since`: where the live history begins.
     """
-    days = _both(live, shadow, "history_hashes" if rows else "history_counts", {"since": since})
-    sides = (iter([Row(zip((*_DAY_KEY, "events", "hash"), day, strict=False)) for day in side]) for side in days)
+    days = _both(live, shadow, "history_days", {"since": since, "hashed": rows})
+    sides = (iter([Row(zip((*_DAY_KEY, "events", "hash"), day, strict=True)) for day in side]) for side in days)
     for day in _differences("event", _DAY_KEY, *sides):
         if rows and day.before is not None and day.after is not None:
             place = dict(zip(_DAY_KEY, day.key, strict=True)) | {"since": since}
