@@ -30,10 +30,10 @@ class Feed:
         self.log = ChangeLog(KEPT)
         self.news = asyncio.Event()
         self.freshness: Freshness | None = None
+        self.epoch: int | None = None
         self.readers = 0
         self.closing = False
         self._awake = asyncio.Event()
-        self.epoch: int | None = None
         self._frames: dict[tuple[View, int, int, bool], Sequence[bytes]] = {}
 
     async def run(self) -> None:

@@ -8,7 +8,6 @@ from typing import TypeVar
 import msgspec
 import psycopg
 
-from job_events.tokens import Positions
 from job_tracker.api.changes import STEP, ChangeReader, Gap
 from job_tracker.api.feed import Feed
 from job_tracker.api.pokes import LOOK_AGAIN
@@ -53,8 +52,7 @@ class Follower:
         self._changes = changes
         self._view = view
         self._limit = limit
-        self._positions: Positions = {}
-        self._epoch: int | None = None
+        self._place = Place({})
         self._fresh = False  # whether all that the table held at the last reading was told
         self._number = 0
         self._beat_at = 0.0
@@ -70,7 +68,7 @@ class Follower:
             if last is None:
                 yield event_stream.retry(random.randrange(1000, 3000)) + await self._snapshot()  # noqa: S311
             else:
-                self._positions, self._epoch = last
+                self._place = last
                 yield event_stream.retry(random.randrange(1000, 3000))  # noqa: S311
             while not self._feed.closing:
                 try:
@@ -82,14 +80,10 @@ class Follower:
                 async for frame in self._along_the_feed():
                     yield frame
 
-    @property
-    def _place(self) -> Place:
-        return Place(self._positions, self._epoch)
-
     async def _snapshot(self, reset: str | None = None) -> bytes:
         """The newest jobs; `reset` is the reason why what the reader had before is void."""
         standing, body = await self._changes.newest(self._view, self._limit)
-        self._positions, self._epoch, self._fresh = standing.positions, standing.epoch, True
+        self._place, self._fresh = Place(standing.positions, standing.epoch), True
         if reset is not None:
             body = b'{"reason":%b,%b' % (msgspec.json.encode(reset), body[1:])
         return event_stream.event("reset" if reset else "snapshot", body, self._place)
@@ -97,8 +91,8 @@ class Follower:
     async def _through_history(self) -> AsyncGenerator[bytes]:
         """Until the feed can be joined."""
         while not self._feed.closing:
-            same = self._feed.epoch in {None, self._epoch}  # it has seen no swap that this reader has not
-            if self._fresh and same and (number := self._feed.log.join(self._positions)) is not None:
+            same = self._feed.epoch in {None, self._place.epoch}  # it has seen no swap that this reader has not
+            if self._fresh and same and (number := self._feed.log.join(self._place.positions)) is not None:
                 self._number = number
                 return
             step = await self._patiently(self._step)
@@ -106,10 +100,10 @@ class Follower:
                 yield frame
 
     async def _step(self) -> Told:
-        step = await self._changes.since(self._positions)
-        if self._epoch not in {None, step.standing.epoch}:
+        step = await self._changes.since(self._place.positions)
+        if self._place.epoch not in {None, step.standing.epoch}:
             raise Gap("the table was rebuilt")
-        self._positions, self._epoch, self._fresh = step.positions, step.standing.epoch, step.last
+        self._place, self._fresh = Place(step.positions, step.standing.epoch), step.last
         return seen_by(self._view, step.changes, former_known=False)
 
     async def _along_the_feed(self) -> AsyncGenerator[bytes]:
@@ -124,7 +118,7 @@ class Follower:
                 return
             if taken.number != self._number:
                 frames = self._feed.frames(self._view, self._number, taken, former_known=not just_joined)
-                self._number, self._positions, just_joined = taken.number, taken.positions, False
+                self._number, self._place, just_joined = taken.number, Place(taken.positions, self._place.epoch), False
                 for frame in frames:
                     yield frame
                 continue
