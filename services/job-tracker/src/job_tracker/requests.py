@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -166,13 +167,9 @@ class Requests:
         loop = asyncio.get_running_loop()
         waiting: list[asyncio.Future[Message]] = []
         for topic, key, event in messages:
-            try:
+            with _bad_body():
                 value = encode(event)
                 decode(value)
-            except InvalidEvent as error:
-                raise InvalidRequest("body", error.reason) from None
-            except (UnicodeError, RecursionError) as error:
-                raise InvalidRequest("body", f"cannot be written as JSON: {error}") from None
             future: asyncio.Future[Message] = loop.create_future()
             waiting.append(future)
             try:
@@ -198,8 +195,17 @@ def request_hash(body: object) -> str:
     Raises:
         InvalidRequest: a text in it is none that JSON can carry.
     """
-    try:
+    with _bad_body():
         return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+@contextmanager
+def _bad_body() -> Generator[None]:
+    """Whoever asked is told what is wrong with the body."""
+    try:
+        yield
+    except InvalidEvent as error:
+        raise InvalidRequest("body", error.reason) from None
     except (UnicodeError, RecursionError) as error:
         raise InvalidRequest("body", f"cannot be written as JSON: {error}") from None
 
