@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.answers import answers
+from tests.answers import accepted, answers, problem, shown
 
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
@@ -56,30 +56,6 @@ def asked(tenant: str) -> dict[str, Any]:
 @pytest.fixture
 def stream(make_stream: Any, tenant: str) -> Any:
     return make_stream(7, tenant)
-
-
-def accepted(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 202, response.text
-    return response.json()
-
-
-def shown(api: httpx.Client, path: str, token: str | None = None, **query: Any) -> dict[str, Any]:
-    response = api.get(path, params=query | ({"wait_for": token} if token else {}))
-    assert response.status_code == 200, response.text
-    assert response.headers["Jobtrail-Freshness"] == response.json()["freshness"]["token"]
-    return response.json()
-
-
-def problem(response: httpx.Response, status: int, field: str | None = None) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body = response.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    if field is not None:
-        assert field in [error["field"] for error in body["errors"]], body
-    return body
 
 
 def test_a_job_is_read_where_it_was_asked_for(*, api: httpx.Client, asked: Any, tenant: str) -> None:
