@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.records import Batch, DeadLetter, Positions, Record
+from job_tracker.projector.records import MOST_BYTES, Batch, DeadLetter, Positions, Record
 from job_tracker.projector.status import Status
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 P = ("jobs.events", 0)
 
 
-def records(*offsets: int) -> list[Record]:
-    return [Record(*P, offset, NOW, None, b"") for offset in offsets]
+def records(*offsets: int, value: bytes = b"") -> list[Record]:
+    return [Record(*P, offset, NOW, None, value) for offset in offsets]
 
 
 class Plain:
@@ -79,11 +79,11 @@ class Nothing:
     def close(self) -> None: ...
 
 
-def run(writer: Writer, stop: threading.Event, *sources: Source) -> None:
+def run(writer: Writer, stop: threading.Event, *sources: Source, projection: Plain | None = None) -> None:
     """A projector from its start to its end, with one source after the other."""
     opened = iter(sources)
     loop: Projector[Any] = Projector(
-        projection=Plain(),  # pyright: ignore[reportArgumentType]
+        projection=projection or Plain(),  # pyright: ignore[reportArgumentType]
         committer=writer,  # pyright: ignore[reportArgumentType]
         link=Nothing(),  # pyright: ignore[reportArgumentType]
         store=Nothing(),  # pyright: ignore[reportArgumentType]
@@ -143,3 +143,31 @@ def test_another_source_takes_the_place_of_a_deaf_one() -> None:
     run(writer, stop, *sources)
     assert [source.closed for source in sources] == [True, True]
     assert writer.batches == [({P: 0}, [0]), ({P: 1}, [1, 2, 3])]
+
+
+def test_a_batch_is_full_by_its_bytes_however_few_records_have_them() -> None:
+    """While the writer is busy nothing more is read: the batch is packed, and goes on as it is."""
+    writer, stop = Writer(), threading.Event()
+    packed: list[int] = []
+
+    class Packing(Plain):
+        def pack(self, content: None) -> None:
+            packed.append(len(script))
+            if len(packed) == 2:  # the first is that of the batch which the writer has
+                writer.go.set()
+
+    def ends(source: Source) -> list[Record]:
+        stop.set()
+        return []
+
+    half = bytes(MOST_BYTES // 2)
+    script = [
+        lambda _: records(0),
+        lambda _: records(1, value=half),
+        lambda _: records(2, value=half),
+        lambda _: records(3),
+        ends,
+    ]
+    run(writer, stop, Source({P: 0}, script), projection=Packing())
+    assert packed[1] == 2, "read on beyond the bound"
+    assert [offsets for _, offsets in writer.batches][:2] == [[0], [1, 2]]
