@@ -10,14 +10,17 @@ and batching cannot show in the row:
     end       (attempt, seq)
     deletion  the smallest (time, id) wins; where there is one, all others are empty: a tombstone
 
-`job_tracker`'s upsert keeps the same maxima in SQL, column by column.
+Texts are compared by code points, which is the order of their bytes in UTF-8. `job_tracker`'s upsert keeps the same
+maxima in SQL, column by column, in collation "C".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
-from job_events.envelope import canonical
+import msgspec
+
+from job_events.envelope import canonical, encode
 from job_events.events import (
     Deleted,
     Finished,
@@ -32,6 +35,7 @@ from job_events.events import (
     StartedData,
 )
 
+_decoder = msgspec.json.Decoder(Progress)
 # A description known only from a start, progress or end sorts behind every true request.
 NO_REQUEST_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -82,8 +86,8 @@ class RequestRegister(NamedTuple):
         """Smaller (time, id) wins; then the greater bytes."""
         if other is None:
             return True
-        mine, theirs = (self.time, self.id.encode()), (other.time, other.id.encode())
-        return mine < theirs or (mine == theirs and self.body.encode() > other.body.encode())
+        mine, theirs = (self.time, self.id), (other.time, other.id)
+        return mine < theirs or (mine == theirs and self.body > other.body)
 
 
 class StartRegister(NamedTuple):
@@ -168,77 +172,81 @@ class DeletionRegister(NamedTuple):
 class JobState:
     """The registers of one job while a batch is folded.
 
-    Events are kept as they are and turned into registers once, at the end of the batch: most
-    progress events of a batch lose to a later one and are never looked at closely.
+    Most progress events of a batch lose to a later one. So they are kept as bytes, and the last is decoded again:
+    held as objects, dozens each, they would push one another out of the processor's cache.
     """
 
-    __slots__ = ("deletion", "end", "progress", "request", "start", "stub")
+    __slots__ = ("_attempt", "_described", "_seq", "deletion", "end", "progress", "request", "start", "stub")
 
     def __init__(self) -> None:
-        self.request: Requested | Started | None = None
-        self.stub: Progress | Finished | None = None
-        self.start: Started | None = None
-        self.progress: Progress | None = None
-        self.end: Finished | None = None
-        self.deletion: Deleted | None = None
+        self.request: RequestRegister | None = None
+        self.stub: RequestRegister | None = None
+        self.start: StartRegister | None = None
+        self.progress: bytes | None = None
+        self.end: EndRegister | None = None
+        self.deletion: tuple[DeletionRegister, RequestRegister] | None = None
+        self._attempt = self._seq = -1  # of `progress`
+        self._described: tuple[object, ...] = ()  # what `stub` was made from
 
-    def apply(self, event: Lifecycle) -> None:
-        """Fold one more event in."""
+    def apply(self, event: Lifecycle, value: bytes) -> None:
+        """Fold one more event in, which was decoded from `value`."""
         match event:
             case Progress():
-                self.progress = _later(self.progress, event, ProgressRegister.of)
+                self._progress(event, value)
                 self._describe(event)
             case Finished():
-                self.end = _later(self.end, event, EndRegister.of)
+                end = EndRegister.of(event)
+                if self.end is None or end > self.end:
+                    self.end = end
                 self._describe(event)
             case Started():
-                self.start = _later(self.start, event, StartRegister.of)
+                start = StartRegister.of(event)
+                if self.start is None or start > self.start:
+                    self.start = start
                 self._ask(event)
             case Requested():
                 self._ask(event)
             case Deleted():
                 self._delete(event)
 
-    def merge(self, other: "JobState") -> None:
-        """Fold another state of the same job in: folding in parts gives what folding at once gives."""
-        for event in (other.request, other.stub, other.start, other.progress, other.end, other.deletion):
-            if event is not None:
-                self.apply(event)
-
     def registers(self) -> "Registers":
         """What the table stores."""
         if self.deletion is not None:
-            return Registers(RequestRegister.of(self.deletion), None, None, None, DeletionRegister.of(self.deletion))
+            deletion, described = self.deletion
+            return Registers(described, None, None, None, deletion)
         known = self.request or self.stub
         if known is None:
             raise ValueError("a job without an event has no row")
-        return Registers(
-            RequestRegister.of(known),
-            StartRegister.of(self.start) if self.start else None,
-            ProgressRegister.of(self.progress) if self.progress else None,
-            EndRegister.of(self.end) if self.end else None,
-            None,
-        )
+        progress = _read_progress(self.progress) if self.progress is not None else None
+        return Registers(known, self.start, progress, self.end, None)
+
+    def _progress(self, event: Progress, value: bytes) -> None:
+        attempt, seq = event.data.attempt, event.data.seq
+        if attempt < self._attempt or (attempt == self._attempt and seq < self._seq):
+            return
+        if attempt == self._attempt and seq == self._seq and not _greater(event, value, self.progress):
+            return
+        self.progress, self._attempt, self._seq = value, attempt, seq
 
     def _ask(self, event: Requested | Started) -> None:
-        if self.request is None or RequestRegister.of(event).beats(RequestRegister.of(self.request)):
-            self.request = event
-
-    def _delete(self, event: Deleted) -> None:
-        held = self.deletion
-        if held is not None:
-            mine, theirs = (event.time, event.id.encode()), (held.time, held.id.encode())
-            if mine > theirs:
-                return
-            if mine == theirs and _bytes(RequestRegister.of(event)) <= _bytes(RequestRegister.of(held)):
-                return
-        self.deletion = event
+        request = RequestRegister.of(event)
+        if request.beats(self.request):
+            self.request = request
 
     def _describe(self, event: Progress | Finished) -> None:
-        if self.request is not None or (self.stub is not None and _same_description(self.stub, event)):
+        if self.request is not None:
             return
-        if self.stub is None or RequestRegister.of(event).beats(RequestRegister.of(self.stub)):
-            self.stub = event
+        described = (event.data.job, event.tenant, event.correlationid, event.causationid)
+        if described == self._described:
+            return
+        stub = RequestRegister.of(event)
+        if stub.beats(self.stub):
+            self.stub, self._described = stub, described
+
+    def _delete(self, event: Deleted) -> None:
+        held, deletion, described = self.deletion, DeletionRegister.of(event), RequestRegister.of(event)
+        if held is None or deletion < held[0] or (deletion == held[0] and described.body > held[1].body):
+            self.deletion = deletion, described
 
 
 class Registers(NamedTuple):
@@ -293,7 +301,7 @@ def fold(events: Iterable[Lifecycle]) -> dict[str, Registers]:
     """Fold events of any number of jobs; returns job id → registers."""
     states: dict[str, JobState] = {}
     for event in events:
-        states.setdefault(event.job_id, JobState()).apply(event)
+        states.setdefault(event.job_id, JobState()).apply(event, encode(event))
     return {job_id: state.registers() for job_id, state in states.items()}
 
 
@@ -321,31 +329,12 @@ def _counters(data: ProgressData | FinishedData) -> tuple[int | None, int, int, 
     return counters.total, counters.processed, counters.successful, counters.failed, counters.skipped
 
 
-def _same_description(one: Progress | Finished, other: Progress | Finished) -> bool:
-    return (
-        one.data.job == other.data.job
-        and one.tenant == other.tenant
-        and one.correlationid == other.correlationid
-        and one.causationid == other.causationid
-    )
-
-
-_Attempted = TypeVar("_Attempted", Started, Progress, Finished)
-
-
-def _later(
-    held: _Attempted | None, event: _Attempted, register: Callable[[_Attempted], tuple[object, ...]]
-) -> _Attempted:
-    """The event with the greater (attempt, seq); equal ones are decided by their canonical bytes."""
+def _greater(event: Progress, value: bytes, held: bytes | None) -> bool:
+    """Of two progress events with one key, whether this one has the greater canonical bytes."""
     if held is None:
-        return event
-    mine, theirs = event.data, held.data
-    if mine.attempt != theirs.attempt:
-        return event if mine.attempt > theirs.attempt else held
-    if mine.seq != theirs.seq:
-        return event if mine.seq > theirs.seq else held
-    return event if _bytes(register(event)) > _bytes(register(held)) else held
+        return True
+    return value != held and ProgressRegister.of(event) > _read_progress(held)
 
 
-def _bytes(register: tuple[object, ...]) -> bytes:
-    return str(register[2]).encode()
+def _read_progress(value: bytes) -> ProgressRegister:
+    return ProgressRegister.of(_decoder.decode(value))

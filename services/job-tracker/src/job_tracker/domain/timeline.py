@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from job_events.envelope import canonical
+from job_events.envelope import canonical, encode
 from job_events.events import AnyEvent, Control, ItemRecorded
 from job_events.fold import JobState
 
@@ -74,7 +74,7 @@ def _changes(state: JobState, event: AnyEvent) -> bool:
     if isinstance(event, Control | ItemRecorded):
         return True  # a control message has no register; its first copy is the one that counts
     before = (state.request, state.stub, state.start, state.progress, state.end, state.deletion)
-    state.apply(event)
+    state.apply(event, encode(event))
     after = (state.request, state.stub, state.start, state.progress, state.end, state.deletion)
     return any(one is not other for one, other in zip(before, after, strict=True))
 

@@ -147,7 +147,7 @@ class JobsProjection:
                 state = jobs.get(event.job_id)
                 if state is None:
                     state = jobs[event.job_id] = JobState()
-                state.apply(event)
+                state.apply(event, record.value or b"")
         return dead
 
     def pack(self, content: JobsContent) -> None:
