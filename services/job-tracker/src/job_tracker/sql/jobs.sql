@@ -139,14 +139,6 @@ changes AS (
            0, 0, 0, 0, 0, old_processed, old_successful, old_failed, old_skipped, coalesce(old_duration_ms, 0)
     FROM gone
 ),
-by_day AS (
-    SELECT tenant, account, job_type, status, day, sum(jobs) AS jobs,
-           sum(processed) - sum(old_processed) AS processed, sum(successful) - sum(old_successful) AS successful,
-           sum(failed) - sum(old_failed) AS failed, sum(skipped) - sum(old_skipped) AS skipped,
-           sum(duration_ms) - sum(old_duration_ms) AS duration_ms
-    FROM changes
-    GROUP BY tenant, account, job_type, status, day
-),
 -- Besides each tenant's days: all days of a tenant and of each of its accounts, each day of the whole house, and
 -- all days of it.
 rolled AS (
@@ -154,12 +146,13 @@ rolled AS (
         tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
     )
     SELECT coalesce(tenant, ''), coalesce(account, ''), coalesce(job_type, ''), status, coalesce(day, '-infinity'),
-           sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms)
-    FROM by_day
+           sum(jobs), sum(processed) - sum(old_processed), sum(successful) - sum(old_successful),
+           sum(failed) - sum(old_failed), sum(skipped) - sum(old_skipped), sum(duration_ms) - sum(old_duration_ms)
+    FROM changes
     GROUP BY status, GROUPING SETS (
         (tenant, job_type, day), (tenant, job_type), (job_type, day), (job_type), (tenant, account))
     HAVING (sum(jobs), sum(processed), sum(successful), sum(failed), sum(skipped), sum(duration_ms))
-        <> (0, 0, 0, 0, 0, 0)
+        <> (0, sum(old_processed), sum(old_successful), sum(old_failed), sum(old_skipped), sum(old_duration_ms))
     ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (tenant, account, job_type, status, day) DO UPDATE SET
         jobs = rollup.jobs + excluded.jobs,
