@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 
 import msgspec
 
@@ -32,7 +31,6 @@ _brackets = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-@lru_cache(65_536)
 def _is_id(text: str) -> bool:
     # Not `match`: its `$` lets a last line end pass, which the schemas' does not.
     return _subject.fullmatch(text) is not None
