@@ -176,20 +176,20 @@ class _Refolding:
         # A shadow that is lost is made anew; the swap's commit waits for the disk.
         return _quick_link(self.settings, ShadowProjection.session, self.schema)
 
-    def filler(self, sources: Sources, connection: Connection, link: Link, *, shares: int) -> Filler[JobsContent]:
-        """One of so many, which together hold as much as one alone would."""
+    def filler(self, sources: Sources, connection: Connection, link: Link) -> Filler[JobsContent]:
         projection = self.projection()
         days = Days(connection, self.schema, self.history_since, self.now)
-        most = max(1, self.settings.jobtrail_batch_events // shares)
-        return Filler(sources, Committer(link, projection), projection, most, days.ensure)
+        return Filler(
+            sources, Committer(link, projection), projection, self.settings.jobtrail_batch_events, days.ensure
+        )
 
 
-def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans, shares: int) -> None:
+def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans) -> None:
     """Fold these stretches, in a process of its own."""
     configure_logging("job-tracker share")
     with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
         try:
-            work.filler(work.sources(), connection, link, shares=shares).fill(topic_ids, spans, lambda _: None)
+            work.filler(work.sources(), connection, link).fill(topic_ids, spans, lambda _: None)
         except KafkaException as error:  # it cannot be sent to another process
             raise ShareLost(f"Kafka: {error}") from None
 
@@ -208,7 +208,7 @@ def _refold(
         Report(console) as report,
     ):
         shadow, link = Shadow(connection, schema), work.link()
-        own = work.filler(sources, connection, link, shares=1)
+        own = work.filler(sources, connection, link)
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,
@@ -222,16 +222,19 @@ def _refold(
             letters_since=letters_since(now, settings),
             progress=report.progress,
         )
-        with _said_when_interrupted(
-            lambda: (
-                "the rebuilt table is in the live one's place" if shadow.is_live() else "the live table is as it was"
-            )
-        ):
+
+        def standing() -> str:
+            with work.connect() as another:
+                swapped = shadow.is_live(another)
+            return "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
+
+        with _said_when_interrupted(standing):
             try:
                 yield refold, report
             finally:
                 link.close()
-                refold.end()
+                with work.connect() as another:
+                    refold.end(another)
 
 
 @contextmanager
@@ -264,7 +267,8 @@ def _items_rebuild(
                 yield rebuild, committer, report
             finally:
                 link.close()
-                rebuild.end()
+                with connect(settings.database_url) as another:
+                    rebuild.end(another)
 
 
 def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:

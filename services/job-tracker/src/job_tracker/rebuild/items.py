@@ -95,10 +95,13 @@ class ItemsRebuild:
             forget_ends(self.connection, broken)
         return broken
 
-    def end(self) -> None:
-        """Leave no position of this run, or of one that was killed, unless another process is at work."""
+    def end(self, connection: Connection) -> None:
+        """Leave no position of this run, or of one that was killed, unless another process is at work.
+
+        `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
+        """
         if self._locked:
-            forget_projection(self.connection, self.projection.name)
+            forget_projection(connection, self.projection.name)
 
     def _read(self, title: str, topic_ids: TopicIds, spans: Spans) -> None:
         places = {partition: Live(topic_ids[partition], span.low, span.low) for partition, span in spans.items()}

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 from job_tracker.projector.broker import Broker, Span
@@ -124,10 +125,16 @@ class Refold:
         """
         refuse_hindrances(self.connection)
 
-    def end(self) -> None:
-        """Leave nothing of the shadow, unless it belongs to another process."""
-        if self._locked:
-            self.shadow.drop()
+    def end(self, connection: Connection) -> None:
+        """Leave nothing of the shadow, unless it belongs to another process.
+
+        `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
+        """
+        if not self._locked:
+            return
+        if self.connection.info.transaction_status == TransactionStatus.ACTIVE:
+            self.connection.cancel_safe()
+        self.shadow.drop(connection)
 
     def _make_plan(self, whole_log: bool) -> Plan:
         # In this order: what a projector reads meanwhile is in the log then. The other way round it would seem lost.
@@ -177,5 +184,7 @@ class Refold:
         """A transaction that sees one state; of the shadow, the one after `advance`."""
         with connect(self.database_url, schema) as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # The days of the history are counted in memory, where they would else be sorted on disk.
+            connection.execute("SET LOCAL work_mem TO '64MB'")
             connection.adapters.register_loader("date", TextLoader)  # Python has no infinite days
             yield connection

@@ -30,7 +30,7 @@ class Shadow:
 
     def create(self) -> None:
         """Make empty tables; what an earlier run left is dropped."""
-        self.drop()
+        self.drop(self._connection)
         self._run(self._connection, "CREATE SCHEMA {shadow}")
         for table in _TABLES:
             self._create(table)
@@ -39,8 +39,8 @@ class Shadow:
         self._run(self._connection, "CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
         (self._job,) = self._connection.execute("SELECT %s::regclass::oid", [f"{self.name}.job"]).fetchone() or (None,)
 
-    def drop(self) -> None:
-        self._run(self._connection, "DROP SCHEMA IF EXISTS {shadow} CASCADE")
+    def drop(self, connection: Connection) -> None:
+        self._run(connection, "DROP SCHEMA IF EXISTS {shadow} CASCADE")
 
     def index(self, other: Connection) -> None:
         """Build the keys and indexes that the load did not need, and let the planner know the tables.
@@ -59,9 +59,9 @@ class Shadow:
                     wait([history], _LOOK)
                 raise
 
-    def is_live(self) -> bool:
+    def is_live(self, connection: Connection) -> bool:
         """Whether a swap has put these tables in the live ones' place."""
-        return self._connection.execute("SELECT %s::regclass::oid", [f"{LIVE}.job"]).fetchone() == (self._job,)
+        return connection.execute("SELECT %s::regclass::oid", [f"{LIVE}.job"]).fetchone() == (self._job,)
 
     def forget_deleted(self) -> None:
         """Drop the history of deleted jobs, of which the live table keeps the tombstones alone."""

@@ -31,7 +31,7 @@ class SharedFiller:
     def __init__(
         self,
         own: Filler[JobsContent],
-        share: Callable[[TopicIds, Spans, int], None],
+        share: Callable[[TopicIds, Spans], None],
         connection: Connection,
         projection: str,
     ) -> None:
@@ -51,7 +51,7 @@ class SharedFiller:
             self._own.fill(topic_ids, spans, done)
             return
         with children(len(shares)) as pool:
-            self._watch({pool.submit(self._share, topic_ids, share, len(shares)) for share in shares}, spans, done)
+            self._watch({pool.submit(self._share, topic_ids, share) for share in shares}, spans, done)
 
     def _watch(self, working: set[Future[None]], spans: Spans, done: Callable[[int], None]) -> None:
         told = sum(span.low for span in spans.values())
