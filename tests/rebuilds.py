@@ -56,8 +56,17 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
     )
 
 
-def has_begun(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a rebuild has written some of its history."""
+@contextmanager
+def standing_still(system: Any, wait_until: Callable[..., None]) -> Iterator[None]:
+    """Inside, the rebuild that was started has written some of its history and gets no further."""
+    with psycopg.connect(system.database_url, autocommit=True) as connection:
+        wait_until(lambda: _has_begun(connection), "the rebuild does not begin")
+        with connection.transaction():
+            connection.execute("LOCK TABLE tracker_rebuild.consumer_offset IN SHARE MODE")
+            yield
+
+
+def _has_begun(connection: psycopg.Connection[Any]) -> bool:
     try:
         return connection.execute("SELECT count(*) > 5 FROM tracker_rebuild.event").fetchone() == (True,)
     except psycopg.errors.UndefinedTable:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.rebuilds import JOBS, SHADOWS, has_begun, meanwhile, run, trim
+from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, standing_still, trim
 
 from job_events.clock import SystemClock
 from job_tracker import bootstrap_rebuild
@@ -183,8 +183,8 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: has_begun(connection), "the rebuild does not begin")
-        rebuild.send_signal(ending)
+        with standing_still(system, wait_until):
+            rebuild.send_signal(ending)
         _, said = rebuild.communicate(timeout=120)
         assert rebuild.returncode == status
         assert said == ("rebuild: interrupted; the live table is as it was\n" if ending == signal.SIGINT else "")

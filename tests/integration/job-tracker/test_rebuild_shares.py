@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.rebuilds import JOBS, SHADOWS, has_begun
+from tests.rebuilds import JOBS, SHADOWS, standing_still
 
 from job_tracker.rebuild.shares import processes
 
@@ -79,13 +79,13 @@ def test_no_share_outlives_its_rebuild(
     assert live
     before = connection.execute(JOBS).fetchone()
     rebuild = divided(system, "rebuild", "--swap", folder=tmp_path, batch=1)
-    wait_until(lambda: has_begun(connection), "the rebuild does not begin")
-    parent = psutil.Process(rebuild.pid)
-    children = parent.children()
-    shares = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    assert len(shares) > 1
-    for process in {"parent": [parent], "group": [parent, *shares], "share": shares[:1]}[victim]:
-        process.send_signal(ending)
+    with standing_still(system, wait_until):
+        parent = psutil.Process(rebuild.pid)
+        children = parent.children()
+        shares = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        assert len(shares) > 1
+        for process in {"parent": [parent], "group": [*shares, parent], "share": shares}[victim]:
+            process.send_signal(ending)
     _, err = rebuild.communicate(timeout=120)
     assert rebuild.returncode == status, err
     assert err.startswith(said)
