@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from job_events.logs import configure_logging
+from job_events.settings import read_settings
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
 from job_tracker.projector.positions import LogBroken
@@ -22,7 +23,7 @@ def main() -> int:
     """
     arguments = read_arguments()
     configure_logging(f"job-tracker {arguments.part}")
-    settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
+    settings = read_settings(Settings, "job-tracker")
     if arguments.part not in SERVERS:
         from job_tracker import once
 
