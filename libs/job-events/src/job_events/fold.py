@@ -192,7 +192,7 @@ class JobState:
         """Fold one more event in, which was decoded from `value`."""
         match event:
             case Progress():
-                self._progress(event, value)
+                self._advance(event, value)
                 self._describe(event)
             case Finished():
                 end = EndRegister.of(event)
@@ -220,7 +220,7 @@ class JobState:
         progress = _read_progress(self.progress) if self.progress is not None else None
         return Registers(known, self.start, progress, self.end, None)
 
-    def _progress(self, event: Progress, value: bytes) -> None:
+    def _advance(self, event: Progress, value: bytes) -> None:
         attempt, seq = event.data.attempt, event.data.seq
         if attempt < self._attempt or (attempt == self._attempt and seq < self._seq):
             return
