@@ -176,16 +176,16 @@ class JobState:
     held as objects, dozens each, they would push one another out of the processor's cache.
     """
 
-    __slots__ = ("_attempt", "_described", "_seq", "deletion", "end", "progress", "request", "start", "stub")
+    __slots__ = ("_described", "_key", "deletion", "end", "progress", "request", "start", "stub")
 
     def __init__(self) -> None:
         self.request: RequestRegister | None = None
         self.stub: RequestRegister | None = None
         self.start: StartRegister | None = None
-        self.progress: bytes | None = None
+        self.progress = b""  # none yet
         self.end: EndRegister | None = None
         self.deletion: tuple[DeletionRegister, RequestRegister] | None = None
-        self._attempt = self._seq = -1  # of `progress`
+        self._key = (-1, -1)  # attempt and seq of `progress`
         self._described: tuple[object, ...] = ()  # what `stub` was made from
 
     def apply(self, event: Lifecycle, value: bytes) -> None:
@@ -217,16 +217,15 @@ class JobState:
         known = self.request or self.stub
         if known is None:
             raise ValueError("a job without an event has no row")
-        progress = _read_progress(self.progress) if self.progress is not None else None
+        progress = _read_progress(self.progress) if self.progress else None
         return Registers(known, self.start, progress, self.end, None)
 
     def _advance(self, event: Progress, value: bytes) -> None:
-        attempt, seq = event.data.attempt, event.data.seq
-        if attempt < self._attempt or (attempt == self._attempt and seq < self._seq):
-            return
-        if attempt == self._attempt and seq == self._seq and not _greater(event, value, self.progress):
-            return
-        self.progress, self._attempt, self._seq = value, attempt, seq
+        key = event.data.attempt, event.data.seq
+        if key == self._key and value != self.progress and ProgressRegister.of(event) > _read_progress(self.progress):
+            self.progress = value
+        elif key > self._key:
+            self.progress, self._key = value, key
 
     def _ask(self, event: Requested | Started) -> None:
         request = RequestRegister.of(event)
@@ -327,13 +326,6 @@ def _request_body(event: Lifecycle, request: Request | None) -> str:
 def _counters(data: ProgressData | FinishedData) -> tuple[int | None, int, int, int, int]:
     counters = data.counters
     return counters.total, counters.processed, counters.successful, counters.failed, counters.skipped
-
-
-def _greater(event: Progress, value: bytes, held: bytes | None) -> bool:
-    """Of two progress events with one key, whether this one has the greater canonical bytes."""
-    if held is None:
-        return True
-    return value != held and ProgressRegister.of(event) > _read_progress(held)
 
 
 def _read_progress(value: bytes) -> ProgressRegister:

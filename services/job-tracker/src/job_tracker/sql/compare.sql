@@ -32,7 +32,7 @@ SELECT tenant, account, job_type, status, day, kept, counted FROM rollup_differe
 -- name: history_days
 -- With `hashed` a hash as in `range_hash`, which takes three times as long; without, the planner leaves it out. The
 -- history of deleted jobs goes with them, sooner or later.
-SELECT topic, partition, appended_at::date AS day, count(*) AS events,
+SELECT topic, partition, tracker.utc_day(appended_at) AS day, count(*) AS events,
        sum(CASE WHEN %(hashed)s THEN hash_record_extended(event, 0) END) AS hash
 FROM event
 WHERE appended_at >= %(since)s AND NOT EXISTS (SELECT FROM job WHERE job.job_id = event.job_id AND job.deleted)
