@@ -28,8 +28,8 @@ class Plan:
 USUAL = Plan(
     events=900_000,
     third=300_000,
-    small_events=300_000,
-    large_events=3_000_000,
+    small_events=200_000,
+    large_events=2_000_000,
     slow_events=20_000,
     repeats=3,
     few_repeats=2,

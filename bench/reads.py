@@ -61,7 +61,7 @@ class Table:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.reads", description=__doc__)
     parser.add_argument("--sizes", default="10000,1000000", help="jobs in each table, smallest first")
-    parser.add_argument("--rounds", type=int, default=12, help=f"of {REQUESTS} requests for each question")
+    parser.add_argument("--rounds", type=int, default=9, help=f"of {REQUESTS} requests for each question")
     parser.add_argument("--rate", type=int, default=1000, help="events written a second")
     asked = parser.parse_args()
     sizes = sorted({int(size) for size in asked.sizes.split(",")})
