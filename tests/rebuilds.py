@@ -20,6 +20,12 @@ from job_tracker import bootstrap_rebuild
 
 JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
 SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"
+# What a process locks that makes a table for a day of the history, and whether one waits for that.
+_DAYS_ARE_MADE = "SELECT pg_advisory_xact_lock(hashtext('tracker_rebuild.event'))"
+_STANDING = """
+    SELECT count(*) > 0 FROM pg_locks JOIN pg_database AS d ON d.oid = database
+    WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+"""
 TOMORROW = timedelta(days=1, hours=2)  # beyond the end of today, whatever the time is
 _BAD = [b"\xff\xfe", b"{}", None, b'{"type":"job.unknown.v9"}', b"[1]", b""]
 
@@ -57,20 +63,16 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
 
 
 @contextmanager
-def standing_still(system: Any, wait_until: Callable[..., None]) -> Iterator[None]:
-    """Inside, the rebuild that was started has written some of its history and gets no further."""
-    with psycopg.connect(system.database_url, autocommit=True) as connection:
-        wait_until(lambda: _has_begun(connection), "the rebuild does not begin")
-        with connection.transaction():
-            connection.execute("LOCK TABLE tracker_rebuild.consumer_offset IN SHARE MODE")
-            yield
+def standing_still(system: Any) -> Iterator[Callable[[], bool]]:
+    """Inside, every process of a rebuild stands before it writes history; the answer says whether one does yet."""
+    with psycopg.connect(system.database_url) as connection, psycopg.connect(system.database_url) as looking:
+        connection.execute(_DAYS_ARE_MADE)
 
+        def stands() -> bool:
+            with looking.transaction():
+                return looking.execute(_STANDING).fetchone() == (True,)
 
-def _has_begun(connection: psycopg.Connection[Any]) -> bool:
-    try:
-        return connection.execute("SELECT count(*) > 5 FROM tracker_rebuild.event").fetchone() == (True,)
-    except psycopg.errors.UndefinedTable:
-        return False
+        yield stands
 
 
 @contextmanager

@@ -175,15 +175,16 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
     assert live
     before = connection.execute(JOBS).fetchone()
     for ending, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        rebuild = subprocess.Popen(
-            [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
-            env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1"},
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with standing_still(system, wait_until):
+        with standing_still(system) as stands:
+            rebuild = subprocess.Popen(
+                [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
+                env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1"},
+                cwd=tmp_path,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            wait_until(stands, "the rebuild does not begin")
             rebuild.send_signal(ending)
         _, said = rebuild.communicate(timeout=120)
         assert rebuild.returncode == status

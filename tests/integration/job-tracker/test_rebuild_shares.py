@@ -37,6 +37,11 @@ def divided(system: Any, *arguments: str, folder: Path, batch: int = 50) -> subp
     )
 
 
+def shares_of(parent: psutil.Process) -> list[psutil.Process]:
+    """A process that was started for it forks them."""
+    return [child for child in parent.children(recursive=True) if child.ppid() != parent.pid]
+
+
 @pytest.mark.parametrize(
     "arguments", [("rebuild", "--swap"), ("audit", "--all"), ("audit", "--jobs", "20")], ids=" ".join
 )
@@ -78,12 +83,12 @@ def test_no_share_outlives_its_rebuild(
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
-    rebuild = divided(system, "rebuild", "--swap", folder=tmp_path, batch=1)
-    with standing_still(system, wait_until):
+    with standing_still(system) as stands:
+        rebuild = divided(system, "rebuild", "--swap", folder=tmp_path, batch=1)
+        wait_until(stands, "the rebuild does not begin")
         parent = psutil.Process(rebuild.pid)
-        children = parent.children()
-        shares = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-        assert len(shares) > 1
+        wait_until(lambda: len(shares_of(parent)) > 1, "it has no processes of its own")
+        children, shares = parent.children(recursive=True), shares_of(parent)
         for process in {"parent": [parent], "group": [*shares, parent], "share": shares}[victim]:
             process.send_signal(ending)
     _, err = rebuild.communicate(timeout=120)

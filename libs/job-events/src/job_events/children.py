@@ -1,24 +1,25 @@
 """Child processes that work for their parent and die with it, however it dies."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import connection, forkserver
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+def expect_children(modules: Iterable[str]) -> None:
+    """Have `modules` imported once for all children to come, beside what this process does until it needs them."""
+    forkserver.set_forkserver_preload([*modules])
+    forkserver.ensure_running()
 
 
 def child_pool(processes: int) -> ProcessPoolExecutor:
-    """Spawned children, because the parent has threads. Submit from one thread: they live as long as it does."""
+    """Its children are forked from a process kept for that, which has no threads; the parent may have some."""
     return ProcessPoolExecutor(
-        processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_die_with_parent,
-        initargs=(os.getpid(),),
+        processes, mp_context=multiprocessing.get_context("forkserver"), initializer=_die_with_parent
     )
 
 
@@ -37,11 +38,16 @@ def children(processes: int) -> Generator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _die_with_parent(parent: int) -> None:
+def _die_with_parent() -> None:
     # Signals of a terminal or supervisor go to the whole group; only the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(0)
+    # Linux' own death signal would not do: it follows the process that forks the children, and that lives as they do.
+    threading.Thread(target=_end_without_parent, name="end without parent", daemon=True).start()
+
+
+def _end_without_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this is a child
+    connection.wait([parent.sentinel])
+    os._exit(1)
