@@ -8,26 +8,28 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection, forkserver
+from typing import Literal
+
+
+def child_pool(processes: int, method: Literal["spawn", "forkserver"] = "spawn") -> ProcessPoolExecutor:
+    """Children that are not forked from this process, because it may have threads."""
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context(method), initializer=_die_with_parent)
 
 
 def expect_children(modules: Iterable[str]) -> None:
-    """Have `modules` imported once for all children to come, beside what this process does until it needs them."""
+    """Have `modules` imported for all `children`, by the process that forks them, beside what this one does meanwhile.
+
+    Who is killed leaves an empty directory of that process among the temporary files.
+    """
     forkserver.set_forkserver_preload([*modules])
     forkserver.ensure_running()
-
-
-def child_pool(processes: int) -> ProcessPoolExecutor:
-    """Its children are forked from a process kept for that, which has no threads; the parent may have some."""
-    return ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("forkserver"), initializer=_die_with_parent
-    )
 
 
 @contextmanager
 def children(processes: int) -> Generator[ProcessPoolExecutor]:
     """A pool whose work nobody waits for when this is left by an exception, such as an interrupt."""
     others = set(multiprocessing.active_children())
-    pool = child_pool(processes)
+    pool = child_pool(processes, "forkserver")
     try:
         yield pool
     except BaseException:
@@ -42,7 +44,7 @@ def _die_with_parent() -> None:
     # Signals of a terminal or supervisor go to the whole group; only the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Linux' own death signal would not do: it follows the process that forks the children, and that lives as they do.
+    # Linux' own death signal would not do: it follows the process that forked this one, which lives as long as this.
     threading.Thread(target=_end_without_parent, name="end without parent", daemon=True).start()
 
 
