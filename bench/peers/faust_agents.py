@@ -1,7 +1,9 @@
 """Faust agents with psycopg. The first argument: `event` for an upsert an event, `take` for batches."""
 
+import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -20,7 +22,7 @@ def build(way: str) -> faust.App:
     app = faust.App(
         told.group,
         broker=f"kafka://{told.kafka}",
-        datadir=tempfile.mkdtemp(prefix="bench-faust-"),
+        datadir=Path(tempfile.gettempdir(), f"bench-faust-{os.getuid()}"),
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=5000,
         stream_buffer_maxsize=16384,

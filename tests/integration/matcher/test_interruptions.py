@@ -53,17 +53,20 @@ def right(room, job_id: str, end) -> None:
     assert room.rows("select count(*) as n from matcher.snapshot") == [{"n": 0}]
 
 
-def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until):
+def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     slow(filled, 0.7)
-    agent = filled.start("agent", JOBTRAIL_AGENT_SLOT="one")
+    agent = filled.start("agent", JOBTRAIL_AGENT_SLOT="one", TMPDIR=str(temporary))
     filled.start(JOBTRAIL_CHUNK_OVERDUE="30")
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
     wait_until(lambda: filled.scored(job_id) >= 1, "no chunk was scored")
     agent.send_signal(signal.SIGKILL)
     agent.wait()
     assert filled.scored(job_id) < 6, "the agent was killed too late to prove anything"
-    filled.start("agent", JOBTRAIL_AGENT_SLOT="one")
+    filled.start("agent", JOBTRAIL_AGENT_SLOT="one", TMPDIR=str(temporary))
     right(filled, job_id, ended(job_id))
+    assert len([*temporary.iterdir()]) == 1, "each agent leaves files of its own behind"
 
 
 def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until):

@@ -4,7 +4,9 @@ Why each of them: docs/adr says it; in short, Faust's defaults stand still for m
 """
 
 import asyncio
+import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -64,7 +66,8 @@ def build(settings: MatcherSettings, topics: Topics, handler: ChunkHandler, watc
     app = faust.App(
         group,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")),
-        datadir=tempfile.mkdtemp(prefix="matcher-agent-"),
+        # Faust makes it in any case. Without tables nothing is kept there, so all agents of a user share one.
+        datadir=Path(tempfile.gettempdir(), f"matcher-agent-{os.getuid()}"),
         consumer_group_instance_id=settings.jobtrail_agent_slot or None,
         consumer_auto_offset_reset="earliest",
         processing_guarantee="at_least_once",
