@@ -13,7 +13,6 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.prompt import Confirm
 
-from job_events.children import expect_children
 from job_events.clock import Clock
 from job_events.logs import configure_logging
 from job_events.topics import Topics
@@ -200,7 +199,6 @@ def _refold(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
 ) -> Generator[tuple[Refold, Report]]:
     """A shadow that is gone when this is left, whatever happened."""
-    expect_children([__name__])
     now = clock.now().astimezone(UTC)
     work = _Refolding(settings, schema, archive, history_since(now, settings), now, sample)
     projection, sources = work.projection(), work.sources()

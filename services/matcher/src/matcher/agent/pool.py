@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class ScoringPool:
-    """Scores one chunk at a time, in a child that lives as long as this process does."""
+    """Scores one chunk at a time. Make it in the main thread: the child lives as long as the thread that made it."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
