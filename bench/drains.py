@@ -1,5 +1,6 @@
 """Section: drain rates of Jobtrail, its peers and the machine's limits, in turn, so that all meet the same weather."""
 
+import time
 from collections.abc import Sequence
 
 from bench.candidate import Candidate
@@ -10,6 +11,7 @@ from bench.plan import Plan
 from bench.stage import FullTopic, Stage, say
 
 Rates = dict[str, list[float]]
+_TWICE = 2  # rounds at least, if the plan has so many
 
 
 def measure_drains(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> None:
@@ -22,8 +24,8 @@ def measure_drains(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[C
         figures.put(f"drain_{peer.name}_first", cold.rate, "events/s", f"the first drain, {third.events:,} events")
         figures.put(f"startup_{peer.name}", cold.startup, "s", "from start to the first rows")
     full = stage.workload(plan.events)
-    _rounds(stage, figures, full, fast, plan.repeats, "", limits=True)
-    _rounds(stage, figures, third, fast, plan.few_repeats, "_third", limits=False)
+    _rounds(stage, figures, full, fast, plan.repeats, "", limits=True, patience=plan.patience)
+    _rounds(stage, figures, third, fast, plan.few_repeats, "_third", limits=False, patience=plan.patience)
     _slow(stage, figures, plan, [peer for peer in peers if peer.slow])
 
 
@@ -36,16 +38,22 @@ def _rounds(
     suffix: str,
     *,
     limits: bool,
+    patience: float,
 ) -> None:
     """Each round measures everybody once; ratios are formed within a round.
 
-    A peer that takes more than twice as long as another is measured in two rounds only.
+    A peer that takes more than twice as long as another is measured in two rounds only, and so are all on a machine
+    that is too slow for three.
     """
+    began = time.monotonic()
     note = f"{topic.events:,} events"
     rates: Rates = {}
     ratios: Rates = {}
     startups: list[float] = []
     for number in range(repeats):
+        if number >= _TWICE and (time.monotonic() - began) * (number + 1) / number > patience:
+            say(f"no round {number + 1}: it would take too long")
+            break
         say(f"round {number + 1} of {repeats}, {note}")
         jobtrail = Jobtrail()
         with stage.drained(jobtrail, topic) as (place, result):
