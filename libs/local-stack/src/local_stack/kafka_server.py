@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import threading
 import time
 import uuid
@@ -15,12 +14,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from local_stack.errors import StackError
+from local_stack import preparation
 from local_stack.java_jars import classpath, java
 from local_stack.ports import LOOPBACK
 
 _POLL = 0.1  # seconds between two tries
-_FORMAT_TIMEOUT = 120.0  # seconds
 _JVM = (
     "-Xms128m",
     "-Xmx512m",
@@ -148,15 +146,8 @@ def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path, sh
     # No marker: an earlier format was cut short, so nothing can have been written since.
     shutil.rmtree(node.folder / "data", ignore_errors=True)
     command = java_command(jars, "kafka.tools.StorageTool", log4j, jvm=("-XX:TieredStopAtLevel=1",))
-    result = subprocess.run(  # noqa: S603 - a command of our own making
-        [*command, "format", "--cluster-id", shared_id, "--config", str(properties)],
-        capture_output=True,
-        text=True,
-        timeout=_FORMAT_TIMEOUT,
-        check=False,
-    )
-    if result.returncode != 0:
-        raise StackError(f"Kafka's data folder could not be formatted: {(result.stderr or result.stdout).strip()}")
+    arguments = ["format", "--cluster-id", shared_id, "--config", str(properties)]
+    preparation.run([*command, *arguments], "Kafka's data folder")
 
 
 def cluster_id(random: uuid.UUID) -> str:

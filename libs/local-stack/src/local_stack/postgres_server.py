@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local_stack import preparation
 from local_stack.errors import StackError
 from local_stack.ports import LOOPBACK
 from local_stack.postgres_user import User, binaries, data_home, unprivileged_user
@@ -22,7 +22,6 @@ ROLE = "jobtrail"
 DATABASE = "jobtrail"
 MAJOR = "18"
 _POLL = 0.05  # seconds between two tries
-_INITDB_TIMEOUT = 120.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +96,7 @@ def _initdb(bin_dir: Path, data: Path, user: User | None) -> None:
         *(str(bin_dir / "initdb"), "-D", str(part), "--username", ROLE, "--auth=trust"),
         *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
     ]
-    result = subprocess.run(  # noqa: S603 - a command of our own making
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_INITDB_TIMEOUT,
-        check=False,
-        cwd="/",
-        user=user.uid if user else None,
-        group=user.gid if user else None,
-        extra_groups=[] if user else None,
-    )
-    if result.returncode != 0:
-        raise StackError(f"PostgreSQL's data folder could not be made: {result.stderr.strip()}")
+    preparation.run(command, "PostgreSQL's data folder", user)
     part.rename(data)
 
 
