@@ -11,8 +11,8 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from tests.deliveries import Deliveries
 from typer.testing import CliRunner
 
 from jobtrail.groups import members
@@ -114,7 +114,7 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         assert 400 <= answer.status_code < 500
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert any(error["field"] == field for error in answer.json()["errors"]), answer.text
-    producer = Producer({"bootstrap.servers": running["kafka"]})
+    deliveries = Deliveries(running["kafka"])
     bad = {
         "type": "job.requested.v1",
         "specversion": "1.0",
@@ -126,9 +126,9 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         "correlationid": "c",
         "data": {"job": {"type": "NO_SUCH_JOB", "account": "demo-shop"}},
     }
-    producer.produce("jobs.requests.puller", json.dumps(bad), "demo/demo-shop")
-    producer.produce("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
-    assert producer.flush(20) == 0
+    deliveries.put("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
+    deliveries.put("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
+    deliveries.arrive()
 
     def failed() -> bool:
         answer = api.get("/jobs/job-of-a-stranger")

@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from tests.chaos.members import ROOT
+from tests.deliveries import Deliveries
 from tests.requests import request_of_nobody
 
 from job_events.envelope import encode
@@ -54,9 +55,8 @@ def _puller(environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes
 
 def _request(kafka: str, topics: Topics) -> str:
     event = request_of_nobody()
-    producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
-    producer.produce(topics.requests("puller"), encode(event), request_key(event.tenant, event.data.job.account))
-    assert producer.flush(30) == 0
+    key = request_key(event.tenant, event.data.job.account)
+    Deliveries(kafka).send(topics.requests("puller"), encode(event), key)
     return event.job_id
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition
+from tests.deliveries import Deliveries
 
 from job_events import kafka as clients
 from job_events.clock import SystemClock
@@ -40,7 +41,7 @@ class Bench:
 
     def __init__(self, kafka: str, database_url: str, topics: Topics) -> None:
         self.kafka, self.database_url, self.topics = kafka, database_url, topics
-        self.producer = clients.producer(kafka, "test")
+        self._deliveries = Deliveries(kafka)
         migrate(database_url, "puller", ["job_events.worker"])
         self.seen: dict[str, list[bytes]] = {}
         self.reader = clients.consumer(kafka, f"{topics.prefix}reader", "test")
@@ -76,8 +77,7 @@ class Bench:
 
     def send(self, topic: str, value: bytes | None, key: bytes = b"t/shop") -> None:
         """Put bytes on a topic as anybody may."""
-        self.producer.produce(topic, value, key, headers=HEADERS)
-        assert self.producer.flush(20) == 0
+        self._deliveries.send(topic, value, key, headers=HEADERS)
 
     def request(self, job_type: str = "PULL_NHANH_PRODUCTS", **more: Any) -> str:
         """Ask for a job; returns its id."""

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from confluent_kafka import Producer
 from psycopg import sql
 from tests.answers import answers
+from tests.deliveries import Deliveries
 from tests.rebuilds import poison
 
 from job_events.database import migrate
@@ -230,7 +230,7 @@ class System:
             "JOBTRAIL_TOPIC_PREFIX": topics.prefix,
             "JOBTRAIL_BATCH_EVENTS": "200",
         }
-        self._producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random", "linger.ms": 5})
+        self._deliveries = Deliveries(kafka)
         self._threads = ThreadPoolExecutor(8)
         self._stops: list[threading.Event] = []
         self._running: list[Future[None]] = []
@@ -239,14 +239,13 @@ class System:
     def send(self, events: list[dict[str, Any]], topic: str | None = None) -> None:
         for event in events:
             self.send_raw(json.dumps(event).encode(), topic, event["subject"].encode())
-        assert self._producer.flush(30) == 0
+        self.flush()
 
     def send_raw(self, value: bytes | None, topic: str | None = None, key: bytes | None = None, **more: Any) -> None:
-        self._producer.produce(topic or self.topics.events, value=value, key=key, **more)
-        self._producer.poll(0)
+        self._deliveries.put(topic or self.topics.events, value, key, **more)
 
     def flush(self) -> None:
-        assert self._producer.flush(30) == 0
+        self._deliveries.arrive()
 
     def projector(self, name: str = "a", part: str = "jobs", **changes: Any) -> threading.Event:
         """Run one in a thread of this process; set the event to end it."""

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
+from tests.deliveries import Deliveries
 from tests.rebuilds import JOBS, SHADOWS, recreate, run
 
 from job_events.clock import SystemClock
@@ -215,12 +215,10 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
             admin.create_partitions([NewPartitions(topic, 7)])[topic].result(120)
             # A producer that asks too early knows of six, and refuses the seventh.
             wait_until(lambda: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) == 7, "not made")
-            producer, errors = Producer({"bootstrap.servers": system.kafka}), list[object]()
+            deliveries = Deliveries(system.kafka)
             for event in late:
-                value = json.dumps(event).encode()
-                producer.produce(topic, value, b"key", 6, on_delivery=lambda error, _: errors.append(error))
-            assert producer.flush(30) == 0
-            assert errors == [None] * len(late)
+                deliveries.put(topic, json.dumps(event).encode(), b"key", partition=6)
+            deliveries.arrive()
             wait_until(lambda: system.count(connection, "event") == len(live + late), "not read")
         wait_for_older_readers(swap)
 
@@ -316,12 +314,12 @@ def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: An
 def test_a_topic_that_is_recreated_while_it_is_read_is_noticed(
     *, system: Any, connection: Any, stream: Any, wait_until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    producer = Producer({"bootstrap.servers": system.kafka})
-
     def put(events: list[dict[str, Any]]) -> None:
+        # A producer of its own each time: one that knew the former topic may not notice the new one.
+        deliveries = Deliveries(system.kafka)
         for event in events:
-            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", 0)
-        assert producer.flush(30) == 0
+            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
+        deliveries.arrive()
 
     put(stream.job(1, attempts=1, progresses=0))
     create = Shadow.create

@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from tests.deliveries import Deliveries
 
 from local_stack import (
     DataDirInUse,
@@ -71,12 +72,6 @@ def _make_topic(bootstrap: str, topic: str) -> None:
         future.result(120)
 
 
-def _produce(bootstrap: str, topic: str, value: bytes) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
-    producer.produce(topic, value)
-    assert producer.flush(30) == 0
-
-
 def _consume(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
     consumer = Consumer(
         {
@@ -120,7 +115,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
     with LocalStack(folder, report=events.append) as stack:
         assert {event.kind for event in events} >= {"format", "start", "ready"}
         _make_topic(stack.bootstrap_servers, "kept")
-        _produce(stack.bootstrap_servers, "kept", b"one")
+        Deliveries(stack.bootstrap_servers).send("kept", b"one")
         with psycopg.connect(stack.database_url) as connection:
             connection.execute("create table kept (id int)")
             connection.execute("insert into kept values (1)")
@@ -135,7 +130,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
         os.kill(postgres, signal.SIGKILL)
         wait_until(lambda: _answers(stack.database_url), message="PostgreSQL is back on its port")
         assert _rows(stack.database_url) == [(1,)]
-        _produce(stack.bootstrap_servers, "kept", b"two")
+        Deliveries(stack.bootstrap_servers).send("kept", b"two")
         assert _consume(stack.bootstrap_servers, "kept", 2) == [b"one", b"two"]
         assert _pid(stack, "kafka") != kafka
         assert _pid(stack, "postgres") != postgres

@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
+from tests.deliveries import Deliveries
 
 from job_events import kafka as clients
 from job_events.database import migrate
@@ -45,7 +46,7 @@ class Room:
         self._database_url = database_url
         self._logs = logs
         self._started: list[subprocess.Popen[bytes]] = []
-        self._producer = clients.producer(kafka, "test")
+        self._deliveries = Deliveries(kafka)
         migrate_accounts(database_url)
         for service in ("puller", "matcher"):
             migrate(database_url, service, ["job_events.worker", service])
@@ -142,8 +143,7 @@ class Room:
         self._send(self.topics.chunks, value)
 
     def _send(self, topic: str, value: bytes) -> None:
-        self._producer.produce(topic, value, request_key("t", "shop"), headers=HEADERS)
-        assert self._producer.flush(20) == 0
+        self._deliveries.send(topic, value, request_key("t", "shop"), headers=HEADERS)
 
     def _event(self, kind: Any, job_id: str, data: Any) -> Any:
         return kind(

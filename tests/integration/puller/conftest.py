@@ -16,6 +16,7 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
+from tests.deliveries import Deliveries
 from tests.requests import job_request
 
 from job_events import kafka as kafka_clients
@@ -105,7 +106,7 @@ class World:
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
         self.events: list[AnyEvent] = []
-        self._producer = kafka_clients.producer(kafka, "test")
+        self._deliveries = Deliveries(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
 
@@ -132,10 +133,8 @@ class World:
     def request(self, job_type: str, **params: Any) -> str:
         """Put a job request on the topic, as the API does."""
         event = job_request(job_type, TENANT, self.account, **params)
-        self._producer.produce(
-            self.topics.requests("puller"), encode(event), request_key(TENANT, self.account), headers=HEADERS
-        )
-        assert self._producer.flush(10) == 0
+        key = request_key(TENANT, self.account)
+        self._deliveries.send(self.topics.requests("puller"), encode(event), key, headers=HEADERS)
         return event.job_id
 
     def seen(self, job_id: str) -> list[AnyEvent]:

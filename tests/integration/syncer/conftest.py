@@ -17,6 +17,7 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
+from tests.deliveries import Deliveries
 from tests.requests import job_request
 
 from job_events import kafka as kafka_clients
@@ -66,7 +67,7 @@ class Shop:
         self.account = f"shop-{uuid.uuid4().hex[:8]}"
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
-        self._producer = kafka_clients.producer(kafka, "test")
+        self._deliveries = Deliveries(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
         self._events: list[AnyEvent] = []
@@ -220,10 +221,8 @@ class Shop:
 
     def request(self, job_type: str, **params: Any) -> str:
         event = job_request(job_type, TENANT, self.account, **params)
-        self._producer.produce(
-            self.topics.requests("syncer"), encode(event), request_key(TENANT, self.account), headers=HEADERS
-        )
-        assert self._producer.flush(10) == 0
+        key = request_key(TENANT, self.account)
+        self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
         return event.job_id
 
     def finished(self, job_id: str) -> Finished:
