@@ -57,7 +57,7 @@ def test_an_operators_day(
         wait_until(running_file.is_file, "the system to be up")
         running = json.loads(running_file.read_text())
         wait_until(lambda: running["api"] in user.output())
-        api = httpx.Client(base_url=running["api"], timeout=20)
+        api = httpx.Client(base_url=running["api"], timeout=120)
 
         assert user.run("check").returncode == 0
         listed = user.run("jobs", "list")

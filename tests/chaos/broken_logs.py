@@ -53,8 +53,8 @@ class _Scene:
 
     def recreate(self) -> None:
         for future in self.admin.delete_topics([self.topics.events]).values():
-            future.result(30)
-        wait_for(lambda: self.topics.events not in self.admin.list_topics(timeout=30).topics, "the topic to be gone")
+            future.result(120)
+        wait_for(lambda: self.topics.events not in self.admin.list_topics(timeout=120).topics, "the topic to be gone")
         create_topics(self.servers.bootstrap_servers, self.topics)
         self.send("after")
 
@@ -63,7 +63,7 @@ class _Scene:
         self.send("after")
         partitions = [TopicPartition(self.topics.events, number, -1) for number in range(6)]
         for future in self.admin.delete_records(partitions).values():
-            future.result(30)
+            future.result(120)
 
 
 def recreated_at_rest(scene: _Scene) -> str:

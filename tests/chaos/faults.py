@@ -212,7 +212,7 @@ def pause_kafka(world: World, chance: random.Random) -> None:
 def _leader(world: World, chance: random.Random) -> str:
     admin = AdminClient({"bootstrap.servers": world.servers.bootstrap_servers, "log_level": 0})
     topic = f"{world.prefix}jobs.events"
-    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    partitions = admin.list_topics(topic, timeout=120).topics[topic].partitions
     leaders = [description.leader for description in partitions.values() if description.leader > 0]
     number = chance.choice(leaders) if leaders else 1
     return f"kafka-{number}"
@@ -245,10 +245,10 @@ def add_partitions(world: World, _chance: random.Random) -> None:
     """Keys move to other partitions in the middle of their jobs."""
     admin = AdminClient({"bootstrap.servers": world.servers.bootstrap_servers, "log_level": 0})
     topics = [world.prefix + topic for topic in BUSY_TOPICS.values()]
-    counts = {topic: len(admin.list_topics(topic, timeout=30).topics[topic].partitions) for topic in topics}
+    counts = {topic: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) for topic in topics}
     more = [NewPartitions(topic, count + 2) for topic, count in counts.items()]
     for future in admin.create_partitions(more).values():
-        future.result(30)
+        future.result(120)
 
 
 def _arm(members: Iterable[Member], deed: str, point: str) -> None:

@@ -38,6 +38,7 @@ def main() -> int:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,  # as long as the platforms; after 5 s a client that asks again may meet a closing door
     )
     uvicorn.Server(config).run()
     return 0

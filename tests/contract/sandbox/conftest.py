@@ -27,7 +27,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.root = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.root, timeout=30)
+        self.http = httpx.Client(base_url=self.root, timeout=120)
         self.start()
 
     def start(self) -> None:
@@ -42,7 +42,7 @@ class Server:
                     return
             except httpx.TransportError:
                 pause.wait(0.05)
-        pytest.fail("the sandbox did not answer in 30 s")
+        pytest.fail("the sandbox did not answer in 120 s")
 
     def kill(self) -> None:
         """kill -9."""

@@ -171,7 +171,7 @@ def test_an_unusable_file_is_refused_with_a_sentence(server: Any, tmp_path: Path
 
 def test_a_taken_port_is_said_in_one_sentence(server: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sandbox", "--port", str(server.port), "--state", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert "another --port" in ended.stderr
     assert "Traceback" not in ended.stderr

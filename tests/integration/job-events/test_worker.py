@@ -277,9 +277,9 @@ def _caught_up(bench: Any, group: str, wait_until: WaitUntil) -> None:
     def lag() -> int:
         behind = 0
         for topic in topics:
-            for partition in reader.list_topics(topic, 20).topics[topic].partitions:
-                (held,) = reader.committed([TopicPartition(topic, partition)], 20)
-                _, high = reader.get_watermark_offsets(TopicPartition(topic, partition), 20)
+            for partition in reader.list_topics(topic, 120).topics[topic].partitions:
+                (held,) = reader.committed([TopicPartition(topic, partition)], 120)
+                _, high = reader.get_watermark_offsets(TopicPartition(topic, partition), 120)
                 behind += high - max(held.offset, 0)
         return behind
 

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import select
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -333,8 +335,16 @@ def test_dead_letters_are_listed_and_metrics_told(*, api: httpx.Client, system: 
     assert "jobtrail_api_requests_total" in text
 
 
-def test_sigterm_ends_the_process_in_time(*, start_api: Any, tmp_path: Path) -> None:
-    _, process = start_api()
+def test_who_asks_every_five_seconds_keeps_the_connection_and_sigterm_ends_it_in_time(
+    *, start_api: Any, tmp_path: Path
+) -> None:
+    url, process = start_api()
+    asking = HTTPConnection(url.removeprefix("http://"), timeout=120)
+    for _ in range(2):
+        asking.request("GET", "/healthz")
+        assert asking.getresponse().read()
+        assert asking.sock is not None
+        assert select.select([asking.sock], [], [], 6) == ([], [], []), "the API ended the connection"
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) in {0, -signal.SIGTERM}
     (log,) = tmp_path.iterdir()

@@ -65,13 +65,13 @@ def test_every_message_comes_back_byte_for_byte(
         *(b'{"a":"\\u0000\\ud800"}', b"[" * 100_000, os.urandom(100_000), b"{\r}"),
     ]
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": topic})
-    producer.init_transactions(30)
+    producer.init_transactions(120)
     for number, value in enumerate(values):
         key = [None, b"", b"job-1", b"\xff"][number % 4]
         headers = [[], [("content-type", b"x"), ("content-type", None)], [("odd", b"\xff")]][number % 3]
         producer.begin_transaction()
         producer.produce(topic, value=value, key=key, headers=headers, partition=0)
-        producer.commit_transaction(30)
+        producer.commit_transaction(120)
     assert "days written" in archive()
     catalogue = Catalogue(tmp_path / "archive", [topic])
     (topic_id,) = catalogue.topic_ids(topic)
@@ -120,7 +120,7 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_partitions([NewPartitions(system.topics.events, 8)]).values():
         future.result(120)
-    wait_until(lambda: len(admin.list_topics(system.topics.events, 5).topics[system.topics.events].partitions) == 8)
+    wait_until(lambda: len(admin.list_topics(system.topics.events, 120).topics[system.topics.events].partitions) == 8)
     deliveries = Deliveries(kafka)
     for event in events[half:]:
         partition = stream.random.randrange(8)

@@ -36,7 +36,7 @@ def test_a_topic_that_never_had_an_event_is_fresh_and_a_stopped_or_killed_projec
     wait_until(lambda: fresh(url)["alive"] and fresh(url)["as_of"], "never fresh")
     begun = fresh(url)["as_of"]
     wait_until(lambda: fresh(url)["as_of"] > begun, "an idle topic does not stay fresh")
-    idle = httpx.get(f"{url}/jobs")
+    idle = httpx.get(f"{url}/jobs", timeout=120)
     assert (idle.headers["Jobtrail-Lag-Events"], idle.headers["Jobtrail-Projector"]) == ("0", "running")
     process.send_signal(signal.SIGSTOP)
     wait_until(lambda: fresh(url)["state"] == "dead", "a stopped projector passes for alive")
@@ -59,7 +59,7 @@ def test_one_partition_behind_is_told_by_its_watermark_and_is_not_as_old_as_the_
     system.send(stream.jobs(5))
 
     def measured() -> dict[str, Any]:
-        return httpx.get(f"{url}/freshness").json()["jobs"]
+        return httpx.get(f"{url}/freshness", timeout=120).json()["jobs"]
 
     wait_until(
         lambda: (
@@ -102,7 +102,7 @@ def test_a_new_partition_counts_before_anybody_reads_it(
     wait_until(
         lambda: any(
             (one["partition"], one["next_offset"], one["end_offset"]) == (6, 3, 3)
-            for one in httpx.get(f"{url}/freshness").json()["jobs"]["partitions"]
+            for one in httpx.get(f"{url}/freshness", timeout=120).json()["jobs"]["partitions"]
         ),
         "the new partition is not told",
     )
@@ -140,7 +140,7 @@ def test_readiness_names_what_is_away_and_questions_are_answered_without_kafka(
     wait_until(lambda: system.count(connection, "event") == len(events), "not read")
     assert httpx.get(f"{cut_off}/readyz", timeout=120).status_code == 503
     assert (check(cut_off, "kafka")["ok"], check(cut_off, "postgresql")["ok"]) == (False, True)
-    asked = httpx.get(f"{cut_off}/jobs")
+    asked = httpx.get(f"{cut_off}/jobs", timeout=120)
     assert asked.json()["jobs"]
     assert float(asked.headers["Jobtrail-Lag"]) >= 0
     name = connection.info.dbname
@@ -153,7 +153,7 @@ def test_readiness_names_what_is_away_and_questions_are_answered_without_kafka(
         administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     wait_until(lambda: check(url, "postgresql")["ok"] and check(url, "projector")["ok"], "not ready again")
     # The connections of before are dead; nobody who asks notices.
-    assert [httpx.get(f"{url}/jobs").status_code for _ in range(10)] == [200] * 10
+    assert [httpx.get(f"{url}/jobs", timeout=120).status_code for _ in range(10)] == [200] * 10
 
 
 def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:

@@ -96,7 +96,7 @@ def test_each_commit_wakes_who_listens(*, system: Any, connection: Any, stream: 
     with psycopg.connect(system.database_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
         system.send(stream.job(2))
-        assert next(listener.notifies(timeout=30, stop_after=1), None) is not None
+        assert next(listener.notifies(timeout=120, stop_after=1), None) is not None
         wait_until(lambda: system.count(connection, "job") == 2, "not read")
 
 
@@ -106,7 +106,7 @@ def test_records_between_transaction_markers_are_all_taken(
     """A marker takes an offset and is no record; what a transaction took back is none either."""
     events = stream.jobs(8)
     producer = Producer({"bootstrap.servers": system.kafka, "transactional.id": f"test-{uuid.uuid4()}"})
-    producer.init_transactions(60)
+    producer.init_transactions(120)
     portions = [events[begin : begin + 3] for begin in range(0, len(events), 3)]
     for number, portion in enumerate(portions):
         for kept in [False, True] if number % 5 == 0 else [True]:
@@ -114,8 +114,8 @@ def test_records_between_transaction_markers_are_all_taken(
             for event in portion:
                 key = event["subject"].encode()
                 producer.produce(system.topics.events, json.dumps(event).encode(), key, partition=number % 2)
-            producer.flush(60)
-            (producer.commit_transaction if kept else producer.abort_transaction)(60)
+            producer.flush(120)
+            (producer.commit_transaction if kept else producer.abort_transaction)(120)
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(events), "not all events were applied")
     assert shown(connection) == oracle(events)

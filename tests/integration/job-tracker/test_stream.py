@@ -64,7 +64,7 @@ def table(url: str, **query: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     cursor: dict[str, str] = {}
     while True:
-        page = httpx.get(f"{url}/jobs", params={"limit": 200, **query, **cursor}).json()
+        page = httpx.get(f"{url}/jobs", params={"limit": 200, **query, **cursor}, timeout=120).json()
         found |= {job["job_id"]: job for job in page["jobs"]}
         if page["next"] is None:
             return found
@@ -77,7 +77,7 @@ def told_all(url: str) -> Callable[[LiveEvent], bool]:
     def reached(event: LiveEvent) -> bool:
         if event.token is None:
             return False
-        now = decode_token(httpx.get(f"{url}/freshness").json()["jobs"]["freshness"]["token"])
+        now = decode_token(httpx.get(f"{url}/freshness", timeout=120).json()["jobs"]["freshness"]["token"])
         at = decode_token(event.token)
         return all(at.get(partition, 0) >= offset for partition, offset in now.items())
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_told_on_is_told_anew(
     assert begun.token is not None
     system.send(events)
     wait_until(lambda: system.count(connection, "event") == len(events), "not read")
-    now = decode_token(httpx.get(f"{url}/jobs").headers["Jobtrail-Freshness"])
+    now = decode_token(httpx.get(f"{url}/jobs", timeout=120).headers["Jobtrail-Freshness"])
     topic = system.topics.events
     wrong = {
         "ahead": {**now, (topic, 0): now[topic, 0] + 1},
@@ -238,7 +238,7 @@ def test_what_cannot_be_told_on_is_told_anew(
     assert watcher.token is not None
     assert decode_token(watcher.token) == now
     # By the query, for clients that cannot set headers.
-    query = httpx.get(f"{url}/stream", params={"last_event_id": "x"})
+    query = httpx.get(f"{url}/stream", params={"last_event_id": "x"}, timeout=120)
     assert (query.status_code, query.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
     # The history is there no more: nobody may be told half of the way.
     connection.execute('DELETE FROM tracker.event WHERE "offset" = 0')
@@ -384,7 +384,7 @@ def test_one_stream_too_many_is_told_to_come_back_and_a_place_is_free_again(
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
         assert "2 streams are open" in refused.read().decode()
-        assert httpx.get(f"{url}/jobs").status_code == 200
+        assert httpx.get(f"{url}/jobs", timeout=120).status_code == 200
 
     def free() -> bool:
         with contextlib.ExitStack() as stack:

@@ -44,7 +44,7 @@ class Sandbox:
     """The sandbox's control API."""
 
     def __init__(self, root: str) -> None:
-        self.http = httpx.Client(base_url=f"{root}/_sandbox", timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=f"{root}/_sandbox", timeout=120, trust_env=False)
 
     def shops(self, account: str) -> dict[str, Any]:
         found: dict[str, Any] = self.http.get("/shops").raise_for_status().json()["accounts"][account]

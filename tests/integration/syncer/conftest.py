@@ -42,7 +42,7 @@ def control(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., 
     argv = [sys.executable, "-m", "sandbox", "--port", str(port), "--state", str(state)]
     with (
         subprocess.Popen(argv) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/_sandbox", timeout=30, trust_env=False) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/_sandbox", timeout=120, trust_env=False) as client,
     ):
 
         def answers() -> bool:
