@@ -1,25 +1,19 @@
-"""`jobtrail rebuild`, `audit` and `archive`: what the tracker does with the whole log, as processes of its own."""
+"""`jobtrail rebuild`, `audit` and `archive`: what the tracker does with the whole log, in this very process."""
 
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from jobtrail.home import Home
 
 
-def run_part(home: Home, part: str, archive: Path | None, *arguments: str) -> int:
-    """Run a part of the tracker on the servers of this home, and pass its exit status on.
+def become_part(home: Home, part: str, archive: Path | None, *arguments: str) -> NoReturn:
+    """Go on as a part of the tracker on the servers of this home: signals and exit status are its own.
 
     The archive is the home's own unless another folder is given.
     """
     environment = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": home.kafka(), "DATABASE_URL": home.database()}
-    command = [sys.executable, "-m", "job_tracker", part, "--archive", str(archive or home.archive), *arguments]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module
-    # Ctrl-C reaches the process too; this one waits until it has cleaned up.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    command = [sys.executable, "-m", "job_tracker", part, f"--archive={archive or home.archive}", *arguments]
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own module

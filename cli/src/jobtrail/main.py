@@ -13,7 +13,7 @@ from rich.console import Console
 from jobtrail import accounts, jobs
 from jobtrail.errors import Refused
 from jobtrail.home import Home
-from jobtrail.log import run_part
+from jobtrail.log import become_part
 from jobtrail.ports import Ports
 from jobtrail.terminal import console
 
@@ -94,19 +94,23 @@ def rebuild(
 ) -> None:
     """Build the job table once more from the log, beside the live one, and show what differs."""
     wanted = {"--swap": swap, "--items": items, "--accept-loss": accept_loss}
-    raise typer.Exit(run_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked)))
+    become_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked))
 
 
 @app.command()
 def audit(
     archive: Archive = None,
     all_jobs: Annotated[bool, typer.Option("--all", help="every job, and counts, history and dead letters")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="about how many jobs, chosen by their ids")] = 1000,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="about how many jobs, chosen by their ids", show_default="1000")
+    ] = None,
     seed: Annotated[int, typer.Option(help="another seed chooses other jobs")] = 1,
 ) -> None:
     """Fold jobs once more from the log and compare them with the table; exit code 1 if any differs."""
-    chosen = ["--all"] if all_jobs else ["--jobs", str(jobs), "--seed", str(seed)]
-    raise typer.Exit(run_part(Home(), "audit", archive, *chosen))
+    if all_jobs and jobs is not None:
+        raise typer.BadParameter("--all looks at every job: leave one of them out", param_hint="--jobs")
+    chosen = ["--all"] if all_jobs else ["--jobs", str(jobs or 1000), "--seed", str(seed)]
+    become_part(Home(), "audit", archive, *chosen)
 
 
 @app.command("archive")
@@ -115,7 +119,7 @@ def archive_days(
     verify: Annotated[bool, typer.Option("--verify", help="check every file instead of writing")] = False,
 ) -> None:
     """Write finished days of the log into compressed files, from which `rebuild` reads."""
-    raise typer.Exit(run_part(Home(), "archive", archive, *(["--verify"] if verify else [])))
+    become_part(Home(), "archive", archive, *(["--verify"] if verify else []))
 
 
 def _mendable() -> tuple[type[Exception], ...]:

@@ -1,5 +1,8 @@
 """A rebuild gives the live table byte for byte, says where it does not, and swaps while others write and read."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -148,6 +151,35 @@ def test_a_swap_under_writes_loses_and_doubles_nothing(
     assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(("answer", "swapped"), [(b"\x04", False), (b"y\n", True)])
+def test_a_person_is_asked_and_the_end_of_the_input_means_no(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path, answer: bytes, swapped: bool
+) -> None:
+    assert live
+    number = "SELECT 'tracker.job'::regclass::oid"
+    before = connection.execute(number).fetchone()
+    person, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "job_tracker", "rebuild"],
+        env=system.environment | {"TERM": "xterm"},
+        cwd=tmp_path,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as rebuild:
+        os.close(terminal)
+        shown = b""
+        while b"[y/n]" not in shown:
+            shown += os.read(person, 1000)
+        os.write(person, answer)
+        with contextlib.suppress(OSError):  # so Linux tells that nobody holds the terminal any more
+            while more := os.read(person, 1000):
+                shown += more
+    os.close(person)
+    assert (rebuild.returncode, b"Traceback" in shown) == (0, False), shown.decode()
+    assert (connection.execute(number).fetchone() != before) == swapped
+
+
 def test_what_a_projector_reads_while_a_rebuild_plans_is_not_taken_for_lost(
     *, system: Any, connection: Any, live: Any, stream: Any, wait_until: Any, monkeypatch: Any, tmp_path: Path
 ) -> None:
@@ -174,12 +206,11 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
-    for ending, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+    for ending, status in ((signal.SIGTERM, 130), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         with standing_still(system) as stands:
             rebuild = subprocess.Popen(
-                [sys.executable, "-m", "job_tracker", "rebuild", "--swap"],
-                env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1"},
-                cwd=tmp_path,
+                [Path(sys.executable).with_name("jobtrail"), "rebuild", "--swap"],
+                env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1", "JOBTRAIL_HOME": str(tmp_path)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -188,7 +219,7 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
             rebuild.send_signal(ending)
         _, said = rebuild.communicate(timeout=120)
         assert rebuild.returncode == status
-        assert said == ("rebuild: interrupted; the live table is as it was\n" if ending == signal.SIGINT else "")
+        assert said == ("" if ending == signal.SIGKILL else "rebuild: interrupted; the live table is as it was\n")
         assert connection.execute(JOBS).fetchone() == before
         shadows = connection.execute(SHADOWS).fetchone()
         assert shadows == (1 if ending == signal.SIGKILL else 0,)

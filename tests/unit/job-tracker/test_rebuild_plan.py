@@ -101,3 +101,18 @@ def test_a_partition_that_the_broker_no_longer_has_needs_the_archive() -> None:
 def test_an_empty_topic_loses_nothing() -> None:
     assert plan(Live("a", 0, 0), Log("a", Span(0, 0))).losses == []
     assert plan(Live("a", 7, 7), Log("a", Span(7, 7)), {"a": Span(2, 7)}).losses == []
+
+
+def test_a_log_that_ends_before_its_archive_will_give_those_offsets_once_more() -> None:
+    for live in (None, Live("a", 0, 100)):
+        losses = plan(live, Log("a", Span(0, 90)), {"a": Span(0, 100)}, whole_log=True).losses
+        assert "jobs.events[0]: the log ends at 90, but the archive holds messages up to 100" in losses[0]
+    assert plan(Live("a", 0, 90), Log("a", Span(0, 90)), {"a": Span(0, 90)}).losses == []
+
+
+def test_what_was_before_a_table_that_nobody_had_is_told_and_no_loss() -> None:
+    made = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 70)}, whole_log=True)
+    assert (made.losses, made.told()) == ([], made.beginnings)
+    assert "jobs.events[0]: the table begins at offset 40" in made.beginnings[0]
+    for live, log in ((None, Span(0, 90)), (Live("a", 60, 90), Span(60, 90)), (None, Span(90, 90))):
+        assert plan(live, Log("a", log), whole_log=True).beginnings == []

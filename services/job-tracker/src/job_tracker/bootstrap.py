@@ -59,7 +59,7 @@ def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
     Raises:
         Stopped: the process shall end.
     """
-    _until_there("PostgreSQL", lambda: _bring_schema(settings.database_url), wait)
+    _until_there("PostgreSQL", lambda: bring_schema(settings), wait)
 
 
 def run_projector(
@@ -155,10 +155,15 @@ def collector_at_rest() -> Generator[None]:
         gc.unfreeze()
 
 
-def _bring_schema(database_url: str) -> None:
-    migrate(database_url, SCHEMA, ["job_tracker"])
+def bring_schema(settings: Settings) -> None:
+    """Migrate the schema.
+
+    Raises:
+        psycopg.OperationalError: PostgreSQL does not answer.
+    """
+    migrate(settings.database_url, SCHEMA, ["job_tracker"])
     # Before the first row comes: a day that begins in the default partition stays there.
-    with connect(database_url) as connection:
+    with connect(settings.database_url) as connection:
         connection.execute(queries("job_tracker", "commit.sql")["ensure_event_days"])
 
 

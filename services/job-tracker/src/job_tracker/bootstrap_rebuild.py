@@ -1,11 +1,13 @@
 """Wires what runs once and ends: rebuild, audit, archive."""
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import LiteralString
 
@@ -55,17 +57,17 @@ def run_rebuild(
         RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
         KeyboardInterrupt: its text says which table stands now.
     """
-    bootstrap.prepare_schema(settings, _sleep)
+    bootstrap.bring_schema(settings)
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
         if swap:
             refold.check_swap()
-        for loss in refold.begin(whole_log=True, accept_loss=accept_loss):
-            report.say(f"Lost: {loss}")
+        for sentence in refold.begin(whole_log=True, accept_loss=accept_loss):
+            report.say(sentence)
         found = report.show(refold.differences(history_rows=False))
         report.say(_verdict(found, "the table rebuilt from the log"))
-        if not swap and console.is_interactive:
+        if not swap and console.is_interactive and sys.stdin.isatty():
             report.__exit__(None, None, None)
-            swap = Confirm.ask("Put the rebuilt table in the live one's place?", console=console, default=False)
+            swap = _asked("Put the rebuilt table in the live one's place?", console)
         if not swap:
             return DIFFERENT if found else 0
         refold.swap()
@@ -80,10 +82,11 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
         RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
         KeyboardInterrupt: its text says what has become of the tables.
     """
-    bootstrap.prepare_schema(settings, _sleep)
+    bootstrap.bring_schema(settings)
     with _items_rebuild(settings, clock, console, archive) as (rebuild, committer, report):
-        for loss in rebuild.begin(accept_loss=accept_loss):
-            report.say(f"Lost: {loss}")
+        for sentence in rebuild.begin(accept_loss=accept_loss):
+            report.say(sentence)
+        rebuild.check_archive()
         rebuild.read()
         if mended := rebuild.mend():
             places = ", ".join(f"{topic}[{number}]" for topic, number in mended)
@@ -97,7 +100,7 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
 
 def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
     """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
-    bootstrap.prepare_schema(settings, _sleep)
+    bootstrap.bring_schema(settings)
     with connect(settings.database_url) as connection:
         (count,) = connection.execute("SELECT count(*) FROM job").fetchone() or (0,)
     among = int(str(count))
@@ -126,10 +129,10 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
                 done = report.progress(f"{topic} {day.day}", day.offsets)
-                manifest = write_day(folder, settings.kafka_bootstrap_servers, day, done)
+                manifest = write_day(folder, settings.kafka_bootstrap_servers, broker, day, done)
                 days += 1
                 report.say(f"{topic} {day.day}: {sum(part.records for part in manifest.parts):,} messages")
-    console.print(f"{days} days written; the archive in {folder} is up to date.", soft_wrap=True)
+            report.say(f"{days} days written; the archive in {folder} is up to date.")
 
 
 def run_verify(settings: Settings, console: Console, folder: Path) -> None:
@@ -138,13 +141,19 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
     Raises:
         ArchiveDamaged
     """
-    segments = list(Catalogue(folder, _archived_topics(settings)).all_segments())
+    catalogue = Catalogue(folder, _archived_topics(settings))
+    catalogue.check_folders()
+    segments = list(catalogue.all_segments())
     with Report(console) as report:
         done = report.progress("verifying", len(segments))
         for _ in verify(segments):
             done(1)
-    records = sum(segment.part.records for segment in segments)
-    console.print(f"{len(segments):,} files with {records:,} messages are as their manifests say.")
+        for (topic, topic_id), days in groupby(segments, lambda segment: (segment.topic, segment.topic_id)):
+            held = list(days)
+            records = sum(segment.part.records for segment in held)
+            report.say(f"{topic} ({topic_id}): {held[0].day} to {held[-1].day}, {records:,} messages")
+        records = sum(segment.part.records for segment in segments)
+        report.say(f"{len(segments):,} files with {records:,} messages are as their manifests say.")
 
 
 def _archived_topics(settings: Settings) -> list[str]:
@@ -218,8 +227,8 @@ def _refold(
             shadow=shadow,
             filler=SharedFiller(own, partial(_share, work), connection, projection.name),
             sample=sample,
-            history_since=work.history_since,
-            letters_since=letters_since(now, settings),
+            history_since=lambda: history_since(clock.now(), settings),
+            letters_since=lambda: letters_since(clock.now(), settings),
             progress=report.progress,
         )
 
@@ -294,6 +303,13 @@ def _verdict(found: int, compared: str) -> str:
     if not found:
         return f"No difference: the live table is {compared}, byte for byte."
     return f"{found:,} differences between the live table and {compared}."
+
+
+def _asked(question: str, console: Console) -> bool:
+    try:
+        return Confirm.ask(question, console=console, default=False)
+    except EOFError:
+        return False
 
 
 def _sleep(seconds: float) -> bool:

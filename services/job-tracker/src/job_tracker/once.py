@@ -28,7 +28,7 @@ REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
     *(RebuildRefused, SwapHindered, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
-    *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.OperationalError, OSError),
+    *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.Error, OSError),
 )
 
 

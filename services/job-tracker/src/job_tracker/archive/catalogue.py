@@ -8,10 +8,12 @@ interrupted: nobody reads it, and the next run writes it anew. What belongs to a
 end of the day before to the first message of the day after, so that days join without a gap or an overlap.
 """
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -25,25 +27,38 @@ class ArchiveDamaged(Exception):
     """A file of the archive is not what its manifest says, or days do not join. The message names it."""
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Part(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
     """Messages of one partition with offsets from `start` up to, not including, `end`."""
 
-    partition: int
-    start: int
-    end: int
-    records: int
+    partition: _Count
+    start: _Count
+    end: _Count
+    records: _Count
     file: str
     sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One finished day of one topic. `day` is a UTC day of the broker's LogAppendTime."""
+    """One finished day of one topic. `day` is a UTC day of the broker's LogAppendTime.
+
+    `sha256` is of everything else in it; manifests of before there was one have none, and are believed.
+    """
 
     format: int
     topic: str
     topic_id: str
     day: date
     parts: list[Part]
+    sha256: str = ""
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """With its hash."""
+    bare = msgspec.json.encode(msgspec.structs.replace(manifest, sha256=""))
+    return msgspec.structs.replace(manifest, sha256=hashlib.sha256(bare).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +83,9 @@ class Catalogue:
         ArchiveDamaged: a manifest cannot be read, or the days of a partition have a gap or an overlap.
     """
 
-    def __init__(self, folder: Path, topics: Iterable[str]) -> None:
+    def __init__(self, folder: Path, topics: list[str]) -> None:
         self.folder = folder
+        self._topics = topics
         self._manifests: dict[tuple[str, str], list[Manifest]] = {}
         for topic in topics:
             for path in sorted((folder / topic).glob(f"*/*/{MANIFEST}")):
@@ -78,6 +94,25 @@ class Catalogue:
         for manifests in self._manifests.values():
             manifests.sort(key=lambda manifest: manifest.day)
             self._check_joins(manifests)
+
+    def check_folders(self) -> None:
+        """Is there an archive at all, and is every file of it named by a manifest?
+
+        Raises:
+            ArchiveDamaged
+        """
+        if not self.folder.is_dir():
+            raise ArchiveDamaged(f"there is no archive in {self.folder}")
+        named = {segment.path for segment in self.all_segments()}
+        newest = {self._folder(manifests[-1]) for manifests in self._manifests.values()}
+        for topic in self._topics:
+            for path in sorted((self.folder / topic).glob("*/*/*.zst")):
+                # Of a day behind the newest one, writing was interrupted: the next run writes it anew.
+                unfinished = not (path.parent / MANIFEST).exists() and all(
+                    path.parent > last for last in newest if last.parent == path.parent.parent
+                )
+                if path not in named and not unfinished:
+                    raise ArchiveDamaged(f"{path} is in no manifest")
 
     def topic_ids(self, topic: str) -> list[str]:
         """All ids under which days of a topic were archived, in the order of their first days."""
@@ -93,7 +128,7 @@ class Catalogue:
     def segments(self, topic: str, topic_id: str) -> Iterator[Segment]:
         """The topic's parts, day by day."""
         for manifest in self._manifests.get((topic, topic_id), []):
-            folder = day_folder(self.folder, manifest.topic, manifest.topic_id, manifest.day)
+            folder = self._folder(manifest)
             for part in manifest.parts:
                 yield Segment(manifest.topic, manifest.topic_id, manifest.day, part, folder / part.file)
 
@@ -104,7 +139,7 @@ class Catalogue:
     def _check_joins(self, manifests: list[Manifest]) -> None:
         ends: dict[int, int] = {}
         for manifest in manifests:
-            path = day_folder(self.folder, manifest.topic, manifest.topic_id, manifest.day) / MANIFEST
+            path = self._folder(manifest) / MANIFEST
             for part in manifest.parts:
                 expected = ends.get(part.partition, part.start)
                 if part.start != expected or part.end <= part.start:
@@ -113,6 +148,14 @@ class Catalogue:
                         f"but the days before it end at {expected}"
                     )
                 ends[part.partition] = part.end
+
+    def _folder(self, manifest: Manifest) -> Path:
+        return day_folder(self.folder, manifest.topic, manifest.topic_id, manifest.day)
+
+
+def part_name(partition: int) -> str:
+    """The file of a partition within its day."""
+    return f"{partition}.jsonl.zst"
 
 
 def day_folder(folder: Path, topic: str, topic_id: str, day: date) -> Path:
@@ -123,10 +166,14 @@ def day_folder(folder: Path, topic: str, topic_id: str, day: date) -> Path:
 def _read(folder: Path, path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (msgspec.DecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ArchiveDamaged(f"{path} cannot be read: {error}") from None
     if manifest.format != FORMAT:
         raise ArchiveDamaged(f"{path} has format {manifest.format}; this version reads format {FORMAT}")
     if path.parent != day_folder(folder, manifest.topic, manifest.topic_id, manifest.day):
         raise ArchiveDamaged(f"{path} is the manifest of {manifest.topic} {manifest.topic_id} {manifest.day}")
+    if manifest.sha256 and manifest != sealed(manifest):
+        raise ArchiveDamaged(f"{path} was changed: its SHA-256 differs")
+    if any(part.file != part_name(part.partition) for part in manifest.parts):
+        raise ArchiveDamaged(f"{path} names a file that is not of its partition")
     return manifest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder
+from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
 from job_tracker.log_reader import read_log
@@ -20,7 +20,7 @@ _LAG = timedelta(hours=1)  # a day is closed this long after its end: brokers' c
 
 
 class NotArchived(Exception):
-    """The log has lost messages that no archive holds; the message says which, and what can be done."""
+    """The log is not what an archive can go on with; the message says how, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
     """The days to write, oldest first. Days on which nothing was appended have no files.
 
     Raises:
-        NotArchived: the log was trimmed behind the archive's end.
+        NotArchived: there is no such topic, or the log begins or ends elsewhere than where the archive can go on.
         BrokerAway
     """
     found = broker.topic_ids([topic])
     if topic not in found:
-        return
+        raise NotArchived(
+            f"the broker has no topic {topic}: start the tracker first, or set JOBTRAIL_TOPIC_PREFIX as it is set there"
+        )
     topic_id, count = found[topic]
     partitions = [(topic, number) for number in range(count)]
     # The ends are asked for first: what is appended meanwhile belongs to a later day.
@@ -58,6 +60,11 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
             raise NotArchived(
                 f"{name}[{number}]: offsets {start} to {held[name, number].low} left the log before they were "
                 f"archived; what follows them needs a folder of its own, because {catalogue.folder} would have a gap"
+            )
+        if start > held[name, number].high:
+            raise NotArchived(
+                f"{name}[{number}]: the log ends at {held[name, number].high}, but {catalogue.folder} holds messages "
+                f"up to {start}: the broker has lost them, and what follows needs a folder of its own"
             )
     last = catalogue.last_day(topic, topic_id)
     first = FIRST_DAY if last is None else last + timedelta(days=1)
@@ -88,13 +95,16 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
         number += 1
 
 
-def write_day(folder: Path, bootstrap_servers: str, day: OpenDay, done: Callable[[int], None]) -> Manifest:
+def write_day(
+    folder: Path, bootstrap_servers: str, broker: Broker, day: OpenDay, done: Callable[[int], None]
+) -> Manifest:
     """Write the files of a day, then its manifest. `done` is told of offsets that have been passed.
 
     What an interrupted run left of the day is written over.
 
     Raises:
-        LogBroken, LogSilent
+        NotArchived: the topic was recreated meanwhile; the client follows it without a word.
+        LogBroken, LogSilent, BrokerAway
     """
     place = day_folder(folder, day.topic, day.topic_id, day.day)
     place.mkdir(parents=True, exist_ok=True)
@@ -111,7 +121,9 @@ def write_day(folder: Path, bootstrap_servers: str, day: OpenDay, done: Callable
                 writers[partition].write(archived)
                 passed[partition] = record.offset + 1
             done(sum(passed.values()) - before)
+        if broker.topic_ids([day.topic]).get(day.topic, ("", 0))[0] != day.topic_id:
+            raise NotArchived(f"topic {day.topic} was recreated while it was read; begin again")
         parts = [writers[partition].close(*day.spans[partition]) for partition in sorted(writers)]
-    manifest = Manifest(FORMAT, day.topic, day.topic_id, day.day, parts)
+    manifest = sealed(Manifest(FORMAT, day.topic, day.topic_id, day.day, parts))
     write_manifest(place, manifest)
     return manifest

@@ -12,7 +12,7 @@ from typing import IO, BinaryIO, cast
 import msgspec
 import zstandard
 
-from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment
+from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment, part_name
 from job_tracker.archive.lines import Archived, BadLine, read_line, write_line
 from job_tracker.projector.records import Record
 
@@ -43,7 +43,7 @@ class PartWriter:
 
     def __init__(self, folder: Path, partition: int) -> None:
         self._partition = partition
-        self._path = folder / f"{partition}.jsonl.zst"
+        self._path = folder / part_name(partition)
         self._file = _temporary(self._path).open("wb")
         self._hashing = _Hashing(self._file)
         self._compressed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(
@@ -101,7 +101,7 @@ def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
                     yield batch
                     batch = []
             hashing.drain()
-    except (OSError, zstandard.ZstdError, BadLine) as error:
+    except (OSError, zstandard.ZstdError, BadLine, ValueError) as error:
         raise ArchiveDamaged(f"{segment.path} cannot be read: {error}") from None
     if hashing.sha256.hexdigest() != part.sha256:
         raise ArchiveDamaged(f"{segment.path} is not the file of its manifest: its SHA-256 differs")

@@ -14,6 +14,7 @@ from job_tracker.projector import records
 
 log = structlog.get_logger()
 _PAUSE = 1.0  # seconds between two attempts
+_LOOKS = 3  # for a topic
 Answer = TypeVar("Answer")
 
 
@@ -43,8 +44,9 @@ def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
 class Broker:
     """Short questions to the cluster. `timeout` in seconds holds for each of them.
 
-    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. A client that
-    failed is not asked again: it might fail for ever (ADR 11).
+    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. Its topic may not be
+    known everywhere either; with several attempts it is asked for three times. A client that failed is not asked again:
+    it might fail for ever (ADR 11).
     """
 
     def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
@@ -60,9 +62,11 @@ class Broker:
             BrokerAway
         """
 
+        wanted = list(topics)
+
         def ask(client: AdminClient) -> dict[str, tuple[str, int]]:
             found: dict[str, tuple[str, int]] = {}
-            futures = client.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout)
+            futures = client.describe_topics(TopicCollection(wanted), request_timeout=self._timeout)
             for topic, future in futures.items():
                 try:
                     description = future.result(self._timeout + 1)
@@ -73,7 +77,13 @@ class Broker:
                 found[topic] = (str(description.topic_id), len(description.partitions))
             return found
 
-        return self._answer(ask)
+        found = self._answer(ask)
+        for _ in range(min(self._attempts, _LOOKS) - 1):
+            if len(found) == len(wanted):
+                break
+            time.sleep(_PAUSE)
+            found = self._answer(ask)
+        return found
 
     def spans(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, Span]:
         """First and next offset of each partition.
@@ -130,4 +140,5 @@ class Broker:
             return ask(client)
         except (KafkaException, TimeoutError) as error:
             self._client = None
-            raise BrokerAway(str(error)) from None
+            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error) or "no answer in time"
+            raise BrokerAway(f"Kafka at {self._bootstrap_servers}: {reason}") from None

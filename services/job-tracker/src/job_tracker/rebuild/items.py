@@ -7,6 +7,7 @@ and no row goes. The reading commits as the projector does, under positions of i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from job_tracker.archive.files import verify
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.items_projection import ItemsContent
 from job_tracker.projector.records import Connection, TopicPartition
@@ -45,7 +46,7 @@ class ItemsRebuild:
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, accept_loss: bool) -> list[str]:
-        """Plan what is read; what is lost.
+        """Plan what is read; what people must know.
 
         Raises:
             RebuildRefused: records that nobody has read are neither in the log nor in the archive.
@@ -65,7 +66,18 @@ class ItemsRebuild:
         )
         if not accept_loss:
             refuse_losses(self._plan, may_accept=True)
-        return self._plan.losses
+        return self._plan.told()
+
+    def check_archive(self) -> None:
+        """What reaches a live table stays there: so every file is read to its end before the first row is written.
+
+        Raises:
+            ArchiveDamaged
+        """
+        segments = self.sources.segments()
+        done = self.progress("checking the archive", len(segments))
+        for _ in verify(segments):
+            done(1)
 
     def read(self) -> None:
         """Merge everything up to where the projector stood when this began, and to the end where it cannot go on.

@@ -42,6 +42,7 @@ class Plan:
     """The `earlier` stretches, which only the archive has; then each partition from its `start` to its `target`.
 
     In the `parted` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
+    `losses` must be accepted; `beginnings` is only told: no table ever held what was before.
     """
 
     earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)
@@ -50,6 +51,11 @@ class Plan:
     target: dict[TopicPartition, int] = field(default_factory=dict)
     parted: set[TopicPartition] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
+    beginnings: list[str] = field(default_factory=list)
+
+    def told(self) -> list[str]:
+        """What people must know of this plan, a sentence each."""
+        return [*(f"Lost: {loss}" for loss in self.losses), *self.beginnings]
 
     def spans(self) -> dict[TopicPartition, Span]:
         return {partition: Span(self.start[partition], self.target[partition]) for partition in self.start}
@@ -113,6 +119,16 @@ def _plan_partition(
         if live is not None:
             plan.parted.add(partition)
             _check_old(plan, partition, live, archived, "was recreated")
+    if kept is not None and kept.high > high:
+        plan.losses.append(
+            f"{_name(partition)}: the log ends at {high}, but the archive holds messages up to {kept.high}: the broker "
+            "has lost them, and their offsets will be given once more"
+        )
+    first = min(start, low)
+    if live is None and 0 < first < high:
+        plan.beginnings.append(
+            f"{_name(partition)}: the table begins at offset {first}; neither archive nor log holds what was before"
+        )
     for gone in _missing(wanted, kept, log.span):
         plan.losses.append(f"{_name(partition)}: {_lost(gone, high, archived=kept is not None)}")
     plan.topic_ids[partition] = log.topic_id

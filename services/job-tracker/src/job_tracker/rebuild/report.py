@@ -63,7 +63,7 @@ class Report:
         return lambda advance: self._bars.advance(task, advance)
 
     def say(self, sentence: str) -> None:
-        self._console.print(sentence, soft_wrap=True)
+        self._console.print(sentence, soft_wrap=True, markup=False)
 
     def show(self, differences: Iterable[Difference]) -> int:
         """Print differences as they come, and count them all; how many there were."""

@@ -1,6 +1,6 @@
 """The steps of a rebuild and of an audit: plan, fill the shadow, compare, and perhaps swap."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,15 +38,15 @@ class Refold:
     shadow: Shadow
     filler: SharedFiller
     sample: Sample | None
-    history_since: datetime
-    letters_since: datetime
+    history_since: Callable[[], datetime]
+    letters_since: Callable[[], datetime]
     progress: Progress
     _plan: Plan = field(default_factory=Plan, init=False)
     _positions: Positions = field(default_factory=dict, init=False)
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, whole_log: bool, accept_loss: bool) -> list[str]:
-        """Plan, make the shadow, and read everything up to where the live table stands now; what is lost.
+        """Plan, make the shadow, and read everything up to where the live table stands now; what people must know.
 
         Raises:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
@@ -65,7 +65,7 @@ class Refold:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        return self._plan.losses
+        return self._plan.told()
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
         """Where the live table stands, as `connection` sees it."""
@@ -89,6 +89,8 @@ class Refold:
         with ExitStack() as opened:
             live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
             self.advance(self.live(live))
+            # As of now: what retention took from the live tables since this began is in the shadow still.
+            history_since, letters_since = self.history_since(), self.letters_since()
             (jobs,) = live.execute("SELECT count(*) FROM job").fetchone() or (0,)
             done = self.progress("comparing jobs", int(str(jobs)))
             yield from compare.job_differences(live, shadow, self.sample, done)
@@ -96,8 +98,8 @@ class Refold:
             if self.sample is None:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
-                yield from compare.history_differences(live, shadow, self.history_since, rows=history_rows)
-                yield from compare.dead_letter_differences(live, shadow, self.letters_since, self.projection.topics)
+                yield from compare.history_differences(live, shadow, history_since, rows=history_rows)
+                yield from compare.dead_letter_differences(live, shadow, letters_since, self.projection.topics)
 
     def swap(self) -> None:
         """Put the shadow in the live table's place.

@@ -42,6 +42,10 @@ class Sources:
         yield from self._read_archived(archived)
         yield from read_log(self._bootstrap_servers, rest, _PIECE, to_record)
 
+    def segments(self) -> list[Segment]:
+        """All that the archive holds of these topics."""
+        return list(self._catalogue.all_segments())
+
     def _read_archived(self, segments: Iterable[tuple[Segment, Span]]) -> Generator[list[Record]]:
         for segment, span in segments:
             if segment.part.end <= span.low or segment.part.start >= span.high:
@@ -56,7 +60,7 @@ class Sources:
 
     def _archived(self) -> Stretches:
         archived: dict[str, dict[TopicPartition, Span]] = defaultdict(dict)
-        for segment in self._catalogue.all_segments():
+        for segment in self.segments():
             held = archived[segment.topic_id].get(segment.partition)
             low = segment.part.start if held is None else held.low
             archived[segment.topic_id][segment.partition] = Span(low, segment.part.end)
