@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment, part_name
-from job_tracker.archive.lines import Archived, BadLine, read_line, write_line
+from job_tracker.archive.lines import Archived, read_line, write_line
 from job_tracker.projector.records import Record
 
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
@@ -101,7 +101,7 @@ def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
                     yield batch
                     batch = []
             hashing.drain()
-    except (OSError, zstandard.ZstdError, BadLine, ValueError) as error:
+    except (OSError, zstandard.ZstdError, ValueError) as error:
         raise ArchiveDamaged(f"{segment.path} cannot be read: {error}") from None
     if hashing.sha256.hexdigest() != part.sha256:
         raise ArchiveDamaged(f"{segment.path} is not the file of its manifest: its SHA-256 differs")
