@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import httpx
 import psycopg
 import pytest
 from tests.answers import accepted, answers, problem, shown
 
+from job_events.tokens import encode_token
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
@@ -62,12 +64,11 @@ def stream(make_stream: Any, tenant: str) -> Any:
 
 def test_a_job_is_read_where_it_was_asked_for(*, api: httpx.Client, asked: Any, tenant: str) -> None:
     then = [{"type": "AUTO_MATCH_PRODUCTS", "needs": ["PULL_NHANH_PRODUCTS"]}]
-    made = accepted(
-        api.post("/jobs", json={**asked, "then": then, "priority": "urgent"}, headers={"Jobtrail-Actor": "Lan"})
-    )
+    actor = [("Jobtrail-Actor", "Bình".encode())]
+    made = accepted(api.post("/jobs", json={**asked, "then": then, "priority": "urgent"}, headers=actor))
     answer = shown(api, f"/jobs/{made['job_id']}", made["token"])
     job = answer["job"]
-    assert (job["status"], job["health"], job["priority"], job["requested_by"]) == ("PENDING", "ok", "urgent", "Lan")
+    assert (job["status"], job["health"], job["priority"], job["requested_by"]) == ("PENDING", "ok", "urgent", "Bình")
     assert job["then"][0]["type"] == "AUTO_MATCH_PRODUCTS"
     assert job["chain"] == made["chain"]
     assert answer["freshness"]["alive"] is True
@@ -98,8 +99,12 @@ def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -
         ({"tenant": ""}, "tenant"),
         ({"colour": "red"}, "colour"),
         ({"batch": "a\u0000b"}, "body"),
-        ({"params": {"filters": {"name": "\ud800"}}}, "body"),
-        ({"params": {"filters": {"name": "\ud800"}}, "idempotency": True}, "body"),
+        ({"params": {"filters": {"name": "\ud800"}}}, "params"),
+        ({"params": {"\ud800": 1}, "idempotency": True}, "params"),
+        ({"then": [{"\ud800": 1}]}, "then[0]"),
+        ({"params": {"filters": {"a": float("nan")}}}, "params"),
+        ({"params": {"filters": {"a": float("inf")}}}, "params"),
+        ({"batch": "\ud800"}, "batch"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -124,10 +129,46 @@ def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) 
     problem(api.get("/jobs", params={"wait_for": "x"}), 422, "wait_for")
     problem(api.get("/jobs/a%00b"), 422)
     problem(api.post("/jobs", content=b"{", headers={"content-type": "application/json"}), 422)
+    grown = b'{"type":"PULL_NHANH_PRODUCTS","tenant":"a","account":"b","params":{"filters":{"a":[%b1]}}}'
+    problem(api.post("/jobs", content=grown % (b"1e15," * 190_000), headers={"content-type": "application/json"}), 422)
     problem(api.post("/jobs", content=b"x" * 1_100_000), 413)
     problem(api.post("/jobs", content=iter([b"x" * 100_000] * 11)), 413)  # in chunks, without a length
     assert shown(api, "/stats", to="0001-01-05")["by_day_from"] == "0001-01-01"
     assert shown(api, "/stats", **{"from": "2024-01-01", "to": "2025-12-31"})["by_day_from"] == "2024-12-31"
+
+
+def test_a_page_of_another_site_commands_nothing(*, api: httpx.Client, tenant: str) -> None:
+    """Browsers send such a request unasked, with the rights of whoever looks at the page."""
+    address = f"/accounts/{tenant}/demo-shop/pause"
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        problem(api.post(address, headers=headers), 403)
+    for headers in ({"Origin": str(api.base_url).rstrip("/")}, {"Sec-Fetch-Site": "same-origin"}, {}):
+        accepted(api.post(address, headers=headers))
+    assert api.get("/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # the browser keeps the answer
+
+
+def test_addresses_are_described_as_they_answer(*, api: httpx.Client) -> None:
+    for path in ("/healthz", "/readyz", "/jobs"):
+        head = api.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+    described = api.get("/openapi.json")
+    assert "HTTPValidationError" not in described.text
+    for methods in described.json()["paths"].values():
+        for operation in methods.values():
+            assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+
+
+def test_text_is_found_in_any_case(
+    *, api: httpx.Client, system: Any, stream: Any, tenant: str, wait_until: Any
+) -> None:
+    events = stream.job(1)
+    for event in events:
+        event["data"]["job"]["account"] = "Cửa hàng Áo ĐẸP"
+    system.send(events)
+    wait_until(lambda: shown(api, "/jobs", tenant=tenant)["total"] == 1, "the job is missing")
+    for text in ("áo đẹp", "CỬA HÀNG", normalize("NFD", "Áo"), "%"):
+        found = shown(api, "/jobs", tenant=tenant, text=text)["jobs"]
+        assert len(found) == (text != "%"), text
 
 
 def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any, tenant: str, wait_until: Any) -> None:
@@ -162,7 +203,9 @@ def test_lists_page_each_job_once(*, api: httpx.Client, system: Any, stream: Any
         assert shown(api, "/jobs", status=status, tenant=tenant)["total"] == jobs
 
 
-def test_the_timeline_judges_each_event(*, api: httpx.Client, system: Any, stream: Any, wait_until: Any) -> None:
+def test_the_timeline_judges_each_event(
+    *, api: httpx.Client, system: Any, connection: Any, stream: Any, wait_until: Any
+) -> None:
     request, start, first, second, end = stream.job(1, attempts=1, progresses=2)
     job = request["subject"]
     for event in (start, second, first, second, end, start):
@@ -180,6 +223,15 @@ def test_the_timeline_judges_each_event(*, api: httpx.Client, system: Any, strea
     page = shown(api, f"/jobs/{job}/events", limit=4)
     rest = shown(api, f"/jobs/{job}/events", limit=4, cursor=page["next"])
     assert [event["event_id"] for event in page["events"] + rest["events"]] == [name for name, _ in verdicts]
+    # One that comes late, and lies before what was shown, moves no page.
+    connection.execute(
+        """INSERT INTO tracker.event SELECT (jsonb_populate_record(e, jsonb_build_object(
+            'offset', 1000000, 'appended_at', appended_at - interval '1 ms'))).*
+        FROM tracker.event e WHERE job_id = %s ORDER BY appended_at LIMIT 1""",
+        [job],
+    )
+    later = shown(api, f"/jobs/{job}/events", limit=4, cursor=page["next"])["events"]
+    assert [event["event_id"] for event in later] == [event["event_id"] for event in rest["events"]]
     assert page["events"][1]["data"] == second["data"]
 
 
@@ -198,7 +250,10 @@ def test_control_and_retry(*, api: httpx.Client, asked: Any, system: Any, stream
     wait_until(lambda: shown(api, f"/jobs/{job}")["job"]["status"] == "CANCELLED", "not cancelled")
     problem(api.post(f"/jobs/{job}/cancel"), 409)
     problem(api.post("/jobs/nothing/cancel"), 404)
-    again = accepted(api.post(f"/jobs/{job}/retry"))
+    key = {"Idempotency-Key": "again"}
+    again = accepted(api.post(f"/jobs/{job}/retry", headers=key))
+    assert accepted(api.post(f"/jobs/{job}/retry", headers=key)) == again
+    problem(api.post(f"/jobs/{job}/retry", headers=key, json={"params": {"page_size": 5}}), 422, "Idempotency-Key")
     new = shown(api, f"/jobs/{again['job_id']}", again["token"])["job"]
     assert (new["retry_of"], new["params"], new["chain"]) == (job, {"page_size": 20}, made["chain"])
     for member in (job, again["job_id"]):
@@ -349,6 +404,18 @@ def test_who_asks_every_five_seconds_keeps_the_connection_and_sigterm_ends_it_in
     assert process.wait(120) in {0, -signal.SIGTERM}
     (log,) = tmp_path.iterdir()
     assert "Traceback" not in log.read_text()
+
+
+def test_who_waits_for_a_token_is_answered_before_the_process_ends(*, system: Any, start_api: Any) -> None:
+    url, process = start_api()
+    far = encode_token({(system.topics.events, 0): 10**9})
+    waiting = HTTPConnection(url.removeprefix("http://"), timeout=120)
+    waiting.request("GET", f"/jobs?wait_for={far}&deadline=60")
+    assert httpx.get(f"{url}/metrics", timeout=120).is_success  # so the one before has been heard
+    process.send_signal(signal.SIGTERM)
+    answer = waiting.getresponse()
+    assert (answer.status, "known" in json.loads(answer.read())) == (504, True)
+    assert process.wait(120) in {0, -signal.SIGTERM}
 
 
 def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:

@@ -53,7 +53,13 @@ def build_app(settings: Settings) -> FastAPI:
     async def open_parts() -> AsyncGenerator[Parts]:
         pool = reader_pool(settings.database_url, POOL_SIZE)
         writers: AsyncConnectionPool[psycopg.AsyncConnection] = AsyncConnectionPool(
-            settings.database_url, min_size=0, max_size=2, timeout=5, open=False, kwargs={"options": "-c timezone=UTC"}
+            settings.database_url,
+            min_size=0,
+            max_size=2,
+            timeout=5,
+            open=False,
+            kwargs={"options": "-c timezone=UTC", "connect_timeout": 5},
+            check=AsyncConnectionPool.check_connection,  # one of before PostgreSQL was away is dead
         )
         pokes = Pokes(settings.database_url)
         requests = Requests(
@@ -101,7 +107,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends open streams first: they would never end by themselves."""
+    """Ends first what would not end by itself, or too late: streams, and waiting for tokens."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -109,6 +115,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.parts.streams.close()
+        self._app.state.parts.reader.close()
         await super().shutdown(sockets)
 
 

@@ -1,10 +1,13 @@
 """Idempotency keys: the same key with the same body gets the same job, whoever asks again and whenever."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from psycopg_pool import AsyncConnectionPool
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_events.sql_files import queries
+from job_tracker.patience import in_time
 from job_tracker.requests import Identity
 
 _SQL = queries("job_tracker", "reads.sql")
@@ -35,7 +38,7 @@ class Keys:
             KeyReused
         """
         names = {"tenant": tenant, "key": key}
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, in_time(connection):
             await connection.execute(
                 _SQL["claim_key"],
                 {
@@ -55,6 +58,10 @@ class Keys:
         return Claim(Identity(job_id, chain, time), token)
 
     async def settle(self, tenant: str, key: str, token: str) -> None:
-        """Kafka has acknowledged the request; its answer is repeated from now on."""
-        async with self._pool.connection() as connection:
-            await connection.execute(_SQL["settle_key"], {"tenant": tenant, "key": key, "token": token})
+        """Kafka has acknowledged the request; its answer is repeated from now on.
+
+        A PostgreSQL that is away does not matter: who asks again then puts the same event on the topic once more.
+        """
+        with suppress(psycopg.OperationalError, PoolTimeout):
+            async with self._pool.connection() as connection, in_time(connection):
+                await connection.execute(_SQL["settle_key"], {"tenant": tenant, "key": key, "token": token})

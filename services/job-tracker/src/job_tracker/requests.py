@@ -40,6 +40,9 @@ SOURCE = "jobtrail/job-tracker/api"
 _CONTROLS: dict[Verb, type[Cancel] | type[Pause] | type[Resume]] = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 
 
+MAX_EVENT = 1_500_000  # bytes: a topic takes 2 MB, and the started event repeats its request
+
+
 class NotAcknowledged(Exception):
     """Kafka did not take the message in time, or nobody knows whether it did."""
 
@@ -170,6 +173,10 @@ class Requests:
             with _bad_body():
                 value = encode(event)
                 decode(value)
+            if len(value) > MAX_EVENT:
+                raise InvalidRequest(
+                    "body", f"is {len(value):,} bytes as an event, which may have {MAX_EVENT:,} at most"
+                )
             future: asyncio.Future[Message] = loop.create_future()
             waiting.append(future)
             try:

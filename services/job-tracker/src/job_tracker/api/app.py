@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -13,6 +14,7 @@ from job_tracker.api import catalogue, commands, jobs, problems, stream, upkeep
 from job_tracker.api.deps import Parts
 
 MAX_BODY = 1_048_576  # bytes
+_READING = {"GET", "HEAD", "OPTIONS"}
 _TOO_LARGE = f"a body may have {MAX_BODY:,} bytes at most"
 
 
@@ -30,6 +32,7 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
         description="The job table of Jobtrail: every answer says how fresh it is.",
         version="1",
         lifespan=lifespan,
+        responses=problems.DESCRIBED,
     )
     problems.install(app)
     for module in (jobs, commands, catalogue, stream, upkeep):
@@ -37,6 +40,14 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
 
     app.add_middleware(Measured)
     return app
+
+
+def _from_another_site(headers: Headers) -> bool:
+    """Whether a browser sends this for a page that is not the API's own: it does so unasked, with people's rights."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 class Measured:
@@ -49,6 +60,8 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD" and scope["path"] != "/stream":
+            scope = {**scope, "method": "GET"}  # the server leaves out the body by itself
         begun = time.perf_counter()
 
         def note(status: int) -> None:
@@ -78,6 +91,10 @@ class Measured:
 
         if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
             await problems.problem_response(problems.Problem(413, _TOO_LARGE))(scope, receive, measure)
+            return
+        if scope["method"] not in _READING and _from_another_site(Headers(scope=scope)):
+            refusal = problems.Problem(403, "a page of another site asks for this; only the API's own may")
+            await problems.problem_response(refusal)(scope, receive, measure)
             return
         try:
             await self._app(scope, bounded, measure)

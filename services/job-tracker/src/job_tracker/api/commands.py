@@ -3,13 +3,14 @@
 Every answer is 202 with a token; `wait_for=TOKEN` on any reading address waits until the table shows it.
 """
 
+import json
 from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from job_events.errors import InvalidRequest
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
@@ -27,14 +28,35 @@ from job_tracker.requests import NotAcknowledged, Verb, request_hash
 _SQL = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
-Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128)]
 Kind = Literal["product", "customer"]
 Service = Literal["puller", "matcher", "syncer"]
 router = APIRouter(tags=["commands"])
 
 
+def _as_json(value: Any) -> Any:
+    """As JSON has it: no NaN, no half of a surrogate pair, nothing that nests too deeply to be written."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nests too deeply") from None
+    return value
+
+
+def _as_written(value: str) -> str:
+    """Headers are read as Latin-1, but people's tools send UTF-8."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+Params = Annotated[dict[str, Any], AfterValidator(_as_json)]
+Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128), AfterValidator(_as_written)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
 class JobBody(_Body):
@@ -43,9 +65,9 @@ class JobBody(_Body):
     type: Name
     tenant: Name
     account: Name
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
     priority: Literal["low", "normal", "high", "urgent"] = "normal"
-    then: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], max_length=20)
+    then: list[Params] = Field(default_factory=list[dict[str, Any]], max_length=20)
     chain: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = None
     batch: Annotated[str, Field(max_length=512)] | None = None
     about: dict[Name, Annotated[str, Field(max_length=512)]] | None = None
@@ -60,7 +82,7 @@ class ReasonBody(_Body):
 class RetryBody(_Body):
     """`params` are laid over those of the job that is retried, such as {"confirm": true}."""
 
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
 
 
 class MatchBody(_Body):
@@ -82,13 +104,7 @@ class CorrectionBody(_Body):
 
 
 @router.post("/jobs", status_code=202)
-async def start_job(
-    *,
-    parts: PartsNow,
-    body: JobBody,
-    actor: Actor = "api",
-    key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
-) -> Response:
+async def start_job(*, parts: PartsNow, body: JobBody, actor: Actor = "api", key: Key = None) -> Response:
     """Ask for a job. 202 once Kafka has acknowledged it, 503 if it cannot."""
     then = _read_then(body.then)
     read_params(body.type, body.params)
@@ -101,20 +117,13 @@ async def start_job(
         requested_by=actor,
         job=JobInfo(body.type, body.account, body.batch, body.about),
     )
-    claim = await _claim(parts, body, key)
-    token, replayed = claim.token, claim.token is not None
-    if token is None:
-        token = await _acknowledged(parts.requests.request(claim.identity, body.tenant, data))
-        if key is not None:
-            await parts.keys.settle(body.tenant, key, token)
-    return _accepted(
-        {"job_id": claim.identity.job_id, "chain": claim.identity.chain, "token": token},
-        {"Idempotent-Replayed": "true"} if replayed else {},
-    )
+    return await _request(parts, body.tenant, data, key=key, asked=body.model_dump(), chain=body.chain)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202)
-async def retry_job(*, parts: PartsNow, job_id: str, body: RetryBody | None = None, actor: Actor = "api") -> Response:
+async def retry_job(
+    *, parts: PartsNow, job_id: str, body: RetryBody | None = None, actor: Actor = "api", key: Key = None
+) -> Response:
     """A new job that does the same again; the finished one stays as it is."""
     row = await _job(parts, job_id)
     if row["state"] != "finished":
@@ -133,9 +142,8 @@ async def retry_job(*, parts: PartsNow, job_id: str, body: RetryBody | None = No
         parents=tuple(parents(row)),
         job=msgspec.convert(asked["job"], JobInfo),
     )
-    identity = parts.requests.identity(chain=row["chain"])
-    token = await _acknowledged(parts.requests.request(identity, row["tenant"], data))
-    return _accepted({"job_id": identity.job_id, "chain": identity.chain, "retry_of": job_id, "token": token})
+    asked = {"retry_of": job_id, "params": body.params if body else {}}
+    return await _request(parts, row["tenant"], data, key=key, asked=asked, chain=row["chain"], retry_of=job_id)
 
 
 @router.post("/jobs/{job_id}/{verb}", status_code=202)
@@ -208,19 +216,19 @@ async def control_account(
 
 
 @router.post("/matches", status_code=202, tags=["matches"])
-async def create_match(*, parts: PartsNow, body: MatchBody, actor: Actor = "api") -> Response:
+async def create_match(*, parts: PartsNow, body: MatchBody, actor: Actor = "api", key: Key = None) -> Response:
     """Say that two records are the same thing."""
     params = {"action": "create", "kind": body.kind, "nhanh_id": body.nhanh_id, "shopify_id": body.shopify_id}
-    return await _edit(parts, body.tenant, body.account, params, actor)
+    return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
 @router.patch("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
 async def correct_match(
-    *, parts: PartsNow, kind: Kind, nhanh_id: str, body: CorrectionBody, actor: Actor = "api"
+    *, parts: PartsNow, kind: Kind, nhanh_id: str, body: CorrectionBody, actor: Actor = "api", key: Key = None
 ) -> Response:
     """Move a Nhanh record to another Shopify record."""
     params = {"action": "correct", "kind": kind, "nhanh_id": nhanh_id, "shopify_id": body.shopify_id}
-    return await _edit(parts, body.tenant, body.account, params, actor)
+    return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
 @router.delete("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
@@ -232,36 +240,61 @@ async def delete_match(
     tenant: Annotated[str, Query(min_length=1, max_length=128)],
     account: Annotated[str, Query(min_length=1, max_length=128)],
     actor: Actor = "api",
+    key: Key = None,
 ) -> Response:
     """Say that a Nhanh record has no partner."""
-    return await _edit(parts, tenant, account, {"action": "delete", "kind": kind, "nhanh_id": nhanh_id}, actor)
+    return await _edit(parts, tenant, account, {"action": "delete", "kind": kind, "nhanh_id": nhanh_id}, actor, key)
 
 
-async def _edit(parts: Parts, tenant: str, account: str, params: dict[str, Any], actor: str) -> Response:
+async def _edit(
+    parts: Parts, tenant: str, account: str, params: dict[str, Any], actor: str, key: str | None
+) -> Response:
     read_params("EDIT_MATCH", params)
     await _known_account(parts, tenant, account)
     data = RequestedData(params=params, priority="high", requested_by=actor, job=JobInfo("EDIT_MATCH", account))
-    identity = parts.requests.identity()
-    token = await _acknowledged(parts.requests.request(identity, tenant, data))
-    return _accepted({"job_id": identity.job_id, "chain": identity.chain, "token": token})
+    return await _request(parts, tenant, data, key=key, asked={"account": account, **params})
 
 
-async def _claim(parts: Parts, body: JobBody, key: str | None) -> Claim:
-    fresh = parts.requests.identity(chain=body.chain)
+async def _request(
+    parts: Parts,
+    tenant: str,
+    data: RequestedData,
+    *,
+    key: str | None,
+    asked: Row,
+    chain: str | None = None,
+    **more: str,
+) -> Response:
+    """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
+    claim = await _claim(parts, tenant, key, asked, chain)
+    token, replayed = claim.token, claim.token is not None
+    if token is None:
+        token = await _acknowledged(parts.requests.request(claim.identity, tenant, data), key)
+        if key is not None:
+            await parts.keys.settle(tenant, key, token)
+    return _accepted(
+        {"job_id": claim.identity.job_id, "chain": claim.identity.chain, **more, "token": token},
+        {"Idempotent-Replayed": "true"} if replayed else {},
+    )
+
+
+async def _claim(parts: Parts, tenant: str, key: str | None, asked: Row, chain: str | None) -> Claim:
+    fresh = parts.requests.identity(chain=chain)
     if key is None:
         return Claim(fresh, None)
     try:
-        return await parts.keys.claim(body.tenant, key, request_hash(body.model_dump()), fresh)
+        return await parts.keys.claim(tenant, key, request_hash(asked), fresh)
     except KeyReused:
         detail = "this Idempotency-Key came with another body before"
         raise Problem(422, detail, [("Idempotency-Key", "belongs to another request")]) from None
 
 
-async def _acknowledged(sending: Awaitable[str]) -> str:
+async def _acknowledged(sending: Awaitable[str], key: str | None = None) -> str:
     try:
         return await sending
     except NotAcknowledged as error:
-        raise Problem(503, f"Kafka has not acknowledged the request: {error}; ask again with the same key") from None
+        then = "ask again with the same key" if key else "it may come all the same: look before you ask again"
+        raise Problem(503, f"Kafka has not acknowledged the request: {error}; {then}") from None
 
 
 async def _known_account(parts: Parts, tenant: str, account: str, status: int = 422) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from math import inf
 
 import msgspec
 import psycopg
@@ -17,6 +18,7 @@ from job_tracker.domain.positions import covers, events_between, steps
 
 log = structlog.get_logger()
 KEPT = 10_000  # changes in memory, about 10 MB; a reader further behind reads the history
+STALE = 3.0  # seconds since the last look; it looks once a second
 PAUSE = 0.02  # seconds between looks at least: what changes meanwhile is told together
 PAUSE_A_READER = 0.0002  # seconds more for each reader: to tell one takes time, and requests need some too
 
@@ -29,7 +31,8 @@ class Feed:
         self._pokes = pokes
         self.log = ChangeLog(KEPT)
         self.news = asyncio.Event()
-        self.freshness: Freshness | None = None
+        self._freshness: Freshness | None = None
+        self._looked = 0.0
         self.epoch: int | None = None
         self.readers = 0
         self.closing = False
@@ -40,7 +43,7 @@ class Feed:
         """Look after every poke, and once a second, while there are readers; until cancelled."""
         while True:
             if not self.readers:
-                self.epoch = self.freshness = None
+                self.epoch = self._freshness = None
                 self._awake.clear()
                 await self._awake.wait()
             poke = self._pokes.next
@@ -49,14 +52,19 @@ class Feed:
                 await self._look()
             except psycopg.Error as error:
                 log.warning("the live feed cannot look", reason=str(error))
-                if self.freshness is not None:
-                    self.freshness = msgspec.structs.replace(
-                        self.freshness, lag_seconds=None, alive=False, state="unknown"
-                    )
+                self._looked = -inf
             if self.log.last != before:
                 self._tell()
             await asyncio.sleep(PAUSE + PAUSE_A_READER * self.readers)
             await poke.wait(LOOK_AGAIN)
+
+    @property
+    def freshness(self) -> Freshness | None:
+        """As of the last look; unknown if that failed, or is too long ago: a PostgreSQL that hangs fails late."""
+        told = self._freshness
+        if told is None or asyncio.get_running_loop().time() - self._looked < STALE:
+            return told
+        return msgspec.structs.replace(told, lag_seconds=None, alive=False, state="unknown")
 
     def close(self) -> None:
         """Tell all readers that this process ends."""
@@ -84,7 +92,7 @@ class Feed:
 
     async def _look(self) -> None:
         async with self._changes.now() as (connection, standing):
-            self.freshness = standing.freshness
+            self._freshness, self._looked = standing.freshness, asyncio.get_running_loop().time()
             arrived, told = standing.positions, self.log.positions
             way_is_whole = self.epoch == standing.epoch and covers(arrived, told)
             self.epoch = standing.epoch

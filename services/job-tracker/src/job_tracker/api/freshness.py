@@ -20,6 +20,7 @@ from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
 from job_tracker.api.problems import Json, Problem, problem_response
 from job_tracker.domain.freshness import Instance, Standing, Watermark
 from job_tracker.domain.positions import covers
+from job_tracker.patience import NoAnswer, in_time
 
 _SQL = queries("job_tracker", "freshness.sql")
 AsyncConnection = psycopg.AsyncConnection[DictRow]
@@ -78,6 +79,11 @@ class Reader:
         self.jobs, self.items = jobs, items
         self._topics = topics
         self._looks: dict[str, _Look] = {}
+        self._closing = False
+
+    def close(self) -> None:
+        """This process ends: who waits for a token is answered now."""
+        self._closing = True
 
     async def answer(self, read: Read, wait: WaitFor, projection: str | None = None) -> Response:
         """The body that `read` gives plus `freshness`; 504 with what is known when `wait` was not reached."""
@@ -128,7 +134,7 @@ class Reader:
 
     async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
         # What is sent together without BEGIN is a transaction of its own, and so one snapshot.
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, in_time(connection):
             try:
                 async with connection.pipeline():
                     fresh = await self._ask_standing(connection, self.jobs)
@@ -142,7 +148,7 @@ class Reader:
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
         try:
             return await ask()
-        except PoolTimeout:
+        except (PoolTimeout, NoAnswer):
             raise
         except psycopg.OperationalError:
             # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
@@ -158,7 +164,7 @@ class Reader:
 
         psycopg's own transaction would wait for BEGIN and for COMMIT alone. Where this breaks off, the pool rolls back.
         """
-        async with self._pool.connection() as connection, connection.pipeline() as pipeline:
+        async with self._pool.connection() as connection, in_time(connection), connection.pipeline() as pipeline:
             await connection.execute("BEGIN")
             yield connection, await ask(connection, pipeline)
             await connection.execute("COMMIT")
@@ -171,14 +177,14 @@ class Reader:
             raise Problem(422, f"this answer is not made from {', '.join(unknown)}", [("wait_for", "other topics")])
         loop = asyncio.get_running_loop()
         end = loop.time() + wait.deadline
-        while (answer := await look(lambda: loop.time() >= end)) is None:
+        while (answer := await look(lambda: self._closing or loop.time() >= end)) is None:
             await self._reach(wait.positions, projection, end)
         return answer
 
     async def _reach(self, wanted: Positions, projection: str, end: float) -> None:
         """Wait until the projection has come to `wanted`, or until the loop's time is `end`."""
         loop = asyncio.get_running_loop()
-        while (left := end - loop.time()) > 0:
+        while not self._closing and (left := end - loop.time()) > 0:
             look = self._look(projection, loop.time())
             # One who gives up must not end the look of the others.
             if covers(await asyncio.shield(look.positions), wanted):
@@ -229,7 +235,8 @@ async def _answer(
         return Json({**(known or {}), "freshness": freshness}, headers=freshness.headers())
     late = Problem(
         504,
-        f"the token was not reached within {wait.deadline:g} s; `known` is what the table holds now",
+        f"the token was not reached within {wait.deadline:g} s, or before this process had to end; `known` is what the "
+        "table holds now",
         freshness=freshness,
         known=known,
     )

@@ -1,6 +1,7 @@
 """Reading jobs: list, one job, its timeline, items and family, and the statistics."""
 
 import asyncio
+from bisect import bisect_right
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -95,7 +96,7 @@ async def show_events(
     *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 200
 ) -> Response:
     """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
-    skip = _start(cursor)
+    after = tuple(_decode(cursor, (datetime, str, int, int))) if cursor else None
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         parameters = {"job_id": job_id, "most": MAX_HISTORY + 1}
@@ -103,11 +104,13 @@ async def show_events(
         if not rows:
             await find_job(connection, job_id)
         events = await asyncio.to_thread(timeline, rows[:MAX_HISTORY])
-        shown = events[skip : skip + limit]
-        more = skip + limit < len(events)
+        # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
+        begin = bisect_right(rows, after, key=_place) if after else 0
+        shown = events[begin : begin + limit]
+        more = begin + limit < len(events)
         return {
             "events": shown,
-            "next": encode_cursor([skip + limit]) if more else None,
+            "next": encode_cursor(list(_place(rows[begin + limit - 1]))) if more else None,
             "total": len(events),
             "total_exact": len(rows) <= MAX_HISTORY,
         }
@@ -233,13 +236,9 @@ def _item(row: Row) -> Row:
     }
 
 
-def _start(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    start: int = _decode(cursor, (int,))[0]
-    if start < 0:
-        raise Problem(422, "not a cursor of this list", [("cursor", "was not given by this list")])
-    return start
+def _place(row: Row) -> tuple[datetime, str, int, int]:
+    """The key of the history, in whose order it is read."""
+    return row["appended_at"], row["topic"], row["partition"], row["offset"]
 
 
 def _decode(cursor: str, types: tuple[type, ...]) -> list[Any]:

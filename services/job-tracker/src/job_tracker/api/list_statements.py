@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
@@ -220,9 +221,10 @@ def _fits(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> s
         values[f"rest_{column}"] = list(allowed)
         conditions.append(f'"{column}" = ANY(%(rest_{column})s)')
     if wanted.text:
-        escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        escaped = normalize("NFC", wanted.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         values["text"] = f"%{escaped}%"
-        conditions.append(f"concat_ws(' ', {_columns(listing.search)}) ILIKE %(text)s")
+        # Ids are kept in the collation "C", which knows no case but ASCII's, and would hand it on to all the text.
+        conditions.append(f"concat_ws(' ', {_columns(listing.search)}) ILIKE %(text)s COLLATE pg_c_utf8")
     return f"({' AND '.join(conditions)})"
 
 

@@ -18,6 +18,7 @@ from job_events.errors import InvalidRequest
 log = structlog.get_logger()
 TITLES = {
     400: "The request cannot be understood",
+    403: "This is not for others to ask",
     404: "There is no such thing",
     405: "This address does not take that method",
     409: "This is not possible in the present state",
@@ -27,6 +28,34 @@ TITLES = {
     503: "A part of the system is away",
     504: "The table has not come that far yet",
 }
+
+
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "reason"],
+                "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+            },
+        },
+    },
+}
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    kind: {
+        "description": f"A problem (RFC 9457): {whose}",
+        "content": {"application/problem+json": {"schema": _SCHEMA}},
+    }
+    for kind, whose in (("4XX", "the request is wrong"), ("5XX", "the system, or a part of it, is away"))
+}
+"""For the published description: what every address may answer besides what it is for."""
 
 
 class Problem(Exception):

@@ -3,9 +3,12 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from job_tracker.api.deps import Account, Limit, PartsNow, Tenant
 from job_tracker.api.jobs import Status
@@ -19,6 +22,7 @@ LAST_WORDS = 1.0  # seconds after SIGTERM until a stream that has not ended by i
 SEND_TIMEOUT = 30  # seconds; a reader that takes nothing for so long is cut, and may resume
 Token = Annotated[str | None, Header(alias="Last-Event-ID", max_length=8192)]
 router = APIRouter(tags=["jobs"])
+log = structlog.get_logger()
 
 
 @router.get("/stream", response_class=EventSourceResponse)
@@ -55,9 +59,17 @@ async def stream(
     events = parts.streams.follow(view, limit, _place(last_event_header or last_event_id))
     # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.
     first = await anext(events)
-    return EventSourceResponse(
-        _led(first, events), ping=PING, send_timeout=SEND_TIMEOUT, shutdown_grace_period=LAST_WORDS
-    )
+    return CutOff(_led(first, events), ping=PING, send_timeout=SEND_TIMEOUT, shutdown_grace_period=LAST_WORDS)
+
+
+class CutOff(EventSourceResponse):
+    """One whose reader takes nothing any more is cut, as it was told; that is no fault of the server."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("a stream was cut: its reader took nothing", seconds=SEND_TIMEOUT)
 
 
 async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
