@@ -142,8 +142,8 @@ async def retry_job(
         parents=tuple(parents(row)),
         job=msgspec.convert(asked["job"], JobInfo),
     )
-    asked = {"retry_of": job_id, "params": body.params if body else {}}
-    return await _request(parts, row["tenant"], data, key=key, asked=asked, chain=row["chain"], retry_of=job_id)
+    same = {"retry_of": job_id, "params": body.params if body else {}}
+    return await _request(parts, row["tenant"], data, key=key, asked=same, chain=row["chain"], retry_of=job_id)
 
 
 @router.post("/jobs/{job_id}/{verb}", status_code=202)
