@@ -4,13 +4,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.home import Home
+from jobtrail.json_option import json_object
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add(
     """Connect a shop, or replace its credentials."""
     needed = REQUIRED_CREDENTIALS[checked_platform(platform)]
     given = _pairs(credential or [])
+    wanted = {} if settings is None else json_object(settings, "--settings")
     address = base_url or BASE_URLS.get(platform)
     if address is None:
         raise Refused(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
@@ -56,9 +58,9 @@ def add(
             given[name] = typer.prompt(f"{platform} {name}", hide_input=name.endswith(("token", "key", "secret")))
     with account_store() as accounts:
         if settings is not None or not accounts.exists(tenant, account):
-            accounts.put_account(tenant, account, _settings(settings))
+            accounts.put_account(tenant, account, wanted)
         accounts.put_connection(tenant, account, platform, address, given)
-    console.print(f"Stored. Now: jobtrail accounts check {account} --tenant {tenant}")
+    console.print(f"Stored. Now: jobtrail accounts check {account} --tenant {tenant}", markup=False)
 
 
 @app.command("list")
@@ -69,7 +71,8 @@ def list_accounts() -> None:
         table.add_column(name, overflow="fold")
     with account_store() as accounts:
         for each in accounts.list_connections():
-            table.add_row(each.tenant, each.account, each.platform, each.base_url, each.status, each.reason)
+            cells = (each.tenant, each.account, each.platform, each.base_url, each.status, each.reason)
+            table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
 
 
@@ -91,7 +94,8 @@ def check(
         for connection in found:
             result = check_connection(connection)
             accounts.mark(connection, "ok" if result.ok else "needs attention", "" if result.ok else result.detail)
-            console.print(f"{'[green]✔[/]' if result.ok else '[red]✘[/]'} {connection.platform}: {result.detail}")
+            said = Text(f"{connection.platform}: {result.detail}")
+            console.print("[green]✔[/]" if result.ok else "[red]✘[/]", said)
             failed = failed or not result.ok
     raise typer.Exit(1 if failed else 0)
 
@@ -104,12 +108,3 @@ def _pairs(texts: list[str]) -> dict[str, str]:
             raise Refused("--credential wants NAME=VALUE")
         pairs[name] = value
     return pairs
-
-
-def _settings(text: str | None) -> dict[str, object]:
-    if text is None:
-        return {}
-    try:
-        return msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise Refused(f"--settings is no JSON object: {error}") from None

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
@@ -26,10 +27,10 @@ def check_system(console: Console, home: Home) -> int:
     down = False
     for name, ask in parts.items():
         try:
-            console.print(f"[green]✔[/] {name}: {ask()}")
+            console.print("[green]✔[/]", Text(f"{name}: {ask()}"))
         except (httpx.HTTPError, psycopg.Error, KafkaException, ValueError) as error:
             down = True
-            console.print(f"[red]✘[/] {name}: {str(error).strip() or type(error).__name__}")
+            console.print("[red]✘[/]", Text(f"{name}: {str(error).strip() or type(error).__name__}"))
     if not down:
         down = _lags(console, kafka)
     return 1 if down else 0
@@ -67,7 +68,7 @@ def _lags(console: Console, servers: str) -> bool:
         for group in sorted(found.group_id for found in listed.valid):
             count = members(admin, group, TIMEOUT)
             missing = missing or (count == 0 and group in GROUPS)
-            table.add_row(group, str(count), f"{_lag(admin, reader, group):,}")
+            table.add_row(Text(group), str(count), f"{_lag(admin, reader, group):,}")
     finally:
         reader.close()
     console.print(table)

@@ -1,25 +1,28 @@
 """`jobtrail jobs`: what the API knows and can do, from a terminal."""
 
 import json
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from msgspec import to_builtins
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from uuid_utils import uuid7
 
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.home import Home
-from jobtrail.tables import STATUS_STYLES, counters_text, jobs_table
-from jobtrail.tracker import Json, Tracker, Unreachable
+from jobtrail.json_option import json_object
+from jobtrail.tables import jobs_table
+from jobtrail.tracker import Json, Tracker, job_path
+from jobtrail.watch import follow_job
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
-WATCH_SECONDS = 1.0
+MOST_EVENTS = 1000  # of one timeline; more are a question for the API
 
 JobId = Annotated[str, typer.Argument(help="the job's id")]
 Reason = Annotated[str, typer.Option(help="why, for the job's timeline")]
@@ -44,42 +47,36 @@ def list_jobs(
             total = page["total_text"]
             if page["partial"]:
                 looked = page["scanned_to"]["created_at"]
-                spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {looked}, reading on")
+                spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
     console.print(jobs_table(jobs))
-    console.print(f"{len(jobs):,} shown of {total}")
+    console.print(f"{len(jobs):,} shown of {total}", markup=False)
 
 
 @app.command()
 def show(job_id: JobId) -> None:
     """One job with its timeline."""
     tracker = _tracker()
-    job = tracker.get(f"/jobs/{job_id}")["job"]
+    job = tracker.job(job_id)
     console.print(jobs_table([job]))
     console.print_json(json.dumps({name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}))
     timeline = Table(title="Timeline", title_justify="left", header_style="bold")
     for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
         timeline.add_column(name)
-    for event in tracker.get(f"/jobs/{job_id}/events", limit=200)["events"]:
+    history = tracker.history(job_id, MOST_EVENTS)
+    for event in history.events:
         numbers = ("" if event.get(name) is None else str(event[name]) for name in ("attempt", "seq"))
-        timeline.add_row(event["time"], event["type"], *numbers, event["verdict"])
+        timeline.add_row(Text(event["time"]), Text(event["type"]), *numbers, Text(event["verdict"]))
     console.print(timeline)
+    if history.more:
+        console.print(f"{len(history.events):,} of {history.total_text} events shown")
 
 
 @app.command()
 def watch(job_id: JobId) -> None:
     """Follow a job to its end; exit code 0 if it ended well or in part."""
-    tracker = _tracker()
     with Live(console=console, refresh_per_second=4) as live:
-        while True:
-            try:
-                job = tracker.get(f"/jobs/{job_id}")["job"]
-            except Unreachable as error:
-                live.update(f"[yellow]{error}[/]")
-            else:
-                live.update(_line(job))
-                if job["state"] == "finished":
-                    raise typer.Exit(0 if job["outcome"] in {"success", "partial"} else 1)
-            time.sleep(WATCH_SECONDS)
+        job = follow_job(_tracker(), job_id, live.update)
+    raise typer.Exit(0 if job["outcome"] in {"success", "partial"} else 1)
 
 
 @app.command()
@@ -95,11 +92,13 @@ def start(
         raise Refused(f"There is no job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
     tracker = _tracker()
     chain = CHAINS.get(what)
-    common = {"tenant": tenant, "account": account, "params": _object(params), "priority": priority}
+    common = {"tenant": tenant, "account": account, "params": json_object(params, "--params"), "priority": priority}
     together = {"chain": str(uuid7()), "then": to_builtins(chain.then)} if chain else {}
     for job_type in chain.first if chain else (what,):
         answer = tracker.post("/jobs", {"type": job_type, **common, **together})
-        console.print(f"{job_type} [bold]{answer['job_id']}[/]  (follow: jobtrail jobs watch {answer['job_id']})")
+        job_id = answer["job_id"]
+        follow = f"  (follow: jobtrail jobs watch {job_id})"
+        console.print(Text.assemble(f"{job_type} ", (job_id, "bold"), follow))
 
 
 @app.command()
@@ -123,30 +122,13 @@ def resume(job_id: JobId, reason: Reason = "") -> None:
 @app.command()
 def retry(job_id: JobId) -> None:
     """Run a finished job again, as a new job."""
-    answer = _tracker().post(f"/jobs/{job_id}/retry")
-    console.print(f"New job [bold]{answer['job_id']}[/]")
+    answer = _tracker().post(job_path(job_id, "retry"))
+    console.print("New job", Text(answer["job_id"], style="bold"))
 
 
 def _command(job_id: str, verb: str, reason: str) -> None:
-    _tracker().post(f"/jobs/{job_id}/{verb}", {"reason": reason})
-    console.print(f"Asked for: {verb} {job_id}")
-
-
-def _line(job: Json) -> str:
-    phase = f" · {job['phase']}" if job.get("phase") and job["state"] == "running" else ""
-    error = f" · {job['error']['message']}" if job.get("error") else ""
-    style = STATUS_STYLES.get(job["status"], "")
-    return f"{job['type']} [{style}]{job['status']}[/] {counters_text(job)}{phase}{error}"
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Refused(f"--params is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Refused("--params must be a JSON object")
-    return value
+    _tracker().post(job_path(job_id, verb), {"reason": reason})
+    console.print(f"Asked for: {verb} {job_id}", markup=False)
 
 
 def _tracker() -> Tracker:

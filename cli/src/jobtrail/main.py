@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from jobtrail import accounts, jobs
 from jobtrail.errors import Refused
@@ -136,7 +137,7 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, _mendable()):
             raise
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/]")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -4,6 +4,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from local_stack import StackEvent
 
@@ -24,7 +25,7 @@ class StackView:
         self._tasks: dict[str, TaskID] = {}
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -52,7 +53,7 @@ class StackView:
             return
         if event.kind == "ready":
             self._end(event.service)
-        self._console.print(f" {MARKS[event.kind]} {event.message}")
+        self._console.print(f" {MARKS[event.kind]}", Text(event.message))
 
     def _step(self, event: StackEvent) -> None:
         task = self._tasks.get(event.service)

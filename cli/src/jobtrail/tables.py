@@ -1,9 +1,12 @@
-"""Jobs as tables and lines for a terminal."""
+"""Jobs as tables and lines for a terminal.
+
+What others wrote, such as names, phases and messages, goes into a Text: as a str it would be read as Rich's markup.
+"""
 
 from collections.abc import Iterable
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from jobtrail.tracker import Json
 
@@ -26,20 +29,33 @@ def jobs_table(jobs: Iterable[Json], title: str | None = None) -> Table:
     table.add_column("Details", overflow="fold", min_width=30)
     table.add_column("Took", justify="right", no_wrap=True)
     for job in jobs:
-        status = job["status"]
         error = job.get("error")
         why = f"{error['category']}: {error['message']}" if error else job["error_category"]
-        details = f"[red]{escape(why)}[/]" if why else details_text(job)
         table.add_row(
-            job["job_id"],
-            job["type"],
-            job["account"],
-            f"[{STATUS_STYLES.get(status, '')}]{status}[/]",
+            Text(job["job_id"]),
+            Text(job["type"]),
+            Text(job["account"]),
+            status_text(job),
             counters_text(job),
-            details,
+            Text(why, style="red") if why else details_text(job),
             took_text(job),
         )
     return table
+
+
+def job_line(job: Json) -> Text:
+    """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
+    line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
+    if job.get("phase") and job["state"] == "running":
+        line.append(f" · {job['phase']}")
+    if job.get("error"):
+        line.append(f" · {job['error']['message']}")
+    return line
+
+
+def status_text(job: Json) -> Text:
+    """The status in its colour."""
+    return Text(job["status"], style=STATUS_STYLES.get(job["status"], ""))
 
 
 def counters_text(job: Json) -> str:

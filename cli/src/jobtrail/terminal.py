@@ -8,5 +8,8 @@ PIPED_WIDTH = 160  # a file or a pipe has no width of its own, and tables must n
 
 
 def console() -> Console:
-    """Standard output; as wide as the terminal, or wide enough for a table where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+    """Standard output; as wide as the terminal, or wide enough for a table where there is none.
+
+    Without emoji codes: an account may be called `lan:shop:`.
+    """
+    return Console(emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)

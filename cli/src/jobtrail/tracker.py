@@ -1,13 +1,25 @@
 """A client of the tracker's API for people's commands."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from jobtrail.errors import Refused
 
 Json = dict[str, Any]
+PAGE = 200  # the most that the API gives at once
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The first events of a job, in log order; `total_text` counts all that there are."""
+
+    events: list[Json]
+    total_text: str
+    more: bool
 
 
 class Tracker:
@@ -35,12 +47,32 @@ class Tracker:
         """The pages that hold the first `limit` jobs. Where no index serves the filters they may be many and short."""
         cursor: str | None = None
         while limit > 0:
-            page = self.get("/jobs", limit=min(limit, 200), cursor=cursor, **filters)
+            page = self.get("/jobs", limit=min(limit, PAGE), cursor=cursor, **filters)
             limit -= len(page["jobs"])
             yield page
             cursor = page["next"]
             if not cursor:
                 return
+
+    def job(self, job_id: str) -> Json:
+        """Everything known of one job.
+
+        Raises:
+            Unknown: the table does not hold it, or not yet.
+        """
+        return self.get(job_path(job_id))["job"]
+
+    def history(self, job_id: str, most: int) -> History:
+        """The first `most` events of a job, over as many pages as that takes."""
+        events: list[Json] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(job_path(job_id, "events"), limit=min(most - len(events), PAGE), cursor=cursor)
+            events += page["events"]
+            cursor = page["next"]
+            if not cursor or len(events) >= most:
+                total = f"{page['total']:,}" if page["total_exact"] else f"more than {page['total']:,}"
+                return History(events, total, bool(cursor))
 
     def _ask(self, method: str, path: str, **more: Any) -> Json:
         try:
@@ -49,13 +81,28 @@ class Tracker:
             raise Unreachable(
                 f"The tracker at {self.address} does not answer ({type(error).__name__}); is it up?"
             ) from None
+        except UnicodeEncodeError:
+            # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
+            raise Refused("The request holds bytes that are not UTF-8") from None
         if answer.is_success:
             return answer.json()
-        raise Refused(_sentence(answer))
+        raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer))
 
 
 class Unreachable(Refused):
-    """The API did not answer at all; asking again may help."""
+    """The API did not answer, or a server that it needs did not; asking again may help."""
+
+
+class Unknown(Refused):
+    """The API knows no such thing; of one that was just requested, not yet."""
+
+
+PROBLEMS: dict[int, type[Refused]] = {404: Unknown, 503: Unreachable}
+
+
+def job_path(job_id: str, part: str = "") -> str:
+    """The address of a job or of a part of it, whatever its id is made of."""
+    return f"/jobs/{quote(job_id, safe='', errors='surrogateescape')}" + (f"/{part}" if part else "")
 
 
 def _sentence(answer: httpx.Response) -> str:

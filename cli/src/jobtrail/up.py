@@ -50,7 +50,7 @@ def follow_sandbox(running: Running, home: Home) -> None:
 def run_down(console: Console, home: Home) -> None:
     """End what is left of an earlier start from this folder."""
     for sentence in down(home.folder) or [f"Nothing runs from {home.folder}."]:
-        console.print(sentence)
+        console.print(sentence, markup=False)
     home.forget_running()
 
 
@@ -63,7 +63,7 @@ def _addresses(console: Console, running: Running, home: Home) -> None:
     console.print()
     console.print(f"API         [bold]{running.api}[/]  (try {running.api}/jobs, documentation at {running.api}/docs)")
     console.print(f"Kafka       {running.kafka}")
-    console.print(f"PostgreSQL  {running.database}", soft_wrap=True)
+    console.print(f"PostgreSQL  {running.database}", soft_wrap=True, markup=False)
     console.print(f"Sandbox     {running.sandbox}/_sandbox/shops")
-    console.print(f"Logs        {home.logs}", soft_wrap=True)
+    console.print(f"Logs        {home.logs}", soft_wrap=True, markup=False)
     console.print("Ctrl-C ends everything.")

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.tables import jobs_table
@@ -94,10 +95,11 @@ def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> N
     console.print(store)
     for name in PLATFORMS:
         for skipped in report["platforms"][name]["loaded"].get("skipped", [])[:10]:
-            console.print(f"[yellow]{name}: line {skipped['line']} skipped: {skipped['reason']}[/]")
+            said = f"{name}: line {skipped['line']} skipped: {skipped['reason']}"
+            console.print(Text(said, style="yellow"))
     if report["wrote_nothing"]:
         console.print("[green]Nothing was written to any platform: everything was unchanged.[/]")
-    console.print(f"The same as data: {REPORT.resolve()}")
+    console.print(f"The same as data: {REPORT.resolve()}", markup=False)
     console.print("Next: [bold]make up[/] leaves the system running; then [bold].venv/bin/jobtrail jobs list[/],")
     console.print(f'      {api}/docs for the API, and [bold]make kafka ARGS="topics --list"[/] for the log.')
 

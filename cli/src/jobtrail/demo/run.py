@@ -71,7 +71,7 @@ def follow(tracker: Tracker, chains: list[Started], show: Callable[[list[Json]],
         if jobs != seen:
             seen, moved = jobs, time.monotonic()
         if all(_over(chain, jobs) for chain in chains):
-            return [patiently(lambda job=job: tracker.get(f"/jobs/{job['job_id']}")["job"]) for job in jobs]
+            return [patiently(lambda job=job: tracker.job(job["job_id"])) for job in jobs]
         if time.monotonic() - moved > PATIENCE_SECONDS:
             raise Refused(f"Nothing has moved for {PATIENCE_SECONDS:.0f} s; the services' logs tell why")
         time.sleep(POLL_SECONDS)

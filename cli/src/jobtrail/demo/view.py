@@ -6,8 +6,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from jobtrail.tables import STATUS_STYLES, counters_text
+from jobtrail.tables import counters_text, status_text
 from jobtrail.tracker import Json
 
 
@@ -38,13 +39,12 @@ class DemoView:
         for job in jobs:
             if self._printed.get(job["job_id"]) != job["status"]:
                 self._printed[job["job_id"]] = job["status"]
-                self._console.print(f"   {job['type']:<24} {job['status']:<10} {counters_text(job)}")
+                self._console.print(f"   {job['type']:<24} {job['status']:<10} {counters_text(job)}", markup=False)
 
 
 def _table(jobs: list[Json]) -> RenderableType:
     table = Table(box=None, padding=(0, 1), show_header=False)
     for job in jobs:
-        style = STATUS_STYLES.get(job["status"], "")
         total, processed = job["counters"]["total"], job["counters"]["processed"]
         finished = job["state"] == "finished"
         bar = ProgressBar(
@@ -54,5 +54,5 @@ def _table(jobs: list[Json]) -> RenderableType:
             pulse=not finished and not total and job["state"] == "running",
         )
         phase = "" if finished else (job.get("phase") or "")
-        table.add_row(job["type"], f"[{style}]{job['status']}[/]", bar, counters_text(job), f"[dim]{phase}[/]")
+        table.add_row(Text(job["type"]), status_text(job), bar, counters_text(job), Text(phase, style="dim"))
     return table

@@ -1,0 +1,138 @@
+"""What others wrote is shown as it is: no bracket of it is markup, and no pair of colons a picture."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from jobtrail import accounts, check
+from jobtrail.demo.view import DemoView
+from jobtrail.home import Home
+from jobtrail.stack_view import StackView
+from jobtrail.tables import job_line, jobs_table
+from local_stack import StackEvent
+from platforms.connections import Connection
+from platforms.results import CheckResult
+
+Make = Callable[..., dict[str, Any]]
+ODD = ["x[/y]", "lan[shop]", "lan:cat:", "back\\", "[bold]"]
+
+
+def one_job(job: dict[str, Any]) -> Callable[[httpx.Request], httpx.Response]:
+    page = {"jobs": [job], "job": job, "total_text": "1", "partial": False, "next": None}
+    return lambda _: httpx.Response(200, json=page)
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("field", ["job_id", "type", "account", "error_category"])
+def test_a_list_shows_names_as_they_are(api: Any, run: Any, job: Make, field: str, name: str) -> None:
+    api(one_job(job(**{field: name})))
+    ended = run("jobs", "list")
+    assert ended.code == 0
+    assert name in ended.out
+
+
+def test_a_status_that_is_news_to_the_command_is_shown(api: Any, run: Any, job: Make) -> None:
+    api(one_job(job(status="PAUSED")))
+    assert "PAUSED" in run("jobs", "list").out
+
+
+def test_watch_shows_what_a_platform_answered(api: Any, run: Any, job: Make) -> None:
+    message = "GET [/api/products] answered 404"
+    api(one_job(job(status="FAILED", outcome="failed", error={"category": "platform", "message": message})))
+    ended = run("jobs", "watch", "job-1")
+    assert ended.code == 1
+    assert message in ended.out
+
+
+def test_a_phase_is_shown_as_it_is(job: Make) -> None:
+    line = job_line(job(status="RUNNING", state="running", phase="waiting [/orders] 3 s"))
+    assert line.plain == "PRODUCT_PULL RUNNING 0 · waiting [/orders] 3 s"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_refusal_repeats_what_it_refuses(api: Any, run: Any, name: str) -> None:
+    api(lambda _: httpx.Response(422, json={"detail": "not valid", "errors": [{"field": "account", "reason": name}]}))
+    ended = run("jobs", "start", "products", "--account", name)
+    assert ended.code == 1
+    assert ended.err == f"not valid (account: {name})\n"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_ids_are_repeated_as_they_are(api: Any, run: Any, name: str) -> None:
+    api(lambda _: httpx.Response(202, json={"job_id": name}))
+    assert (
+        f"PRODUCT_SYNC {name}  (follow: jobtrail jobs watch {name})"
+        in run("jobs", "start", "PRODUCT_SYNC", "--account", "lan-shop").out
+    )
+    assert run("jobs", "retry", "job-1").out == f"New job {name}\n"
+    assert run("jobs", "cancel", name).out == f"Asked for: cancel {name}\n"
+
+
+@pytest.mark.parametrize("name", ["../x?y#z", "a\nb", "\udcff", "50%"])
+def test_any_id_travels_to_the_api_whole(api: Any, run: Any, name: str) -> None:
+    asked: list[bytes] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(404, json={"detail": "unknown"})
+
+    api(refuse)
+    assert run("jobs", "show", name).err == "unknown\n"
+    assert [path.count(b"/") for path in asked] == [2] and b"?" not in asked[0]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_demo_shows_phases_and_types_as_they_are(job: Make, terminal: bool) -> None:
+    console = Console(force_terminal=terminal, width=160, record=True, emoji=False)
+    with DemoView(console) as view:
+        view.show([job(type="[/TYPE]", status="RUNNING", state="running", phase="waiting [/orders] 3 s")])
+    assert "[/TYPE]" in console.export_text()
+
+
+def test_the_stack_tells_of_folders_as_they_are() -> None:
+    console = Console(width=160, record=True)
+    with StackView(console) as view:
+        view(StackEvent("start", "kafka", "starting in /tmp/[/x]"))
+        view(StackEvent("note", "kafka", "data in /tmp/[/x]\\"))
+    assert "data in /tmp/[/x]\\" in console.export_text()
+
+
+def test_a_table_keeps_the_message_of_an_error(job: Make) -> None:
+    console = Console(width=160, record=True)
+    console.print(jobs_table([job(error={"category": "platform", "message": "GET [/api] answered 404\\"})]))
+    assert "platform: GET [/api] answered 404\\" in console.export_text()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_check_tells_what_a_server_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise ValueError(name)
+
+    for ask in ("_postgres", "_kafka", "_api"):
+        monkeypatch.setattr(check, ask, down)
+    for variable in ("JOBTRAIL_API", "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
+        monkeypatch.setenv(variable, "nowhere")
+    console = Console(width=160, record=True, emoji=False)
+    assert check.check_system(console, Home()) == 1
+    assert console.export_text() == "".join(f"✘ {part}: {name}\n" for part in ("PostgreSQL", "Kafka", "API"))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    class Stored:
+        def list_connections(self) -> list[Connection]:
+            return [
+                Connection("default", name, "nhanh", "https://nhanh.test", {}, status="needs attention", reason=name)
+            ]
+
+        def mark(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(accounts, "account_store", lambda: nullcontext(Stored()))
+    monkeypatch.setattr("jobtrail.account_store.check_connection", lambda _: CheckResult(False, name))
+    assert run("accounts", "list").out.count(name) == 2
+    assert run("accounts", "check", name).out == f"✘ nhanh: {name}\n"
