@@ -114,5 +114,8 @@ def test_what_was_before_a_table_that_nobody_had_is_told_and_no_loss() -> None:
     made = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 70)}, whole_log=True)
     assert (made.losses, made.told()) == ([], made.beginnings)
     assert "jobs.events[0]: the table begins at offset 40" in made.beginnings[0]
+    behind_a_gap = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 50)}, whole_log=True)
+    assert "jobs.events[0]: the table begins at offset 40" in behind_a_gap.beginnings[0]
+    assert "offsets 50 to 60 are neither in the archive nor in the log" in behind_a_gap.losses[0]
     for live, log in ((None, Span(0, 90)), (Live("a", 60, 90), Span(60, 90)), (None, Span(90, 90))):
         assert plan(live, Log("a", log), whole_log=True).beginnings == []

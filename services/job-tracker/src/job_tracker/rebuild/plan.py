@@ -119,15 +119,15 @@ def _plan_partition(
         if live is not None:
             plan.parted.add(partition)
             _check_old(plan, partition, live, archived, "was recreated")
+        elif 0 < wanted.low < high:
+            plan.beginnings.append(
+                f"{_name(partition)}: the table begins at offset {wanted.low}; neither archive nor log holds what was "
+                "before"
+            )
     if kept is not None and kept.high > high:
         plan.losses.append(
             f"{_name(partition)}: the log ends at {high}, but the archive holds messages up to {kept.high}: the broker "
             "has lost them, and their offsets will be given once more"
-        )
-    first = min(start, low)
-    if live is None and 0 < first < high:
-        plan.beginnings.append(
-            f"{_name(partition)}: the table begins at offset {first}; neither archive nor log holds what was before"
         )
     for gone in _missing(wanted, kept, log.span):
         plan.losses.append(f"{_name(partition)}: {_lost(gone, high, archived=kept is not None)}")
