@@ -35,7 +35,7 @@ def partitions_of(consumer: Consumer, topics: list[str]) -> list[TopicPartition]
     """All partitions of these topics, as the broker tells them now."""
     found: list[TopicPartition] = []
     for topic in topics:
-        described = consumer.list_topics(topic, timeout=120).topics[topic]
+        described = consumer.list_topics(topic, timeout=30).topics[topic]
         if described.error is not None:
             raise KafkaException(described.error)
         found += [TopicPartition(topic, number) for number in sorted(described.partitions)]
@@ -73,7 +73,7 @@ def _bounds(consumer: Consumer, topics: list[str], deadline: float) -> list[tupl
         try:
             found: list[tuple[TopicPartition, int]] = []
             for partition in partitions_of(consumer, topics):
-                low, high = consumer.get_watermark_offsets(partition, timeout=120)
+                low, high = consumer.get_watermark_offsets(partition, timeout=30)
                 if high > low:
                     found.append((TopicPartition(partition.topic, partition.partition, low), high))
         except KafkaException:

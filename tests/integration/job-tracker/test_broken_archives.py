@@ -45,19 +45,19 @@ def test_a_manifest_that_somebody_changed_is_refused(*, system: Any, folder: Pat
     path = manifest_of(folder)
     whole = path.read_bytes()
     assert run(system, "archive", "--verify", folder=folder).returncode == 0
-    changes: dict[str, Change] = {
-        "its SHA-256 differs": lambda manifest: manifest["parts"][0].update(to=manifest["parts"][0]["to"] + 3),
-        "at least 0|>= 0": lambda manifest: manifest["parts"][0].update({"from": -5}),
-        "its SHA-256 differs ": lambda manifest: manifest.update(parts=[]),
-        "not of its partition": lambda manifest: (manifest["parts"][0].update(file="1\0.zst"), manifest.pop("sha256")),
-    }
-    for said, change in changes.items():
+    changes: list[tuple[str, Change]] = [
+        ("its SHA-256 differs", lambda manifest: manifest["parts"][0].update(to=manifest["parts"][0]["to"] + 3)),
+        (">= 0", lambda manifest: manifest["parts"][0].update({"from": -5})),
+        ("its SHA-256 differs", lambda manifest: manifest.update(parts=[])),
+        ("not of its partition", lambda m: (m["parts"][0].update(file="1\0.zst"), m.pop("sha256"))),
+    ]
+    for said, change in changes:
         manifest = json.loads(whole)
         change(manifest)
         path.write_text(json.dumps(manifest))
         sentence = refused(system, folder, "archive", "--verify")
         assert str(path) in sentence
-        assert any(words.strip() in sentence for words in said.split("|")), sentence
+        assert said in sentence
     deep = b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b"," + whole.lstrip(b"{ \n")
     for content in (whole + b"\xff", whole.replace(b"jobs.events", b"jobs\xffevents"), deep, b""):
         path.write_bytes(content)
