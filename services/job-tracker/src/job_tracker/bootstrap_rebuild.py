@@ -145,9 +145,7 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
     catalogue.check_folders()
     segments = list(catalogue.all_segments())
     with Report(console) as report:
-        done = report.progress("verifying", len(segments))
-        for _ in verify(segments):
-            done(1)
+        verify(segments, report.progress("verifying", len(segments)))
         for (topic, topic_id), days in groupby(segments, lambda segment: (segment.topic, segment.topic_id)):
             held = list(days)
             records = sum(segment.part.records for segment in held)

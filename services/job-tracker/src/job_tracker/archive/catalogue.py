@@ -104,13 +104,11 @@ class Catalogue:
         if not self.folder.is_dir():
             raise ArchiveDamaged(f"there is no archive in {self.folder}")
         named = {segment.path for segment in self.all_segments()}
-        newest = {self._folder(manifests[-1]) for manifests in self._manifests.values()}
+        newest = {day.parent: day for day in (self._folder(manifests[-1]) for manifests in self._manifests.values())}
         for topic in self._topics:
             for path in sorted((self.folder / topic).glob("*/*/*.zst")):
-                # Of a day behind the newest one, writing was interrupted: the next run writes it anew.
-                unfinished = not (path.parent / MANIFEST).exists() and all(
-                    path.parent > last for last in newest if last.parent == path.parent.parent
-                )
+                # A day behind the newest one was interrupted: the next run writes it anew.
+                unfinished = path.parent > newest.get(path.parent.parent, Path())
                 if path not in named and not unfinished:
                     raise ArchiveDamaged(f"{path} is in no manifest")
 

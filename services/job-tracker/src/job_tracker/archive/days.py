@@ -103,7 +103,7 @@ def write_day(
     What an interrupted run left of the day is written over.
 
     Raises:
-        NotArchived: the topic was recreated meanwhile; the client follows it without a word.
+        NotArchived: the topic was recreated meanwhile.
         LogBroken, LogSilent, BrokerAway
     """
     place = day_folder(folder, day.topic, day.topic_id, day.day)
@@ -121,7 +121,7 @@ def write_day(
                 writers[partition].write(archived)
                 passed[partition] = record.offset + 1
             done(sum(passed.values()) - before)
-        if broker.topic_ids([day.topic]).get(day.topic, ("", 0))[0] != day.topic_id:
+        if broker.recreated([(day.topic, day.topic_id)]):
             raise NotArchived(f"topic {day.topic} was recreated while it was read; begin again")
         parts = [writers[partition].close(*day.spans[partition]) for partition in sorted(writers)]
     manifest = sealed(Manifest(FORMAT, day.topic, day.topic_id, day.day, parts))

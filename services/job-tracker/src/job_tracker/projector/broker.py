@@ -85,6 +85,18 @@ class Broker:
             found = self._answer(ask)
         return found
 
+    def recreated(self, topic_ids: Iterable[tuple[str, str]]) -> list[str]:
+        """The topics of these pairs whose id is not, or no longer, that one.
+
+        They must be asked for: a client follows a topic that was made anew without a word.
+
+        Raises:
+            BrokerAway
+        """
+        wanted = set(topic_ids)
+        now = self.topic_ids({topic for topic, _ in wanted})
+        return [topic for topic, topic_id in sorted(wanted) if topic not in now or now[topic][0] != topic_id]
+
     def spans(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, Span]:
         """First and next offset of each partition.
 

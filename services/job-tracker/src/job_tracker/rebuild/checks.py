@@ -48,13 +48,11 @@ def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
 
 
 def check_topics(broker: Broker, topic_ids: Mapping[TopicPartition, str]) -> None:
-    """Was all of it read from the topics with these ids? The client follows one that was recreated without a word.
+    """Was all of it read from the topics with these ids?
 
     Raises:
         RebuildRefused
         BrokerAway
     """
-    now = broker.topic_ids({topic for topic, _ in topic_ids})
-    for (topic, _), topic_id in topic_ids.items():
-        if topic not in now or now[topic][0] != topic_id:
-            raise RebuildRefused(f"topic {topic} was recreated while it was read; begin again")
+    for topic in broker.recreated((topic, topic_id) for (topic, _), topic_id in topic_ids.items()):
+        raise RebuildRefused(f"topic {topic} was recreated while it was read; begin again")

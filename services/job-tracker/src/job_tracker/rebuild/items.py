@@ -75,9 +75,7 @@ class ItemsRebuild:
             ArchiveDamaged
         """
         segments = self.sources.segments()
-        done = self.progress("checking the archive", len(segments))
-        for _ in verify(segments):
-            done(1)
+        verify(segments, self.progress("checking the archive", len(segments)))
 
     def read(self) -> None:
         """Merge everything up to where the projector stood when this began, and to the end where it cannot go on.
