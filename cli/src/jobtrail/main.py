@@ -108,9 +108,7 @@ def audit(
     seed: Annotated[int, typer.Option(help="another seed chooses other jobs")] = 1,
 ) -> None:
     """Fold jobs once more from the log and compare them with the table; exit code 1 if any differs."""
-    if all_jobs and jobs is not None:
-        raise typer.BadParameter("--all looks at every job: leave one of them out", param_hint="--jobs")
-    chosen = ["--all"] if all_jobs else ["--jobs", str(jobs or 1000), "--seed", str(seed)]
+    chosen = [*(["--all"] if all_jobs else []), *([f"--jobs={jobs}"] if jobs is not None else []), f"--seed={seed}"]
     become_part(Home(), "audit", archive, *chosen)
 
 

@@ -38,8 +38,6 @@ log = structlog.get_logger()
 Verb = Literal["cancel", "pause", "resume"]
 SOURCE = "jobtrail/job-tracker/api"
 _CONTROLS: dict[Verb, type[Cancel] | type[Pause] | type[Resume]] = {"cancel": Cancel, "pause": Pause, "resume": Resume}
-
-
 MAX_EVENT = 1_500_000  # bytes: a topic takes 2 MB, and the started event repeats its request
 
 

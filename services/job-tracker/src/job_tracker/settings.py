@@ -1,10 +1,12 @@
 """What the environment decides."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from job_events.settings import ServiceSettings
 
-FOR_EVER = 36_500  # days; so many before today there is still a date
+Days = Annotated[int, Field(ge=1, le=36_500)]  # so many before today there is still a date
 
 
 class Settings(ServiceSettings):
@@ -13,12 +15,6 @@ class Settings(ServiceSettings):
     jobtrail_api_host: str = Field(default="127.0.0.1", description="address the API listens on")
     jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
     jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")
-    jobtrail_history_days: int = Field(
-        default=90, ge=1, le=FOR_EVER, description="days that events of the history are kept"
-    )
-    jobtrail_items_days: int = Field(
-        default=90, ge=1, le=FOR_EVER, description="days that items and dead letters are kept"
-    )
-    jobtrail_keys_days: int = Field(
-        default=30, ge=1, le=FOR_EVER, description="days that idempotency keys of the API are kept"
-    )
+    jobtrail_history_days: Days = Field(default=90, description="days that events of the history are kept")
+    jobtrail_items_days: Days = Field(default=90, description="days that items and dead letters are kept")
+    jobtrail_keys_days: Days = Field(default=30, description="days that idempotency keys of the API are kept")

@@ -42,6 +42,15 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
     return app
 
 
+def _refusal(method: str, headers: Headers) -> problems.Problem | None:
+    """What the first lines of a request tell already."""
+    if int(headers.get("content-length") or 0) > MAX_BODY:
+        return problems.Problem(413, _TOO_LARGE)
+    if method not in _READING and _from_another_site(headers):
+        return problems.Problem(403, "a page of another site asks for this; only the API's own may")
+    return None
+
+
 def _from_another_site(headers: Headers) -> bool:
     """Whether a browser sends this for a page that is not the API's own: it does so unasked, with people's rights."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
@@ -51,7 +60,7 @@ def _from_another_site(headers: Headers) -> bool:
 
 
 class Measured:
-    """Counts and times every answer, up to its first byte; refuses bodies that are too large."""
+    """Counts and times every answer, up to its first byte; refuses too large bodies and other sites' pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,11 +98,7 @@ class Measured:
                 raise HTTPException(413, _TOO_LARGE)
             return message
 
-        if int(Headers(scope=scope).get("content-length") or 0) > MAX_BODY:
-            await problems.problem_response(problems.Problem(413, _TOO_LARGE))(scope, receive, measure)
-            return
-        if scope["method"] not in _READING and _from_another_site(Headers(scope=scope)):
-            refusal = problems.Problem(403, "a page of another site asks for this; only the API's own may")
+        if (refusal := _refusal(scope["method"], Headers(scope=scope))) is not None:
             await problems.problem_response(refusal)(scope, receive, measure)
             return
         try:
