@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from job_tracker.projector import commit, items_projection, jobs_projection
-from job_tracker.projector.commit import Committer
+from job_tracker.projector.commit import Committer, nowhere
 from job_tracker.projector.records import Cursor
 
 
@@ -47,7 +47,11 @@ def with_dead_letters_after_the_transaction() -> None:
 
     def write_then_bury(self: Committer[Any], batch: Any, *rest: Any) -> None:
         letters, batch.dead = batch.dead, []
-        write(self, batch, *rest)
+        at, self._at = self._at, self._at if letters else nowhere  # who is killed shall have letters to lose
+        try:
+            write(self, batch, *rest)
+        finally:
+            self._at = at
 
         def bury(cursor: Cursor) -> None:
             for letter in letters:
