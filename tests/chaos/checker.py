@@ -1,5 +1,6 @@
 """The verdict: what the log says, against what the tables hold, after everything has healed."""
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import psycopg
 from tests.chaos.ledger import Entry, digest
 from tests.chaos.oracle import Expected, Grave, LogRecord, Position, Row
 from tests.chaos.projections import JOBS, Projection
+from tests.chaos.servers import wait_for
 from tests.chaos.watch import SQL, torn
 
 _MOST = 10  # violations of one kind that are said one by one
@@ -155,12 +157,17 @@ def check_list(api_url: str, rows: dict[str, Row]) -> list[str]:
 
 
 def open_sessions(connection: psycopg.Connection[Any]) -> list[str]:
-    """I12: sessions of the tracker's processes that are still there after their end."""
-    rows = connection.execute(
-        "SELECT application_name, state FROM pg_stat_activity "
-        "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    ).fetchall()
-    return [f"I12: a session of {name or 'somebody'} is still open ({state})" for name, state in rows]
+    """I12: sessions of the tracker's processes that are still there after their end, and stay."""
+
+    def left() -> list[tuple[str, str]]:
+        return connection.execute(
+            "SELECT application_name, state FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchall()
+
+    with contextlib.suppress(TimeoutError):  # a session notices a moment later that its client is gone
+        wait_for(lambda: not left(), "the sessions to end")
+    return [f"I12: a session of {name or 'somebody'} is still open ({state})" for name, state in left()]
 
 
 def duplicates(log: list[LogRecord]) -> int:

@@ -15,9 +15,9 @@ from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
 
 _POLL = 0.02  # seconds
-_PATIENCE = 60.0  # seconds for something that a fault waits for
+_PATIENCE = 120.0  # seconds for something that a fault waits for
 _CHURN_SECONDS = 12.0
-_REFUSED_WITHIN = 30.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
+_REFUSED_WITHIN = 90.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
 _TRIES = 5
 
 

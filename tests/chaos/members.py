@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-GRACE = 30.0  # seconds a process has after SIGTERM
+GRACE = 120.0  # seconds a process has after SIGTERM; on a full machine too
 _LOOK_EVERY = 0.05  # seconds
 # Of what each part reads, the topic that has news all the time, so that its next commit tells of recovery.
 BUSY_TOPICS = {"projector": "jobs.events", "items": "jobs.items"}

@@ -56,7 +56,7 @@ def right(room, job_id: str, end) -> None:
 def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    slow(filled, 0.7)
+    slow(filled, 3)
     agent = filled.start("agent", JOBTRAIL_AGENT_SLOT="one", TMPDIR=str(temporary))
     filled.start(JOBTRAIL_CHUNK_OVERDUE="30")
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
@@ -64,13 +64,14 @@ def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until, tmp_pa
     agent.send_signal(signal.SIGKILL)
     agent.wait()
     assert filled.scored(job_id) < 6, "the agent was killed too late to prove anything"
+    slow(filled, 0)
     filled.start("agent", JOBTRAIL_AGENT_SLOT="one", TMPDIR=str(temporary))
     right(filled, job_id, ended(job_id))
     assert len([*temporary.iterdir()]) == 1, "each agent leaves files of its own behind"
 
 
 def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until):
-    slow(filled, 0.7)
+    slow(filled, 3)
     filled.start("agent")
     owner = filled.start()
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
@@ -78,6 +79,7 @@ def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     assert filled.inbox(job_id)["state"] == "running"
+    slow(filled, 0)
     filled.start()
     end = ended(job_id)
     assert end.data.attempt == 2
@@ -86,7 +88,7 @@ def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until
 
 
 def test_a_stopping_owner_gives_its_job_back_at_once(filled, ended, wait_until):
-    slow(filled, 0.7)
+    slow(filled, 3)
     filled.start("agent")
     owner = filled.start()
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
@@ -94,6 +96,7 @@ def test_a_stopping_owner_gives_its_job_back_at_once(filled, ended, wait_until):
     owner.send_signal(signal.SIGTERM)
     assert owner.wait(120) == 0
     assert filled.inbox(job_id)["state"] == "queued"
+    slow(filled, 0)
     filled.start()
     right(filled, job_id, ended(job_id))
 
@@ -178,13 +181,17 @@ def test_a_chunk_that_cannot_be_scored_ends_its_job_as_an_error(filled, ended, w
 
 
 def test_a_stopped_agent_leaves_at_once_though_a_chunk_is_in_work(filled, ended, wait_until):
-    slow(filled, 20)
+    slow(filled, 180)
     agent = filled.start("agent")
     filled.start()
     job_id = filled.request("AUTO_MATCH_PRODUCTS")
     wait_until(lambda: any(chunk["tries"] for chunk in filled.chunks(job_id)), "no chunk was begun")
     agent.send_signal(signal.SIGTERM)
-    assert agent.wait(18) == 0
+    assert agent.wait(120) == 0
+    filled.run(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and wait_event = 'PgSleep'"
+    )
     slow(filled, 0)
     filled.start("agent")
     right(filled, job_id, ended(job_id))
