@@ -11,6 +11,7 @@ from jobtrail.errors import Refused
 
 Json = dict[str, Any]
 PAGE = 200  # the most that the API gives at once
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,17 @@ class Tracker:
             # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
             raise Refused("The request holds bytes that are not UTF-8") from None
         if answer.is_success:
-            return answer.json()
+            return self._object(answer)
         raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer))
+
+    def _object(self, answer: httpx.Response) -> Json:
+        try:
+            found = _printable(answer.json())
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
+        return found
 
 
 class Unreachable(Refused):
@@ -105,9 +115,22 @@ def job_path(job_id: str, part: str = "") -> str:
     return f"/jobs/{quote(job_id, safe='', errors='surrogateescape')}" + (f"/{part}" if part else "")
 
 
+def _printable(value: Any) -> Any:
+    """The same JSON without control characters: printed, what others wrote could steer people's terminals."""
+    match value:
+        case str():
+            return value.translate(_CONTROLS)
+        case list():
+            return [_printable(one) for one in value]
+        case dict():
+            return {_printable(name): _printable(one) for name, one in value.items()}
+        case _:
+            return value
+
+
 def _sentence(answer: httpx.Response) -> str:
     try:
-        problem = answer.json()
+        problem = _printable(answer.json())
         fields = "; ".join(f"{e['field']}: {e['reason']}" for e in problem.get("errors", []))
         said = problem.get("detail") or problem.get("title") or answer.reason_phrase
         return f"{said} ({fields})" if fields and fields not in said else str(said)

@@ -128,6 +128,10 @@ def test_unknown_things_and_broken_questions_are_problems(*, api: httpx.Client) 
     problem(api.get("/jobs", params={"from": "2026-01-01T00:00:00"}), 422, "from")
     problem(api.get("/jobs", params={"wait_for": "x"}), 422, "wait_for")
     problem(api.get("/jobs/a%00b"), 422)
+    misspelt = problem(api.get("/jobs", params={"limit": 1, "stauts": "RUNNING"}), 422, "stauts")
+    assert "status" in misspelt["detail"]
+    assert api.head("/stats", params={"types": "A"}).status_code == 422
+    problem(api.get("/jobs/nothing", params={"cursor": "x"}), 422, "cursor")
     problem(api.post("/jobs", content=b"{", headers={"content-type": "application/json"}), 422)
     grown = b'{"type":"PULL_NHANH_PRODUCTS","tenant":"a","account":"b","params":{"filters":{"a":[%b1]}}}'
     problem(api.post("/jobs", content=grown % (b"1e15," * 190_000), headers={"content-type": "application/json"}), 422)

@@ -136,3 +136,22 @@ def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pyte
     monkeypatch.setattr("jobtrail.account_store.check_connection", lambda _: CheckResult(False, name))
     assert run("accounts", "list").out.count(name) == 2
     assert run("accounts", "check", name).out == f"✘ nhanh: {name}\n"
+
+
+@pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\x07", "\r"])
+def test_what_others_wrote_steers_no_terminal(api: Any, run: Any, job: Make, control: str) -> None:
+    said = f"{control}gone"
+    api(one_job(job(status="FAILED", outcome="failed", error={"category": "platform", "message": said})))
+    for ended in (run("jobs", "list"), run("jobs", "watch", "job-1")):
+        assert control[0] not in ended.out
+        assert "gone" in ended.out
+    api(lambda _: httpx.Response(422, json={"detail": said}))
+    assert control[0] not in run("jobs", "list").err
+
+
+@pytest.mark.parametrize("said", ["<html>", "[]", "null", ""])
+def test_what_is_no_tracker_is_said_to_be_none(api: Any, run: Any, said: str) -> None:
+    api(lambda _: httpx.Response(200, text=said))
+    ended = run("jobs", "list")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "What answers at http://tracker.test is no tracker: it sends no JSON object\n"

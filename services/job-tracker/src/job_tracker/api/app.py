@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from job_tracker.api import catalogue, commands, jobs, problems, stream, upkeep
-from job_tracker.api.deps import Parts
+from job_tracker.api.deps import Parts, refuse_unknown_parameters
 
 MAX_BODY = 1_048_576  # bytes
 _READING = {"GET", "HEAD", "OPTIONS"}
@@ -33,6 +33,7 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
         version="1",
         lifespan=lifespan,
         responses=problems.DESCRIBED,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     problems.install(app)
     for module in (jobs, commands, catalogue, stream, upkeep):
