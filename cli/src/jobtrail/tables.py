@@ -4,6 +4,7 @@ What others wrote, such as names, phases and messages, goes into a Text: as a st
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from rich.table import Table
 from rich.text import Text
@@ -44,10 +45,12 @@ def jobs_table(jobs: Iterable[Json], title: str | None = None) -> Table:
 
 
 def job_line(job: Json) -> Text:
-    """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
+    """`PRODUCT_PULL RUNNING 120 of 240 · page 3 · 0:00:30 left`."""
     line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
     if job.get("phase") and job["state"] == "running":
         line.append(f" · {job['phase']}")
+    if job.get("eta_seconds"):
+        line.append(f" · {timedelta(seconds=job['eta_seconds'])} left")
     if job.get("error"):
         line.append(f" · {job['error']['message']}")
     return line

@@ -78,13 +78,13 @@ def test_health_is_said_by_the_time_waited_and_heals() -> None:
 
 
 def test_percent_and_eta() -> None:
-    row: dict[str, Any] = {"state": "running", "outcome": None, "attempt": 0, "total": 300, "processed": 100}
+    row: dict[str, Any] = {"state": "running", "outcome": None, "attempt": 1, "total": 300, "processed": 100}
     row |= {"s_at": NOW - timedelta(seconds=60), "p_at": NOW - timedelta(seconds=10)}
     assert percent(row) == 33.3
     assert eta_seconds(row, NOW) == 90
-    assert eta_seconds(row | {"attempt": 1}, NOW) is None
+    assert eta_seconds(row | {"attempt": 2}, NOW) is None
     assert eta_seconds(row | {"total": None}, NOW) is None
-    assert eta_seconds(row | {"total": 2**53 - 1}, NOW) is not None
+    assert eta_seconds(row | {"total": 2**53 - 1}, NOW) is None
     assert percent(row | {"total": None}) is None
     assert percent(row | {"processed": 400}) == 100.0
 

@@ -8,6 +8,7 @@ import msgspec
 from job_tracker.domain.health import health
 
 Row = dict[str, Any]
+YEAR = 366 * 86_400  # seconds
 
 # The columns that `summary` needs; the registers' bodies are not among them.
 SUMMARY_COLUMNS = (
@@ -89,14 +90,18 @@ def percent(row: Row) -> float | None:
 
 
 def eta_seconds(row: Row, now: datetime) -> int | None:
-    """From the rate of this attempt; None where it cannot be known (resumed attempts start with old counters)."""
-    if row["state"] != "running" or row["attempt"] > 0 or not row["total"] or not row["processed"]:
+    """From the rate of this attempt; None where it cannot be known, or where it is more than a year.
+
+    From the second attempt on it cannot: they start with the counters of those before.
+    """
+    if row["state"] != "running" or row["attempt"] > 1 or not row["total"] or not row["processed"]:
         return None
     if row["s_at"] is None or row["p_at"] is None or row["p_at"] <= row["s_at"]:
         return None
     per_item = (row["p_at"] - row["s_at"]).total_seconds() / row["processed"]
     left = max(row["total"] - row["processed"], 0)
-    return max(0, round(per_item * left - (now - row["p_at"]).total_seconds()))
+    seconds = max(0, round(per_item * left - (now - row["p_at"]).total_seconds()))
+    return seconds if seconds <= YEAR else None
 
 
 def _read(body: str) -> Row:
