@@ -4,7 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.chaos.driver import Driver
@@ -33,6 +33,7 @@ class World:
     points: dict[str, int]  # kills at each named point
     killed: int = 0
     replayed: int = 0
+    troubles: list[str] = field(default_factory=list)  # what a fault has waited for in vain
 
 
 Fault = Callable[[World, random.Random], None]
@@ -131,17 +132,22 @@ def _holding(world: World, part: str) -> list[Member]:
 def _come_back_as_zombie(world: World, member: Member) -> None:
     held = member.busy()
     positions = {partition: world.watch.position(partition) for partition in held}
-    _until(lambda: all(world.watch.position(p) > positions[p] for p in held))
+    _must(
+        world,
+        lambda: all(world.watch.position(p) > positions[p] for p in held),
+        f"I11: another owner to move on what a paused {member.name} held",
+    )
     before = world.fleet.refused_batches(member.part)
     member.resume()
     _until(lambda: world.fleet.refused_batches(member.part) > before, _REFUSED_WITHIN)
 
 
+# In the middle of a COPY PostgreSQL looks at no time-out.
 for _part, _mark in (("projector", ""), ("items", "items_")):
     FAULTS[f"kill_{_part}"] = kill_holder(_part)
     for _point in POINTS:
         FAULTS[f"kill_{_mark}{_point}"] = kill_at(_part, _point, f"{_mark}{_point}")
-    for _point in ("after_poll", "before_copy", "before_commit"):
+    for _point in ("after_poll", "before_copy", "in_copy", "before_commit"):
         FAULTS[f"zombie_{_mark}{_point}"] = zombie_at(_part, _point)
     FAULTS[f"zombie_{_mark}anywhere"] = zombie_anywhere(_part)
 
@@ -186,7 +192,7 @@ def cut_commit(projection: str) -> Fault:
     def cut(world: World, _chance: random.Random) -> None:
         before = world.servers.proxy.cut
         world.servers.proxy.cut_next_commit(projection)
-        _until(lambda: world.servers.proxy.cut > before)
+        _must(world, lambda: world.servers.proxy.cut > before, f"a COMMIT of {projection} to cut off")
 
     return cut
 
@@ -259,6 +265,11 @@ def _arm(members: Iterable[Member], deed: str, point: str) -> None:
 def _first_hit(world: World, members: list[Member]) -> bool:
     """Wait until one of the armed processes has done it."""
     return _until(lambda: any(not member.armed() for member in members))
+
+
+def _must(world: World, condition: Callable[[], bool], what: str) -> None:
+    if not _until(condition):
+        world.troubles.append(f"{what}: waited {_PATIENCE:.0f} s in vain")
 
 
 def _until(condition: Callable[[], bool], timeout: float = _PATIENCE) -> bool:

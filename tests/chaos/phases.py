@@ -49,8 +49,8 @@ class Phase:
 
 KILLS = tuple(f"kill_{point}" for point in POINTS)
 ITEM_KILLS = tuple(f"kill_items_{point}" for point in POINTS)
-ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_before_commit", "zombie_anywhere")
-ITEM_ZOMBIES = ("zombie_items_before_commit", "zombie_items_anywhere")
+ZOMBIES = ("zombie_after_poll", "zombie_before_copy", "zombie_in_copy", "zombie_before_commit", "zombie_anywhere")
+ITEM_ZOMBIES = ("zombie_items_in_copy", "zombie_items_before_commit", "zombie_items_anywhere")
 POSTGRES = ("kill_postgres", "pause_postgres", "terminate_backends", "cut_commit", "cut_items_commit")
 KAFKA = ("kill_kafka", "pause_kafka")
 

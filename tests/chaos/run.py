@@ -129,7 +129,7 @@ def run_phase(
         watch.stop()
         fleet.kill_all()
     result.violations += checker.check_ledger(ledger.acknowledged, log, prefix, rows)
-    result.violations += [*watch.troubles, *fleet.troubles]
+    result.violations += [*watch.troubles, *fleet.troubles, *world.troubles]
     result.refused = sum(fleet.refused_batches(projection.part) for projection in projections)
     result.violations += [
         f"I8: no batch of a zombie of the part {part} was refused, so nothing was shown"

@@ -9,13 +9,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import LiteralString
 
 from tests.chaos.mutants import remove_guard
 
 from job_tracker import bootstrap
 from job_tracker.__main__ import main
+from job_tracker.projector import items_projection, jobs_projection
+from job_tracker.projector.binary_copy import EncodedRows, copy_rows
+from job_tracker.projector.records import Cursor
 
 POINTS = ("after_poll", "before_copy", "after_copy", "before_commit", "after_commit", "in_rebalance")
 
@@ -41,8 +46,22 @@ class KillPoints:
         time.sleep(0.05)  # the signal stops the process a moment later: it shall be here
 
 
+def copying(at: KillPoints) -> Callable[..., None]:
+    """`copy_rows` with the point `in_copy`: every row is sent, and PostgreSQL waits for the end."""
+
+    def copy(cursor: Cursor, statement: LiteralString, blocks: Iterable[EncodedRows]) -> None:
+        def all_but_the_end() -> Iterator[EncodedRows]:
+            yield from blocks
+            at("in_copy")
+
+        copy_rows(cursor, statement, all_but_the_end())
+
+    return copy
+
+
 if __name__ == "__main__":
     remove_guard(os.environ.get("CHAOS_MUTANT", ""))
     at = KillPoints(Path(os.environ["CHAOS_CONTROL"]))
+    jobs_projection.copy_rows = items_projection.copy_rows = copying(at)
     bootstrap.run_projector = partial(bootstrap.run_projector, at=at)
     sys.exit(main())

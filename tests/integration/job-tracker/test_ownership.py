@@ -4,7 +4,8 @@ import json
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from job_tracker import bootstrap
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.positions import LogBroken
-from job_tracker.projector.postgres import Link
+from job_tracker.projector.postgres import Link, connect
 from job_tracker.projector.records import Batch, Record
 from job_tracker.projector.status import Status
 
@@ -49,6 +50,26 @@ def test_resetting_the_group_to_the_earliest_changes_no_row(
     ) == before
     system.send(extra)
     wait_until(lambda: system.count(connection, "event") == len(events) + 1, "the projector does not go on")
+
+
+def test_who_is_paused_in_the_middle_of_a_copy_holds_up_the_next_owner_for_a_while_only(
+    *, system: Any, database_url: str, connection: Any, stream: Any, wait_until: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("job_tracker.projector.heartbeat._SILENT", timedelta(seconds=2))
+    first, second = stream.job(1), stream.job(2)
+    system.send(first)
+    system.projector()
+    wait_until(lambda: system.count(connection, "event") == len(first), "not read")
+    system.end_projectors()
+    # PostgreSQL itself ends no session that owes it the rest of a COPY, whatever time-outs it was given.
+    with connect(database_url, options="-c transaction_timeout=1s") as paused, ExitStack() as copying:
+        paused.execute("BEGIN; UPDATE tracker.consumer_offset SET applied_at = applied_at")
+        copying.enter_context(paused.cursor().copy("COPY tracker.event FROM STDIN"))
+        system.send(second)
+        system.projector()
+        wait_until(lambda: system.count(connection, "event") == len(first + second), "the next owner is held up")
+        with pytest.raises(psycopg.OperationalError):
+            copying.close()
 
 
 def record(stream_event: dict[str, Any], offset: int, topic: str) -> Record:

@@ -1,17 +1,20 @@
 """Once a second: what the projector does, and how far the topics reach. Freshness is measured by it.
 
+Now and then it also ends the sessions of owners that are paused where PostgreSQL would wait for them without end.
+
 It has a thread and a connection of its own, so that a projector that waits or is stuck is seen to be.
 """
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import psycopg
 import structlog
 
 from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, BrokerAway
-from job_tracker.projector.postgres import connect
+from job_tracker.projector.postgres import APPLICATION, LONGEST, connect
 from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.projector.status import Status
 
@@ -20,6 +23,8 @@ _SQL = queries("job_tracker", "commit.sql")
 
 INTERVAL = 1.0  # seconds between beats
 _LOOK_AROUND = 30  # beats between looks for new partitions, for days to come, and for rows of the dead
+_LISTEN = 5  # beats between looks for sessions that have fallen silent
+_SILENT = LONGEST + timedelta(seconds=2)  # so that PostgreSQL ends first what it can end by itself
 
 
 class Heartbeat:
@@ -56,6 +61,8 @@ class Heartbeat:
     def _run(self) -> None:
         beats = 0
         while not self._stop.is_set():
+            if beats % _LISTEN == 0:
+                self._guarded(self._end_silent)
             self._guarded(lambda look=beats % _LOOK_AROUND == 0: self._beat(look))
             beats += 1
             self._stop.wait(INTERVAL)
@@ -97,6 +104,11 @@ class Heartbeat:
         if look_around:
             self._execute("forget_silent", {})
             self._execute("ensure_event_days", {})
+
+    def _end_silent(self) -> None:
+        ended = self._execute("end_silent", {"application_name": APPLICATION, "after": _SILENT})
+        if ended:
+            log.warning("ended sessions that were silent in the middle of a transaction", sessions=ended)
 
     def _ends(self, look_around: bool) -> dict[TopicPartition, int]:
         try:

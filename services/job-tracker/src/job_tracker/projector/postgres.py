@@ -1,6 +1,7 @@
 """One connection to PostgreSQL that waits while the server is away, and says so."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import LiteralString, TypeVar
 
 import psycopg
@@ -15,9 +16,15 @@ CHANNEL = "tracker_commit"
 # Nothing is lost with a poke, so the server need not wait for its disk.
 _POKE: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY tracker_commit; COMMIT"
 SCHEMA = "tracker"
+APPLICATION = "job-tracker"
+LONGEST = timedelta(seconds=30)
+"""What a transaction of a Link takes at most; only one that is silent in the middle of a COPY gets older."""
+
 # A paused process, or a machine that vanished, must not hold its rows' locks against the next owner: PostgreSQL
 # ends its session when it says nothing within a transaction, when one takes too long, or when the network is silent.
-_NOT_FOREVER = f"-c idle_in_transaction_session_timeout=10s -c transaction_timeout=30s {KEEPALIVES}"
+_NOT_FOREVER = (
+    f"-c idle_in_transaction_session_timeout=10s -c transaction_timeout={LONGEST.total_seconds():.0f}s {KEEPALIVES}"
+)
 _ENDED = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -124,7 +131,7 @@ def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Conne
         autocommit=True,
         connect_timeout=5,
         options=f"-c timezone=UTC -c search_path={schema} {options}",
-        application_name="job-tracker",
+        application_name=APPLICATION,
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,

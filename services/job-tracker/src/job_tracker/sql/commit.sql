@@ -51,6 +51,13 @@ SET state = excluded.state, detail = excluded.detail, beat_at = excluded.beat_at
 -- name: forget_silent
 DELETE FROM projector WHERE beat_at < now() - interval '1 hour'
 
+-- name: end_silent
+-- PostgreSQL does not look at a transaction_timeout while it waits for the rest of a COPY: an owner that is paused in the
+-- middle of one would hold its rows' locks against the next owner for as long as it is paused.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %(application_name)s
+  AND state = 'active' AND wait_event = 'ClientRead' AND xact_start < now() - %(after)s
+
 -- name: leave
 DELETE FROM projector WHERE projection = %(projection)s AND instance = %(instance)s
 
