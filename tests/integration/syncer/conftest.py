@@ -102,6 +102,11 @@ class Shop:
     def fault(self, kind: str, **more: object) -> None:
         self.post("/faults", platform="shopify", account=self.account, kind=kind, **more)
 
+    def refused(self) -> int:
+        """How many requests the faults of this account have hit."""
+        found: Any = self.control.get("/faults").raise_for_status().json()
+        return sum(fault["hits"] for fault in found if fault["fault"]["account"] == self.account)
+
     def clear_faults(self) -> None:
         self.control.delete("/faults").raise_for_status()
 
@@ -221,9 +226,12 @@ class Shop:
 
     def request(self, job_type: str, **params: Any) -> str:
         event = job_request(job_type, TENANT, self.account, **params)
-        key = request_key(TENANT, self.account)
-        self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
+        self.send(event, request_key(TENANT, self.account))
         return event.job_id
+
+    def send(self, event: AnyEvent, key: str) -> None:
+        """Put it among the syncer's requests."""
+        self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
 
     def finished(self, job_id: str) -> Finished:
         """Wait for a job's end, and for as many of its items as its outbox promised."""

@@ -1,9 +1,14 @@
 """Killed, refused or overtaken in the middle of a batch."""
 
+import uuid
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from job_events.events import ControlData, ControlTarget, Pause, Resume
+from job_events.topics import request_key
 
 
 def _stock_keys(shop: Any) -> dict[tuple[str, str, int], set[str]]:
@@ -56,6 +61,72 @@ def test_killed_between_the_write_and_the_checkpoint_repeats_the_same_keys(shop:
     levels = {gid: doc["_levels"] for gid, doc in shop.variants().items()}
     should = _nhanh_stock(shop)
     assert {gid: levels[gid] for gid in should} == should
+
+
+def _control(shop: Any, kind: type[Pause | Resume], job_id: str) -> None:
+    event = kind(
+        specversion="1.0",
+        id=str(uuid.uuid4()),
+        source="test",
+        job_id=job_id,
+        time=datetime.now(UTC),
+        tenant="demo",
+        correlationid=job_id,
+        data=ControlData(target=ControlTarget("job", job_id=job_id), requested_by="lan", reason=""),
+    )
+    shop.send(event, request_key("demo", shop.account))
+
+
+@pytest.mark.parametrize("answered", [0, 1], ids=["before the intent", "after the intent"])
+def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answered: int) -> None:
+    """What Nhanh wants otherwise by now is not written, and what a person has set meanwhile is a conflict."""
+    pairs = dict(sorted(shop.truth("product").items())[:5])
+    shop.map("product", pairs)
+    shop.settings(conflict_rule="keep_platform", write={"stock": False}, max_change_share=1.0)
+    outdated, theirs, plain = list(pairs)[:3]
+
+    def price_at_nhanh(product: str, more: int) -> float:
+        docs = {str(doc["id"]): doc for doc in shop.records("nhanh", "product")}
+        price = docs[product]["prices"]["retail"] + more
+        shop.edit("nhanh", "product", int(product), set={"prices": {"retail": price}})
+        return price
+
+    def changed(more: int) -> None:
+        for product in (outdated, theirs, plain):
+            price_at_nhanh(product, more)
+        shop.pull()
+
+    def shown(product: str) -> float:
+        return float(shop.variants()[pairs[product]]["price"])
+
+    with syncer():
+        changed(5000)
+        shop.run("PRODUCT_SYNC", confirm=True)  # only what was once written can be in conflict
+        before = shown(outdated)
+        changed(5000)
+        shop.fault("5xx", count=10_000, skip=answered)
+        job_id = shop.request("PRODUCT_SYNC", confirm=True)
+        shop.wait_until(lambda: _intents(shop, job_id) == answered and shop.refused(), message="the shop is asked")
+        _control(shop, Pause, job_id)
+        held = "select state = 'queued' and paused from syncer.inbox where job_id = %(job)s"
+        shop.wait_until(lambda: shop.sql(held, job=job_id) == [(True,)], message="the job is held")
+
+        price_at_nhanh(outdated, 1000)
+        shop.pull()
+        number = int(pairs[theirs].rpartition("/")[2])
+        shop.edit("shopify", "variant", number, set={"price": "777000"})
+        shop.clear_faults()
+        _control(shop, Resume, job_id)
+        end = shop.finished(job_id)
+        items = {name: item.data for name, item in shop.items(job_id, 3).items()}
+        assert (items[outdated].action, items[outdated].error.code) == ("skipped", "PLAN_OUTDATED")
+        assert (items[theirs].action, items[theirs].error.code) == ("conflict", "KEPT_PLATFORM")
+        assert items[plain].action == "updated"
+        assert (shown(outdated), shown(theirs), shown(plain)) == (before, 777_000, price_at_nhanh(plain, 0))
+        assert (end.data.outcome, end.data.counters.skipped, end.data.metadata["conflicts"]) == ("success", 2, 1)
+
+        shop.run("PRODUCT_SYNC", confirm=True)
+        assert shown(outdated) == price_at_nhanh(outdated, 0) == before + 6000
 
 
 def test_stock_that_changed_since_it_was_read_is_read_again(shop: Any, syncer: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.domain.fields import key_of, memory_of
-from syncer.domain.plan import Change, Decision, Memory, decide, expected_changes
+from syncer.domain.plan import Change, Decision, Memory, decide, decide_again, expected_changes
 
 PULLED = datetime(2026, 11, 1, tzinfo=UTC)
 LATER, EARLIER = PULLED + timedelta(minutes=1), PULLED - timedelta(minutes=1)
@@ -90,3 +90,20 @@ def test_every_field_is_same_written_or_kept_and_conflicts_need_three_values(
         assert len(keys) >= 2
     assert not (decision.kept and rule == "nhanh_wins")
     assert all(key_of(name, present.get(name)) == key_of(name, desired[name]) for name in decision.same)
+
+
+DECIDED = Decision((Change("price", "90.00", "100"), Change("stock@a", "1", "5")), ("name",), ("price",), ())
+LOST = Memory({"price": "90", "stock@a": "1"}, {"price": "100", "stock@a": "5"}, LATER)
+
+
+@pytest.mark.parametrize("price", ["90", "100"], ids=["never sent", "sent, and the answer lost"])
+@pytest.mark.parametrize("stock", ["1", "5"])
+def test_what_nobody_else_touched_is_sent_again_as_it_was(price: str, stock: str) -> None:
+    assert decide_again(DECIDED, {"price": price, "stock@a": stock}, LOST, "keep_platform") == DECIDED
+
+
+def test_what_somebody_set_between_two_attempts_is_decided_anew() -> None:
+    kept = decide_again(DECIDED, {"price": "95", "stock@a": "1"}, LOST, "keep_platform")
+    assert kept == Decision(DECIDED.write[1:], ("name",), (), (Change("price", "95", "100"),))
+    won = decide_again(DECIDED, {"price": "90", "stock@a": "7"}, LOST, "nhanh_wins")
+    assert won == Decision((DECIDED.write[0], Change("stock@a", "7", "5")), ("name",), ("price", "stock@a"), ())

@@ -88,6 +88,27 @@ def decide(desired: Values, present: Present, memory: Memory, rule: ConflictRule
     return Decision(tuple(write), tuple(same), tuple(overwritten), tuple(kept))
 
 
+def decide_again(decision: Decision, present: Present, memory: Memory, rule: ConflictRule) -> Decision:
+    """A decision of an earlier attempt, which may have been carried out, looked at with the values read just now.
+
+    A field that holds neither what it held then nor what was to be written has been changed since, and is decided anew.
+    """
+    moved = {
+        change.field: change.after
+        for change in decision.write
+        if key_of(change.field, present.get(change.field))
+        not in {key_of(change.field, change.before), key_of(change.field, change.after)}
+    }
+    anew = decide(moved, present, memory, rule)
+    unmoved = [change for change in decision.write if change.field not in moved]
+    return Decision(
+        write=tuple(sorted([*unmoved, *anew.write], key=lambda change: change.field)),
+        same=decision.same,
+        overwritten=tuple(sorted({*decision.overwritten, *anew.overwritten} - {change.field for change in anew.kept})),
+        kept=(*decision.kept, *anew.kept),
+    )
+
+
 def _changed_by_others(name: str, now: str | None, memory: Memory) -> bool:
     ours = {memory.written.get(name), memory.pending.get(name)} - {None}
     return bool(ours) and name in memory.written and memory_of(name, now) not in ours

@@ -8,10 +8,14 @@
 
 Killed before 1 is committed, nothing was sent. Killed between 1 and 4, the next attempt finds the intent and sends
 the same values under the same idempotency keys. Killed after 4, the batch is behind the checkpoint.
+
+Between the plan and 1, and between two attempts, hours may lie: a job may be paused. What the catalogue wants by now
+otherwise is not written, and what the platform holds by now otherwise is decided anew.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as narrowed
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,12 +24,12 @@ from job_events.events import ErrorInfo
 from job_events.worker.job import RunningJob
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
-from syncer.domain.fields import memory_of
-from syncer.domain.plan import Memory, decide
+from syncer.domain.fields import Values, memory_of
+from syncer.domain.plan import Memory, decide, decide_again
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.side import Side, Writing
-from syncer.jobs.verdicts import Verdict, judge_dry, judge_item, kept_error
-from syncer.store import plans, written
+from syncer.jobs.side import Read, Side, Writing
+from syncer.jobs.verdicts import OUTDATED, Verdict, judge_dry, judge_item, kept_error
+from syncer.store import plans, rows, written
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
@@ -56,6 +60,8 @@ class BatchRunner:
             return [judge_dry(one) for one in self._decide(items)]
         if intent is None:
             intent = self._intend(number, Intent(1, tuple(self._decide(items))))
+        elif intent.step == 1:
+            intent = self._intend(number, Intent(1, tuple(self._decide_again(items, intent.items))))
         if intent.step == 1:
             intent = self._first_step(number, intent, items)
         outcomes = [*intent.settled, *self._write(number, 2, intent.again)]
@@ -96,20 +102,48 @@ class BatchRunner:
 
     def _decide(self, items: Sequence[Item]) -> list[Intended]:
         """Compare with the values that the platform holds now."""
-        ids = [item.shopify_id for item in items]
-        present = self.side.read(self.client, ids)
-        with self.job.around.pool.connection() as conn:
-            memories = written.load(conn, self.scope, ids)
+        now = self._look(items)
         decided: list[Intended] = []
         for item in items:
-            read = present.get(item.shopify_id)
-            if read is None:
-                decided.append(Intended(item.nhanh_id, item.shopify_id, error=_GONE))
+            read, error = now.present.get(item.shopify_id), now.error(item)
+            if read is None or error is not None:
+                decided.append(Intended(item.nhanh_id, item.shopify_id, error=error))
                 continue
-            memory = memories.get(item.shopify_id, Memory())
-            decision = decide(item.desired, read.fields, memory, self.settings.conflict_rule)
+            decision = decide(item.desired, read.fields, now.memory(item.shopify_id), self.settings.conflict_rule)
             decided.append(Intended(item.nhanh_id, item.shopify_id, decision, read.refs))
         return decided
+
+    def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> list[Intended]:
+        """Look once more at what an earlier attempt was about to write."""
+        writing = {one.shopify_id for one in intended if one.decision.write}
+        planned = {item.shopify_id: item for item in items if item.shopify_id in writing}
+        now = self._look([*planned.values()])
+        decided: list[Intended] = []
+        for one in intended:
+            item = planned.get(one.shopify_id)
+            if item is None:
+                decided.append(one)
+                continue
+            read, error = now.present.get(item.shopify_id), now.error(item)
+            if read is None or error is not None:
+                decided.append(Intended(one.nhanh_id, one.shopify_id, error=error))
+                continue
+            memory = now.memory(one.shopify_id)
+            decision = decide_again(one.decision, read.fields, memory, self.settings.conflict_rule)
+            decided.append(replace(one, decision=decision))
+        return decided
+
+    def _look(self, items: Sequence[Item]) -> "_Now":
+        if not items:
+            return _Now({}, {}, {})
+        ids = [item.shopify_id for item in items]
+        present = self.side.read(self.client, ids)
+        scope = narrowed(self.scope, only=tuple(item.nhanh_id for item in items))
+        with self.job.around.pool.connection() as conn:
+            pairs = [pair for found in rows.pages_of_pairs(conn, scope) for pair in self.side.pairs(conn, scope, found)]
+            memories = written.load(conn, self.scope, ids)
+        wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs}
+        return _Now(present, wanted, memories)
 
     def _intend(self, number: int, intent: Intent) -> Intent:
         items = intent.items if intent.step == 1 else intent.again
@@ -141,6 +175,25 @@ class BatchRunner:
         if not any(item.decision.write for item in items):
             return []
         return self.side.write(Writing(self.client, self.log, self.job.id, number, step), items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What the platform holds, what the catalogue wants by (Nhanh id, Shopify id), and what we remember."""
+
+    present: Mapping[str, Read]
+    wanted: Mapping[tuple[str, str], Values]
+    memories: Mapping[str, Memory]
+
+    def memory(self, shopify_id: str) -> Memory:
+        return self.memories.get(shopify_id, Memory())
+
+    def error(self, item: Item) -> ErrorInfo | None:
+        """Why nothing of the item is to be written."""
+        wanted = self.wanted.get((item.nhanh_id, item.shopify_id), {})
+        if any(wanted.get(name) != value for name, value in item.desired.items()):
+            return OUTDATED
+        return None if item.shopify_id in self.present else _GONE
 
 
 def _without_writing(item: Intended, stale: set[tuple[str, str]]) -> Iterable[FieldOutcome]:

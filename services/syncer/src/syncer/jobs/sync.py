@@ -84,6 +84,7 @@ class Sync:
 
 def _run(runner: BatchRunner, params: SyncParams) -> None:
     job = runner.job
+    runner.side.prepare(runner.client, runner.settings)
     if job.cursor is None:
         _plan(runner, params)
     position = msgspec.convert(job.cursor, Position)
@@ -108,7 +109,6 @@ def _run(runner: BatchRunner, params: SyncParams) -> None:
 def _plan(runner: BatchRunner, params: SyncParams) -> None:
     job = runner.job
     job.progress("planning")
-    runner.side.prepare(runner.client, runner.settings)
     try:
         with job.page() as page:
             batches, reason = make_plan(page, job, runner.side, runner.scope, runner.settings)

@@ -10,6 +10,9 @@ from syncer.domain.plan import Change, Decision
 from syncer.store.plans import FieldOutcome, Intended
 
 KEPT: Final = "KEPT_PLATFORM"
+OUTDATED: Final = ErrorInfo(
+    "CONFLICT", "PLAN_OUTDATED", "what it should be, or its mapping, has changed since this job was planned; sync again"
+)
 _MAX_CHANGES: Final = 50
 
 
@@ -50,7 +53,7 @@ def judge_item(item: Intended, desired: Mapping[str, str], outcomes: Sequence[Fi
         return Verdict(item, action, counts, error, changes, memories, ms)
 
     if item.error is not None:
-        return Verdict(item, "failed", {"failed": 1}, item.error, (), None, None)
+        return _refused(item, item.error)
     if failed:
         return verdict("failed", _of_fields(failed), failed=1, conflicts=conflicts)
     if kept:
@@ -67,7 +70,7 @@ def judge_dry(item: Intended) -> Verdict:
     decision: Decision = item.decision
     changes = field_changes([*decision.write, *decision.kept])
     if item.error is not None:
-        return Verdict(item, "failed", {"failed": 1}, item.error, (), None, None)
+        return _refused(item, item.error)
     if decision.kept:
         error = kept_error([change.field for change in decision.kept])
         return Verdict(item, "conflict", {"skipped": 1, "conflicts": 1}, error, changes, None, None)
@@ -75,6 +78,12 @@ def judge_dry(item: Intended) -> Verdict:
         counts = {"successful": 1, "wouldUpdate": 1, "conflicts": int(bool(decision.overwritten))}
         return Verdict(item, "would_update", counts, None, changes, None, None)
     return Verdict(item, None, {"successful": 1, "unchanged": 1}, None, (), None, None)
+
+
+def _refused(item: Intended, error: ErrorInfo) -> Verdict:
+    if error == OUTDATED:
+        return Verdict(item, "skipped", {"skipped": 1}, error, (), None, None)
+    return Verdict(item, "failed", {"failed": 1}, error, (), None, None)
 
 
 def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:
