@@ -4,7 +4,19 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from job_events.events import JobInfo, Requested, RequestedData
+from job_events.events import (
+    Cancel,
+    Control,
+    ControlData,
+    ControlTarget,
+    JobInfo,
+    Pause,
+    Requested,
+    RequestedData,
+    Resume,
+)
+
+CONTROLS: dict[str, type[Control]] = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 
 
 def job_request(job_type: str, tenant: str, account: str, **params: Any) -> Requested:
@@ -19,6 +31,20 @@ def job_request(job_type: str, tenant: str, account: str, **params: Any) -> Requ
         tenant=tenant,
         correlationid=job_id,
         data=RequestedData(job=JobInfo(job_type, account), params=params),
+    )
+
+
+def job_control(verb: str, tenant: str, job_id: str) -> Control:
+    """`cancel`, `pause` or `resume` of a job."""
+    return CONTROLS[verb](
+        specversion="1.0",
+        id=str(uuid.uuid4()),
+        source="jobtrail/test",
+        job_id=job_id,
+        time=datetime.now(UTC),
+        tenant=tenant,
+        correlationid=job_id,
+        data=ControlData(target=ControlTarget("job", job_id), requested_by="lan", reason="a test"),
     )
 
 

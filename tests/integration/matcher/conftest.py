@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +13,18 @@ from confluent_kafka import TopicPartition
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 from tests.deliveries import Deliveries
+from tests.requests import job_control, job_request
 
 from job_events import kafka as clients
 from job_events.database import migrate
 from job_events.envelope import HEADERS, decode, encode, read_dead_letter
 from job_events.events import (
-    Cancel,
-    ControlData,
-    ControlTarget,
     DeadLetter,
     Finished,
-    JobInfo,
-    Pause,
     Progress,
-    Requested,
-    RequestedData,
-    Resume,
 )
 from job_events.topics import Topics, request_key
 from platforms.migrate import migrate as migrate_accounts
-
-CONTROLS = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 
 
 class Room:
@@ -128,15 +117,13 @@ class Room:
 
     def request(self, job_type: str, **params: Any) -> str:
         """Ask for a job; its id."""
-        job_id = str(uuid.uuid4())
-        data = RequestedData(job=JobInfo(job_type, "shop"), params=params)
-        self._send(self.topics.requests("matcher"), encode(self._event(Requested, job_id, data)))
-        return job_id
+        event = job_request(job_type, "t", "shop", **params)
+        self._send(self.topics.requests("matcher"), encode(event))
+        return event.job_id
 
     def control(self, verb: str, job_id: str) -> None:
         """Cancel, pause or resume a job."""
-        data = ControlData(target=ControlTarget("job", job_id), requested_by="lan", reason="a test")
-        self._send(self.topics.requests("matcher"), encode(self._event(CONTROLS[verb], job_id, data)))
+        self._send(self.topics.requests("matcher"), encode(job_control(verb, "t", job_id)))
 
     def send_chunk(self, value: bytes) -> None:
         """Put bytes on the agents' topic as anybody may."""
@@ -144,18 +131,6 @@ class Room:
 
     def _send(self, topic: str, value: bytes) -> None:
         self._deliveries.send(topic, value, request_key("t", "shop"), headers=HEADERS)
-
-    def _event(self, kind: Any, job_id: str, data: Any) -> Any:
-        return kind(
-            specversion="1.0",
-            id=str(uuid.uuid4()),
-            source="test",
-            job_id=job_id,
-            time=datetime.now(UTC),
-            tenant="t",
-            correlationid=job_id,
-            data=data,
-        )
 
     def inbox(self, job_id: str) -> dict[str, Any]:
         found = self.rows("select * from matcher.inbox where job_id = %s", job_id)

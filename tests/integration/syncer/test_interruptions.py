@@ -1,13 +1,11 @@
 """Killed, refused or overtaken in the middle of a batch."""
 
-import uuid
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.requests import job_control
 
-from job_events.events import ControlData, ControlTarget, Pause, Resume
 from job_events.topics import request_key
 
 
@@ -63,18 +61,8 @@ def test_killed_between_the_write_and_the_checkpoint_repeats_the_same_keys(shop:
     assert {gid: levels[gid] for gid in should} == should
 
 
-def _control(shop: Any, kind: type[Pause | Resume], job_id: str) -> None:
-    event = kind(
-        specversion="1.0",
-        id=str(uuid.uuid4()),
-        source="test",
-        job_id=job_id,
-        time=datetime.now(UTC),
-        tenant="demo",
-        correlationid=job_id,
-        data=ControlData(target=ControlTarget("job", job_id=job_id), requested_by="lan", reason=""),
-    )
-    shop.send(event, request_key("demo", shop.account))
+def _control(shop: Any, verb: str, job_id: str) -> None:
+    shop.send(job_control(verb, "demo", job_id), request_key("demo", shop.account))
 
 
 @pytest.mark.parametrize("answered", [0, 1], ids=["before the intent", "after the intent"])
@@ -107,7 +95,7 @@ def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answere
         shop.fault("5xx", count=10_000, skip=answered)
         job_id = shop.request("PRODUCT_SYNC", confirm=True)
         shop.wait_until(lambda: _intents(shop, job_id) == answered and shop.refused(), message="the shop is asked")
-        _control(shop, Pause, job_id)
+        _control(shop, "pause", job_id)
         held = "select state = 'queued' and paused from syncer.inbox where job_id = %(job)s"
         shop.wait_until(lambda: shop.sql(held, job=job_id) == [(True,)], message="the job is held")
 
@@ -116,7 +104,7 @@ def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answere
         number = int(pairs[theirs].rpartition("/")[2])
         shop.edit("shopify", "variant", number, set={"price": "777000"})
         shop.clear_faults()
-        _control(shop, Resume, job_id)
+        _control(shop, "resume", job_id)
         end = shop.finished(job_id)
         items = {name: item.data for name, item in shop.items(job_id, 3).items()}
         assert (items[outdated].action, items[outdated].error.code) == ("skipped", "PLAN_OUTDATED")
