@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 from msgspec import to_builtins
+from msgspec.structs import replace
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
 
+from job_events.events import Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import Refused
@@ -86,14 +88,25 @@ def start(
     tenant: Annotated[str, typer.Option(help="of which tenant")] = "default",
     params: Annotated[str, typer.Option(help="parameters as JSON")] = "{}",
     priority: Annotated[str, typer.Option(help="low, normal, high or urgent")] = "normal",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="let the sync list what it would write, and write nothing")
+    ] = False,
 ) -> None:
     """Request a job, or all first jobs of a chain."""
     if what not in JOB_TYPES and what not in CHAINS:
         raise Refused(f"There is no job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
     tracker = _tracker()
     chain = CHAINS.get(what)
-    common = {"tenant": tenant, "account": account, "params": json_object(params, "--params"), "priority": priority}
-    together = {"chain": str(uuid7()), "then": to_builtins(chain.then)} if chain else {}
+    given = json_object(params, "--params")
+    then = chain.then if chain else ()
+    if dry_run and chain:
+        then = tuple(map(_dry, then))
+    elif dry_run:
+        if not _may_be_dry(what):
+            raise Refused(f"{what} writes to no platform, so there is nothing to leave out: --dry-run is for a sync")
+        given |= {"dry_run": True}
+    common = {"tenant": tenant, "account": account, "params": given, "priority": priority}
+    together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}
     for job_type in chain.first if chain else (what,):
         answer = tracker.post("/jobs", {"type": job_type, **common, **together})
         job_id = answer["job_id"]
@@ -124,6 +137,16 @@ def retry(job_id: JobId) -> None:
     """Run a finished job again, as a new job."""
     answer = _tracker().post(job_path(job_id, "retry"))
     console.print("New job", Text(answer["job_id"], style="bold"))
+
+
+def _dry(step: Then) -> Then:
+    """The same step, and all that follow it, writing to no platform."""
+    params = {**step.params, "dry_run": True} if _may_be_dry(step.type) else step.params
+    return replace(step, params=params, then=tuple(map(_dry, step.then)))
+
+
+def _may_be_dry(job_type: str) -> bool:
+    return "dry_run" in JOB_TYPES[job_type].params.__struct_fields__
 
 
 def _command(job_id: str, verb: str, reason: str) -> None:
