@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import select
 import signal
 import uuid
@@ -149,6 +150,30 @@ def test_a_page_of_another_site_commands_nothing(*, api: httpx.Client, tenant: s
     for headers in ({"Origin": str(api.base_url).rstrip("/")}, {"Sec-Fetch-Site": "same-origin"}, {}):
         accepted(api.post(address, headers=headers))
     assert api.get("/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # the browser keeps the answer
+
+
+def test_a_name_of_somebody_elses_that_leads_here_reads_and_commands_nothing(
+    *, api: httpx.Client, start_api: Any
+) -> None:
+    own, (url, _) = str(api.base_url.port), start_api(JOBTRAIL_API_NAMES="Jobs.example, other.example")
+    for host in ("evil.example", f"127.0.0.1.evil.example:{own}", "evil.example.", "[::1"):
+        problem(api.get("/jobs", headers={"Host": host}), 421)
+        problem(httpx.get(f"{url}/jobs", headers={"Host": host}), 421)
+        assert api.post("/jobs", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 421
+    for host in (f"127.0.0.1:{own}", f"localhost:{own}", f"[::1]:{own}", "job-tracker:8400", "a.localhost"):
+        assert api.get("/healthz", headers={"Host": host}).status_code == 200
+    assert httpx.get(f"{url}/healthz", headers={"Host": "JOBS.example:443"}).status_code == 200
+
+
+def test_the_page_of_all_addresses_needs_nobody_else(*, api: httpx.Client) -> None:
+    page = api.get("/", follow_redirects=True)
+    assert page.url.path == "/docs"
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert linked
+    for address in linked:
+        assert address.startswith("/")
+        assert api.get(address).status_code == 200
+    assert api.get("/redoc").status_code == 404
 
 
 def test_addresses_are_described_as_they_answer(*, api: httpx.Client) -> None:

@@ -89,7 +89,8 @@ def build_app(settings: Settings) -> FastAPI:
                 broker=Broker(settings.kafka_bootstrap_servers, timeout=KAFKA_TIMEOUT),
             )
 
-    return create_app(open_parts)
+    names = settings.jobtrail_api_names.lower().replace(",", " ").split()
+    return create_app(open_parts, frozenset(names))
 
 
 def _allow_files(wanted: int) -> None:

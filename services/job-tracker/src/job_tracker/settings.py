@@ -13,6 +13,9 @@ class Settings(ServiceSettings):
     """The tracker's own settings besides those of every service."""
 
     jobtrail_api_host: str = Field(default="127.0.0.1", description="address the API listens on")
+    jobtrail_api_names: str = Field(
+        default="", description="names that the API answers to besides addresses and names without a dot; with commas"
+    )
     jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
     jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")
     jobtrail_history_days: Days = Field(default=90, description="days that events of the history are kept")

@@ -3,9 +3,12 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI
+from fastapi.responses import RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,8 +21,10 @@ _READING = {"GET", "HEAD", "OPTIONS"}
 _TOO_LARGE = f"a body may have {MAX_BODY:,} bytes at most"
 
 
-def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> FastAPI:
-    """The application; `open_parts` is entered when it starts and left when it ends."""
+def create_app(
+    open_parts: Callable[[], AbstractAsyncContextManager[Parts]], names: frozenset[str] = frozenset()
+) -> FastAPI:
+    """The application; `open_parts` is entered when it starts and left when it ends. `names`: see `Measured`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -27,7 +32,9 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
             app.state.parts = parts
             yield
 
-    app = FastAPI(
+    # Its page of all addresses works without the rest of the world, and runs no script of somebody else's.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Jobtrail",
         description="The job table of Jobtrail: every answer says how fresh it is.",
         version="1",
@@ -39,12 +46,19 @@ def create_app(open_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> 
     for module in (jobs, commands, catalogue, stream, upkeep):
         app.include_router(module.router)
 
-    app.add_middleware(Measured)
+    @app.get("/", include_in_schema=False)
+    async def begin() -> Response:
+        return RedirectResponse("/docs")
+
+    app.add_middleware(Measured, names=names)
     return app
 
 
-def _refusal(method: str, headers: Headers) -> problems.Problem | None:
+def _refusal(method: str, headers: Headers, names: frozenset[str]) -> problems.Problem | None:
     """What the first lines of a request tell already."""
+    if not _is_own_name(host := headers.get("host", ""), names):
+        mend = "call it by its address, or name it in JOBTRAIL_API_NAMES"
+        return problems.Problem(421, f"{host[:256]!r} is not known as a name of this API: {mend}")
     if int(headers.get("content-length") or 0) > MAX_BODY:
         return problems.Problem(413, _TOO_LARGE)
     if method not in _READING and _from_another_site(headers):
@@ -60,11 +74,30 @@ def _from_another_site(headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
-class Measured:
-    """Counts and times every answer, up to its first byte; refuses too large bodies and other sites' pages."""
+def _is_own_name(host: str, names: frozenset[str]) -> bool:
+    """Whether a browser's page of that name can be trusted to be the API's own.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Any site can let a name of its own lead here. No site owns an address, or a name without a dot.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if "." not in name or name.endswith(".localhost") or name in names:
+            return True
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class Measured:
+    """Counts and times every answer, up to its first byte; refuses too large bodies and other sites' pages.
+
+    `names` are those with dots, in lower case, that the API answers to.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +132,7 @@ class Measured:
                 raise HTTPException(413, _TOO_LARGE)
             return message
 
-        if (refusal := _refusal(scope["method"], Headers(scope=scope))) is not None:
+        if (refusal := _refusal(scope["method"], Headers(scope=scope), self._names)) is not None:
             await problems.problem_response(refusal)(scope, receive, measure)
             return
         try:

@@ -23,6 +23,7 @@ TITLES = {
     405: "This address does not take that method",
     409: "This is not possible in the present state",
     413: "The request is too large",
+    421: "This name is not that of the API",
     422: "Something in the request is wrong",
     500: "Something went wrong here",
     503: "A part of the system is away",
