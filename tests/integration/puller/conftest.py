@@ -54,6 +54,11 @@ class Sandbox:
         body = {"platform": platform, "account": account, "kind": kind, **more}
         self.http.post("/faults", json=body).raise_for_status()
 
+    def hits(self, account: str) -> int:
+        """How many calls the faults of the account have hit."""
+        found: Any = self.http.get("/faults").raise_for_status().json()
+        return sum(active["hits"] for active in found if active["fault"]["account"] == account)
+
     def clear_faults(self) -> None:
         self.http.delete("/faults").raise_for_status()
 

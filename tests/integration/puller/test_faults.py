@@ -29,7 +29,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "drop": {"count": 2},
     "5xx": {"count": 2},
     "429": {"count": 1, "seconds": 1},
-    "down": {"seconds": 4},
+    "down": {"seconds": 3600},  # until it has hit twice, too
 }
 
 
@@ -42,6 +42,9 @@ def test_passing_faults_delay_a_pull_and_change_none_of_its_numbers(
         for kind, more in PASSING.items():
             world.sandbox.fault(platform, world.account, kind, **more)
             job_id = world.request(f"PULL_{platform.upper()}_CUSTOMERS", page_size=50)
+            if kind == "down":
+                world.wait_until(lambda: world.sandbox.hits(world.account) >= 2, message="nobody calls")
+                world.sandbox.clear_faults()
             data = world.finished(job_id).data
             assert (data.outcome, data.error) == ("success", None), kind
             assert data.counters.successful == held, kind

@@ -16,13 +16,17 @@ def _pages_of(world: Any, job_id: str) -> int:
 
 
 def _begin(world: Any, names: list[str]) -> dict[str, str]:
-    """Pulls so slow that they can be caught in their middle."""
-    for platform in ("nhanh", "shopify"):
-        world.sandbox.fault(platform, world.account, "slow", seconds=0.4)
-    jobs = {name: world.request(name, page_size=5) for name in names}
+    """Pulls of so many, so slow pages that they can be caught in their middle."""
+    _slow(world, 1)
+    jobs = {name: world.request(name, page_size=2) for name in names}
     for name, job_id in jobs.items():
         world.wait_until(lambda job_id=job_id: _pages_of(world, job_id) >= PAGES_BEFORE, message=f"{name} is under way")
     return jobs
+
+
+def _slow(world: Any, seconds: float) -> None:
+    for platform in ("nhanh", "shopify"):
+        world.sandbox.fault(platform, world.account, "slow", seconds=seconds)
 
 
 def _starts_over(entry: dict[str, Any]) -> bool:
@@ -51,8 +55,12 @@ def _assert_whole(world: Any, jobs: dict[str, str], held: dict[str, int]) -> Non
         assert stored[0]["n"] == held[name], name
 
 
+def _progress(world: Any, job_id: str) -> list[Any]:
+    return [event.data for event in world.seen(job_id) if type(event).__name__ == "Progress"]
+
+
 def _assert_counters_never_fell(world: Any, job_id: str) -> None:
-    progress = [event.data for event in world.seen(job_id) if type(event).__name__ == "Progress"]
+    progress = _progress(world, job_id)
     progress.sort(key=lambda data: (data.attempt, data.seq))
     processed = [data.counters.processed for data in progress]
     assert processed == sorted(processed)
@@ -63,6 +71,8 @@ def test_after_sigkill_another_worker_resumes_from_the_cursor(world: Any, puller
     held = world.held()
     with puller() as process:
         jobs = _begin(world, list(held))
+        _slow(world, 3600)  # nobody moves until the signs of life have arrived
+        world.wait_until(lambda: all(_progress(world, job_id) for job_id in jobs.values()), message="no sign of life")
         process.send_signal(signal.SIGKILL)
         process.wait()
     world.sandbox.clear_faults()
