@@ -14,8 +14,7 @@ from bench.visible import Api, Visible, until_reading, watch
 from bench.workload import Shape, messages
 from local_stack import free_port
 
-_START = 60.0  # seconds until the API must answer
-_TELLING = 2.0  # seconds that the stream is given for the last events
+_START = 300.0  # seconds until the API must answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ def jobtrail_visible(stage: Stage, rate: int, settle: float, seconds: float) -> 
             start = time.monotonic() + settle
             visible = watch(load, reader.look, settle, seconds)
             counted = [event for event in load.acknowledged if start <= event.at < start + seconds]
-            time.sleep(_TELLING)
             return Live(visible, stream.delays(counted))
 
 

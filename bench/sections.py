@@ -46,8 +46,6 @@ def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[
             if told:
                 figures.put(f"stream{infix}_{name}", told, "ms", f"at {rate} events/s, by GET /stream")
         for peer in peers:
-            if peer.slow and rate == RATE:
-                continue
             seen = peer_visible(stage, peer, rate, plan.settle_seconds, plan.peer_live_seconds)
             note = f"at {rate} events/s, in its table"
             for name, share in (("p50", 0.5), ("p99", 0.99)):

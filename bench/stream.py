@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from bench.live import Acknowledged
 
+_PATIENCE = 60.0  # seconds that the stream is given for the last events
+
 
 class StreamReader:
     """Follows the stream in a thread while it is entered."""
@@ -36,15 +38,21 @@ class StreamReader:
         """Seconds from each acknowledgement to the first message that told at least as much of the job.
 
         Raises:
-            RuntimeError: an event was never told of.
+            RuntimeError: an event was not told of within _PATIENCE.
         """
+        deadline = time.monotonic() + _PATIENCE
         found: list[float] = []
         for event in acknowledged:
-            at = next((at for processed, at in self._told.get(event.job_id, ()) if processed >= event.processed), None)
-            if at is None:
-                raise RuntimeError(f"the stream never told of {event}")
+            while (at := self._heard(event)) is None:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"the stream never told of {event}")
+                time.sleep(0.1)
             found.append(at - event.at)
         return found
+
+    def _heard(self, event: Acknowledged) -> float | None:
+        told = self._told.get(event.job_id, ())
+        return next((at for processed, at in told if processed >= event.processed), None)
 
     def _read(self) -> None:
         try:

@@ -111,7 +111,7 @@ def peer_visible(stage: Stage, candidate: Candidate, rate: int, settle: float, s
             return watch(load, table.look, settle, seconds)
 
 
-def until_reading(candidate: Candidate, load: Load, look: Look, limit: float = 60) -> None:
+def until_reading(candidate: Candidate, load: Load, look: Look, limit: float = 300) -> None:
     """Wait until the first event shows: joining a group and starting up are not what is measured.
 
     Raises:

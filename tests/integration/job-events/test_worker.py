@@ -174,6 +174,7 @@ def test_bad_requests_end_visibly_and_the_consumer_goes_on(bench: Any, wait_unti
     for job_id in failed:
         end = bench.end_of(job_id)
         assert (end.data.outcome, end.data.error.category, end.data.attempt) == ("failure", "VALIDATION_FAILED", 0)
+    wait_until(lambda: len(bench.dead_letters()) >= 8, "letters are missing")
     letters = bench.dead_letters()
     assert len(letters) == 8
     assert len({(letter.data.topic, letter.data.partition, letter.data.offset) for letter in letters}) == 8
@@ -217,6 +218,7 @@ def test_items_leave_with_their_page_or_not_at_all(bench: Any, wait_until: WaitU
         job_id = bench.request()
         wait_until(lambda: bench.end_of(job_id))
         wait_until(lambda: not bench.rows("select 1 from outbox"))
+    wait_until(lambda: bench.messages(bench.topics.items), "no item")
     items = [value for value in bench.messages(bench.topics.items) if job_id.encode() in value]
     assert len(items) == 1 and b'"kept"' in items[0]
     assert bench.end_of(job_id).data.outcome == "partial"

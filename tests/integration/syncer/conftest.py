@@ -229,7 +229,7 @@ class Shop:
         self.send(event, request_key(TENANT, self.account))
         return event.job_id
 
-    def send(self, event: AnyEvent, key: str) -> None:
+    def send(self, event: AnyEvent, key: bytes) -> None:
         """Put it among the syncer's requests."""
         self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
 
