@@ -1,6 +1,7 @@
 """No secret leaves through a log, an error or a stored exchange."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,30 @@ def test_known_values_never_survive(before: str, after: str) -> None:
     assert SECRET not in Redactor([SECRET]).text(before + SECRET + after)
 
 
+@pytest.mark.parametrize("secret", ["shpat_0a1b\n4e5f", "tôken'with\"both\\", "slashes/and+more"])
+def test_known_values_are_found_in_every_spelling(secret: str) -> None:
+    spellings = [
+        secret,
+        repr(secret),
+        repr(secret.encode()),
+        json.dumps(secret),
+        json.dumps(secret, ensure_ascii=False),
+        json.dumps(secret).replace("/", r"\/"),
+        quote(secret, safe=""),
+    ]
+    masked = {"***!", "'***'!", '"***"!', "b'***'!"}
+    assert {Redactor([secret]).text(f"{spelling}!") for spelling in spellings} <= masked | {'b"***"!'}
+
+
+def test_a_run_of_backslashes_is_read_once() -> None:
+    # Read again from each of them, a million would take hours.
+    text = "\\" * 1_000_000
+    assert Redactor([SECRET]).text(text) == text
+
+
 def test_redacts_before_it_cuts() -> None:
     bounded = Redactor([SECRET]).bounded("x" * 10 + SECRET, 15)
     assert bounded == "x" * 10 + "***"
     assert Redactor([SECRET]).bounded("y" * 20 + SECRET, 10) == "y" * 9 + "…"
+    assert Redactor([SECRET]).bounded(f"{SECRET} " * 100, 15) == "*** *** *** **" + "…"
+    assert SECRET[:5] not in Redactor().bounded("secretKey=" + SECRET, 10)

@@ -73,6 +73,14 @@ def test_a_base_url_loses_its_final_slash() -> None:
     assert checked_base_url("http://127.0.0.1:1/shopify/demo/") == "http://127.0.0.1:1/shopify/demo"
 
 
+@pytest.mark.parametrize("token", ["shpat_0a1b\n4e5f", "shpat_0a1b 4e5f", "shpat_tôken", "shpat\u200b0a1b", "shpat\0b"])
+def test_a_credential_that_no_header_can_carry_is_named_and_not_shown(token: str) -> None:
+    with pytest.raises(InvalidAccount, match=r"^credentials\.access_token: ") as caught:
+        checked_credentials("shopify", {"access_token": token})
+    assert "shpat" not in str(caught.value)
+    assert checked_credentials("shopify", {"access_token": " shpat_0a1b\n"}) == {"access_token": "shpat_0a1b"}
+
+
 def test_missing_credentials_are_named() -> None:
     with pytest.raises(InvalidAccount, match=r"^credentials\.business_id: "):
         checked_credentials("nhanh", {"app_id": 1, "access_token": "t", "business_id": " "})

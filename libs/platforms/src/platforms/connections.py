@@ -17,6 +17,7 @@ REQUIRED_CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
 """Per platform; further keys are kept (Nhanh: `secret_key` lets `check` ask for the token's rights)."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_CREDENTIAL = re.compile(r"[!-~]*")  # what a header can carry: printable ASCII
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,15 @@ def checked_base_url(value: str) -> str:
 
 
 def checked_credentials(platform: str, credentials: Mapping[str, object]) -> dict[str, str]:
-    """The credentials as strings, if all that `platform` needs are there."""
+    """The credentials as strings, if all that `platform` needs are there.
+
+    Raises InvalidAccount naming the field, never its value. What is blank around a credential is cut off; inside
+    it stands for a paste that was wrapped.
+    """
     texts = {key: str(value).strip() for key, value in credentials.items() if value is not None}
+    for key, text in texts.items():
+        if not _CREDENTIAL.fullmatch(text):
+            raise InvalidAccount(f"credentials.{key}", "must be printable ASCII without blanks or line ends inside")
     for key in REQUIRED_CREDENTIALS[platform]:
         if not texts.get(key):
             raise InvalidAccount(f"credentials.{key}", f"is needed to connect to {platform}")

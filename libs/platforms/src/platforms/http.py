@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from platforms.connections import Connection
-from platforms.errors import Unavailable
+from platforms.errors import InvalidCredentials, Unavailable
 from platforms.redaction import Redactor
 from platforms.results import Exchange, OnExchange
 
@@ -39,14 +39,23 @@ class HttpCaller:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send once and read the whole answer, whatever its status. Raises Unavailable if none came."""
-        request = self._http.build_request("POST", url, content=content, headers=headers, params=params)
+        """Send once and read the whole answer, whatever its status.
+
+        Raises Unavailable if none came, InvalidCredentials if they hold what no header can carry.
+        """
+        try:
+            request = self._http.build_request("POST", url, content=content, headers=headers, params=params)
+        except UnicodeEncodeError:
+            raise _unsendable() from None
         self.requests += 1
         started = time.perf_counter()
         try:
             response = self._http.send(request)
         except httpx.TimeoutException as error:
             raise self._unanswered(request, content, started, "TIMEOUT", error) from None
+        except httpx.LocalProtocolError:
+            # Its text quotes the header, and so the token.
+            raise _unsendable() from None
         except httpx.TransportError as error:
             raise self._unanswered(request, content, started, "NETWORK_ERROR", error) from None
         self._report(request, content, started, status=response.status_code, body=response.text)
@@ -108,6 +117,12 @@ def retry_after(response: httpx.Response, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except ValueError:
         return None
+
+
+def _unsendable() -> InvalidCredentials:
+    """Of a request only the credentials come from outside: all else in it is ours."""
+    reason = "the stored credentials hold characters that no request can carry: store them anew"
+    return InvalidCredentials("UNSENDABLE_CREDENTIALS", reason)
 
 
 def _is_secret(key: str) -> bool:

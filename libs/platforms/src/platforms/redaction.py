@@ -4,6 +4,7 @@ Two nets: by name (headers and JSON or form fields that carry tokens on any plat
 (the credentials of the connection at hand, wherever they turn up).
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -32,9 +33,10 @@ _SECRET_NAMES: Final = (
 )
 _NAME = "|".join(_SECRET_NAMES)
 _NAME_ONLY = re.compile(f"(?:{_NAME})", re.IGNORECASE)
-# `"name": "value"`, also inside a string of JSON (quotes escaped) and with a bare value.
+# `"name": "value"`, also inside a string of JSON (quotes escaped) and with a bare value. It begins at a quote and not
+# at the backslashes before it: a long run of those would be read again from each of them.
 _JSON_FIELD = re.compile(
-    rf"""(?P<head>(?P<quote>\\*["'])(?:{_NAME})(?P=quote)\s*:\s*)"""
+    rf"""(?P<head>["'](?:{_NAME})(?P<quote>\\*["'])\s*:\s*)"""
     r"""(?:(?P<open>\\*["'])(?:\\.|(?!(?P=open)).)*(?:(?P=open)|$)|[^\s,}\]]+)""",
     re.IGNORECASE | re.DOTALL,
 )
@@ -50,26 +52,44 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_VALUE}
-        forms = long_enough | {quote(secret, safe="") for secret in long_enough}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        longest_first = sorted({form for secret in long_enough for form in _forms(secret)}, key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def text(self, text: str) -> str:
         """`text` (a body, a URL, a message) with its secrets replaced by ***."""
-        if self._values:
-            text = self._values.sub(MASK, text)
-        text = _JSON_FIELD.sub(_mask_field, text)
-        text = _FORM_FIELD.sub(rf"\g<head>{MASK}", text)
-        return _HEADER_LINE.sub(rf"\g<head>{MASK}", text)
+        return _without_named(self._without_known(text))
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers with secret ones masked and the others searched for secret values."""
         return {name: MASK if _NAME_ONLY.fullmatch(name) else self.text(value) for name, value in headers.items()}
 
     def bounded(self, text: str, limit: int) -> str:
-        """Redacted first, so that no cut-off secret slips through, then cut to `limit` characters."""
-        clean = self.text(text)
-        return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+        """Redacted, then cut to `limit` characters.
+
+        Known values are taken out of all of it, so that no cut-off one slips through. Names, which take longer and
+        whose cut-off values are known as such, are looked for in what can still be shown.
+        """
+        known = self._without_known(text)
+        shown = known[: 2 * limit]
+        clean = _without_named(shown)
+        return clean if len(clean) <= limit and len(shown) == len(known) else clean[: limit - 1] + "…"
+
+    def _without_known(self, text: str) -> str:
+        return self._values.sub(MASK, text) if self._values else text
+
+
+def _without_named(text: str) -> str:
+    text = _JSON_FIELD.sub(_mask_field, text)
+    text = _FORM_FIELD.sub(rf"\g<head>{MASK}", text)
+    return _HEADER_LINE.sub(rf"\g<head>{MASK}", text)
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may be written: as it is, in a URL, in JSON (PHP's escapes slashes), in Python's `repr`."""
+    in_json = {json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)}
+    in_php = {form.replace("/", r"\/") for form in in_json}
+    in_python = {repr(secret)[1:-1], repr(secret.encode("utf-8", "replace"))[2:-1]}
+    return {secret, quote(secret, safe="", errors="replace"), *in_json, *in_php, *in_python}
 
 
 def _mask_field(match: re.Match[str]) -> str:

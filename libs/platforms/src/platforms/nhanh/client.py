@@ -11,7 +11,7 @@ import structlog
 
 from platforms.buckets import Buckets, LocalBuckets, WindowRule
 from platforms.connections import Connection
-from platforms.errors import PlatformError, RateLimited, Rejected
+from platforms.errors import PlatformError, RateLimited, Rejected, Unavailable
 from platforms.http import HttpCaller
 from platforms.nhanh.cursors import CursorGuard
 from platforms.nhanh.envelope import Success, as_text, read
@@ -123,7 +123,7 @@ class NhanhClient:
             self._buckets.take_call(key, RULE, self._wait)
             try:
                 response = self._caller.post(url, content, headers=headers, params=params)
-            except PlatformError as error:
+            except Unavailable as error:
                 retrying.again(error)
                 continue
             answer = read(response, self._clock(), self._caller.message)
