@@ -187,6 +187,12 @@ def test_warnings_are_surfaced_without_secrets(nhanh: Any, script: Any) -> None:
     assert entry["warning"] == "token: *** expires"
 
 
+def test_errors_carry_no_control_characters(nhanh: Any, script: Any) -> None:
+    with pytest.raises(Rejected) as caught:
+        nhanh(script(_failed("ERR_\0\x1b[2J", messages="bad \0 thing\x9b\x07"))).products()
+    assert (caught.value.code, caught.value.message) == ("ERR_ [2J", "bad thing")
+
+
 def test_exchanges_carry_no_secret_and_are_bounded(nhanh: Any, script: Any, exchanges: Any) -> None:
     big = [{"accessToken": TOKEN, "x": "y" * 100_000}]
     nhanh(script(httpx.ConnectError(f"no {TOKEN}"), _ok(big))).products()

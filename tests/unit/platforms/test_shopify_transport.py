@@ -167,6 +167,16 @@ def test_error_codes(shopify: Any, script: Any, code: str | None, kind: type[Exc
         shopify(script(_errors(code))).locations()
 
 
+def test_errors_carry_no_control_characters(shopify: Any, script: Any) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        shopify(script(_errors("ODD\0\x1b[2J", "bad \0 thing\x9b\x07"))).locations()
+    assert (caught.value.code, caught.value.message) == ("ODD [2J", "bad thing")
+    user_error = {"field": ["input", "id"], "message": "no \0 such\x7f thing", "code": "GONE\0"}
+    refused = _ok({"customerUpdate": {"customer": None, "userErrors": [user_error]}})
+    result = shopify(script(refused)).update_customer({"id": "gid://shopify/Customer/1"})
+    assert (result.error.code, result.error.message) == ("GONE", "input.id: no such thing")
+
+
 def test_the_gateways_own_json_is_read_by_its_status(shopify: Any, script: Any) -> None:
     with pytest.raises(InvalidCredentials):
         shopify(script(httpx.Response(401, json={"errors": "[API] Invalid API key"}))).locations()

@@ -1,5 +1,6 @@
 """One HTTP exchange: sent, counted, shown to `on_exchange` without secrets, its failures named."""
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,8 @@ from platforms.results import Exchange, OnExchange
 BODY_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 500
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# Control characters and half surrogate pairs: no event and no text in PostgreSQL can hold them all.
+_UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -62,8 +65,8 @@ class HttpCaller:
         return response
 
     def message(self, text: str) -> str:
-        """`text` of a platform, fit for an error message: without secrets and not too long."""
-        return self.redactor.bounded(" ".join(text.split()), MESSAGE_LIMIT)
+        """`text` or code of a platform, fit for an error: one line without secrets or control characters."""
+        return self.redactor.bounded(" ".join(_UNPRINTABLE.sub(" ", text).split()), MESSAGE_LIMIT)
 
     def close(self) -> None:
         """Close the connections, unless the HTTP client was given from outside."""

@@ -62,7 +62,7 @@ class Failure:
 
 def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> Success | Failure:
     """Understand an answer. now: unix seconds, to turn `unlockedAt` and Retry-After into spans;
-    clean: makes the platform's text fit for an error message."""
+    clean: makes the platform's texts and codes fit for an error."""
     try:
         body = msgspec.json.decode(response.content)
     except msgspec.DecodeError:
@@ -79,7 +79,7 @@ def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> S
 
 
 def _failure(body: Json, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Failure:
-    code = str(body.get("errorCode") or response.status_code)
+    code = clean(str(body.get("errorCode") or response.status_code))
     text = clean(as_text(body.get("messages")) or as_text(body.get("message")) or "no reason given")
     if code in _RATE_LIMITS:
         pause = _lock_seconds(body.get("data"), now)

@@ -123,8 +123,8 @@ class GraphqlTransport:
         self._caller.close()
 
     def error(self, kind: type[PlatformError], code: str, message: str) -> PlatformError:
-        """An error of `kind` whose message is free of secrets."""
-        return kind(code, self._caller.message(message))
+        """An error of `kind` whose code and message, both the shop's, are fit for an event."""
+        return kind(self._caller.message(code), self._caller.message(message))
 
     def _overcome(self, error: PlatformError, retrying: Retrying, pause: float | None, learned: bool) -> None:
         """Wait if the error may pass, raise it if not."""
@@ -171,7 +171,7 @@ class GraphqlTransport:
             return Rejected("BAD_ENVELOPE", "an answer with neither data nor errors")
         codes = [str(_dict(error.get("extensions")).get("code") or "") for error in errors]
         text = self._caller.message("; ".join(str(error.get("message", "")) for error in errors))
-        code = next(filter(None, codes), "GRAPHQL_ERROR")
+        code = self._caller.message(next(filter(None, codes), "GRAPHQL_ERROR"))
         if "THROTTLED" in codes:
             return RateLimited("THROTTLED", text, until=self._clock())
         if "MAX_COST_EXCEEDED" in codes:
