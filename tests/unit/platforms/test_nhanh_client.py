@@ -135,6 +135,8 @@ def test_each_path_has_its_own_limit(nhanh: Any, script: Any, fake_time: Any) ->
         httpx.RemoteProtocolError("cut"),
         httpx.Response(502, text="<html>"),
         httpx.Response(200, text="<html>maintenance"),
+        httpx.DecodingError("broken gzip"),
+        httpx.Response(200, text="[" * 100_000),
     ],
 )
 def test_an_outage_of_two_minutes_only_delays(nhanh: Any, fake_time: Any, failure: Any) -> None:
@@ -178,6 +180,16 @@ def test_what_wait_raises_passes_through(nhanh: Any, script: Any) -> None:
     client._wait = refuse
     with pytest.raises(Stop):
         client.products()
+
+
+def test_a_badly_encoded_name_is_read_and_said(nhanh: Any, script: Any) -> None:
+    names = b'[{"id": 1, "name": "\xc1o \xff"}, {"id": 2, "name": "\xe9"}]'
+    with capture_logs() as logs:
+        page = nhanh(script(httpx.Response(200, content=b'{"code": 1, "data": ' + names + b"}"))).products()
+    wrong = "\N{REPLACEMENT CHARACTER}"
+    assert [item["name"] for item in page.items] == [f"{wrong}o {wrong}", wrong]
+    (entry,) = [log for log in logs if log["log_level"] == "warning"]
+    assert entry["path"] == "/v3.0/product/list"
 
 
 def test_warnings_are_surfaced_without_secrets(nhanh: Any, script: Any) -> None:

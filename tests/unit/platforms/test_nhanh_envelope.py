@@ -139,6 +139,21 @@ def test_json_without_the_envelope_is_refused(body: Any) -> None:
     assert answer.error.code == "BAD_ENVELOPE"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        '{"code": 1, "data": ' + "[" * 3000 + "]" * 3000 + "}",
+        '{"code": 0, "errorCode": "ERR_X", "messages": ' + '{"a": ' * 450 + "1" + "}" * 450 + "}",
+    ],
+)
+def test_what_nests_without_end_is_no_answer(body: str) -> None:
+    answer = _read(body)
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, Unavailable)
+    assert answer.passing
+
+
 def test_retry_after_is_told() -> None:
     answer = _read("busy", 503, **{"Retry-After": "33"})
     assert isinstance(answer, Failure)

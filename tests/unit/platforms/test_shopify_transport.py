@@ -16,6 +16,8 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
+from platforms.shopify import documents
+from platforms.shopify.shapes import SHAPES
 
 TOKEN = "shpat_0123456789"
 SHOP = {"shop": {"id": "gid://shopify/Shop/1", "name": "Demo", "myshopifyDomain": "demo", "currencyCode": "VND"}}
@@ -188,12 +190,50 @@ def test_the_gateways_own_json_is_read_by_its_status(shopify: Any, script: Any) 
         httpx.ConnectError("refused"),
         httpx.Response(503),
         httpx.Response(200, text="<html>"),
+        httpx.DecodingError("broken gzip"),
+        httpx.Response(200, text='{"data": ' + "[" * 100_000),
+        httpx.Response(200, json={"data": None}),
+        httpx.Response(200, json={"data": {}}),
+        httpx.Response(200, json={"data": {"locations": None}}),
+        httpx.Response(200, json={"data": {"locations": {"nodes": [None], "pageInfo": {}}}}),
         _errors("INTERNAL_SERVER_ERROR"),
     ],
 )
 def test_outages_are_outlived(shopify: Any, script: Any, fake_time: Any, failure: Any) -> None:
     assert shopify(script(failure, failure, failure, _ok({"locations": EMPTY}))).locations() == []
     assert fake_time.waited > 3
+
+
+def test_data_that_cannot_be_read_is_the_platforms_error(shopify: Any, script: Any) -> None:
+    variant = {"id": "gid://shopify/ProductVariant/1", "inventoryItem": None}
+    product = {"id": "gid://shopify/Product/1", "variants": {**EMPTY, "nodes": [variant]}}
+    for data, field in (
+        ({"products": None}, "products"),
+        ({"products": {**EMPTY, "nodes": [product]}}, "products.nodes[0].variants.nodes[0].inventoryItem"),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            shopify(script(_ok(data)), patience=10.0).products()
+        assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
+        assert caught.value.message.endswith(f"at `$.{field}`")
+    result = shopify(script(_ok({"shop": None}))).check()
+    assert (result.ok, result.error.code) == (False, "BAD_ENVELOPE")
+
+
+def test_a_write_without_an_outcome_is_not_taken_for_done(shopify: Any, script: Any) -> None:
+    with pytest.raises(Unavailable):
+        shopify(script(_ok({"customerUpdate": None})), patience=10.0).update_customer({"id": "x"})
+
+
+def test_every_document_says_what_its_answer_must_hold() -> None:
+    assert sorted(SHAPES) == documents.names()
+
+
+def test_a_badly_encoded_name_is_read_and_said(shopify: Any, script: Any) -> None:
+    content = b'{"data": {"shop": {"name": "\xe1o", "myshopifyDomain": "demo"}}}'
+    with capture_logs() as logs:
+        result = shopify(script(httpx.Response(200, content=content))).check()
+    assert result.detail == "Shopify knows \N{REPLACEMENT CHARACTER}o (demo)"
+    assert [log["path"] for log in logs if log["log_level"] == "warning"] == ["/admin/api/2026-10/graphql.json"]
 
 
 def test_patience_ends(shopify: Any, script: Any) -> None:

@@ -71,7 +71,10 @@ class RateLimited(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """Network error, timeout or 5xx that outlived the client's patience (NETWORK_ERROR or TIMEOUT)."""
+    """What may pass, but outlived the client's patience: a network error, a timeout, a 5xx, an answer without sense.
+
+    NETWORK_ERROR or TIMEOUT where nothing usable came, PLATFORM_ERROR where the platform's own answer is wrong.
+    """
 
     default_category = "NETWORK_ERROR"
 

@@ -4,9 +4,12 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
+import structlog
 
 from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, Unavailable
@@ -19,6 +22,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # Control characters and half surrogate pairs: no event and no text in PostgreSQL can hold them all.
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+_log = structlog.get_logger(__name__)
 
 
 class HttpCaller:
@@ -59,7 +64,7 @@ class HttpCaller:
         except httpx.LocalProtocolError:
             # Its text quotes the header, and so the token.
             raise _unsendable() from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._unanswered(request, content, started, "NETWORK_ERROR", error) from None
         self._report(request, content, started, status=response.status_code, body=response.text)
         return response
@@ -74,7 +79,7 @@ class HttpCaller:
             self._http.close()
 
     def _unanswered(
-        self, request: httpx.Request, content: bytes, started: float, category: str, error: httpx.TransportError
+        self, request: httpx.Request, content: bytes, started: float, category: str, error: httpx.RequestError
     ) -> Unavailable:
         text = self.message(f"{type(error).__name__}: {error}")
         self._report(request, content, started, error=text)
@@ -105,6 +110,27 @@ class HttpCaller:
                 error=error,
             )
         )
+
+
+class NotJson(Exception):
+    """The body of an answer is no JSON, or nests deeper than anybody reads."""
+
+
+def json_body(response: httpx.Response) -> Any:
+    """What an answer says. Raises NotJson.
+
+    Bytes that are no UTF-8 become U+FFFD, which the log tells: a wrong character in one name loses less than the
+    whole list would.
+    """
+    try:
+        try:
+            return msgspec.json.decode(response.content)
+        except UnicodeDecodeError:
+            body = msgspec.json.decode(response.content.decode("utf-8", "replace"))
+            _log.warning("bytes that are no UTF-8 replaced", path=response.request.url.path)
+            return body
+    except (msgspec.DecodeError, RecursionError):
+        raise NotJson from None
 
 
 def retry_after(response: httpx.Response, now: float) -> float | None:

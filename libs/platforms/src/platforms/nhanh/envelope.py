@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from platforms.errors import (
     InvalidCredentials,
@@ -21,7 +20,7 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import retry_after
+from platforms.http import NotJson, json_body, retry_after
 from platforms.results import Json
 
 _DEFAULT_LOCK: Final = 10.0  # seconds; what Nhanh's own example shows
@@ -64,9 +63,12 @@ def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> S
     """Understand an answer. now: unix seconds, to turn `unlockedAt` and Retry-After into spans;
     clean: makes the platform's texts and codes fit for an error."""
     try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+        return _read(json_body(response), response, now, clean)
+    except (NotJson, RecursionError):  # messages that nest without end
         return _not_json(response, now)
+
+
+def _read(body: Any, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Success | Failure:
     if isinstance(body, dict) and body.get("code") == 1:
         paginator = body.get("paginator")
         cursor = paginator.get("next") if isinstance(paginator, dict) else None

@@ -87,8 +87,7 @@ class Writer:
                 return payload
 
     def _mutate(self, document: str, field: str, variables: Json) -> Json:
-        payload = self._transport.execute(document, variables, cost=MUTATION_COST)[field]
-        return payload or {}
+        return self._transport.execute(document, variables, cost=MUTATION_COST)[field]
 
     def _answer(self, payload: Json, list_name: str, *, applied: bool) -> Answer:
         return Answer(user_errors.read(payload, list_name, self._transport.error), applied)

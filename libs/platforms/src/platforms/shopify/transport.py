@@ -20,10 +20,10 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import HttpCaller, retry_after
+from platforms.http import HttpCaller, NotJson, json_body, retry_after
 from platforms.results import Json, OnExchange, Wait
 from platforms.retry import DEFAULT_PATIENCE, Retrying
-from platforms.shopify import documents
+from platforms.shopify import documents, shapes
 
 API_VERSION: Final = "2026-10"
 
@@ -113,7 +113,7 @@ class GraphqlTransport:
                 learned = False
             else:
                 learned = self._learn(name, cost, charged, body)
-                error = self._graphql_error(body)
+                error = self._graphql_error(name, body)
                 if error is None:
                     return body["data"]
             self._overcome(error, retrying, retry_after(response, self._clock()), learned)
@@ -163,12 +163,13 @@ class GraphqlTransport:
         self._buckets.settle_points(self._key, refund=charged - used, status=points)
         return True
 
-    def _graphql_error(self, body: Json) -> PlatformError | None:
+    def _graphql_error(self, name: str, body: Json) -> PlatformError | None:
         errors = [_dict(error) for error in body.get("errors") or ()]
         if not errors:
-            if isinstance(body.get("data"), dict):
+            fault = shapes.fault(name, body.get("data"))
+            if fault is None:
                 return None
-            return Rejected("BAD_ENVELOPE", "an answer with neither data nor errors")
+            return Unavailable("BAD_ENVELOPE", f"Shopify's data cannot be read: {fault}", category="PLATFORM_ERROR")
         codes = [str(_dict(error.get("extensions")).get("code") or "") for error in errors]
         text = self._caller.message("; ".join(str(error.get("message", "")) for error in errors))
         code = self._caller.message(next(filter(None, codes), "GRAPHQL_ERROR"))
@@ -209,8 +210,8 @@ def _graphql_body(response: httpx.Response) -> Json | None:
     if response.status_code not in {200, 429}:
         return None
     try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+        body = json_body(response)
+    except NotJson:
         return None
     if not isinstance(body, dict) or not ({"data", "errors"} & body.keys()):
         return None
