@@ -7,6 +7,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from platforms.buckets import LocalBuckets
 from platforms.errors import InvalidCredentials, RateLimited, Rejected, Unavailable
 
 TOKEN = "nhanh-token-123456"
@@ -167,6 +168,18 @@ def test_a_lock_that_never_ends_surfaces(nhanh: Any, script: Any) -> None:
     with pytest.raises(RateLimited) as caught:
         nhanh(script(_failed("ERR_429", data={"lockedSeconds": 10})), patience=60.0).products()
     assert caught.value.category == "RATE_LIMITED"
+
+
+def test_a_lock_beyond_all_patience_surfaces_at_once_and_is_kept_by_everybody(
+    nhanh: Any, script: Any, fake_time: Any
+) -> None:
+    buckets = LocalBuckets(fake_time.clock)
+    platform = script(_failed("ERR_429", data={"lockedSeconds": 1e12}), _ok([]))
+    with pytest.raises(RateLimited):
+        nhanh(platform, buckets=buckets).products()
+    assert fake_time.waits == []
+    nhanh(platform, buckets=buckets).products()
+    assert fake_time.waited == 3600
 
 
 def test_what_wait_raises_passes_through(nhanh: Any, script: Any) -> None:

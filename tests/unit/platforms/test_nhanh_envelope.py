@@ -105,6 +105,14 @@ def test_clocks_that_disagree_fall_back_to_locked_seconds(unlocked_at: Any) -> N
     assert answer.pause == 12
 
 
+@pytest.mark.parametrize("seconds", [1e12, 1e300])
+def test_no_lock_is_kept_for_good(seconds: float) -> None:
+    answer = _read({"code": 0, "errorCode": "ERR_429", "data": {"lockedSeconds": seconds}})
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, RateLimited)
+    assert (answer.pause, answer.error.until) == (3600, NOW + 3600)
+
+
 def test_a_lock_without_data_lasts_ten_seconds() -> None:
     answer = _read({"code": 0, "errorCode": "ERR_429", "data": None})
     assert isinstance(answer, Failure)

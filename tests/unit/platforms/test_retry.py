@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from platforms.errors import Unavailable
-from platforms.retry import Retrying
+from platforms.retry import LONGEST_TOLD, Retrying, told
 
 ERROR = Unavailable("503", "down")
 
@@ -32,6 +32,22 @@ def test_jitter_takes_up_to_half(fake_time: Any) -> None:
 def test_a_told_pause_is_kept_exactly(fake_time: Any) -> None:
     Retrying(fake_time.wait, fake_time.clock, 10).again(ERROR, pause=7.25)
     assert fake_time.waited == 7.25
+
+
+def test_a_told_pause_beyond_the_patience_left_is_not_begun(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 60)
+    retrying.again(ERROR, pause=50.0)
+    with pytest.raises(Unavailable):
+        retrying.again(ERROR, pause=10.5)
+    assert fake_time.waited == 50
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause"),
+    [(4.5, 4.5), (-3.0, 0.0), (1e12, LONGEST_TOLD), (float("inf"), None), (float("nan"), None)],
+)
+def test_what_platforms_tell_is_bounded(seconds: float, pause: float | None) -> None:
+    assert told(seconds) == pause
 
 
 def test_patience_counts_from_the_first_failure(fake_time: Any) -> None:

@@ -109,6 +109,14 @@ def test_retry_after_is_kept_exactly(shopify: Any, script: Any, fake_time: Any) 
     assert client.rate_limit_hits == 1
 
 
+def test_a_bucket_that_never_fills_is_not_believed(shopify: Any, script: Any, fake_time: Any) -> None:
+    for odd in (_cost(900, None, 0, rate=1e-9), _cost(900, None, -1e12)):
+        throttled = _errors("THROTTLED", extensions=odd)
+        with pytest.raises(RateLimited):
+            shopify(script(throttled), patience=60.0).products()
+    assert fake_time.waited < 300
+
+
 def test_too_dear_a_query_is_asked_again_at_half_the_size(shopify: Any) -> None:
     sizes: list[int] = []
 

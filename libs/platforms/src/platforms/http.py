@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +15,12 @@ from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, Unavailable
 from platforms.redaction import Redactor
 from platforms.results import Exchange, OnExchange
+from platforms.retry import told
 
 BODY_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 500
+ANSWER_LIMIT = 32 * 1024 * 1024  # bytes, unpacked; a page of the largest records has a tenth of it
+DEADLINE = 120.0  # seconds for a whole answer
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # Control characters and half surrogate pairs: no event and no text in PostgreSQL can hold them all.
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
@@ -27,13 +30,21 @@ _log = structlog.get_logger(__name__)
 
 
 class HttpCaller:
-    """POSTs to one connection. Not thread-safe; `requests` counts the exchanges."""
+    """POSTs to one connection. Not thread-safe; `requests` counts the exchanges. clock: seconds, for the deadline."""
 
-    def __init__(self, connection: Connection, *, http: httpx.Client | None, on_exchange: OnExchange | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Callable[[], float],
+        http: httpx.Client | None,
+        on_exchange: OnExchange | None,
+    ) -> None:
         # A proxy of the environment is for the world outside, never for a sandbox on this machine.
         outside = urlsplit(connection.base_url).hostname not in _LOOPBACK
         self._http = http or httpx.Client(timeout=_TIMEOUT, trust_env=outside)
         self._owns_http = http is None
+        self._clock = clock
         self._on_exchange = on_exchange
         secrets = (value for key, value in connection.credentials.items() if _is_secret(key))
         self.redactor = Redactor(secrets)
@@ -49,7 +60,8 @@ class HttpCaller:
     ) -> httpx.Response:
         """Send once and read the whole answer, whatever its status.
 
-        Raises Unavailable if none came, InvalidCredentials if they hold what no header can carry.
+        Raises Unavailable if none came, or none within DEADLINE and ANSWER_LIMIT; InvalidCredentials if they hold
+        what no header can carry.
         """
         try:
             request = self._http.build_request("POST", url, content=content, headers=headers, params=params)
@@ -58,14 +70,12 @@ class HttpCaller:
         self.requests += 1
         started = time.perf_counter()
         try:
-            response = self._http.send(request)
-        except httpx.TimeoutException as error:
-            raise self._unanswered(request, content, started, "TIMEOUT", error) from None
+            response = self._answer(request)
         except httpx.LocalProtocolError:
             # Its text quotes the header, and so the token.
             raise _unsendable() from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise self._unanswered(request, content, started, "NETWORK_ERROR", error) from None
+            raise self._unanswered(request, content, started, error) from None
         self._report(request, content, started, status=response.status_code, body=response.text)
         return response
 
@@ -78,14 +88,30 @@ class HttpCaller:
         if self._owns_http:
             self._http.close()
 
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        """Send, and read part by part: httpx bounds the pause between two parts, but neither time nor size in all."""
+        ends = self._clock() + DEADLINE
+        streamed = self._http.send(request, stream=True)
+        body = bytearray()
+        try:
+            for part in streamed.iter_bytes():
+                body += part
+                if len(body) > ANSWER_LIMIT:
+                    raise httpx.RemoteProtocolError(f"an answer of more than {ANSWER_LIMIT // 1024**2} MiB")
+                if self._clock() > ends:
+                    raise httpx.ReadTimeout(f"an answer that takes more than {DEADLINE:.0f} s")
+        finally:
+            streamed.close()
+        unpacked = [(name, value) for name, value in streamed.headers.multi_items() if name != "content-encoding"]
+        return httpx.Response(streamed.status_code, headers=unpacked, content=bytes(body), request=request)
+
     def _unanswered(
-        self, request: httpx.Request, content: bytes, started: float, category: str, error: httpx.RequestError
+        self, request: httpx.Request, content: bytes, started: float, error: httpx.RequestError
     ) -> Unavailable:
         text = self.message(f"{type(error).__name__}: {error}")
         self._report(request, content, started, error=text)
-        if category == "TIMEOUT":
-            return Unavailable("TIMEOUT", text, category="TIMEOUT")
-        return Unavailable("NETWORK_ERROR", text)
+        code = "TIMEOUT" if isinstance(error, httpx.TimeoutException) else "NETWORK_ERROR"
+        return Unavailable(code, text, category=code)
 
     def _report(
         self,
@@ -134,17 +160,17 @@ def json_body(response: httpx.Response) -> Any:
 
 
 def retry_after(response: httpx.Response, now: float) -> float | None:
-    """Seconds that the platform's Retry-After header asks for (a number, or an HTTP date), None without one."""
+    """Seconds that the platform's Retry-After header asks for (a number, or an HTTP date), as `told` bounds them."""
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        return told(float(value))
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        return told(parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
         return None
 
 

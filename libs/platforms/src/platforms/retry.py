@@ -1,5 +1,6 @@
 """How long a client goes on trying: growing, jittered pauses until its patience is over."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -10,9 +11,15 @@ from platforms.results import Wait
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+LONGEST_TOLD = 3600.0  # seconds; no platform means more, and everybody at one bucket waits as told
 DEFAULT_PATIENCE = 1800.0  # seconds; a platform that is down for minutes delays a job and does not fail it
 
 _log = structlog.get_logger(__name__)
+
+
+def told(seconds: float) -> float | None:
+    """A pause that a platform told, in seconds: from 0 to LONGEST_TOLD; None if it is no span of time."""
+    return min(max(seconds, 0.0), LONGEST_TOLD) if math.isfinite(seconds) else None
 
 
 class Retrying:
@@ -39,7 +46,7 @@ class Retrying:
         return self._failures
 
     def again(self, error: PlatformError, *, pause: float | None = None) -> None:
-        """Return after the pause before the next attempt; raise `error` when patience is over.
+        """Return after the pause before the next attempt; raise `error` when patience is over, or would be then.
 
         pause: seconds told by the platform, kept exactly; None = ours, 1 s doubling to 30 s, the last
         half of it random, so that workers do not come back all at once.
@@ -48,6 +55,8 @@ class Retrying:
         if self._failures == 0:
             self._first_failure = now
         elif now - self._first_failure >= self._patience:
+            raise error
+        if pause is not None and now + pause > self._first_failure + self._patience:
             raise error
         if pause is None:
             # The exponent is bounded because 2.0 to the power of a long outage overflows.

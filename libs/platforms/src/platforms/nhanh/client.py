@@ -50,7 +50,7 @@ class NhanhClient:
         self._wait = wait
         self._clock = clock
         self._buckets = buckets or LocalBuckets(clock)
-        self._caller = HttpCaller(connection, http=http, on_exchange=on_exchange)
+        self._caller = HttpCaller(connection, clock=clock, http=http, on_exchange=on_exchange)
         self._patience = patience
         self._guards: dict[str, CursorGuard] = {}
         self.rate_limit_hits = 0
@@ -134,10 +134,9 @@ class NhanhClient:
             error = answer.error
             if isinstance(error, RateLimited):
                 self.rate_limit_hits += 1
-                # The bucket makes everybody wait until then, this client included.
+                # The bucket makes everybody wait until then.
                 self._buckets.lock(key, error.until)
-                retrying.again(error, pause=0.0)
-            elif answer.passing:
+            if answer.passing:
                 retrying.again(error, pause=answer.pause)
             else:
                 raise error

@@ -22,9 +22,9 @@ from platforms.errors import (
 )
 from platforms.http import NotJson, json_body, retry_after
 from platforms.results import Json
+from platforms.retry import LONGEST_TOLD, told
 
 _DEFAULT_LOCK: Final = 10.0  # seconds; what Nhanh's own example shows
-_LONGEST_LOCK: Final = 3600.0  # an `unlockedAt` further off than this means that the clocks disagree
 
 _ERRORS: Final[dict[str, type[PlatformError]]] = {
     "ERR_INVALID_APP_ID": InvalidCredentials,
@@ -124,12 +124,16 @@ def _not_json(response: httpx.Response, now: float) -> Failure:
 
 
 def _lock_seconds(data: Any, now: float) -> float:
-    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right."""
+    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right.
+
+    Clocks disagree where that lies behind us, or further off than any lock.
+    """
     fields: dict[str, Any] = data if isinstance(data, dict) else {}
     unlocked_at = fields.get("unlockedAt")
     if isinstance(unlocked_at, int | float):
         left = float(unlocked_at) - now
-        if 0 < left <= _LONGEST_LOCK:
+        if 0 < left <= LONGEST_TOLD:
             return left
     seconds = fields.get("lockedSeconds")
-    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else _DEFAULT_LOCK
+    pause = told(float(seconds)) if isinstance(seconds, int | float) else None
+    return pause or _DEFAULT_LOCK

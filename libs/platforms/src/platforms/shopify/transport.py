@@ -40,6 +40,7 @@ _CODES: Final[dict[str, type[PlatformError]]] = {
     "SHOP_INACTIVE": PermissionDenied,
     "UNAUTHORIZED": InvalidCredentials,
 }
+_SLOWEST_RATE: Final = 1.0  # points a second; the slowest plan has 100
 _PASSING: Final = {"INTERNAL_SERVER_ERROR", "TIMEOUT"}
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class GraphqlTransport:
         self._wait = wait
         self._clock = clock
         self._buckets = buckets or LocalBuckets(clock)
-        self._caller = HttpCaller(connection, http=http, on_exchange=on_exchange)
+        self._caller = HttpCaller(connection, clock=clock, http=http, on_exchange=on_exchange)
         self._patience = patience
         self._version_checked = False
         self._ratios: dict[str, float] = {}
@@ -132,7 +133,7 @@ class GraphqlTransport:
             self.rate_limit_hits += 1
             if pause is not None:
                 self._buckets.lock(self._key, self._clock() + pause)
-                retrying.again(error, pause=0.0)
+                retrying.again(error, pause=pause)
             else:
                 # An answer that told what is left lets the bucket work out the wait; should that not
                 # have been enough, pauses of our own are added.
@@ -157,8 +158,8 @@ class GraphqlTransport:
             return False
         if isinstance(requested, int | float) and requested > 0:
             self._ratios[name] = float(requested) / estimate
-        if points.maximum <= 0 or points.restore_rate <= 0:
-            return False
+        if points.maximum <= 0 or points.restore_rate < _SLOWEST_RATE or points.available < -points.maximum:
+            return False  # a bucket that would be waited for without end
         used = float(actual) if isinstance(actual, int | float) else 0.0
         self._buckets.settle_points(self._key, refund=charged - used, status=points)
         return True
