@@ -45,6 +45,14 @@ def test_no_next_is_the_end(paginator: Any) -> None:
     assert answer.next is None
 
 
+@pytest.mark.parametrize("more", [{}, {"paginator": {"next": None}}, {"paginator": {"next": "5"}}, {"warning": "x"}])
+def test_success_without_data_is_no_empty_list(more: Any) -> None:
+    answer = _read({"code": 1, **more})
+    assert isinstance(answer, Failure)
+    assert (answer.error.category, answer.error.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
+    assert answer.passing
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -70,9 +70,13 @@ def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> S
 
 def _read(body: Any, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Success | Failure:
     if isinstance(body, dict) and body.get("code") == 1:
+        if "data" not in body:
+            # An empty list says `data` too. Taken for one, this would say that the shop sells nothing any more.
+            error = Unavailable("BAD_ENVELOPE", "Nhanh said success without any data", category="PLATFORM_ERROR")
+            return Failure(error, passing=True)
         paginator = body.get("paginator")
         cursor = paginator.get("next") if isinstance(paginator, dict) else None
-        return Success(body.get("data"), cursor, clean(as_text(body.get("warning"))))
+        return Success(body["data"], cursor, clean(as_text(body.get("warning"))))
     if isinstance(body, dict) and body.get("code") == 0:
         return _failure(body, response, now, clean)
     if response.status_code in {401, 403, 404, 429} or response.status_code >= 500:
