@@ -5,11 +5,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
-from platforms.errors import CredentialsUnreadable, InvalidAccount, UnknownAccount
+from platforms.errors import CredentialsUnreadable, InvalidAccount, SettingsUnreadable, UnknownAccount
 from platforms.migrate import migrate
 
 TOKEN = "shpat_0123456789"
@@ -57,6 +58,27 @@ def test_an_account_keeps_its_settings(store: AccountStore) -> None:
         store.settings("demo", "other")
     with pytest.raises(InvalidAccount):
         store.put_account("demo", "shop", {"wrong": 1})
+
+
+def _store_by_a_newer_version(pool: ConnectionPool, settings: dict[str, Any]) -> None:
+    with pool.connection() as db:
+        db.execute("update accounts.account set settings = settings || %s", [Jsonb(settings)])
+
+
+def test_settings_of_a_newer_version_neither_hide_an_account_nor_stop_its_jobs(
+    store: AccountStore, pool: ConnectionPool
+) -> None:
+    store.put_account("demo", "shop", {"max_change_floor": 3})
+    _store_by_a_newer_version(pool, {"night_runs": True, "write": {"price": False, "images": True}})
+    settings = store.settings("demo", "shop")
+    assert (settings.max_change_floor, settings.write.price) == (3, False)
+    _store_by_a_newer_version(pool, {"conflict_rule": "ask"})
+    assert store.exists("demo", "shop")
+    with pytest.raises(SettingsUnreadable) as caught:
+        store.settings("demo", "shop")
+    assert caught.value.category == "VALIDATION_FAILED"
+    assert caught.value.message.startswith("settings.conflict_rule: ")
+    assert "demo/shop" in caught.value.message
 
 
 def test_a_connection_comes_back_as_it_was_put(store: AccountStore) -> None:

@@ -105,6 +105,13 @@ def test_a_change_on_the_platform_is_one_update(world: Any, puller: Callable[[],
     assert world.rows(price + "where variant_id = %(id)s", id=str(doc["id"])) == [{"price": 123456.5, "fresh": True}]
 
 
+def test_settings_that_this_version_cannot_read_stop_no_pull(world: Any, puller: Callable[[], Any]) -> None:
+    with world.pool.connection() as connection:
+        connection.execute("update accounts.account set settings = jsonb_build_object('conflict_rule', 'ask')")
+    with puller():
+        assert world.run("PULL_NHANH_CUSTOMERS").data.outcome == "success"
+
+
 def test_what_cannot_be_pulled_is_said_in_a_sentence(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
         for name, params in (

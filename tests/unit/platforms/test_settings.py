@@ -7,7 +7,7 @@ import pytest
 
 from platforms.connections import checked_base_url, checked_credentials, checked_name
 from platforms.errors import InvalidAccount
-from platforms.settings import AccountSettings, parse_settings, settings_to_json
+from platforms.settings import AccountSettings, parse_settings, settings_to_json, stored_settings
 
 
 def test_nothing_given_means_the_defaults() -> None:
@@ -53,6 +53,14 @@ def test_a_wrong_setting_is_named(given: dict[str, Any], field: str) -> None:
         parse_settings(given)
     assert caught.value.field == field
     assert caught.value.reason
+
+
+def test_what_a_newer_version_has_stored_is_passed_over() -> None:
+    ours = {"max_change_floor": 3, "write": {"price": False}, "depot_locations": {"12": "gid://shopify/Location/1"}}
+    newer = {**ours, "write": {"price": False, "images": True}, "price_rule": {"margin": "1"}, "night": {"from": 22}}
+    assert stored_settings(newer) == parse_settings(ours)
+    with pytest.raises(InvalidAccount, match=r"^settings\.conflict_rule: "):
+        stored_settings({"conflict_rule": "ask"})
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "x" * 129, "đ"])

@@ -17,9 +17,9 @@ from platforms.connections import (
     checked_name,
     checked_platform,
 )
-from platforms.errors import UnknownAccount
+from platforms.errors import InvalidAccount, SettingsUnreadable, UnknownAccount
 from platforms.queries import queries
-from platforms.settings import AccountSettings, parse_settings, settings_to_json
+from platforms.settings import AccountSettings, parse_settings, settings_to_json, stored_settings
 
 _SQL = queries("accounts.sql")
 
@@ -40,17 +40,20 @@ class AccountStore:
         return Account(tenant, account, checked)
 
     def account(self, tenant: str, account: str) -> Account | None:
-        """The account with its settings (defaults filled in), None if there is none."""
+        """The account with its settings (defaults filled in), None if there is none. Raises SettingsUnreadable."""
         with self._pool.connection() as db:
             row = db.execute(_SQL["account"], {"tenant": tenant, "account": account}).fetchone()
-        return None if row is None else Account(tenant, account, parse_settings(row[0]))
+        return None if row is None else Account(tenant, account, _read_settings(tenant, account, row[0]))
 
     def exists(self, tenant: str, account: str) -> bool:
-        """Whether there is such an account."""
-        return self.account(tenant, account) is not None
+        """Whether there is such an account, whatever its settings hold."""
+        with self._pool.connection() as db:
+            row = db.execute(_SQL["account_exists"], {"tenant": tenant, "account": account}).fetchone()
+        assert row is not None  # noqa: S101  a SELECT without FROM always gives one row
+        return row[0]
 
     def settings(self, tenant: str, account: str) -> AccountSettings:
-        """The account's settings. Raises UnknownAccount."""
+        """The account's settings. Raises UnknownAccount, SettingsUnreadable."""
         found = self.account(tenant, account)
         if found is None:
             raise UnknownAccount(f"there is no account {tenant}/{account}")
@@ -103,6 +106,14 @@ class AccountStore:
         owner = _owner(row["tenant"], row["account"], row["platform"])
         opened = self._cipher.open(owner, row.pop("credentials"))
         return Connection(**row, credentials=opened)
+
+
+def _read_settings(tenant: str, account: str, stored: Mapping[str, Any]) -> AccountSettings:
+    try:
+        return stored_settings(stored)
+    except InvalidAccount as error:
+        reason = f"{error}: stored for {tenant}/{account} by another version; store its settings anew"
+        raise SettingsUnreadable("SETTINGS_UNREADABLE", reason) from None
 
 
 def _key(connection: Connection) -> dict[str, str]:

@@ -91,6 +91,10 @@ class UnknownAccount(AccountError):
     """No such account, or the account has no connection to that platform."""
 
 
+class SettingsUnreadable(AccountError, ValidationFailed):
+    """Stored settings hold a value that this version does not know; it ends a job as a refusal does."""
+
+
 class InvalidAccount(AccountError):
     """A name, address, credential or setting that cannot be stored; `field` names it."""
 

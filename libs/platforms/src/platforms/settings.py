@@ -81,6 +81,24 @@ def parse_settings(values: Mapping[str, Any]) -> AccountSettings:
         raise InvalidAccount(*_field_and_reason(str(error))) from None
 
 
+def stored_settings(values: Mapping[str, Any]) -> AccountSettings:
+    """The settings that were stored, maybe by a newer version: fields that only that one knows are passed over.
+
+    Raises InvalidAccount as parse_settings does, for values that this version does not take.
+    """
+    return parse_settings(_known(values, AccountSettings))
+
+
+def _known(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    types = {each.encode_name: each.type for each in msgspec.structs.fields(kind)}
+    return {name: _known_within(value, types[name]) for name, value in values.items() if name in types}
+
+
+def _known_within(value: Any, kind: Any) -> Any:
+    is_struct = isinstance(kind, type) and issubclass(kind, Struct)
+    return _known(value, kind) if is_struct and isinstance(value, Mapping) else value
+
+
 def settings_to_json(settings: AccountSettings) -> dict[str, Any]:
     """The settings as JSON types (decimals as strings), all fields written out."""
     return msgspec.to_builtins(settings)

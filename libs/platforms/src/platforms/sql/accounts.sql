@@ -8,6 +8,9 @@ where account.settings is distinct from excluded.settings;
 -- name: account
 select settings from accounts.account where tenant = %(tenant)s and account = %(account)s;
 
+-- name: account_exists
+select exists (select from accounts.account where tenant = %(tenant)s and account = %(account)s);
+
 -- name: put_connection
 insert into accounts.connection (tenant, account, platform, base_url, credentials)
 values (%(tenant)s, %(account)s, %(platform)s, %(base_url)s, %(credentials)s)
