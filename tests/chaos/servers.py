@@ -2,9 +2,7 @@
 
 import os
 import signal
-import time
 import uuid
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 from psycopg import sql
+from tests.chaos.patience import wait_for
+from tests.chaos.processes import kill
 from tests.chaos.proxy import Proxy
 
 from local_stack import LocalStack, free_port
-
-_PATIENCE = 120.0  # seconds until a server that was killed must answer again
-_POLL = 0.1  # seconds
 
 
 class Servers:
@@ -67,9 +64,7 @@ class Servers:
 
     def kill(self, name: str) -> None:
         """SIGKILL; the supervisor starts it again."""
-        process = self._process(name)
-        process.kill()
-        wait_for(lambda: not _alive(process), f"the end of {name}")
+        wait_for(lambda: kill(self._process(name)), f"{name} to be there and die")
 
     def pause(self, name: str) -> "Paused":
         """SIGSTOP a server with all its processes."""
@@ -128,23 +123,3 @@ class Paused:
                 process.send_signal(number)
             except psutil.NoSuchProcess:
                 continue  # a backend that has ended meanwhile
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition is true.
-
-    Raises:
-        TimeoutError
-    """
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {_PATIENCE:.0f} s for {what}")
-        time.sleep(_POLL)

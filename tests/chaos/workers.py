@@ -3,74 +3,76 @@
 import json
 import os
 import random
-import signal
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
+import psutil
 import psycopg
-from tests.chaos.run import Result
+from tests.chaos.processes import kill
+from tests.chaos.result import Result, breaking_off, told
+from tests.chaos.worker_verdict import RESUMED, WORKERS, Json, Kill, judge
 
 from jobtrail.demo.command import connect
-from jobtrail.demo.plan import DemoPlan
-from jobtrail.demo.run import follow, start_chains
+from jobtrail.demo.plan import TENANT, DemoPlan
+from jobtrail.demo.run import Started, follow, start_chains
 from jobtrail.home import Home
 from jobtrail.ports import Ports
 from jobtrail.system import System, running_system
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent
 
-WORKERS = ("puller", "matcher", "matcher-agent", "syncer")
-# The services that own jobs, and what tells their job types.
-RESUMED = {"puller": "PULL_", "matcher": "MATCH_", "syncer": "_SYNC"}
-# Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.
-PULLS = {
-    "PULL_NHANH_PRODUCTS": ("nhanh", "rows"),
-    "PULL_NHANH_CUSTOMERS": ("nhanh", "customers"),
-    "PULL_SHOPIFY_PRODUCTS": ("shopify", "products"),
-    "PULL_SHOPIFY_CUSTOMERS": ("shopify", "customers"),
-}
+PHASE = "workers"
 _ACCOUNTS = 3
 _KILLS_EACH = 4  # then the chains are left alone, so that they end
 _BUSY = "SELECT count(*) FROM {schema}.inbox WHERE state = 'running' AND lease_until > now()"
 _RECIPE = {"products": 150, "customers": 120}
 _SLOW = 0.15  # seconds that each platform's answer takes, so that work can be caught in its middle
-Json = dict[str, Any]
 
 
 def run_workers(folder: Path, seed: str, say: Callable[[str], None] = lambda _: None) -> Result:
-    """Run every chain on several accounts while the services are killed one after the other, and judge the outcome."""
-    for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
-        os.environ.pop(name, None)
-    home = Home(folder / "home")
-    with running_system(home, Ports(), _silent) as system:
-        sandbox = httpx.Client(base_url=f"{system.running.sandbox}/_sandbox", timeout=120, trust_env=False)
-        accounts = [f"chaos-{number}" for number in range(_ACCOUNTS)]
-        for number, account in enumerate(accounts):
-            _open_shop(sandbox, system, home, account, number)
-        held = sandbox.get("/shops").raise_for_status().json()["accounts"]
-        tracker = Tracker(system.running.api, actor="chaos")
-        chains = [chain for account in accounts for chain in start_chains(tracker, account)]
-        over = threading.Event()
-        killer = _Killer(system, random.Random(f"{seed}/workers"), over, say)  # noqa: S311 - reproducible, not secret
-        killer.start()
-        try:
-            jobs = follow(tracker, chains, lambda _: None)
-        finally:
-            over.set()
-            killer.join()
-        log = list(_requests(sandbox))
+    """Run every chain on several accounts while the services are killed one after the other, and judge the outcome.
+
+    Whatever breaks it off is a violation; the requests, the jobs and the kills until then are saved in `folder`.
+    """
+    result = Result(PHASE)
+    with breaking_off(result, folder):
+        for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
+            os.environ.pop(name, None)
+        home = Home(folder / "home")
+        with running_system(home, Ports(), _silent) as system:
+            _run(folder, seed, home, system, result, say)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "requests.jsonl").write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in log))
-    (folder / "jobs.jsonl").write_text("".join(json.dumps(job, ensure_ascii=False) + "\n" for job in jobs))
-    result = Result("workers", kills=sum(killer.kills.values()), faults=sum(killer.kills.values()))
-    result.violations += check_jobs(jobs, held, killer.kills)
-    result.violations += check_writes(log, killer.kills["syncer"])
-    result.violations += check_counts(jobs, log)
+    (folder / "violations.txt").write_text("".join(f"{said}\n" for said in result.violations), "utf-8")
     return result
+
+
+def _run(folder: Path, seed: str, home: Home, system: System, result: Result, say: Callable[[str], None]) -> None:
+    sandbox = httpx.Client(base_url=f"{system.running.sandbox}/_sandbox", timeout=120, trust_env=False)
+    accounts = [f"chaos-{number}" for number in range(_ACCOUNTS)]
+    for number, account in enumerate(accounts):
+        _open_shop(sandbox, system, home, account, number)
+    held = sandbox.get("/shops").raise_for_status().json()["accounts"]
+    tracker = Tracker(system.running.api, actor="chaos")
+    chains = [chain for account in accounts for chain in start_chains(tracker, account)]
+    over = threading.Event()
+    killer = _Killer(system, random.Random(f"{seed}/workers"), over, say)  # noqa: S311 - reproducible, not secret
+    killer.start()
+    jobs: list[Json] = []
+    try:
+        jobs = follow(tracker, chains, lambda _: None)
+    finally:
+        over.set()
+        killer.join()
+        result.kills = result.faults = len(killer.kills)
+        result.violations += killer.troubles
+        requests = list(_requests(sandbox))
+        _lines(folder / "kills.jsonl", (kill._asdict() for kill in killer.kills))
+        _lines(folder / "requests.jsonl", requests)
+        _lines(folder / "jobs.jsonl", jobs or _jobs(tracker, chains))
+    result.violations += judge(jobs, requests, killer.kills, held)
 
 
 class _Killer(threading.Thread):
@@ -81,34 +83,49 @@ class _Killer(threading.Thread):
     ) -> None:
         super().__init__(name="killer of workers", daemon=True)
         self._system, self._chance, self._over, self._say = system, chance, over, say
-        self.kills: Counter[str] = Counter()
+        self.kills: list[Kill] = []
+        self.troubles: list[str] = []
 
     def run(self) -> None:
-        left = list(WORKERS) * _KILLS_EACH
+        left: list[str] = [*WORKERS] * _KILLS_EACH
         self._chance.shuffle(left)
-        while left and not self._over.wait(self._chance.uniform(0.2, 1.5)):
-            busy = self._busy()
-            name = next((name for name in left if name.removesuffix("-agent") in busy), None)
-            pid = next((s.pid for s in self._system.stack.services() if s.name == name), None)
-            if name is None or pid is None:
-                continue  # nothing to disturb, or on its way back from the last time
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            left.remove(name)
-            self.kills[name] += 1
-            self._say(f"kill {name}")
+        try:
+            while left and not self._over.wait(self._chance.uniform(0.2, 1.5)):
+                name = self._strike(left)
+                if name is not None:
+                    left.remove(name)
+        except Exception as error:
+            self.troubles.append(f"the killer of workers stopped: {told(error)}")
+
+    def _strike(self, names: list[str]) -> str | None:
+        """Kill the first of these that is at work; its name."""
+        busy = self._busy()
+        name = next((name for name in names if name.removesuffix("-agent") in busy), None)
+        pid = next((s.pid for s in self._system.stack.services() if s.name == name), None)
+        if name is None or pid is None:
+            return None  # nothing to disturb, or on its way back from the last time
+        began = time.time()
+        try:
+            if not kill(psutil.Process(pid)):
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        self.kills.append(Kill(name, began, time.time()))
+        self._say(f"kill {name}")
+        return name
 
     def _busy(self) -> set[str]:
-        """The services that run a job at this moment."""
-        with psycopg.connect(self._system.running.database) as connection:
-            return {
-                service
-                for service in RESUMED
-                if connection.execute("SELECT to_regclass(%s)", [f"{service}.inbox"]).fetchone() != (None,)
-                and connection.execute(_BUSY.format(schema=service)).fetchone() != (0,)
-            }
+        """The services that run a job at this moment; none while PostgreSQL has no answer."""
+        try:
+            with psycopg.connect(self._system.running.database) as connection:
+                return {
+                    service
+                    for service in RESUMED
+                    if connection.execute("SELECT to_regclass(%s)", [f"{service}.inbox"]).fetchone() != (None,)
+                    and connection.execute(_BUSY.format(schema=service)).fetchone() != (0,)
+                }
+        except psycopg.OperationalError:
+            return set()
 
 
 def _open_shop(sandbox: httpx.Client, system: System, home: Home, account: str, number: int) -> None:
@@ -131,62 +148,13 @@ def _requests(sandbox: httpx.Client) -> Iterator[Json]:
         after = entries[-1]["seq"]
 
 
-def check_jobs(jobs: list[Json], held: Json, kills: Counter[str]) -> list[str]:
-    """Every job ends well, every pull counts what its platform holds, and killed work was resumed."""
-    found = [
-        f"{job['type']} of {job['account']} ended as {job['state']} {job['outcome']}: {job.get('error')}"
-        for job in jobs
-        if job["state"] != "finished" or job["outcome"] not in {"success", "partial"}
-    ]
-    for job in jobs:
-        if job["type"] in PULLS:
-            platform, kind = PULLS[job["type"]]
-            there, counted = held[job["account"]][platform]["records"][kind], job["counters"]["successful"]
-            if counted != there:
-                found.append(f"{job['type']} of {job['account']} counted {counted} of {there}")
-    for service, mark in RESUMED.items():
-        attempts = [job["attempt"] for job in jobs if mark in job["type"]]
-        if kills[service] and max(attempts) < 2:
-            found.append(f"no job of the {service} was resumed after {kills[service]} kills, so nothing was shown")
-    return found
+def _jobs(tracker: Tracker, chains: list[Started]) -> list[Json]:
+    """The jobs of chains that have not come to their ends."""
+    return [job for chain in chains for job in tracker.jobs(200, tenant=TENANT, chain=chain.chain)]
 
 
-def writes_by_place(log: list[Json]) -> dict[tuple[str, ...], list[Json]]:
-    """What was accepted, by what it wrote to: account, kind, item and, where an item has several, which."""
-    places: dict[tuple[str, ...], list[Json]] = defaultdict(list)
-    for entry in log:
-        for item in entry["items"]:
-            if item["outcome"] == "accepted":
-                values = item.get("values", {})
-                part = str(values.get("name") or values.get("locationId") or "")
-                places[entry["account"], item["kind"], item["id"], part].append(item)
-    return places
-
-
-def check_writes(log: list[Json], kills: int) -> list[str]:
-    """Under an idempotency key once; elsewhere at most once more a kill; and always the same values."""
-    found: list[str] = []
-    for place, writes in writes_by_place(log).items():
-        name = " ".join(filter(None, place))
-        most = 1 if writes[0].get("idempotency_key") else 1 + kills
-        if len(writes) > most:
-            found.append(f"{name} was written {len(writes)} times, at most {most} are allowed")
-        if len({json.dumps(item.get("values"), sort_keys=True) for item in writes}) > 1:
-            found.append(f"{name} was written with different values")
-    return found
-
-
-def check_counts(jobs: list[Json], log: list[Json]) -> list[str]:
-    """What the customer syncs say they updated is what the platform was written to."""
-    written: dict[str, set[str]] = defaultdict(set)
-    for account, kind, record, _ in writes_by_place(log):
-        if "ustomer" in record and kind:
-            written[account].add(record)
-    return [
-        f"CUSTOMER_SYNC of {job['account']} says {job['metadata']['updated']} updated, the platform saw {seen}"
-        for job in jobs
-        if job["type"] == "CUSTOMER_SYNC" and job["metadata"].get("updated") != (seen := len(written[job["account"]]))
-    ]
+def _lines(path: Path, rows: Iterable[Json]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 
 def _silent(_event: StackEvent) -> None:

@@ -1,0 +1,27 @@
+"""Ending a process that a supervisor looks after, and being sure that it was this who ended it."""
+
+import psutil
+from tests.chaos.patience import wait_for
+
+
+def kill(process: psutil.Process) -> bool:
+    """SIGKILL, and wait until it is dead. False where it was dead before, and so nothing was done.
+
+    Raises:
+        TimeoutError
+    """
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    wait_for(lambda: not _alive(process), f"the end of process {process.pid}")
+    return True
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,41 @@
+"""What a phase showed, and what becomes of a phase that breaks off."""
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Result:
+    """What a phase showed; times in seconds."""
+
+    phase: str
+    violations: list[str] = field(default_factory=list)
+    kills: int = 0
+    faults: int = 0
+    acknowledged: int = 0
+    unknown: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    recoveries: list[float] = field(default_factory=list)
+    zero_lag: float = 0.0
+    points: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def breaking_off(result: Result, folder: Path) -> Generator[None]:
+    """An exception ends the body and no more: it is a violation of the phase, and `folder` keeps its traceback."""
+    try:
+        yield
+    except Exception as error:
+        result.violations.append(told(error))
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "traceback.txt").open("a", encoding="utf-8") as file:
+            file.write(traceback.format_exc() + "\n")
+
+
+def told(error: Exception) -> str:
+    """Its type and its sentence."""
+    return f"{type(error).__name__}: {error}"
