@@ -43,11 +43,14 @@ class Workload:
         self.chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - reproducible, not secret
 
     def messages(self, more: Callable[[], bool]) -> Iterator[Message]:
-        """Messages of many jobs at once; when `more` says no, the begun ones go on to their ends."""
+        """Messages of many jobs at once; when `more` says no, the begun ones go on to their ends.
+
+        The first `in_flight` jobs are begun whatever it says: an end that comes at once leaves a short stream.
+        """
         open_jobs: list[list[Json]] = []
         later: list[Message] = []
         while True:
-            going_on = more()
+            going_on = more() or self.made < self.in_flight
             while going_on and len(open_jobs) < self.in_flight:
                 open_jobs.append(self.job())
             if not open_jobs:
