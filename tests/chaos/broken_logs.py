@@ -13,12 +13,16 @@ from tests.chaos.driver import Driver
 from tests.chaos.ledger import Ledger
 from tests.chaos.log import read_log
 from tests.chaos.members import REFUSED, Member, environment, tail
+from tests.chaos.patience import wait_for
 from tests.chaos.projections import LIFECYCLE_TOPICS
-from tests.chaos.servers import Servers, wait_for
+from tests.chaos.result import Result, breaking_off
+from tests.chaos.servers import Servers
 from tests.chaos.watch import SQL, open_connection
 from tests.chaos.workload import Mix
 
 from job_events.topics import Topics, create_topics
+
+BROKEN_LOGS = "broken-logs"
 
 
 @dataclass(slots=True)
@@ -32,11 +36,19 @@ class _Scene:
     member: Member
 
     def send(self, seed: str) -> None:
+        """Send some jobs; there must be events among what Kafka took, or nothing would be shown.
+
+        Raises:
+            RuntimeError
+        """
+        ledger = Ledger()
         driver = Driver(
-            self.servers.bootstrap_servers, self.topics.prefix, Ledger(), seed=seed, producers=1, rate=1000, mix=Mix()
+            self.servers.bootstrap_servers, self.topics.prefix, ledger, seed=seed, producers=1, rate=1000, mix=Mix()
         )
         driver.start()
         driver.finish()
+        if not any(entry.topic == self.topics.events for entry in ledger.acknowledged):
+            raise RuntimeError(f"Kafka took none of the events sent {seed} the log broke")
 
     def caught_up(self) -> bool:
         ends: dict[tuple[str, int], int] = {}
@@ -90,6 +102,17 @@ BREAKS: dict[str, Callable[[_Scene], str]] = {
     "recreated_at_work": recreated_at_work,
     "trimmed_at_rest": trimmed_at_rest,
 }
+
+
+def run_broken_logs(folder: Path) -> Result:
+    """Break a log in every way, each alone, on servers of their own; whatever breaks one off is a violation."""
+    result = Result(BROKEN_LOGS)
+    with breaking_off(result, folder / BROKEN_LOGS), Servers(folder / "stack-broken") as servers:
+        for name in BREAKS:
+            with breaking_off(result, folder / BROKEN_LOGS / name):
+                result.violations += check_broken_log(name, servers, folder / BROKEN_LOGS / name)
+                result.faults += 1
+    return result
 
 
 def check_broken_log(name: str, servers: Servers, folder: Path) -> list[str]:

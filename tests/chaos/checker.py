@@ -4,17 +4,38 @@ import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import httpx
 import psycopg
 from tests.chaos.ledger import Entry, digest
 from tests.chaos.oracle import Expected, Grave, LogRecord, Position, Row
-from tests.chaos.projections import JOBS, Projection
-from tests.chaos.servers import wait_for
+from tests.chaos.patience import wait_for
+from tests.chaos.projections import ITEMS, JOBS, Projection
 from tests.chaos.watch import SQL, torn
 
 _MOST = 10  # violations of one kind that are said one by one
+
+
+class Tables(NamedTuple):
+    """What the tables hold: jobs and items by their key, dead letters by their place."""
+
+    jobs: dict[str, Row]
+    items: dict[str, Row]
+    graves: dict[Grave, Row]
+
+    def dumped(self) -> dict[str, list[Row]]:
+        """The rows in full, under the names of the history's files."""
+        return {
+            "table": [{JOBS.key: key, **row} for key, row in self.jobs.items()],
+            "items": [{ITEMS.key: key, **row} for key, row in self.items.items()],
+            "dead-letters": [{**place._asdict(), **row} for place, row in self.graves.items()],
+        }
+
+
+def read_tables(connection: psycopg.Connection[Any]) -> Tables:
+    """All three as they are now."""
+    return Tables(table(connection, JOBS), table(connection, ITEMS), dead_letters(connection))
 
 
 def table(connection: psycopg.Connection[Any], projection: Projection) -> dict[str, Row]:

@@ -35,12 +35,20 @@ class Driver:
             thread.start()
 
     def finish(self) -> None:
-        """Begin no more jobs, send the begun ones to their ends, and wait for every delivery report."""
-        self._no_more.set()
-        for thread in self._threads:
-            thread.join()
+        """Begin no more jobs, send the begun ones to their ends, and wait for every delivery report.
+
+        However soon it comes, each producer has sent as many jobs as its workload has in flight.
+        """
+        self.stop()
         if self._failed:
             raise self._failed[0]
+
+    def stop(self) -> None:
+        """The same, whether it was started or not, and whatever has become of it."""
+        self._no_more.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
     def replay(self, most: int) -> int:
         """Send the log once more, its `most` oldest records at most, while new events come; returns how many."""

@@ -4,22 +4,23 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from tests.answers import answers
-from tests.chaos import checker, history
+from tests.chaos import checker
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, World
-from tests.chaos.ledger import Ledger
+from tests.chaos.history import History
 from tests.chaos.log import read_log
 from tests.chaos.members import Fleet, environment
 from tests.chaos.oracle import LogRecord
+from tests.chaos.patience import wait_for
 from tests.chaos.phases import Phase
-from tests.chaos.projections import ITEMS, JOBS, PROJECTIONS, TOPICS, Projection
-from tests.chaos.servers import Servers, wait_for
+from tests.chaos.projections import PROJECTIONS, TOPICS, Projection
+from tests.chaos.result import Result, breaking_off
+from tests.chaos.servers import Servers
 from tests.chaos.watch import SQL, Watch, open_connection
 
 from job_tracker.bootstrap import prepare_servers
@@ -28,23 +29,6 @@ from local_stack import free_port
 
 _HEALING = 240.0  # seconds until the lag must be zero; on a loaded machine too
 _POLL = 0.1  # seconds
-
-
-@dataclass(slots=True)
-class Result:
-    """What a phase showed."""
-
-    phase: str
-    violations: list[str] = field(default_factory=list)
-    kills: int = 0
-    faults: int = 0
-    acknowledged: int = 0
-    unknown: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    recoveries: list[float] = field(default_factory=list)
-    zero_lag: float = 0.0
-    points: dict[str, int] = field(default_factory=dict)
 
 
 def run_phase(
@@ -56,104 +40,151 @@ def run_phase(
     mutant: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Run a phase in a fresh database under a prefix of its own; everything about it is saved in `folder`."""
-    prefix = f"c{uuid.uuid4().hex[:10]}."
-    direct, through_proxy = servers.new_database()
-    replication = min(3, servers.brokers)
-    if not phase.on_nothing:
-        settings = Settings(
-            kafka_bootstrap_servers=servers.bootstrap_servers,
-            database_url=direct,
-            jobtrail_topic_prefix=prefix,
-            jobtrail_replication=replication,
+    """Run a phase in a fresh database under a prefix of its own; everything about it is saved in `folder`.
+
+    Whatever breaks it off is a violation, and what there is by then is saved all the same.
+    """
+    result = Result(phase.name, points=dict.fromkeys(phase.points, 0))
+    history = History(phase.schedule(seed))
+    with breaking_off(result, folder):
+        Course(phase, servers, folder, seed, mutant, result, history).run(say)
+    history.save(folder, result.violations)
+    return result
+
+
+class Course:
+    """A phase under way, with its servers' database, its members, its producers and who watches them."""
+
+    def __init__(
+        self, phase: Phase, servers: Servers, folder: Path, seed: str, mutant: str, result: Result, history: History
+    ) -> None:
+        self._phase, self._servers, self._result, self._history = phase, servers, result, history
+        self._prefix = f"c{uuid.uuid4().hex[:10]}."
+        self._database, through_proxy = servers.new_database()
+        replication = min(3, servers.brokers)
+        if not phase.on_nothing:
+            settings = Settings(
+                kafka_bootstrap_servers=servers.bootstrap_servers,
+                database_url=self._database,
+                jobtrail_topic_prefix=self._prefix,
+                jobtrail_replication=replication,
+            )
+            prepare_servers(settings, lambda _: False)
+        api_port = free_port()
+        self._api = f"http://127.0.0.1:{api_port}"
+        self._fleet = Fleet(
+            folder / "members",
+            environment(
+                servers.bootstrap_servers,
+                through_proxy,
+                self._prefix,
+                JOBTRAIL_API_PORT=str(api_port),
+                JOBTRAIL_REPLICATION=str(replication),
+                CHAOS_MUTANT=mutant,
+                # A missing guard may have a batch written twice, and then each of its records is refused alone.
+                **({"JOBTRAIL_BATCH_EVENTS": "50"} if mutant else {}),
+            ),
         )
-        prepare_servers(settings, lambda _: False)
-    api_port = free_port()
-    fleet = Fleet(
-        folder / "members",
-        environment(
+        self._driver = Driver(
             servers.bootstrap_servers,
-            through_proxy,
-            prefix,
-            JOBTRAIL_API_PORT=str(api_port),
-            JOBTRAIL_REPLICATION=str(replication),
-            CHAOS_MUTANT=mutant,
-            # A missing guard may have a batch written twice, and then each of its records is refused alone.
-            **({"JOBTRAIL_BATCH_EVENTS": "50"} if mutant else {}),
-        ),
-    )
-    ledger = Ledger()
-    driver = Driver(
-        servers.bootstrap_servers,
-        prefix,
-        ledger,
-        seed=f"{seed}/{phase.name}",
-        producers=phase.producers,
-        rate=phase.rate,
-        mix=phase.mix,
-    )
-    watch = Watch(direct)
-    world = World(servers, fleet, driver, watch, prefix, points=dict.fromkeys(phase.points, 0))
-    result = Result(phase.name)
-    projections = [projection.under(prefix) for projection in PROJECTIONS]
-    try:
-        fleet.start({**{projection.part: phase.members for projection in projections}, "api": 1})
-        _install(direct)
-        watch.start()
-        watch.read_through(f"http://127.0.0.1:{api_port}", [f"tame-p0-{number}" for number in range(1, 30)])
-        driver.start()
-        _await_first_commit(watch, f"{prefix}jobs.events")
-        schedule = phase.schedule(seed)
-        for step in schedule:
+            self._prefix,
+            history.ledger,
+            seed=f"{seed}/{phase.name}",
+            producers=phase.producers,
+            rate=phase.rate,
+            mix=phase.mix,
+        )
+        self._watch = Watch(self._database)
+        self._world = World(servers, self._fleet, self._driver, self._watch, self._prefix, points=result.points)
+        self._projections = [projection.under(self._prefix) for projection in PROJECTIONS]
+
+    def run(self, say: Callable[[str], None]) -> None:
+        """Go the whole way. Whatever comes between, nothing runs on, and what was seen until then is told."""
+        try:
+            self._start()
+            self._break(say)
+            self._heal()
+            self._judge()
+        finally:
+            self._end()
+
+    def _start(self) -> None:
+        parts = {projection.part: self._phase.members for projection in self._projections}
+        self._fleet.start(parts | {"api": 1})
+        _install(self._database)
+        self._watch.start()
+        self._watch.read_through(self._api, [f"tame-p0-{number}" for number in range(1, 30)])
+        self._driver.start()
+        _await_first_commit(self._watch, f"{self._prefix}jobs.events")
+
+    def _break(self, say: Callable[[str], None]) -> None:
+        for step in self._history.schedule:
             time.sleep(step.wait)
             say(step.fault)
-            FAULTS[step.fault](world, random.Random(step.seed))  # noqa: S311 - reproducible, not secret
-        driver.finish()
+            FAULTS[step.fault](self._world, random.Random(step.seed))  # noqa: S311 - reproducible, not secret
+            self._result.faults += 1
+
+    def _heal(self) -> None:
+        self._driver.finish()
         healed = time.monotonic()
-        servers.wait_postgres()
-        log = read_log(servers.bootstrap_servers, [prefix + name for name in TOPICS])
-        with open_connection(direct) as connection:
-            result.violations += _await_zero_lag(connection, log, projections)
-            result.zero_lag = time.monotonic() - healed
-            rows, items = checker.table(connection, JOBS), checker.table(connection, ITEMS)
-            graves = checker.dead_letters(connection)
+        self._servers.wait_postgres()
+        log = self._read_log()
+        with open_connection(self._database) as connection:
+            self._result.violations += _await_zero_lag(connection, log, self._projections)
+            self._result.zero_lag = time.monotonic() - healed
+            tables = self._read_tables(connection)
             # After a short phase on a loaded machine it may still be starting.
-            wait_for(lambda: answers(f"http://127.0.0.1:{api_port}/healthz"), "the API to answer")
-            result.violations += checker.check_list(f"http://127.0.0.1:{api_port}", rows)
-        watch.stop()
-        fleet.close()
-        with open_connection(direct) as connection:
-            result.violations += checker.check_tables(connection, log, projections)
-            result.violations += checker.open_sessions(connection)
-    finally:
-        watch.stop()
-        fleet.kill_all()
-    result.violations += checker.check_ledger(ledger.acknowledged, log, prefix, rows)
-    result.violations += [*watch.troubles, *fleet.troubles, *world.troubles]
-    result.refused = sum(fleet.refused_batches(projection.part) for projection in projections)
-    result.violations += [
-        f"I8: no batch of a zombie of the part {part} was refused, so nothing was shown"
-        for part in phase.must_refuse
-        if fleet.refused_batches(part) == 0
-    ]
-    result.kills, result.faults = world.killed, len(schedule)
-    result.points = world.points
-    result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
-    result.duplicates = checker.duplicates(log)
-    result.recoveries = watch.recoveries(fleet.deaths)
-    history.save(
-        folder,
-        schedule=schedule,
-        ledger=ledger.entries,
-        log=log,
-        tables={
-            "table": [{"job_id": job_id, **row} for job_id, row in rows.items()],
-            "items": [{"event_id": event_id, **row} for event_id, row in items.items()],
-            "dead-letters": [{**place._asdict(), **row} for place, row in graves.items()],
-        },
-        violations=result.violations,
-    )
-    return result
+            wait_for(lambda: answers(f"{self._api}/healthz"), "the API to answer")
+            self._result.violations += checker.check_list(self._api, tables.jobs)
+        self._result.violations += checker.check_ledger(
+            self._history.ledger.acknowledged, log, self._prefix, tables.jobs
+        )
+
+    def _judge(self) -> None:
+        self._watch.stop()
+        self._fleet.close()
+        assert self._history.log is not None
+        with open_connection(self._database) as connection:
+            self._result.violations += checker.check_tables(connection, self._history.log, self._projections)
+            self._result.violations += checker.open_sessions(connection)
+        self._result.violations += [
+            f"I8: no batch of a zombie of the part {part} was refused, so nothing was shown"
+            for part in self._phase.must_refuse
+            if self._fleet.refused_batches(part) == 0
+        ]
+
+    def _end(self) -> None:
+        result = self._result
+        self._driver.stop()
+        self._watch.stop()
+        self._fleet.kill_all()
+        result.violations += [*self._watch.troubles, *self._fleet.troubles, *self._world.troubles]
+        result.refused = sum(self._fleet.refused_batches(projection.part) for projection in self._projections)
+        result.kills = self._world.killed
+        ledger = self._history.ledger
+        result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
+        result.recoveries = self._watch.recoveries(self._fleet.deaths)
+        self._salvage()
+        result.duplicates = checker.duplicates(self._history.log or [])
+
+    def _salvage(self) -> None:
+        """Read for the history what a phase that broke off has not come to read."""
+        if self._history.log is None:
+            with breaking_off(self._result, self._fleet.folder):
+                self._read_log()
+        if not self._history.tables:
+            with breaking_off(self._result, self._fleet.folder), open_connection(self._database) as connection:
+                self._read_tables(connection)
+
+    def _read_log(self) -> list[LogRecord]:
+        topics = [self._prefix + name for name in TOPICS]
+        self._history.log = read_log(self._servers.bootstrap_servers, topics)
+        return self._history.log
+
+    def _read_tables(self, connection: psycopg.Connection[Any]) -> checker.Tables:
+        tables = checker.read_tables(connection)
+        self._history.tables = tables.dumped()
+        return tables
 
 
 def _install(database_url: str) -> None:
@@ -174,11 +205,7 @@ def _install(database_url: str) -> None:
 
 
 def _await_first_commit(watch: Watch, topic: str) -> None:
-    deadline = time.monotonic() + _HEALING
-    while not any(watch.position((topic, number)) for number in range(6)):
-        if time.monotonic() > deadline:
-            raise TimeoutError("no projector has written anything")
-        time.sleep(_POLL)
+    wait_for(lambda: any(watch.position((topic, number)) for number in range(6)), "a projector to write anything")
 
 
 def _await_zero_lag(
