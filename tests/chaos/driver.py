@@ -50,8 +50,8 @@ class Driver:
             if thread.ident is not None:
                 thread.join()
 
-    def replay(self, most: int) -> int:
-        """Send the log once more, its `most` oldest records at most, while new events come; returns how many."""
+    def replay(self, most: int | None) -> int:
+        """Send the log once more, or its `most` oldest records, while new events come; returns how many."""
         log = read_log(self._servers, [self._prefix + name for name in TOPICS])
         records = sorted(log, key=lambda record: record.appended_ms)[:most]
         with _Sender(self._servers, self._prefix, self._ledger) as send:

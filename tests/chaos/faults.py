@@ -1,24 +1,32 @@
-"""The faults, by name. Each is over when it returns: what it broke is mended, or on its way back by itself."""
+"""The faults, by name. Each is over when it returns: what it broke is mended, or on its way back by itself.
+
+A fault that returns has come about; one that has not raises `NotDone`.
+"""
 
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.chaos.driver import Driver
 from tests.chaos.members import BUSY_TOPICS, Fleet, Member
+from tests.chaos.patience import PATIENCE, until
 from tests.chaos.projections import ITEMS, JOBS
 from tests.chaos.servers import Servers
 from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
 
-_POLL = 0.02  # seconds
-_PATIENCE = 120.0  # seconds for something that a fault waits for
 _CHURN_SECONDS = 12.0
 _REFUSED_WITHIN = 90.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
 _TRIES = 5
+_SOME = 20_000  # records
+
+
+class NotDone(Exception):
+    """The fault did not come about."""
 
 
 @dataclass(slots=True)
@@ -31,9 +39,10 @@ class World:
     watch: Watch
     prefix: str
     points: dict[str, int]  # kills at each named point
-    killed: int = 0
+    killed_members: int = 0
+    killed_servers: int = 0
+    refused: Counter[str] = field(default_factory=Counter[str])  # batches of zombies, by their part
     replayed: int = 0
-    troubles: list[str] = field(default_factory=list)  # what a fault has waited for in vain
 
 
 Fault = Callable[[World, random.Random], None]
@@ -57,38 +66,50 @@ def none(_world: World, _chance: random.Random) -> None:
 @fault("kill_member")
 def kill_member(world: World, chance: random.Random) -> None:
     """SIGKILL any process of the tracker at any moment."""
-    member = chance.choice(world.fleet.everybody())
-    member.signal(signal.SIGKILL)
-    world.killed += 1
+    _kill(world, chance.choice(world.fleet.everybody()))
 
 
 def kill_holder(part: str) -> Fault:
     """SIGKILL a member that holds partitions."""
 
     def kill(world: World, chance: random.Random) -> None:
-        chance.choice(_holding(world, part)).signal(signal.SIGKILL)
-        world.killed += 1
+        _kill(world, chance.choice(_holding(world, part)))
 
     return kill
+
+
+def _kill(world: World, member: Member) -> None:
+    pid = member.kill()
+    if pid is None:
+        raise NotDone(f"{member.name} was dead already")
+    _must(lambda: world.fleet.death_of(pid) is not None, f"the death of {member.name}")
+    world.killed_members += 1
 
 
 def kill_at(part: str, point: str, name: str) -> Fault:
     """SIGKILL of itself by the first member of a part that comes to a named point; it counts under `name`."""
 
-    def kill(world: World, chance: random.Random) -> None:
+    def kill(world: World, _chance: random.Random) -> None:
         members = world.fleet.of(part)
-        _arm(members, "kill", point)
-        if point == "in_rebalance":
-            # A newcomer makes the group share anew; all are armed, so the first to hear of it dies.
-            newcomer = world.fleet.join(part)
-            hit = _first_hit(world, members)
-            world.fleet.leave(newcomer)
-        else:
-            hit = _first_hit(world, members)
+        pids = {member.name: member.process.pid for member in members if member.process is not None}
         for member in members:
-            member.disarm()
-        if hit:
-            world.killed += 1
+            member.arm("kill", point)
+        # A newcomer makes the group share anew; all others are armed, so the first of them to hear of it dies.
+        newcomer = world.fleet.join(part) if point == "in_rebalance" else None
+        until(lambda: any(not member.armed() for member in members))
+        if newcomer is not None:
+            world.fleet.leave(newcomer)
+        hit = [member for member in members if not member.disarm()]
+        if not hit:
+            raise NotDone(f"no {part} came to the point {point}")
+        for member in hit:
+            pid = pids[member.name]
+            _must(lambda pid=pid: world.fleet.death_of(pid) is not None, f"the death of {member.name} at {point}")
+            death = world.fleet.death_of(pid)
+            assert death is not None
+            if death.point != point:
+                raise NotDone(f"{member.name} died, but not at {point}")
+            world.killed_members += 1
             world.points[name] += 1
 
     return kill
@@ -97,49 +118,67 @@ def kill_at(part: str, point: str, name: str) -> Fault:
 def zombie_at(part: str, point: str) -> Fault:
     """SIGSTOP with a batch in hand until another owner has moved on, then SIGCONT: the batch must be refused."""
 
-    def pause(world: World, chance: random.Random) -> None:
-        for _ in range(_TRIES):
-            member = chance.choice(_holding(world, part))
-            member.arm("stop", point)
-            stopped = _until(member.is_stopped)
-            member.disarm()
-            if stopped and member.busy():
-                return _come_back_as_zombie(world, member)
-            # Its partitions went to another just before it stopped, in peace: it holds nothing that could be refused.
-            member.signal(signal.SIGCONT)
-        return None
+    def stop(member: Member) -> bool:
+        member.arm("stop", point)
+        stopped = until(member.is_stopped)
+        return not member.disarm() and (stopped or until(member.is_stopped))
 
-    return pause
+    return _zombie(part, stop)
 
 
 def zombie_anywhere(part: str) -> Fault:
     """SIGSTOP at any moment, in the middle of a COPY too."""
 
-    def pause(world: World, chance: random.Random) -> None:
-        member = chance.choice(_holding(world, part))
+    def stop(member: Member) -> bool:
         member.signal(signal.SIGSTOP)
-        _come_back_as_zombie(world, member)
+        return until(member.is_stopped)
+
+    return _zombie(part, stop)
+
+
+def _zombie(part: str, stop: Callable[[Member], bool]) -> Fault:
+    """Pause members by `stop` until one was no more the owner of what it had in hand, and was refused."""
+
+    def pause(world: World, chance: random.Random) -> None:
+        for _ in range(_TRIES):
+            member = chance.choice(_holding(world, part))
+            if stop(member) and _is_refused(world, member):
+                return
+        raise NotDone(f"of {_TRIES} paused members of the part {part} none came back with a batch to refuse")
 
     return pause
 
 
-def _holding(world: World, part: str) -> list[Member]:
-    members = world.fleet.of(part)
-    _until(lambda: any(member.busy() for member in members))
-    return [member for member in members if member.busy()] or members
-
-
-def _come_back_as_zombie(world: World, member: Member) -> None:
+def _is_refused(world: World, member: Member) -> bool:
+    """Let another owner move on, continue the member, and see whether it is refused; it may have nothing in hand."""
     held = member.busy()
-    positions = {partition: world.watch.position(partition) for partition in held}
-    _must(
-        world,
-        lambda: all(world.watch.position(p) > positions[p] for p in held),
-        f"I11: another owner to move on what a paused {member.name} held",
-    )
-    before = world.fleet.refused_batches(member.part)
-    member.resume()
-    _until(lambda: world.fleet.refused_batches(member.part) > before, _REFUSED_WITHIN)
+    if not held:  # its partitions went to another just before it stopped, in peace
+        member.resume()
+        return False
+    try:
+        world.watch.look_again()  # what it had written itself is no move of another owner
+        positions = {partition: world.watch.positions.last(partition) for partition in held}
+        _must(
+            lambda: all(world.watch.positions.last(p) > positions[p] for p in held),
+            f"I11: another owner to move on what a paused {member.name} held",
+        )
+    finally:
+        continued = member.resume()
+    until(lambda: continued.refused(held) > 0, _REFUSED_WITHIN)
+    refused = continued.refused(held)
+    world.refused[member.part] += refused
+    return refused > 0
+
+
+def _holding(world: World, part: str) -> list[Member]:
+    found: list[Member] = []
+
+    def holding() -> bool:
+        found[:] = [member for member in world.fleet.of(part) if member.busy()]
+        return bool(found)
+
+    _must(holding, f"a {part} to hold partitions")
+    return found
 
 
 # In the middle of a COPY PostgreSQL looks at no time-out.
@@ -169,21 +208,26 @@ def churn(world: World, chance: random.Random) -> None:
 
 @fault("kill_postgres")
 def kill_postgres(world: World, _chance: random.Random) -> None:
-    world.servers.kill("postgres")
-    world.killed += 1
+    _kill_server(world, "postgres")
     world.servers.wait_postgres()
+
+
+def _kill_server(world: World, name: str) -> None:
+    world.servers.kill(name)
+    world.killed_servers += 1
+    world.servers.wait_running(name)
 
 
 @fault("pause_postgres")
 def pause_postgres(world: World, chance: random.Random) -> None:
-    paused = world.servers.pause("postgres")
-    time.sleep(chance.uniform(2, 6))
-    paused.resume()
+    with world.servers.paused("postgres"):
+        time.sleep(chance.uniform(2, 6))
 
 
 @fault("terminate_backends")
 def terminate_backends(world: World, _chance: random.Random) -> None:
-    world.servers.terminate_backends()
+    if world.servers.terminate_backends() == 0:
+        raise NotDone("there was no session to end")
 
 
 def cut_commit(projection: str) -> Fault:
@@ -192,7 +236,7 @@ def cut_commit(projection: str) -> Fault:
     def cut(world: World, _chance: random.Random) -> None:
         before = world.servers.proxy.cut
         world.servers.proxy.cut_next_commit(projection)
-        _must(world, lambda: world.servers.proxy.cut > before, f"a COMMIT of {projection} to cut off")
+        _must(lambda: world.servers.proxy.cut > before, f"a COMMIT of {projection} to cut off")
 
     return cut
 
@@ -202,17 +246,13 @@ FAULTS["cut_commit"], FAULTS["cut_items_commit"] = cut_commit(JOBS.name), cut_co
 
 @fault("kill_kafka")
 def kill_kafka(world: World, chance: random.Random) -> None:
-    name = chance.choice(world.servers.kafka_names())
-    world.servers.kill(name)
-    world.killed += 1
-    world.servers.wait_running(name)
+    _kill_server(world, chance.choice(world.servers.kafka_names()))
 
 
 @fault("pause_kafka")
 def pause_kafka(world: World, chance: random.Random) -> None:
-    paused = world.servers.pause(chance.choice(world.servers.kafka_names()))
-    time.sleep(chance.uniform(3, 9))
-    paused.resume()
+    with world.servers.paused(chance.choice(world.servers.kafka_names())):
+        time.sleep(chance.uniform(3, 9))
 
 
 def _leader(world: World, chance: random.Random) -> str:
@@ -220,30 +260,40 @@ def _leader(world: World, chance: random.Random) -> str:
     topic = f"{world.prefix}jobs.events"
     partitions = admin.list_topics(topic, timeout=120).topics[topic].partitions
     leaders = [description.leader for description in partitions.values() if description.leader > 0]
-    number = chance.choice(leaders) if leaders else 1
-    return f"kafka-{number}"
+    if not leaders:
+        raise NotDone(f"no partition of {topic} has a leader")
+    return f"kafka-{chance.choice(leaders)}"
 
 
 @fault("kill_leader")
 def kill_leader(world: World, chance: random.Random) -> None:
     """The leader of a partition of a three-broker cluster dies; another takes over before it is back."""
-    name = _leader(world, chance)
-    world.servers.kill(name)
-    world.killed += 1
-    world.servers.wait_running(name)
+    _kill_server(world, _leader(world, chance))
 
 
 @fault("pause_leader")
 def pause_leader(world: World, chance: random.Random) -> None:
-    paused = world.servers.pause(_leader(world, chance))
-    time.sleep(chance.uniform(5, 10))
-    paused.resume()
+    with world.servers.paused(_leader(world, chance)):
+        time.sleep(chance.uniform(5, 10))
 
 
 @fault("replay")
 def replay(world: World, _chance: random.Random) -> None:
     """The whole log comes again, between new events."""
-    world.replayed += world.driver.replay(most=20_000)
+    _replay(world, None)
+
+
+@fault("replay_some")
+def replay_some(world: World, _chance: random.Random) -> None:
+    """The oldest records come again, where the whole log would be too long or too large."""
+    _replay(world, _SOME)
+
+
+def _replay(world: World, most: int | None) -> None:
+    count = world.driver.replay(most)
+    if count == 0:
+        raise NotDone("there was nothing to replay")
+    world.replayed += count
 
 
 @fault("add_partitions")
@@ -257,25 +307,6 @@ def add_partitions(world: World, _chance: random.Random) -> None:
         future.result(120)
 
 
-def _arm(members: Iterable[Member], deed: str, point: str) -> None:
-    for member in members:
-        member.arm(deed, point)
-
-
-def _first_hit(world: World, members: list[Member]) -> bool:
-    """Wait until one of the armed processes has done it."""
-    return _until(lambda: any(not member.armed() for member in members))
-
-
-def _must(world: World, condition: Callable[[], bool], what: str) -> None:
-    if not _until(condition):
-        world.troubles.append(f"{what}: waited {_PATIENCE:.0f} s in vain")
-
-
-def _until(condition: Callable[[], bool], timeout: float = _PATIENCE) -> bool:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL)
-    return True
+def _must(condition: Callable[[], bool], what: str) -> None:
+    if not until(condition):
+        raise NotDone(f"{what}: waited {PATIENCE:.0f} s in vain")

@@ -8,28 +8,51 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.chaos.result import told
 
 GRACE = 120.0  # seconds a process has after SIGTERM; on a full machine too
 _LOOK_EVERY = 0.05  # seconds
 # Of what each part reads, the topic that has news all the time, so that its next commit tells of recovery.
 BUSY_TOPICS = {"projector": "jobs.events", "items": "jobs.items"}
 REFUSED = 3  # the exit code of a projector that people must help
+KILLS_ITSELF = "kills itself"  # what a process says of its deed before it does it
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A process that was killed: when (monotonic seconds) and which partitions of its busy topic it held."""
+    """A process that a fault has killed: when (monotonic seconds), at which named point if it killed itself there.
+
+    `held` are the partitions of its busy topic.
+    """
 
     at: float
     member: str
+    pid: int
+    point: str | None
     held: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """What a process says after SIGCONT: its log from `start` (bytes) on."""
+
+    log: Path
+    start: int
+
+    def refused(self, held: Collection[tuple[str, int]]) -> int:
+        """Batches that the compare-and-set refused since, of partitions that were `held` before."""
+        return sum(
+            line.get("event") == "another owner moved on"
+            and any((topic, number) in held for topic, number in line["partitions"])
+            for line in said(self.log, self.start)
+        )
 
 
 @dataclass(slots=True)
@@ -43,7 +66,7 @@ class Member:
     wanted: bool = True
     starts: int = 0
     process: subprocess.Popen[bytes] | None = None
-    paused: list[Path] = field(default_factory=list)
+    doomed: int | None = None  # the process that was sent SIGKILL
 
     @property
     def log(self) -> Path:
@@ -68,6 +91,15 @@ class Member:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
+    def kill(self) -> int | None:
+        """SIGKILL; the process that it was sent to, None where there is none."""
+        process = self.process
+        if process is None or process.poll() is not None:
+            return None
+        self.doomed = process.pid
+        process.kill()
+        return process.pid
+
     def arm(self, deed: str, point: str) -> None:
         """Let the process do the deed to itself (`kill` or `stop`) when it next comes to the point."""
         part = self.control.with_suffix(".part")
@@ -77,8 +109,13 @@ class Member:
     def armed(self) -> bool:
         return self.control.exists()
 
-    def disarm(self) -> None:
-        self.control.unlink(missing_ok=True)
+    def disarm(self) -> bool:
+        """Whether the deed was still to be done; if not, the process has it in hand, or nobody has asked for it."""
+        try:
+            self.control.unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_stopped(self) -> bool:
         try:
@@ -86,10 +123,11 @@ class Member:
         except psutil.NoSuchProcess:
             return False
 
-    def resume(self) -> None:
-        """Continue a stopped process; its log from now on may tell of refused batches."""
-        self.paused.append(self.log)
+    def resume(self) -> Continued:
+        """Continue a stopped process."""
+        continued = Continued(self.log, self.log.stat().st_size)
         self.signal(signal.SIGCONT)
+        return continued
 
     def held(self) -> frozenset[tuple[str, int]]:
         """The partitions it was given and not relieved of, by its own log."""
@@ -107,11 +145,14 @@ class Member:
         return frozenset(partition for partition in self.held() if topic and partition[0].endswith(topic))
 
 
-def said(log: Path) -> Iterator[dict[str, Any]]:
-    """The structured lines of a log."""
+def said(log: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+    """The structured lines of a log, from `start` (bytes) on."""
     if not log.exists():
         return
-    for line in log.read_text("utf-8", "replace").splitlines():
+    with log.open("rb") as file:
+        file.seek(start)
+        text = file.read().decode("utf-8", "replace")
+    for line in text.splitlines():
         if line.startswith("{"):
             try:
                 yield json.loads(line)
@@ -170,8 +211,9 @@ class Fleet:
             process.wait()
             self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
             return
-        # Before it listens to signals, SIGTERM is the end without a word; the same for one that is killed meanwhile.
-        if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
+        # Before a projector listens to signals, SIGTERM is the end without a word. The API ends by it when all is done.
+        begun = any(line.get("event") == "assigned" for line in said(member.log))
+        if code != 0 and (code != -signal.SIGTERM or begun):
             self.troubles.append(f"I12: {member.name} ended with {code} on SIGTERM: {tail(member.log)}")
 
     def of(self, part: str) -> list[Member]:
@@ -206,22 +248,32 @@ class Fleet:
                 member.process.kill()
                 member.process.wait()
 
-    def refused_batches(self, part: str) -> int:
-        """Batches that the compare-and-set refused, of members of this part that had been paused."""
-        logs = {log for member in self.members if member.part == part for log in member.paused}
-        return sum(line.get("event") == "another owner moved on" for log in logs for line in said(log))
+    def death_of(self, pid: int) -> Death | None:
+        """The death of this process, once it was seen and the next one runs in its place."""
+        with self._lock:
+            return next((death for death in self.deaths if death.pid == pid), None)
 
     def _mind(self) -> None:
-        while not self._closing.wait(_LOOK_EVERY):
-            with self._lock:
-                for member in self.members:
-                    if member.wanted and member.process is not None and member.process.poll() is not None:
-                        self._bury(member, member.process.returncode)
-                        member.start()
+        try:
+            while not self._closing.wait(_LOOK_EVERY):
+                with self._lock:
+                    for member in self.members:
+                        process = member.process
+                        if member.wanted and process is not None and process.poll() is not None:
+                            self._bury(member, process)
+                            member.start()
+        except Exception as error:
+            self.troubles.append(f"the members are minded no more: {told(error)}")
 
-    def _bury(self, member: Member, code: int) -> None:
+    def _bury(self, member: Member, process: subprocess.Popen[bytes]) -> None:
+        code = process.returncode
         if code == -signal.SIGKILL:
-            self.deaths.append(Death(time.monotonic(), member.name, member.busy()))
+            points = [line["point"] for line in said(member.log) if line.get("event") == KILLS_ITSELF]
+            if points or member.doomed == process.pid:
+                point = points[-1] if points else None
+                self.deaths.append(Death(time.monotonic(), member.name, process.pid, point, member.busy()))
+            else:
+                self.troubles.append(f"{member.name} was killed, and not by a fault: is there memory enough?")
         elif code == REFUSED:
             self.troubles.append(f"{member.name} refused to go on: {tail(member.log)}")
             self._closing.wait(1)  # it may do so again at once

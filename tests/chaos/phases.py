@@ -82,7 +82,7 @@ PHASES = (
     Phase("twice", ("replay", "kill_projector", "kill_items", "add_partitions"), rounds=2, mix=Mix(twice=1.0)),
     Phase(
         "odd",
-        ("kill_after_copy", "kill_items_after_copy", "replay"),
+        ("kill_after_copy", "kill_items_after_copy", "replay_some"),
         rounds=2,
         mix=Mix(poison=0.2, wild=0.4, disorder=1.0, elsewhere=0.3),
     ),
@@ -95,7 +95,7 @@ PHASES = (
             *KAFKA,
             "zombie_after_poll",
             "churn",
-            "replay",
+            "replay_some",
             "kill_member",
             "kill_projector",
             "kill_items",

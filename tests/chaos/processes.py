@@ -4,19 +4,20 @@ import psutil
 from tests.chaos.patience import wait_for
 
 
-def kill(process: psutil.Process) -> bool:
+def kill(pid: int) -> bool:
     """SIGKILL, and wait until it is dead. False where it was dead before, and so nothing was done.
 
     Raises:
         TimeoutError
     """
     try:
+        process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         process.kill()
     except psutil.NoSuchProcess:
         return False
-    wait_for(lambda: not _alive(process), f"the end of process {process.pid}")
+    wait_for(lambda: not _alive(process), f"the end of process {pid}")
     return True
 
 

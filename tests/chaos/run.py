@@ -16,10 +16,10 @@ from tests.chaos.history import History
 from tests.chaos.log import read_log
 from tests.chaos.members import Fleet, environment
 from tests.chaos.oracle import LogRecord
-from tests.chaos.patience import wait_for
+from tests.chaos.patience import until, wait_for
 from tests.chaos.phases import Phase
 from tests.chaos.projections import PROJECTIONS, TOPICS, Projection
-from tests.chaos.result import Result, breaking_off
+from tests.chaos.result import Result, breaking_off, told
 from tests.chaos.servers import Servers
 from tests.chaos.watch import SQL, Watch, open_connection
 
@@ -121,8 +121,12 @@ class Course:
         for step in self._history.schedule:
             time.sleep(step.wait)
             say(step.fault)
-            FAULTS[step.fault](self._world, random.Random(step.seed))  # noqa: S311 - reproducible, not secret
-            self._result.faults += 1
+            try:
+                FAULTS[step.fault](self._world, random.Random(step.seed))  # noqa: S311 - reproducible, not secret
+            except Exception as error:
+                self._result.violations.append(f"the fault {step.fault} did not come about: {told(error)}")
+            else:
+                self._result.faults += 1
 
     def _heal(self) -> None:
         self._driver.finish()
@@ -141,8 +145,10 @@ class Course:
         )
 
     def _judge(self) -> None:
+        until(lambda: not self._watch.blind() or bool(self._watch.troubles))  # the API may have started a moment ago
         self._watch.stop()
         self._fleet.close()
+        self._result.violations += self._watch.blind()
         assert self._history.log is not None
         with open_connection(self._database) as connection:
             self._result.violations += checker.check_tables(connection, self._history.log, self._projections)
@@ -150,20 +156,25 @@ class Course:
         self._result.violations += [
             f"I8: no batch of a zombie of the part {part} was refused, so nothing was shown"
             for part in self._phase.must_refuse
-            if self._fleet.refused_batches(part) == 0
+            if self._world.refused[part] == 0
         ]
+        ends = {record.position[:2]: record.offset + 1 for record in self._history.log}
+        self._result.violations += self._watch.positions.unrecovered(self._fleet.deaths, ends)
 
     def _end(self) -> None:
         result = self._result
         self._driver.stop()
         self._watch.stop()
         self._fleet.kill_all()
-        result.violations += [*self._watch.troubles, *self._fleet.troubles, *self._world.troubles]
-        result.refused = sum(self._fleet.refused_batches(projection.part) for projection in self._projections)
-        result.kills = self._world.killed
+        result.violations += [*self._watch.troubles, *self._fleet.troubles]
+        result.refused = self._world.refused.total()
+        seen, told_of = len(self._fleet.deaths), self._world.killed_members
+        if seen != told_of:
+            result.violations.append(f"{seen} members were seen to die of SIGKILL, the faults tell of {told_of}")
+        result.kills = seen + self._world.killed_servers
         ledger = self._history.ledger
         result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
-        result.recoveries = self._watch.recoveries(self._fleet.deaths)
+        result.recoveries = self._watch.positions.recoveries(self._fleet.deaths)
         self._salvage()
         result.duplicates = checker.duplicates(self._history.log or [])
 
@@ -205,7 +216,7 @@ def _install(database_url: str) -> None:
 
 
 def _await_first_commit(watch: Watch, topic: str) -> None:
-    wait_for(lambda: any(watch.position((topic, number)) for number in range(6)), "a projector to write anything")
+    wait_for(lambda: any(watch.positions.last((topic, number)) for number in range(6)), "a projector to write anything")
 
 
 def _await_zero_lag(

@@ -3,7 +3,8 @@
 import os
 import signal
 import uuid
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
@@ -64,12 +65,23 @@ class Servers:
 
     def kill(self, name: str) -> None:
         """SIGKILL; the supervisor starts it again."""
-        wait_for(lambda: kill(self._process(name)), f"{name} to be there and die")
+        wait_for(lambda: kill(self._pid(name)), f"{name} to be there and die")
 
-    def pause(self, name: str) -> "Paused":
-        """SIGSTOP a server with all its processes."""
-        process = self._process(name)
-        return Paused([process, *process.children(recursive=True)])
+    @contextmanager
+    def paused(self, name: str) -> Generator[None]:
+        """SIGSTOP a server with all its processes until the end of the block.
+
+        Raises:
+            TimeoutError: it does not stop.
+        """
+        process = psutil.Process(self._pid(name))
+        family = [process, *process.children(recursive=True)]
+        try:
+            _signal(family, signal.SIGSTOP)
+            wait_for(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} to stop")
+            yield
+        finally:
+            _signal(family, signal.SIGCONT)
 
     def terminate_backends(self) -> int:
         """End every session of every client but this one; returns how many."""
@@ -99,27 +111,17 @@ class Servers:
             lambda: any(s.name == name and s.pid is not None for s in self.stack.services()), f"{name} to run again"
         )
 
-    def _process(self, name: str) -> psutil.Process:
+    def _pid(self, name: str) -> int:
         pid = next((s.pid for s in self.stack.services() if s.name == name), None)
         if pid is None:
             self.wait_running(name)
-            return self._process(name)
-        return psutil.Process(pid)
+            return self._pid(name)
+        return pid
 
 
-class Paused:
-    """Processes that were stopped, until `resume`."""
-
-    def __init__(self, processes: list[psutil.Process]) -> None:
-        self._processes = processes
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes:
-            try:
-                process.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue  # a backend that has ended meanwhile
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue  # a backend that has ended meanwhile

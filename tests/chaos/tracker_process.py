@@ -4,6 +4,7 @@ CHAOS_CONTROL names the file. It holds a deed and a point, `kill after_copy` say
 point does the deed to itself. CHAOS_MUTANT names a guard to remove before anything runs.
 """
 
+import json
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import LiteralString
 
+from tests.chaos.members import KILLS_ITSELF
 from tests.chaos.mutants import remove_guard
 
 from job_tracker import bootstrap
@@ -38,8 +40,12 @@ class KillPoints:
             return
         if wanted != point:
             return
-        self._control.unlink(missing_ok=True)
+        try:
+            self._control.unlink()
+        except FileNotFoundError:
+            return  # disarmed in this moment
         if deed == "kill":
+            print(json.dumps({"event": KILLS_ITSELF, "point": point}), file=sys.stderr, flush=True)  # noqa: T201
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here
         os.kill(os.getpid(), signal.SIGSTOP)

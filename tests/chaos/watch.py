@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 import psycopg
-from tests.chaos.members import Death
+from tests.chaos.patience import wait_for
+from tests.chaos.positions import Positions
+from tests.chaos.result import told
 
-Partition = tuple[str, int]
 _EVERY = 0.05  # seconds between two looks at the positions
 _SNAPSHOT_EVERY = 40  # looks between two looks at I7
 _RANK = {"queued": 0, "running": 1, "finished": 2, "deleted": 3}
@@ -37,8 +38,8 @@ class Watch:
         self._database_url = database_url
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, name="watch", daemon=True)]
-        self._lock = threading.Lock()
-        self._moves: dict[Partition, list[tuple[float, int]]] = {}
+        self.positions = Positions()
+        self.reads = 0
         self.troubles: list[str] = []
 
     def start(self) -> None:
@@ -57,36 +58,35 @@ class Watch:
         self._threads.append(reader)
         reader.start()
 
-    def position(self, partition: Partition) -> int:
-        """The last seen position; 0 before any."""
-        with self._lock:
-            moves = self._moves.get(partition)
-            return moves[-1][1] if moves else 0
+    def look_again(self) -> None:
+        """Wait until a look that has yet to begin is over.
 
-    def recoveries(self, deaths: list[Death]) -> list[float]:
-        """Seconds from each death to the next commit of each partition that it held.
-
-        Where the next owner died as well before it wrote, the wait counts from the later death.
+        Raises:
+            TimeoutError
         """
-        waits: list[float] = []
-        with self._lock:
-            for death in deaths:
-                for partition in death.held:
-                    later = [d.at for d in deaths if d.at > death.at and partition in d.held]
-                    moved = next((at for at, _ in self._moves.get(partition, []) if at > death.at), None)
-                    if moved is not None and moved < min(later, default=moved + 1):
-                        waits.append(moved - death.at)
-        return waits
+        now = time.monotonic()
+        wait_for(lambda: self.positions.next_look(now) is not None, "the watch to look again")
+
+    def blind(self) -> list[str]:
+        """Violations: who has never seen anything shows nothing."""
+        unseen = [] if self.positions.looks else ["nobody has looked at the tables, so nothing was shown of I7"]
+        return unseen + ([] if self.reads else ["nobody has read a job, so nothing was shown of I10"])
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:
+            self.troubles.append(f"the watch is dead: {told(error)}")
+
+    def _watch(self) -> None:
         connection: psycopg.Connection[Any] | None = None
-        looks = 0
-        while not self._stop.wait(_EVERY):
+        over = False
+        while not over:
+            over = self._stop.wait(_EVERY)  # what came last is looked at too
             try:
                 if connection is None or connection.closed:
                     connection = open_connection(self._database_url)
-                self._look(connection, snapshot=looks % _SNAPSHOT_EVERY == 0)
-                looks += 1
+                self._look(connection, snapshot=self.positions.looks % _SNAPSHOT_EVERY == 0)
             except psycopg.OperationalError:
                 connection = None  # killed or paused, as the schedule wants it
             except psycopg.errors.UndefinedTable:
@@ -95,19 +95,20 @@ class Watch:
             connection.close()
 
     def _look(self, connection: psycopg.Connection[Any], *, snapshot: bool) -> None:
+        began = time.monotonic()
         rows = connection.execute(SQL["positions"]).fetchall()
-        now = time.monotonic()
-        with self._lock:
-            for _, topic, number, offset in rows:
-                moves = self._moves.setdefault((topic, number), [])
-                if moves and offset < moves[-1][1]:
-                    self.troubles.append(f"I7: the position of {topic}[{number}] fell from {moves[-1][1]} to {offset}")
-                if not moves or offset != moves[-1][1]:
-                    moves.append((now, offset))
+        seen = {(topic, number): offset for _, topic, number, offset in rows}
+        self.troubles += self.positions.saw(began, time.monotonic(), seen)
         if snapshot:
             self.troubles += torn(connection)
 
     def _read(self, api_url: str, job_ids: list[str]) -> None:
+        try:
+            self._read_on(api_url, job_ids)
+        except Exception as error:
+            self.troubles.append(f"the reader is dead: {told(error)}")
+
+    def _read_on(self, api_url: str, job_ids: list[str]) -> None:
         seen: dict[str, tuple[int, int]] = {}
         with httpx.Client(base_url=api_url, timeout=5) as client:
             while not self._stop.is_set():
@@ -120,6 +121,7 @@ class Watch:
                     if answer.status_code != 200:
                         continue  # not there yet, or PostgreSQL is away
                     job = answer.json()["job"]
+                    self.reads += 1
                     now = (_RANK[job["state"]], job["attempt"])
                     if now < seen.get(job_id, now):
                         self.troubles.append(f"I10: a reader saw {job_id} go back from {seen[job_id]} to {now}")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import psycopg
 from tests.chaos.processes import kill
 from tests.chaos.result import Result, breaking_off, told
@@ -105,10 +104,7 @@ class _Killer(threading.Thread):
         if name is None or pid is None:
             return None  # nothing to disturb, or on its way back from the last time
         began = time.time()
-        try:
-            if not kill(psutil.Process(pid)):
-                return None
-        except psutil.NoSuchProcess:
+        if not kill(pid):
             return None
         self.kills.append(Kill(name, began, time.time()))
         self._say(f"kill {name}")
