@@ -191,11 +191,6 @@ def open_sessions(connection: psycopg.Connection[Any]) -> list[str]:
     return [f"I12: a session of {name or 'somebody'} is still open ({state})" for name, state in left()]
 
 
-def duplicates(log: list[LogRecord]) -> int:
-    """Records whose value the log already held."""
-    return len(log) - len({record.value for record in log})
-
-
 def _some(invariant: str, said: Iterable[str]) -> list[str]:
     """The first few of them, and how many more there were."""
     everything = list(said)

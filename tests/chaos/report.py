@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tests.chaos.phases import PHASES
 from tests.chaos.result import Result
+from tests.chaos.scope import TWICE, WHOLE_RUN, lacking
 
 MIN_KILLS = 100
 
@@ -24,7 +25,8 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
     for result in results:
         points.update(result.points)
     kills = sum(result.kills for result in results)
-    general = _below_minimum(points, kills) if whole else []
+    seen: Counter[str] = sum((result.seen for result in results), Counter())
+    general = [*_below_minimum(points, kills), *lacking(seen, WHOLE_RUN)] if whole else []
     violations = sum(len(result.violations) for result in results) + len(general)
     recoveries = [wait for result in results for wait in result.recoveries]
     p50, p99 = _quantiles(recoveries)
@@ -35,7 +37,7 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
         _figure("chaos_faults", sum(result.faults for result in results), "faults"),
         _figure("events_acknowledged", sum(result.acknowledged for result in results), "events"),
         _figure("events_unknown", sum(result.unknown for result in results), "events"),
-        _figure("duplicates_delivered", sum(result.duplicates for result in results), "events"),
+        _figure("duplicates_delivered", seen[TWICE], "events"),
         _figure("zombie_batches_refused", sum(result.refused for result in results), "batches"),
         _figure("chaos_violations", violations, "violations"),
         _figure("recovery_p50", round(p50, 2), "s"),

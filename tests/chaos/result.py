@@ -1,6 +1,7 @@
 """What a phase showed, and what becomes of a phase that breaks off."""
 
 import traceback
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,11 @@ class Result:
     faults: int = 0
     acknowledged: int = 0
     unknown: int = 0
-    duplicates: int = 0
     refused: int = 0
     recoveries: list[float] = field(default_factory=list)
     zero_lag: float = 0.0
     points: dict[str, int] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter[str])  # see scope.py
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tests.chaos.patience import until, wait_for
 from tests.chaos.phases import Phase
 from tests.chaos.projections import PROJECTIONS, TOPICS, Projection
 from tests.chaos.result import Result, breaking_off, told
+from tests.chaos.scope import EACH_PHASE, lacking, scope
 from tests.chaos.servers import Servers
 from tests.chaos.watch import SQL, Watch, open_connection
 
@@ -140,9 +141,10 @@ class Course:
             # After a short phase on a loaded machine it may still be starting.
             wait_for(lambda: answers(f"{self._api}/healthz"), "the API to answer")
             self._result.violations += checker.check_list(self._api, tables.jobs)
-        self._result.violations += checker.check_ledger(
-            self._history.ledger.acknowledged, log, self._prefix, tables.jobs
-        )
+        acknowledged = self._history.ledger.acknowledged
+        self._result.violations += checker.check_ledger(acknowledged, log, self._prefix, tables.jobs)
+        self._result.seen = scope(len(acknowledged), log, tables)
+        self._result.violations += lacking(self._result.seen, EACH_PHASE)
 
     def _judge(self) -> None:
         until(lambda: not self._watch.blind() or bool(self._watch.troubles))  # the API may have started a moment ago
@@ -176,7 +178,6 @@ class Course:
         result.acknowledged, result.unknown = len(ledger.acknowledged), ledger.unknown
         result.recoveries = self._watch.positions.recoveries(self._fleet.deaths)
         self._salvage()
-        result.duplicates = checker.duplicates(self._history.log or [])
 
     def _salvage(self) -> None:
         """Read for the history what a phase that broke off has not come to read."""

@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 from tests.chaos import __main__ as command
 from tests.chaos import broken_logs, run, workers
+from tests.chaos.checker import Tables
 from tests.chaos.messages import Message
 from tests.chaos.phases import PHASES
 from tests.chaos.report import MIN_KILLS, report
 from tests.chaos.result import Result
+from tests.chaos.scope import EACH_PHASE, TOMBSTONES, WHOLE_RUN, lacking, scope
 
 SENTENCE = "waited 240 s for PostgreSQL to answer"
 
@@ -114,9 +117,27 @@ def test_the_percentiles_lie_within_what_was_seen() -> None:
     assert waits[0] <= seen["recovery_p50"] <= seen["recovery_p99"] <= seen["recovery_max"] == waits[-1]
 
 
-def test_few_kills_are_a_violation_of_the_whole_run_with_its_replay() -> None:
+def whole_run(**changed: Any) -> Any:
+    """What is reported of a run that did just enough, but for what is changed."""
     points = {point: 1 for phase in PHASES for point in phase.points}
-    few = report("7", [Result("kills", kills=MIN_KILLS - 1, points=points)], Path(), whole=True)
-    assert few.violations == 1
-    assert few.lines[-1] == 'Replay: make chaos ARGS="--seed 7"'
-    assert report("7", [Result("kills", kills=MIN_KILLS, points=points)], Path(), whole=True).violations == 0
+    enough: dict[str, Any] = {"kills": MIN_KILLS, "points": points, "seen": Counter(WHOLE_RUN)}
+    return report("7", [Result("kills", **enough | changed)], Path(), whole=True)
+
+
+def test_a_whole_run_that_did_too_little_is_violated_and_says_of_what() -> None:
+    assert whole_run().violations == 0
+    few = whole_run(kills=MIN_KILLS - 1, seen=Counter(WHOLE_RUN) - Counter({TOMBSTONES: 1}))
+    assert few.lines[-3:] == [
+        "VIOLATION: only 99 kills, at least 100 are wanted",
+        "VIOLATION: 9 records without a value are too few, at least 10 are wanted",
+        'Replay: make chaos ARGS="--seed 7"',
+    ]
+
+
+def test_a_phase_in_which_nothing_happened_shows_nothing() -> None:
+    nothing = scope(0, [], Tables({}, {}, {}))
+    assert [said.split(" are ")[0] for said in lacking(nothing, EACH_PHASE)] == [
+        "0 acknowledged records",
+        "0 finished jobs",
+        "0 items",
+    ]
