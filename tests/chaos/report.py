@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.chaos.history import replay_command
 from tests.chaos.phases import PHASES
 from tests.chaos.result import Result
 from tests.chaos.scope import TWICE, WHOLE_RUN, lacking
@@ -49,10 +50,10 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
     for result in results:
         lines += [f"VIOLATION in {result.phase}: {violation}" for violation in result.violations]
         if result.violations:
-            lines.append(f'Replay: make chaos ARGS="--seed {seed} --phase {result.phase}"')
+            lines.append(f"Replay: {replay_command(seed, result.phase)}")
     lines += [f"VIOLATION: {violation}" for violation in general]
     if general:
-        lines.append(f'Replay: make chaos ARGS="--seed {seed}"')
+        lines.append(f"Replay: {replay_command(seed)}")
     return Report(lines, violations)
 
 

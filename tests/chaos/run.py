@@ -46,7 +46,7 @@ def run_phase(
     Whatever breaks it off is a violation, and what there is by then is saved all the same.
     """
     result = Result(phase.name, points=dict.fromkeys(phase.points, 0))
-    history = History(phase.schedule(seed))
+    history = History(seed, phase.name, schedule=phase.schedule(seed))
     with breaking_off(result, folder):
         Course(phase, servers, folder, seed, mutant, result, history).run(say)
     history.save(folder, result.violations)
@@ -60,7 +60,7 @@ class Course:
         self, phase: Phase, servers: Servers, folder: Path, seed: str, mutant: str, result: Result, history: History
     ) -> None:
         self._phase, self._servers, self._result, self._history = phase, servers, result, history
-        self._prefix = f"c{uuid.uuid4().hex[:10]}."
+        self._prefix = history.prefix = f"c{uuid.uuid4().hex[:10]}."
         self._database, through_proxy = servers.new_database()
         replication = min(3, servers.brokers)
         if not phase.on_nothing:
