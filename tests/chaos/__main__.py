@@ -34,7 +34,7 @@ def main() -> int:
     phases = [phase for phase in PHASES if phase.name in wanted]
     results = [result for brokers in (1, 3) for result in _run(phases, brokers, arguments.seed, folder)]
     if BROKEN_LOGS in wanted:
-        results.append(run_broken_logs(folder))
+        results.append(run_broken_logs(folder, arguments.seed))
     if WORKERS in wanted:
         results.append(run_workers(folder / WORKERS, arguments.seed))
     told = report(arguments.seed, results, folder, whole=not arguments.phase)

@@ -1,23 +1,25 @@
 """A log that no longer holds what the tables were made from: the projector must stop and say so, never skip."""
 
+import signal
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from tests.chaos.checker import read_tables
 from tests.chaos.driver import Driver
-from tests.chaos.ledger import Ledger
+from tests.chaos.history import History
 from tests.chaos.log import read_log
-from tests.chaos.members import REFUSED, Member, environment, tail
+from tests.chaos.members import GRACE, REFUSED, Member, environment, tail
 from tests.chaos.patience import wait_for
-from tests.chaos.projections import LIFECYCLE_TOPICS
+from tests.chaos.projections import LIFECYCLE_TOPICS, TOPICS
 from tests.chaos.result import Result, breaking_off
 from tests.chaos.servers import Servers
-from tests.chaos.watch import SQL, open_connection
+from tests.chaos.watch import SQL, open_connection, torn
 from tests.chaos.workload import Mix
 
 from job_events.topics import Topics, create_topics
@@ -27,28 +29,44 @@ BROKEN_LOGS = "broken-logs"
 
 @dataclass(slots=True)
 class _Scene:
-    """A table made from a short log, at rest."""
+    """A table made from a short log, at rest, and what is saved of it."""
 
     admin: AdminClient
     servers: Servers
     topics: Topics
     connection: psycopg.Connection[Any]
     member: Member
+    history: History
 
     def send(self, seed: str) -> None:
-        """Send some jobs; there must be events among what Kafka took, or nothing would be shown.
+        """Send some jobs; Kafka must take events of them, or nothing would be shown.
 
         Raises:
             RuntimeError
         """
-        ledger = Ledger()
+        before = self._events()
         driver = Driver(
-            self.servers.bootstrap_servers, self.topics.prefix, ledger, seed=seed, producers=1, rate=1000, mix=Mix()
+            self.servers.bootstrap_servers,
+            self.topics.prefix,
+            self.history.ledger,
+            seed=f"{self.history.seed}/{seed}",
+            producers=1,
+            rate=1000,
+            mix=Mix(),
         )
         driver.start()
         driver.finish()
-        if not any(entry.topic == self.topics.events for entry in ledger.acknowledged):
+        if self._events() == before:
             raise RuntimeError(f"Kafka took none of the events sent {seed} the log broke")
+
+    def _events(self) -> int:
+        return sum(entry.topic == self.topics.events for entry in self.history.ledger.acknowledged)
+
+    def save(self, folder: Path, violations: list[str]) -> None:
+        """The ledger, the log and the tables as they are now; the ledger also tells of what the log has lost."""
+        self.history.log = read_log(self.servers.bootstrap_servers, [self.topics.prefix + name for name in TOPICS])
+        self.history.tables = read_tables(self.connection).dumped()
+        self.history.save(folder, violations)
 
     def caught_up(self) -> bool:
         ends: dict[tuple[str, int], int] = {}
@@ -78,45 +96,67 @@ class _Scene:
             future.result(120)
 
 
-def recreated_at_rest(scene: _Scene) -> str:
+class Stop(NamedTuple):
+    """How the projector must end: it says one of these, and the table is as it was."""
+
+    says: tuple[str, ...]
+    unchanged: bool = True
+
+
+def recreated_at_rest(scene: _Scene) -> Stop:
     _end(scene.member)
     scene.recreate()
     scene.member.start()
-    return "was recreated"
+    return Stop(("was recreated",))
 
 
-def recreated_at_work(scene: _Scene) -> str:
+def recreated_at_work(scene: _Scene) -> Stop:
     scene.recreate()
-    return "recreated|does not hold|lost its end"
+    return Stop(("recreated", "does not hold", "lost its end"))
 
 
-def trimmed_at_rest(scene: _Scene) -> str:
+def trimmed_at_rest(scene: _Scene) -> Stop:
     _end(scene.member)
     scene.trim()
     scene.member.start()
-    return "was trimmed"
+    return Stop(("was trimmed",))
 
 
-BREAKS: dict[str, Callable[[_Scene], str]] = {
+def trimmed_at_work(scene: _Scene) -> Stop:
+    scene.member.signal(signal.SIGSTOP)  # else it would have read what is trimmed
+    try:
+        wait_for(scene.member.is_stopped, "the projector to be paused")
+        scene.trim()
+    finally:
+        scene.member.resume()
+    # The broker may have answered its last question before it forgot: what it read so is no gap.
+    return Stop(("was trimmed", "does not hold"), unchanged=False)
+
+
+BREAKS: dict[str, Callable[[_Scene], Stop]] = {
     "recreated_at_rest": recreated_at_rest,
     "recreated_at_work": recreated_at_work,
     "trimmed_at_rest": trimmed_at_rest,
+    "trimmed_at_work": trimmed_at_work,
 }
 
 
-def run_broken_logs(folder: Path) -> Result:
+def run_broken_logs(folder: Path, seed: str) -> Result:
     """Break a log in every way, each alone, on servers of their own; whatever breaks one off is a violation."""
     result = Result(BROKEN_LOGS)
     with breaking_off(result, folder / BROKEN_LOGS), Servers(folder / "stack-broken") as servers:
         for name in BREAKS:
             with breaking_off(result, folder / BROKEN_LOGS / name):
-                result.violations += check_broken_log(name, servers, folder / BROKEN_LOGS / name)
+                check_broken_log(name, servers, folder / BROKEN_LOGS / name, seed, result)
                 result.faults += 1
     return result
 
 
-def check_broken_log(name: str, servers: Servers, folder: Path) -> list[str]:
-    """Break the log in one way; returns what was wrong about how the projector took it."""
+def check_broken_log(name: str, servers: Servers, folder: Path, seed: str, result: Result) -> None:
+    """Break the log in one way; `result` is told what was wrong about how the projector took it.
+
+    `folder` has the history from before the break and from after it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     topics = Topics(f"b{uuid.uuid4().hex[:10]}.")
     create_topics(servers.bootstrap_servers, topics)
@@ -125,33 +165,35 @@ def check_broken_log(name: str, servers: Servers, folder: Path) -> list[str]:
     member.start()
     admin = AdminClient({"bootstrap.servers": servers.bootstrap_servers, "log_level": 0})
     with open_connection(direct) as connection:
-        scene = _Scene(admin, servers, topics, connection, member)
+        history = History(seed, BROKEN_LOGS, topics.prefix)
+        scene = _Scene(admin, servers, topics, connection, member, history)
         try:
             wait_for(
                 lambda: bool(connection.execute("SELECT to_regclass('tracker.rollup')").fetchone()[0]), "the tables"
             )
             scene.send("before")
             wait_for(scene.caught_up, "the table to be made")
+            scene.save(folder / "before", [])
             before = scene.table()
-            sentence = BREAKS[name](scene)
+            stop = BREAKS[name](scene)
             process = member.process
             assert process is not None
             wait_for(lambda: process.poll() is not None, f"the projector to stop ({name})")
-            return _verdict(name, process.returncode, tail(member.log, 3), sentence, before == scene.table())
+            found = torn(connection)
+            if process.returncode != REFUSED or not any(part in tail(member.log, 3) for part in stop.says):
+                found.append(f"the projector ended with {process.returncode} and said: {tail(member.log, 3)}")
+            if stop.unchanged and scene.table() != before:
+                found.append("the table changed though events were skipped")
+            found = [f"{name}: {one}" for one in found]
+            result.violations += found
+            scene.save(folder / "after", found)
         finally:
+            result.acknowledged += len(history.ledger.acknowledged)
+            result.unknown += history.ledger.unknown
             _end(member)
-
-
-def _verdict(name: str, code: int, said: str, sentence: str, unchanged: bool) -> list[str]:
-    found: list[str] = []
-    if code != REFUSED or not any(part in said for part in sentence.split("|")):
-        found.append(f"{name}: the projector ended with {code} and said: {said}")
-    if not unchanged:
-        found.append(f"{name}: the table changed though events were skipped")
-    return found
 
 
 def _end(member: Member) -> None:
     if member.process is not None and member.process.poll() is None:
         member.process.terminate()
-        member.process.wait(60)
+        member.process.wait(GRACE)

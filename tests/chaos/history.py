@@ -24,6 +24,11 @@ from local_stack.java_jars import KAFKA_VERSION
 _README = Path(__file__).with_name("HISTORY.md")
 
 
+def now() -> str:
+    """In UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass(slots=True)
 class History:
     """What a phase has so far: one that breaks off saves what there is. HISTORY.md tells of each file."""
@@ -31,7 +36,7 @@ class History:
     seed: str
     phase: str
     prefix: str = ""
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    started: str = field(default_factory=now)
     schedule: list[Step] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     log: list[LogRecord] | None = None
@@ -39,9 +44,7 @@ class History:
 
     def save(self, folder: Path, violations: list[str]) -> None:
         """Write the schedule, the ledger, the log, the tables and the verdict, and what they are."""
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_README, folder / "README.md")
-        (folder / "meta.json").write_text(json.dumps(self._meta(), indent=1) + "\n", "utf-8")
+        describe(folder, self.seed, self.phase, self.started, self.prefix)
         _lines(folder / "schedule.jsonl", (step._asdict() for step in self.schedule))
         _lines(folder / "ledger.jsonl.gz", (entry.as_json() for entry in self.ledger.entries))
         if self.log is not None:
@@ -50,9 +53,14 @@ class History:
             _lines(folder / f"{name}.jsonl.gz", rows)
         (folder / "violations.txt").write_text("".join(f"{violation}\n" for violation in violations), "utf-8")
 
-    def _meta(self) -> dict[str, Any]:
-        about = {"seed": self.seed, "phase": self.phase, "prefix": self.prefix, "started": self.started}
-        return about | {"replay": replay_command(self.seed, self.phase), "versions": versions()}
+
+def describe(folder: Path, seed: str, phase: str, started: str, prefix: str = "") -> None:
+    """Write what the files of this folder are, and what they came from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_README, folder / "README.md")
+    about = {"seed": seed, "phase": phase, "prefix": prefix, "started": started}
+    about |= {"replay": replay_command(seed, phase), "versions": versions()}
+    (folder / "meta.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 
 
 def replay_command(seed: str, phase: str = "") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import psycopg
+from tests.chaos.history import describe, now
 from tests.chaos.processes import kill
 from tests.chaos.result import Result, breaking_off, told
 from tests.chaos.worker_verdict import RESUMED, WORKERS, Json, Kill, judge
@@ -36,14 +37,14 @@ def run_workers(folder: Path, seed: str, say: Callable[[str], None] = lambda _: 
 
     Whatever breaks it off is a violation; the requests, the jobs and the kills until then are saved in `folder`.
     """
-    result = Result(PHASE)
+    result, started = Result(PHASE), now()
     with breaking_off(result, folder):
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
             os.environ.pop(name, None)
         home = Home(folder / "home")
         with running_system(home, Ports(), _silent) as system:
             _run(folder, seed, home, system, result, say)
-    folder.mkdir(parents=True, exist_ok=True)
+    describe(folder, seed, PHASE, started)
     (folder / "violations.txt").write_text("".join(f"{said}\n" for said in result.violations), "utf-8")
     return result
 
