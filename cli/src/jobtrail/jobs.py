@@ -1,6 +1,7 @@
 """`jobtrail jobs`: what the API knows and can do, from a terminal."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
-from jobtrail.tables import jobs_table
+from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker, job_path
 from jobtrail.watch import follow_job
 
@@ -50,7 +51,7 @@ def list_jobs(
             if page["partial"]:
                 looked = page["scanned_to"]["created_at"]
                 spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
-    console.print(jobs_table(jobs))
+    console.print(Jobs(jobs, datetime.now(UTC)))
     console.print(f"{len(jobs):,} shown of {total}", markup=False)
 
 
@@ -59,11 +60,11 @@ def show(job_id: JobId) -> None:
     """One job with its timeline."""
     tracker = _tracker()
     job = tracker.job(job_id)
-    console.print(jobs_table([job]))
+    console.print(Jobs([job], datetime.now(UTC)))
     console.print_json(json.dumps({name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}))
     timeline = Table(title="Timeline", title_justify="left", header_style="bold")
     for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
-        timeline.add_column(name)
+        timeline.add_column(name, overflow="fold")
     history = tracker.history(job_id, MOST_EVENTS)
     for event in history.events:
         numbers = ("" if event.get(name) is None else str(event[name]) for name in ("attempt", "seq"))

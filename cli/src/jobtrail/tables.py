@@ -3,13 +3,18 @@
 What others wrote, such as names, phases and messages, goes into a Text: as a str it would be read as Rich's markup.
 """
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from jobtrail.tracker import Json
+
+BESIDE_ID, FOR_DETAILS = 74, 26
+"""What the columns need that are always there, and the one that is not; with less they would be a few letters wide."""
 
 STATUS_STYLES = {
     "PENDING": "dim",
@@ -21,27 +26,56 @@ STATUS_STYLES = {
 }
 
 
-def jobs_table(jobs: Iterable[Json], title: str | None = None) -> Table:
-    """One row a job."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in ("Job", "Type", "Account", "Status"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Done", justify="right")
-    table.add_column("Details", overflow="fold", min_width=30)
-    table.add_column("Took", justify="right", no_wrap=True)
-    for job in jobs:
-        error = job.get("error")
-        why = f"{error['category']}: {error['message']}" if error else job["error_category"]
-        table.add_row(
-            Text(job["job_id"]),
-            Text(job["type"]),
-            Text(job["account"]),
-            status_text(job),
-            counters_text(job),
-            Text(why, style="red") if why else details_text(job),
-            took_text(job),
-        )
-    return table
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Jobs for any console: a row each where a table has room, else a few lines each. Ids and statuses stay whole."""
+
+    jobs: Sequence[Json]
+    now: datetime
+    title: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        longest = max((len(job["job_id"]) for job in self.jobs), default=0)
+        details = any(_details(job) for job in self.jobs)
+        if options.max_width >= longest + BESIDE_ID + (FOR_DETAILS if details else 0):
+            yield self._table(details)
+            return
+        if self.title:
+            yield Text(self.title, style="italic")
+        for job in self.jobs:
+            yield from self._block(job)
+
+    def _table(self, details: bool) -> Table:
+        table = Table(title=self.title, title_justify="left", header_style="bold")
+        table.add_column("Job", no_wrap=True)
+        table.add_column("Type", overflow="fold")
+        table.add_column("Account", overflow="fold")
+        table.add_column("Status", no_wrap=True)
+        table.add_column("Done", justify="right")
+        for name in ("Age", "Took"):
+            table.add_column(name, justify="right", no_wrap=True)
+        if details:
+            table.add_column("Details", overflow="fold")
+        for job in self.jobs:
+            table.add_row(
+                Text(job["job_id"]),
+                Text(job["type"]),
+                Text(job["account"]),
+                status_text(job),
+                counters_text(job),
+                age_text(job, self.now),
+                took_text(job),
+                *([_details(job)] if details else []),
+            )
+        return table
+
+    def _block(self, job: Json) -> Iterator[Text]:
+        took, details = took_text(job), _details(job)
+        yield Text.assemble((job["job_id"], "bold"), "  ", status_text(job), overflow="fold")
+        yield Text(f"  {job['type']} of {job['account']}", overflow="fold")
+        yield Text(f"  {counters_text(job)} done, {age_text(job, self.now)} old{took and f', took {took}'}")
+        if details:
+            yield Text.assemble("  ", details, overflow="fold")
 
 
 def job_line(job: Json) -> Text:
@@ -70,6 +104,7 @@ def counters_text(job: Json) -> str:
     return ", ".join(parts)
 
 
+AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "s": timedelta(seconds=1)}
 SHOWN_DETAILS = (
     "created",
     "updated",
@@ -87,6 +122,22 @@ def details_text(job: Json) -> str:
     """The numbers of the metadata that people ask for first."""
     metadata = job.get("metadata") or {}
     return ", ".join(f"{name} {metadata[name]:,}" for name in SHOWN_DETAILS if isinstance(metadata.get(name), int))
+
+
+def _details(job: Json) -> Text:
+    """Why a job failed, or what it counted; lists know only the error's category."""
+    error = job.get("error")
+    why = f"{error['category']}: {error['message']}" if error else job["error_category"]
+    return Text(why, style="red") if why else Text(details_text(job))
+
+
+def age_text(job: Json, now: datetime) -> str:
+    """How long ago the job was created, in its largest unit."""
+    age = now - datetime.fromisoformat(job["created_at"])
+    for unit, length in AGES.items():
+        if age >= length:
+            return f"{age // length} {unit}"
+    return "0 s"
 
 
 def took_text(job: Json) -> str:

@@ -62,6 +62,7 @@ def job() -> Callable[..., dict[str, Any]]:
             "state": "finished",
             "outcome": "success",
             "error_category": "",
+            "created_at": "2026-01-02T03:04:05.678901Z",
             "counters": counters,
         }
         return usual | fields

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,12 +13,13 @@ from jobtrail import accounts, check
 from jobtrail.demo.view import DemoView
 from jobtrail.home import Home
 from jobtrail.stack_view import StackView
-from jobtrail.tables import job_line, jobs_table
+from jobtrail.tables import Jobs, job_line
 from local_stack import StackEvent
 from platforms.connections import Connection
 from platforms.results import CheckResult
 
 Make = Callable[..., dict[str, Any]]
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ODD = ["x[/y]", "lan[shop]", "lan:cat:", "back\\", "[bold]"]
 
 
@@ -103,7 +105,7 @@ def test_the_stack_tells_of_folders_as_they_are() -> None:
 
 def test_a_table_keeps_the_message_of_an_error(job: Make) -> None:
     console = Console(width=160, record=True)
-    console.print(jobs_table([job(error={"category": "platform", "message": "GET [/api] answered 404\\"})]))
+    console.print(Jobs([job(error={"category": "platform", "message": "GET [/api] answered 404\\"})], NOW))
     assert "platform: GET [/api] answered 404\\" in console.export_text()
 
 

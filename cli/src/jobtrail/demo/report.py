@@ -1,5 +1,6 @@
 """What a demo says at its end, on the screen and as demo-report.json."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobtrail.demo.plan import TENANT, DemoPlan
-from jobtrail.tables import jobs_table
+from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker
 
 REPORT = Path("demo-report.json")
@@ -74,7 +75,7 @@ def _difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]
 def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> None:
     """Print the job table, the counts, and where to look next."""
     console.print()
-    console.print(jobs_table(jobs, title="Jobs"))
+    console.print(Jobs(jobs, datetime.now(UTC), title="Jobs"))
     table = Table(title="Platforms", title_justify="left", header_style="bold")
     for name in ("Platform", "Records before", "Records after", "Writes received", "Requests"):
         table.add_column(name)
