@@ -1,13 +1,14 @@
 """`jobtrail jobs`: what the API knows and can do, from a terminal."""
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from msgspec import to_builtins
 from msgspec.structs import replace
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -17,11 +18,12 @@ from job_events.events import Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import Refused
+from jobtrail.freshness import staleness
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
 from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker, job_path
-from jobtrail.watch import follow_job
+from jobtrail.watch import changes_shown, follow_job
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
@@ -44,41 +46,43 @@ def list_jobs(
     filters = {"status": status, "type": job_type, "account": account, "tenant": tenant, "chain": chain}
     jobs: list[Json] = []
     total = "0"
-    with console.status("Reading jobs") as spinner:
-        for page in _tracker().pages(limit, **filters):
-            jobs += page["jobs"]
-            total = page["total_text"]
-            if page["partial"]:
-                looked = page["scanned_to"]["created_at"]
-                spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
-    console.print(Jobs(jobs, datetime.now(UTC)))
-    console.print(f"{len(jobs):,} shown of {total}", markup=False)
+    with _reading() as tracker:
+        with console.status("Reading jobs") as spinner:
+            for page in tracker.pages(limit, **filters):
+                jobs += page["jobs"]
+                total = page["total_text"]
+                if page["partial"]:
+                    looked = page["scanned_to"]["created_at"]
+                    spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
+        console.print(Jobs(jobs, datetime.now(UTC)))
+        console.print(f"{len(jobs):,} shown of {total}", markup=False)
 
 
 @app.command()
 def show(job_id: JobId) -> None:
     """One job with its timeline."""
-    tracker = _tracker()
-    job = tracker.job(job_id)
-    console.print(Jobs([job], datetime.now(UTC)))
-    console.print_json(json.dumps({name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}))
-    timeline = Table(title="Timeline", title_justify="left", header_style="bold")
-    for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
-        timeline.add_column(name, overflow="fold")
-    history = tracker.history(job_id, MOST_EVENTS)
-    for event in history.events:
-        numbers = ("" if event.get(name) is None else str(event[name]) for name in ("attempt", "seq"))
-        timeline.add_row(Text(event["time"]), Text(event["type"]), *numbers, Text(event["verdict"]))
-    console.print(timeline)
-    if history.more:
-        console.print(f"{len(history.events):,} of {history.total_text} events shown")
+    with _reading() as tracker:
+        job = tracker.job(job_id)
+        console.print(Jobs([job], datetime.now(UTC)))
+        known = {name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}
+        console.print_json(json.dumps(known))
+        timeline = Table(title="Timeline", title_justify="left", header_style="bold")
+        for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
+            timeline.add_column(name, overflow="fold")
+        history = tracker.history(job_id, MOST_EVENTS)
+        for event in history.events:
+            numbers = ("" if event.get(name) is None else str(event[name]) for name in ("attempt", "seq"))
+            timeline.add_row(Text(event["time"]), Text(event["type"]), *numbers, Text(event["verdict"]))
+        console.print(timeline)
+        if history.more:
+            console.print(f"{len(history.events):,} of {history.total_text} events shown")
 
 
 @app.command()
 def watch(job_id: JobId) -> None:
     """Follow a job to its end; exit code 0 if it ended well or in part."""
-    with Live(console=console, refresh_per_second=4) as live:
-        job = follow_job(_tracker(), job_id, live.update)
+    with _reading() as tracker, changes_shown(console) as changes:
+        job = follow_job(tracker, job_id, changes)
     raise typer.Exit(0 if job["outcome"] in {"success", "partial"} else 1)
 
 
@@ -153,6 +157,17 @@ def _may_be_dry(job_type: str) -> bool:
 def _command(job_id: str, verb: str, reason: str) -> None:
     _tracker().post(job_path(job_id, verb), {"reason": reason})
     console.print(f"Asked for: {verb} {job_id}", markup=False)
+
+
+@contextmanager
+def _reading() -> Generator[Tracker, None, None]:
+    """A tracker to read from; that it answers from an old table is said at the end, also where it knows nothing."""
+    tracker = _tracker()
+    try:
+        yield tracker
+    finally:
+        if said := staleness(tracker.freshness):
+            terminal.errors().print(Text(said, style="yellow"))
 
 
 def _tracker() -> Tracker:

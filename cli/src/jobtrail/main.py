@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from jobtrail import accounts, jobs
@@ -16,7 +15,7 @@ from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.log import become_part
 from jobtrail.ports import Ports
-from jobtrail.terminal import console
+from jobtrail.terminal import console, errors
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
@@ -135,7 +134,7 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, _mendable()):
             raise
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
+        errors().print(Text(str(error), style="red"))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

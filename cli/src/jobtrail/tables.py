@@ -79,15 +79,18 @@ class Jobs:
 
 
 def job_line(job: Json) -> Text:
-    """`PRODUCT_PULL RUNNING 120 of 240 · page 3 · 0:00:30 left`."""
+    """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
     line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
     if job.get("phase") and job["state"] == "running":
         line.append(f" · {job['phase']}")
-    if job.get("eta_seconds"):
-        line.append(f" · {timedelta(seconds=job['eta_seconds'])} left")
     if job.get("error"):
         line.append(f" · {job['error']['message']}")
     return line
+
+
+def eta_text(job: Json) -> str:
+    """` · 0:00:30 left`; nothing while unknown."""
+    return f" · {timedelta(seconds=job['eta_seconds'])} left" if job.get("eta_seconds") else ""
 
 
 def status_text(job: Json) -> Text:

@@ -13,3 +13,8 @@ def console() -> Console:
     Without emoji codes: an account may be called `lan:shop:`.
     """
     return Console(emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def errors() -> Console:
+    """Standard error: what is wrong, and what is to be known of an answer besides its content."""
+    return Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)

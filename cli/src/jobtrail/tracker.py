@@ -24,10 +24,14 @@ class History:
 
 
 class Tracker:
-    """Talks to one tracker. Problems come back as one sentence with the field that is wrong."""
+    """Talks to one tracker. Problems come back as one sentence with the field that is wrong.
+
+    `freshness` is that of the last answer that told it; problems do, too.
+    """
 
     def __init__(self, address: str, actor: str = "cli") -> None:
         self.address = address
+        self.freshness: Json = {}
         self._http = httpx.Client(base_url=address, timeout=15, headers={"Jobtrail-Actor": actor})
 
     def get(self, path: str, **params: Any) -> Json:
@@ -85,15 +89,14 @@ class Tracker:
         except UnicodeEncodeError:
             # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
             raise Refused("The request holds bytes that are not UTF-8") from None
-        if answer.is_success:
-            return self._object(answer)
-        raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer))
-
-    def _object(self, answer: httpx.Response) -> Json:
         try:
             found = _printable(answer.json())
         except ValueError:
             found = None
+        if isinstance(found, dict):
+            self.freshness = found.get("freshness", self.freshness)
+        if not answer.is_success:
+            raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer, found))
         if not isinstance(found, dict):
             raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
         return found
@@ -128,11 +131,10 @@ def _printable(value: Any) -> Any:
             return value
 
 
-def _sentence(answer: httpx.Response) -> str:
+def _sentence(answer: httpx.Response, problem: Any) -> str:
     try:
-        problem = _printable(answer.json())
         fields = "; ".join(f"{e['field']}: {e['reason']}" for e in problem.get("errors", []))
         said = problem.get("detail") or problem.get("title") or answer.reason_phrase
         return f"{said} ({fields})" if fields and fields not in said else str(said)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return f"The tracker answered {answer.status_code} {answer.reason_phrase}"

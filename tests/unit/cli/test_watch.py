@@ -1,14 +1,17 @@
 """Following a job that is not in the table yet, and through times in which a server is away."""
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from jobtrail import watch
 from jobtrail.tracker import Tracker, Unknown
-from jobtrail.watch import ARRIVE_SECONDS, ASK_SECONDS, follow_job
+from jobtrail.watch import ARRIVE_SECONDS, ASK_SECONDS, changes_shown, follow_job
 
 UNKNOWN = httpx.Response(404, json={"detail": "the table knows no job 'job-1'"})
 AWAY = httpx.Response(503, json={"detail": "PostgreSQL does not answer; try again soon"})
@@ -37,7 +40,7 @@ class Watched:
         return follow_job(
             Tracker("http://tracker.test"),
             "job-1",
-            lambda text: self.shown.append(text.plain),
+            lambda text, seconds: self.shown.append(text.plain + seconds),
             clock=lambda: self.now,
             wait=self._wait,
         )
@@ -87,3 +90,18 @@ def test_the_command_waits_and_tells_the_end(api: Any, run: Any, job: Make, monk
     ended = run("jobs", "watch", "job-1")
     assert (ended.code, ended.err) == (1, "")
     assert "PRODUCT_PULL FAILED" in ended.out
+
+
+def test_a_pipe_gets_a_whole_line_for_each_change_and_none_for_a_second() -> None:
+    pipe = StringIO()
+    with changes_shown(Console(file=pipe, width=20)) as show:
+        for done, seconds in ((1, 3), (1, 2), (2, 1), (2, 1), (3, 0)):
+            show(Text(f"PRODUCT_PULL RUNNING {done} of 3"), f" · {seconds} s left")
+    assert pipe.getvalue() == "".join(f"PRODUCT_PULL RUNNING {done} of 3\n" for done in (1, 2, 3))
+
+
+def test_a_terminal_shows_the_last_state_with_its_seconds() -> None:
+    terminal = StringIO()
+    with changes_shown(Console(file=terminal, force_terminal=True, width=80)) as show:
+        show(Text("RUNNING"), " · 3 s left")
+    assert "RUNNING · 3 s left" in terminal.getvalue() and terminal.getvalue().endswith("\n\x1b[?25h")
