@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,7 +12,9 @@ from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
+from jobtrail.merge import changes, merged
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+from platforms.settings import AccountSettings, settings_to_json
 
 if TYPE_CHECKING:
     from platforms.accounts import AccountStore
@@ -22,6 +24,7 @@ console = terminal.console()
 BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
 """Where a platform has one address for everybody; a Shopify shop has its own."""
 
+AccountName = Annotated[str, typer.Argument(help="name of the account")]
 Tenant = Annotated[str, typer.Option(help="who pays for the account")]
 
 
@@ -44,7 +47,7 @@ def add(
     credential: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE instead of being asked; may be repeated")
     ] = None,
-    settings: Annotated[str | None, typer.Option(help="account settings as JSON")] = None,
+    settings: Annotated[str | None, typer.Option(help="JSON, laid over the settings that are stored")] = None,
 ) -> None:
     """Connect a shop, or replace its credentials."""
     needed = REQUIRED_CREDENTIALS[checked_platform(platform)]
@@ -58,9 +61,25 @@ def add(
             given[name] = typer.prompt(f"{platform} {name}", hide_input=name.endswith(("token", "key", "secret")))
     with account_store() as accounts:
         if settings is not None or not accounts.exists(tenant, account):
-            accounts.put_account(tenant, account, wanted)
+            _lay_over(accounts, tenant, account, wanted)
         accounts.put_connection(tenant, account, platform, address, given)
     console.print(f"Stored. Now: jobtrail accounts check {account} --tenant {tenant}", markup=False)
+
+
+@app.command("settings")
+def show_settings(
+    account: AccountName,
+    tenant: Tenant = "default",
+    change: Annotated[str | None, typer.Option("--set", help="JSON, laid over the settings that are stored")] = None,
+) -> None:
+    """Show an account's settings, or change those that --set names."""
+    wanted = None if change is None else json_object(change, "--set")
+    with account_store() as accounts:
+        stored = settings_to_json(accounts.settings(tenant, account))
+        if wanted is None:
+            console.print_json(data=stored)
+        elif not _lay_over(accounts, tenant, account, wanted):
+            console.print("These are its settings already; nothing changes.")
 
 
 @app.command("list")
@@ -78,7 +97,7 @@ def list_accounts() -> None:
 
 @app.command()
 def check(
-    account: Annotated[str, typer.Argument(help="name of the account")],
+    account: AccountName,
     tenant: Tenant = "default",
 ) -> None:
     """Call each of the account's platforms with its stored credentials."""
@@ -98,6 +117,20 @@ def check(
             console.print("[green]✔[/]" if result.ok else "[red]✘[/]", said)
             failed = failed or not result.ok
     raise typer.Exit(1 if failed else 0)
+
+
+def _lay_over(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:
+    """Change the settings that are named, create the account if need be, and say what differs; whether anything does.
+
+    Each of the others stays: a setting that goes back to its default unasked may let a sync write what it must not.
+    """
+    found = accounts.account(tenant, account)
+    before = settings_to_json(found.settings if found else AccountSettings())
+    after = settings_to_json(accounts.put_account(tenant, account, merged(before, wanted)).settings)
+    said = changes(before, after)
+    for line in said:
+        console.print(line, markup=False)
+    return bool(said)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

@@ -24,11 +24,12 @@ WRONG = {
 COMMANDS = [
     ["jobs", "start", "PRODUCT_SYNC", "--account", "lan-shop", "--params"],
     ["accounts", "add", "lan-shop", "nhanh", "--settings"],
+    ["accounts", "settings", "lan-shop", "--set"],
 ]
 
 
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize("command", COMMANDS, ids=["params", "settings"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["params", "settings", "set"])
 def test_a_wrong_value_is_refused_in_a_sentence(api: Any, run: Any, command: list[str], text: str) -> None:
     api(lambda _: httpx.Response(202, json={"job_id": "job-1"}))
     ended = run(*command, text)
