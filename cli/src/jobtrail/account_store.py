@@ -4,14 +4,16 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import psycopg
 from psycopg import Connection as Database
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from jobtrail.errors import Refused
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.connections import Connection
-from platforms.migrate import migrate
+from platforms.migrate import CONNECT_SECONDS, migrate
 from platforms.nhanh import NhanhClient
 from platforms.results import CheckResult
 from platforms.shopify import ShopifyClient
@@ -21,10 +23,18 @@ CLIENTS = {"nhanh": NhanhClient, "shopify": ShopifyClient}
 
 @contextmanager
 def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore, None, None]:
-    """The store on a database of its own connection; brings the schema up to date first."""
-    migrate(database_url)
-    with ConnectionPool[Database[TupleRow]](database_url, min_size=1, max_size=2) as pool:
-        yield AccountStore(pool, Cipher(secret_key))
+    """The store on a database of its own connection; brings the schema up to date first.
+
+    Raises:
+        Refused: PostgreSQL is away, hangs, or will not have it.
+    """
+    patient = {"connect_timeout": CONNECT_SECONDS}
+    try:
+        migrate(database_url)
+        with ConnectionPool[Database[TupleRow]](database_url, min_size=1, max_size=2, kwargs=patient) as pool:
+            yield AccountStore(pool, Cipher(secret_key))
+    except psycopg.Error as error:
+        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def check_connection(connection: Connection) -> CheckResult:

@@ -4,6 +4,7 @@ A command loads what it alone needs when it is called, so that the others answer
 """
 
 import sys
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,18 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
 app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
 
-ApiPort = Annotated[int | None, typer.Option(envvar="API_PORT", help="port of the API (default 8400 if free)")]
-SandboxPort = Annotated[int | None, typer.Option(envvar="SANDBOX_PORT", help="port of the sandbox (8490 if free)")]
-KafkaPort = Annotated[int | None, typer.Option(envvar="KAFKA_PORT", help="port of Kafka (default: a free one)")]
-PostgresPort = Annotated[int | None, typer.Option(envvar="POSTGRES_PORT", help="port of PostgreSQL (a free one)")]
+ApiPort = Annotated[
+    int | None, typer.Option(envvar="API_PORT", min=1, max=65535, help="port of the API (default 8400 if free)")
+]
+SandboxPort = Annotated[
+    int | None, typer.Option(envvar="SANDBOX_PORT", min=1, max=65535, help="port of the sandbox (8490 if free)")
+]
+KafkaPort = Annotated[
+    int | None, typer.Option(envvar="KAFKA_PORT", min=1, max=65535, help="port of Kafka (default: a free one)")
+]
+PostgresPort = Annotated[
+    int | None, typer.Option(envvar="POSTGRES_PORT", min=1, max=65535, help="port of PostgreSQL (a free one)")
+]
 Archive = Annotated[Path | None, typer.Option(help="folder of the archive (default: archive in the system's home)")]
 
 
@@ -124,16 +133,22 @@ def _mendable() -> tuple[type[Exception], ...]:
     from local_stack import StackError
     from platforms.errors import AccountError, PlatformError
 
-    return Refused, StackError, AccountError, PlatformError
+    return Refused, StackError, AccountError, PlatformError, OSError
 
 
 def main() -> None:
     """Run a command; what a person can mend is said in one sentence, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal does not have ends no command
     try:
         app()
     except Exception as error:
         if not isinstance(error, _mendable()):
             raise
+        if isinstance(error, OSError):
+            # Standard output may be what failed: what is left of it must not fail once more at the end.
+            sys.stdout = StringIO()
         errors().print(Text(str(error), style="red"))
         sys.exit(1)
     except KeyboardInterrupt:

@@ -3,14 +3,20 @@
 import threading
 
 import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
+from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
 from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
 from local_stack import EndedByDown, down, run_kafka_tool
+from local_stack.kafka_tools import tool_arguments, tool_name
+
+BROKER_SECONDS = 10.0
 
 
 def run_up(console: Console, home: Home, ports: Ports) -> None:
@@ -55,8 +61,20 @@ def run_down(console: Console, home: Home) -> None:
 
 
 def run_kafka(home: Home, arguments: list[str]) -> int:
-    """Kafka's own tool on the running broker; returns its exit code."""
-    return run_kafka_tool(arguments, home.kafka())
+    """Kafka's own tool on the running broker; returns its exit code.
+
+    Raises:
+        Refused: the tool would ask the broker, which does not answer; most tools would wait for it without a word.
+        StackError: there is no such tool, or Kafka cannot be downloaded.
+    """
+    servers = home.kafka()
+    if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
+        try:
+            with AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
+                admin.list_topics(timeout=BROKER_SECONDS)
+        except KafkaException:
+            raise Refused(f"Kafka at {servers} does not answer; is it up?") from None
+    return run_kafka_tool(arguments, servers)
 
 
 def _addresses(console: Console, running: Running, home: Home) -> None:

@@ -7,6 +7,7 @@ import psycopg
 import yoyo
 from yoyo.backends import DatabaseBackend
 
+CONNECT_SECONDS = 5  # a server that takes connections and says nothing hangs
 _LOCK = 0x4A54_4143  # any number, the same in every process: "JTAC"
 
 
@@ -15,7 +16,7 @@ def migrate(database_url: str) -> None:
 
     yoyo keeps its own tables inside the schema, because other packages use it in the same database.
     """
-    with psycopg.connect(database_url, autocommit=True) as guard:
+    with psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_SECONDS) as guard:
         # Ends with the connection, so a killed process leaves nothing locked.
         guard.execute("select pg_advisory_lock(%s)", [_LOCK])
         guard.execute("create schema if not exists accounts")
