@@ -21,7 +21,7 @@ from jobtrail.errors import Refused
 from jobtrail.freshness import staleness
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
-from jobtrail.tables import Jobs
+from jobtrail.tables import Jobs, items_table
 from jobtrail.tracker import Json, Tracker, job_path
 from jobtrail.watch import changes_shown, follow_job
 
@@ -76,6 +76,15 @@ def show(job_id: JobId) -> None:
         console.print(timeline)
         if history.more:
             console.print(f"{len(history.events):,} of {history.total_text} events shown")
+
+
+@app.command()
+def items(job_id: JobId, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100) -> None:
+    """What happened to each item of a job, or what a dry run would have done: oldest first."""
+    with _reading() as tracker:
+        found, more = tracker.items(job_id, limit)
+        console.print(items_table(found))
+        console.print(f"{len(found):,} items shown{'; there are more: --limit' if more else ''}")
 
 
 @app.command()

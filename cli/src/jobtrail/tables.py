@@ -3,7 +3,7 @@
 What others wrote, such as names, phases and messages, goes into a Text: as a str it would be read as Rich's markup.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,6 +78,20 @@ class Jobs:
             yield Text.assemble("  ", details, overflow="fold")
 
 
+def items_table(items: Iterable[Json]) -> Table:
+    """One row an item, with a line for each of its fields that changed, or would have."""
+    table = Table(header_style="bold")
+    table.add_column("Item", overflow="fold")
+    table.add_column("Action", no_wrap=True)
+    table.add_column("Changes", overflow="fold")
+    for item in items:
+        said = [Text(f"{one['name']}: {_value(one, 'before')} → {_value(one, 'after')}") for one in item["changes"]]
+        if error := item["error"]:
+            said.append(Text(f"{error['category']}: {error['message']}", style="red"))
+        table.add_row(Text(item["item"]), Text(item["action"]), Text("\n").join(said))
+    return table
+
+
 def job_line(job: Json) -> Text:
     """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
     line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
@@ -111,6 +125,7 @@ AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minute
 SHOWN_DETAILS = (
     "created",
     "updated",
+    "wouldUpdate",
     "unchanged",
     "exactMatches",
     "matched",
@@ -141,6 +156,11 @@ def age_text(job: Json, now: datetime) -> str:
         if age >= length:
             return f"{age // length} {unit}"
     return "0 s"
+
+
+def _value(change: Json, when: str) -> str:
+    value = change.get(when)
+    return "nothing" if value is None else str(value)
 
 
 def took_text(job: Json) -> str:

@@ -69,15 +69,25 @@ class Tracker:
 
     def history(self, job_id: str, most: int) -> History:
         """The first `most` events of a job, over as many pages as that takes."""
-        events: list[Json] = []
+        events, last = self._collect(job_path(job_id, "events"), "events", most)
+        total = f"{last['total']:,}" if last["total_exact"] else f"more than {last['total']:,}"
+        return History(events, total, bool(last["next"]))
+
+    def items(self, job_id: str, most: int) -> tuple[list[Json], bool]:
+        """What happened to the first `most` items of a job, and whether there are more."""
+        items, last = self._collect(job_path(job_id, "items"), "items", most)
+        return items, bool(last["next"])
+
+    def _collect(self, path: str, name: str, most: int) -> tuple[list[Json], Json]:
+        """The first `most` members of a list, and the last page that they took."""
+        found: list[Json] = []
         cursor: str | None = None
         while True:
-            page = self.get(job_path(job_id, "events"), limit=min(most - len(events), PAGE), cursor=cursor)
-            events += page["events"]
+            page = self.get(path, limit=min(most - len(found), PAGE), cursor=cursor)
+            found += page[name]
             cursor = page["next"]
-            if not cursor or len(events) >= most:
-                total = f"{page['total']:,}" if page["total_exact"] else f"more than {page['total']:,}"
-                return History(events, total, bool(cursor))
+            if not cursor or len(found) >= most:
+                return found, page
 
     def _ask(self, method: str, path: str, **more: Any) -> Json:
         try:
