@@ -13,7 +13,11 @@ def become_part(home: Home, part: str, archive: Path | None, *arguments: str) ->
 
     The archive is the home's own unless another folder is given.
     """
-    environment = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": home.kafka(), "DATABASE_URL": home.database()}
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": home.kafka(),
+        "DATABASE_URL": home.database(),
+        "PYTHONIOENCODING": f"{sys.stdout.encoding}:replace",  # as in `main`
+    }
     command = [sys.executable, "-m", "job_tracker", part, f"--archive={archive or home.archive}", *arguments]
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own module

@@ -34,7 +34,12 @@ KafkaPort = Annotated[
 PostgresPort = Annotated[
     int | None, typer.Option(envvar="POSTGRES_PORT", min=1, max=65535, help="port of PostgreSQL (a free one)")
 ]
-Archive = Annotated[Path | None, typer.Option(help="folder of the archive (default: archive in the system's home)")]
+# The system's own may be missing: nothing has been archived yet. One that is named and missing is a slip, and days that
+# lie elsewhere would be left out without a word.
+Archive = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="folder of the archive (default: archive in the system's home)"),
+]
 
 
 @app.command()

@@ -132,7 +132,7 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
                 manifest = write_day(folder, settings.kafka_bootstrap_servers, broker, day, done)
                 days += 1
                 report.say(f"{topic} {day.day}: {sum(part.records for part in manifest.parts):,} messages")
-            report.say(f"{days} days written; the archive in {folder} is up to date.")
+        report.say(f"{days} days written; the archive in {folder} is up to date.")
 
 
 def run_verify(settings: Settings, console: Console, folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""How the command hands over to the tracker's own parts."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """The commands that the process would have become."""
+    taken: list[list[str]] = []
+
+    def become(_path: str, command: list[str], _environment: dict[str, str]) -> None:
+        taken.append(command[2:])
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execve", become)
+    monkeypatch.setenv("JOBTRAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere")
+    monkeypatch.setenv("DATABASE_URL", "nowhere")
+    return taken
+
+
+@pytest.mark.parametrize("part", ["audit", "rebuild"])
+def test_an_archive_that_is_named_must_be_there(
+    run: Any, handed_over: list[list[str]], tmp_path: Path, part: str
+) -> None:
+    ended = run(part, "--archive", str(tmp_path / "mistyped"))
+    assert (ended.code, handed_over) == (2, [])
+    assert "does not exist" in " ".join(ended.err.replace("│", " ").split())
+    assert run(part, "--archive", str(tmp_path)).code == 0
+    assert handed_over[-1][:3] == ["job_tracker", part, f"--archive={tmp_path}"]
+
+
+@pytest.mark.parametrize("part", ["audit", "rebuild"])
+def test_the_systems_own_archive_may_be_missing(
+    run: Any, handed_over: list[list[str]], tmp_path: Path, part: str
+) -> None:
+    assert run(part).code == 0
+    assert handed_over[-1][2] == f"--archive={tmp_path / 'home' / 'archive'}"
+
+
+def test_a_new_archive_is_begun_where_nothing_is(run: Any, handed_over: list[list[str]], tmp_path: Path) -> None:
+    assert run("archive", "--to", str(tmp_path / "new")).code == 0
+    assert handed_over == [["job_tracker", "archive", f"--archive={tmp_path / 'new'}"]]
