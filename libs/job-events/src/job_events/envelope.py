@@ -29,6 +29,7 @@ _BACKSLASH = ord("\\")
 _brackets = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
 # In JSON a backslash stands in a text only, and one behind an even number of others begins an escape.
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_uncarried = re.compile("[\0\ud800-\udfff]")
 
 
 def _is_id(text: str) -> bool:
@@ -39,6 +40,11 @@ def _is_id(text: str) -> bool:
 def encode(event: AnyEvent) -> bytes:
     """One CloudEvent as a JSON object on one line."""
     return _encoder.encode(event)
+
+
+def carried(text: str) -> str:
+    """The text with U+FFFD for what PostgreSQL or UTF-8 cannot carry: NUL and lone surrogates."""
+    return _uncarried.sub("\ufffd", text)
 
 
 def canonical(value: object) -> str:

@@ -240,8 +240,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
 class DeadLetterData(Struct, gc=False, frozen=True, kw_only=True):
     """A message that `consumer` could not use, where it lies, and why.
 
-    `value` is the message as text, or base64 where it is no UTF-8 (`encoding` says which); a
-    message longer than a mebibyte is cut and marked.
+    `value` is the message as text, or base64 where it is no UTF-8 or escapes would make it far
+    longer (`encoding` says which); a message longer than a mebibyte is cut and marked.
     """
 
     topic: ShortText

@@ -45,30 +45,42 @@ class OutboxSender:
         try:
             while self.send_batch():
                 pass
-        except (OperationalError, KafkaException) as error:
+        except (OperationalError, KafkaException, BufferError) as error:
             log.warning("outbox waits", reason=str(error).strip())
 
     def send_batch(self) -> bool:
-        """Send up to BATCH rows; True if there may be more.
+        """Send up to BATCH rows; True if there may be more. A row that Kafka never takes is set aside, and stays.
 
         Raises:
-            KafkaException: not every row was acknowledged; those stay in the outbox.
+            KafkaException, BufferError: not every row was acknowledged; those stay for the next time.
         """
         delivered: list[int] = []
-        failure: list[KafkaError] = []
+        refused: dict[int, KafkaError] = {}
+        failure: list[KafkaException | BufferError] = []
         with self._pool.connection() as conn:
             rows = conn.execute(SQL["take_outbox"], {"limit": BATCH}).fetchall()
             for row_id, topic, key, value in rows:
 
-                def report(error: KafkaError | None, _message: Message, row_id: int = row_id) -> None:
+                def report(error: KafkaError | None, _message: Message | None, row_id: int = row_id) -> None:
                     if error is None:
                         delivered.append(row_id)
+                    elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                        refused[row_id] = error
                     else:
-                        failure.append(error)
+                        failure.append(KafkaException(error))
 
-                self._producer.produce(topic, value, key, on_delivery=report, headers=HEADERS)
+                try:
+                    self._producer.produce(topic, value, key, on_delivery=report, headers=HEADERS)
+                except KafkaException as error:  # librdkafka itself looks at the size first
+                    report(error.args[0], None)
+                except BufferError as error:
+                    failure.append(error)
+                    break
             self._producer.flush(self._flush_seconds)
             conn.execute(SQL["drop_outbox"], {"ids": delivered})
+            for row_id, error in refused.items():
+                conn.execute(SQL["set_aside"], {"id": row_id, "reason": error.str()})
+                log.error("Kafka never takes a row of the outbox; it is set aside", row=row_id, reason=error.str())
         if failure:
-            raise KafkaException(failure[0])
+            raise failure[0]
         return len(rows) == BATCH

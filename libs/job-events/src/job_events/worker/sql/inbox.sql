@@ -112,10 +112,13 @@ delete from hold where kind = %(kind)s and tenant = %(tenant)s and account = %(a
 insert into outbox (topic, key, value) values (%(topic)s, %(key)s, %(value)s)
 
 -- name: take_outbox
-select id, topic, key, value from outbox order by id limit %(limit)s for update skip locked
+select id, topic, key, value from outbox where refused is null order by id limit %(limit)s for update skip locked
 
 -- name: drop_outbox
 delete from outbox where id = any(%(ids)s)
+
+-- name: set_aside
+update outbox set refused = %(reason)s where id = %(id)s
 
 -- name: lock_chain
 select pg_advisory_xact_lock(hashtextextended(%(chain)s || ' ' || %(child_type)s, 0))
