@@ -50,7 +50,13 @@ class Bench:
         )
 
     @contextmanager
-    def running(self, handlers: dict[str, Handler], threads: int = 2, group: str = "puller") -> Iterator[WorkerLoop]:
+    def running(
+        self,
+        handlers: dict[str, Handler],
+        threads: int = 2,
+        group: str = "puller",
+        known_account: Callable[[str, str], bool] = lambda _tenant, account: account == "shop",
+    ) -> Iterator[WorkerLoop]:
         """A worker until the block ends; its death fails the test."""
         stop = threading.Event()
         with open_pool(self.database_url, "puller", threads + 4) as pool:
@@ -62,7 +68,7 @@ class Bench:
                 producer=clients.producer(self.kafka, "worker"),
                 topics=self.topics,
                 clock=SystemClock(),
-                known_account=lambda _tenant, account: account == "shop",
+                known_account=known_account,
                 explain=lambda _error: None,
                 limits=Limits(threads, 4),
             )

@@ -4,18 +4,20 @@
 2. One transaction holds everything the batch causes: rows, notes, and outbox messages.
 3. Commit it, then commit the offsets. A crash between the two reads the batch again, and every
    effect is keyed so that it happens once.
-A message that PostgreSQL refuses is found by going through the batch one by one; it becomes a dead letter.
+A message that PostgreSQL refuses, or that breaks the code here, is found by going through the batch one by one; it
+becomes a dead letter. So no message can stop a service.
 """
 
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psycopg
 import structlog
 from confluent_kafka import KafkaException, Message
+from msgspec import Raw, Struct
 from psycopg import Connection, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -47,6 +49,26 @@ from job_events.worker.retention import REACH
 
 log = structlog.get_logger(__name__)
 BATCH = 500
+
+
+# What a refused request says of its job. Nothing else is decoded, because nothing else need be fit for it.
+class _Head(Struct):
+    type: Any = None
+    id: Any = None
+    tenant: Any = None
+    data: Raw = Raw()
+
+
+class _Data(Struct):
+    job: Raw = Raw()
+
+
+class _Job(Struct):
+    type: Any = None
+    account: Any = None
+
+
+Part = TypeVar("Part", _Head, _Data, _Job)
 
 
 class Intake:
@@ -106,7 +128,7 @@ class Intake:
             with self._pool.connection() as conn:
                 for message in messages:
                     self._handle(conn, message)
-        except (psycopg.Error, UnicodeEncodeError) as error:
+        except Exception as error:
             if is_away(error):
                 raise
             for message in messages:
@@ -128,11 +150,17 @@ class Intake:
         try:
             with self._pool.connection() as conn:
                 self._handle(conn, message)
-        except (psycopg.Error, UnicodeEncodeError) as error:
+        except Exception as error:
             if is_away(error):
                 raise
+            if isinstance(error, psycopg.Error):
+                said, _, _ = str(error).partition("\n")
+                reason = f"PostgreSQL refuses it: {said}"
+            else:
+                log.exception("the intake cannot take a message")
+                reason = f"{type(error).__name__} in the intake; its log has the details"
             with self._pool.connection() as conn:
-                self._dead_letter(conn, message, f"PostgreSQL refuses it: {str(error).splitlines()[0]}")
+                self._dead_letter(conn, message, reason)
 
     def _handle(self, conn: Connection, message: Message) -> None:
         try:
@@ -214,22 +242,20 @@ class Intake:
 
     def _end_unread(self, conn: Connection, message: Message, job_id: str, reason: str) -> None:
         """A request that cannot be read still names its job: that job ends, visibly."""
-        raw: Any = msgspec.json.decode(message.value() or b"{}")
-        data = raw.get("data")
-        described = data.get("job") if isinstance(data, dict) else None
-        names: dict[str, object] = described if isinstance(described, dict) else {}
-        if raw.get("type") in {"job.cancel.v1", "job.pause.v1", "job.resume.v1"}:
+        head = _read(message.value() or b"", _Head)
+        if head.type in {"job.cancel.v1", "job.pause.v1", "job.resume.v1"}:
             return  # a broken control message says nothing of its job
+        described = _read(_read(head.data, _Data).job, _Job)
         event = Event(
             specversion="1.0",
-            id=_text(raw.get("id"), job_id),
+            id=_text(head.id, job_id),
             source=self._source,
             job_id=job_id,
             time=self._clock.now(),
-            tenant=_text(raw.get("tenant"), "unknown"),
+            tenant=_text(head.tenant, "unknown"),
             correlationid=job_id,
         )
-        info = JobInfo(_text(names.get("type"), "unknown"), _text(names.get("account"), "unknown"))
+        info = JobInfo(_text(described.type, "unknown"), _text(described.account, "unknown"))
         self._end(conn, event, info, reason)
 
     def _end(self, conn: Connection, event: Event, job: JobInfo, reason: str) -> None:
@@ -276,6 +302,13 @@ class Intake:
             else:
                 log.warning("consumer error", reason=str(error))
         return good
+
+
+def _read(value: bytes | Raw, kind: type[Part]) -> Part:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return kind()
 
 
 def _text(value: object, default: str) -> str:
