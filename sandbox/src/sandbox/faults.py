@@ -3,14 +3,14 @@
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from sandbox.chance import rng
 from sandbox.state import State
 
-Kind = Literal["slow", "429", "throttled", "5xx", "drop", "drop_after", "expired_token", "down"]
+Kind = Literal["slow", "429", "throttled", "5xx", "drop", "drop_after", "expired_token", "garbage", "down"]
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -18,7 +18,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `count` calls are hit (None: all), after `skip` were spared; `rate` of them, if below 1, by a seeded draw.
     `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's
-    path ("product/list"); `status` the HTTP status of a 5xx.
+    path ("product/list"); `status` the HTTP status of a 5xx; `body` what a garbage call is answered with under HTTP
+    200, each of its characters a byte, so that U+00FF is one that no UTF-8 has.
     """
 
     platform: Literal["nhanh", "shopify"]
@@ -30,6 +31,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: float | None = None
     path: str | None = None
     status: int = 503
+    body: Annotated[str, msgspec.Meta(pattern="^[\\x00-\\xff]*$")] = ""
 
 
 class Active(msgspec.Struct, kw_only=True):

@@ -89,7 +89,7 @@ class Serving:
         kinds = {fault.kind: fault for fault in faults}
         if "down" in kinds or "drop" in kinds:
             return Served(None, faults)
-        for kind in ("expired_token", "429", "throttled", "5xx"):
+        for kind in ("expired_token", "429", "throttled", "5xx", "garbage"):
             if kind in kinds:
                 answer = self._faulty(call, shop, kinds[kind])
                 if answer:
@@ -102,6 +102,8 @@ class Serving:
         if fault.kind == "5xx":
             page = b"<html><body><h1>Service Unavailable</h1></body></html>"
             return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8")
+        if fault.kind == "garbage":
+            return Answer(body=fault.body.encode("latin-1"))
         if call.platform == "nhanh":
             if fault.kind == "expired_token":
                 return json_answer(refusal(Refused("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
@@ -121,6 +123,7 @@ class Serving:
 
     def _note(self, call: Call, shop: Shop | None, served: Served, duration_ms: float) -> None:
         answer = served.answer
+        kinds = [fault.kind for fault in served.faults]
         dropped = answer is None or any(fault.kind in DROPS for fault in served.faults)
         self._log.add(
             platform=call.platform,
@@ -130,8 +133,8 @@ class Serving:
             body=call.body,
             status=None if dropped or answer is None else answer.status,
             duration_ms=duration_ms,
-            faults=[fault.kind for fault in served.faults],
-            errors=_errors(answer) if answer else [],
+            faults=kinds,
+            errors=_errors(answer) if answer and "garbage" not in kinds else [],
             items=answer.items if answer else [],
         )
 

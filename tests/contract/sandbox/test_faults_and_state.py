@@ -74,6 +74,20 @@ def test_every_platform_fails_in_its_own_words(account: Any) -> None:
     assert [account.post("{ shop { name } }").status_code for _ in range(3)] == [200, 503, 200]
 
 
+def test_garbage_is_answered_as_it_was_given(account: Any) -> None:
+    for body in ('{"code": 1}', "\xff", "[" * 100_000, "[]", '{"errors": [1]}', ""):
+        account.fault("nhanh", "garbage", count=1, body=body)
+        account.fault("shopify", "garbage", count=1, body=body)
+        for answer in (account.call("customer/list"), account.post("{ shop { name } }")):
+            assert (answer.status_code, answer.content) == (200, body.encode("latin-1"))
+    assert account.nhanh("customer/list")["code"] == 1
+    assert account.graphql("{ shop { name } }")["data"]
+    refused = account.server.http.post(
+        "/_sandbox/faults", json={"platform": "nhanh", "kind": "garbage", "body": "\u0100"}
+    )
+    assert refused.status_code == 422
+
+
 def test_slow_calls_end_when_the_faults_are_cleared(account_on: Any, own_server: Any, wait_until: Any) -> None:
     account = account_on(own_server, "slow-shop")
     account.fault("nhanh", "slow", seconds=0.3, count=1)

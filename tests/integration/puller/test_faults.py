@@ -105,6 +105,24 @@ def test_a_change_on_the_platform_is_one_update(world: Any, puller: Callable[[],
     assert world.rows(price + "where variant_id = %(id)s", id=str(doc["id"])) == [{"price": 123456.5, "fresh": True}]
 
 
+GARBAGE = {
+    "nhanh": ['{"code": 1}', "<html>maintenance", "[" * 100_000],
+    "shopify": ['{"data": {}}', '{"data": {"customers": null}}', "[" * 100_000],
+}
+
+
+@pytest.mark.parametrize("platform", ["nhanh", "shopify"])
+def test_garbage_delays_a_pull_and_takes_nothing_for_gone(world: Any, puller: Callable[[], Any], platform: str) -> None:
+    job_type, held = f"PULL_{platform.upper()}_CUSTOMERS", world.shops[platform]["records"]["customers"]
+    with puller():
+        assert world.run(job_type).data.counters.successful == held
+        for body in GARBAGE[platform]:
+            world.sandbox.fault(platform, world.account, "garbage", count=1, body=body)
+            data = world.run(job_type).data
+            assert (data.outcome, data.error) == ("success", None), body[:40]
+            assert (data.metadata["unchanged"], data.metadata["gone"]) == (held, 0), body[:40]
+
+
 def test_settings_that_this_version_cannot_read_stop_no_pull(world: Any, puller: Callable[[], Any]) -> None:
     with world.pool.connection() as connection:
         connection.execute("update accounts.account set settings = jsonb_build_object('conflict_rule', 'ask')")
