@@ -117,6 +117,18 @@ def test_a_bucket_that_never_fills_is_not_believed(shopify: Any, script: Any, fa
     assert fake_time.waited < 300
 
 
+@pytest.mark.parametrize(
+    ("failure", "pays_again"),
+    [(httpx.ConnectError("refused"), False), (httpx.ConnectTimeout("slow"), False), (httpx.ReadError("cut"), True)],
+)
+def test_only_what_may_have_run_pays_again(
+    shopify: Any, script: Any, fake_time: Any, failure: Exception, pays_again: bool
+) -> None:
+    shopify(script(failure, failure, failure, _ok(NO_PRODUCTS))).products()
+    assert any(reason.startswith("rate limit") for _, reason in fake_time.waits) == pays_again
+    assert (fake_time.waited < 8) == (not pays_again)
+
+
 def test_too_dear_a_query_is_asked_again_at_half_the_size(shopify: Any) -> None:
     sizes: list[int] = []
 

@@ -74,9 +74,14 @@ class Unavailable(PlatformError):
     """What may pass, but outlived the client's patience: a network error, a timeout, a 5xx, an answer without sense.
 
     NETWORK_ERROR or TIMEOUT where nothing usable came, PLATFORM_ERROR where the platform's own answer is wrong.
+    sent: False where the request cannot have reached the platform.
     """
 
     default_category = "NETWORK_ERROR"
+
+    def __init__(self, code: str, message: str, *, category: Category | None = None, sent: bool = True) -> None:
+        super().__init__(code, message, category=category)
+        self.sent = sent
 
 
 class Rejected(PlatformError):

@@ -111,7 +111,8 @@ class HttpCaller:
         text = self.message(f"{type(error).__name__}: {error}")
         self._report(request, content, started, error=text)
         code = "TIMEOUT" if isinstance(error, httpx.TimeoutException) else "NETWORK_ERROR"
-        return Unavailable(code, text, category=code)
+        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return Unavailable(code, text, category=code, sent=sent)
 
     def _report(
         self,

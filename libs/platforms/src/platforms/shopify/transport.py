@@ -99,12 +99,16 @@ class GraphqlTransport:
         """
         content = msgspec.json.encode({"query": documents.text(name), "variables": dict(variables)})
         retrying = self.retrying(patience)
+        charged = 0.0
         while True:
-            charged = cost * self._ratios.get(name, 1.0)
-            self._buckets.take_points(self._key, charged, self._wait)
+            if not charged:
+                charged = cost * self._ratios.get(name, 1.0)
+                self._buckets.take_points(self._key, charged, self._wait)
             try:
                 response = self._caller.post(self._url, content, headers=self._headers)
             except Unavailable as error:
+                if error.sent:
+                    charged = 0.0  # it may have run; what never left is sent again with the points it has
                 retrying.again(error)
                 continue
             self._check_version(response)
@@ -117,6 +121,7 @@ class GraphqlTransport:
                 error = self._graphql_error(name, body)
                 if error is None:
                     return body["data"]
+            charged = 0.0
             self._overcome(error, retrying, retry_after(response, self._clock()), learned)
 
     def close(self) -> None:
