@@ -42,7 +42,6 @@ class World:
     killed_members: int = 0
     killed_servers: int = 0
     refused: Counter[str] = field(default_factory=Counter[str])  # batches of zombies, by their part
-    replayed: int = 0
 
 
 Fault = Callable[[World, random.Random], None]
@@ -290,10 +289,8 @@ def replay_some(world: World, _chance: random.Random) -> None:
 
 
 def _replay(world: World, most: int | None) -> None:
-    count = world.driver.replay(most)
-    if count == 0:
+    if world.driver.replay(most) == 0:
         raise NotDone("there was nothing to replay")
-    world.replayed += count
 
 
 @fault("add_partitions")
