@@ -1,8 +1,9 @@
 """The accounts of a system, for commands that run beside its services."""
 
+import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import psycopg
 from psycopg import Connection as Database
@@ -38,5 +39,6 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
 
 
 def check_connection(connection: Connection) -> CheckResult:
-    """Call the platform once with the stored credentials."""
-    return CLIENTS[connection.platform](connection, wait=lambda seconds, _why: time.sleep(seconds)).check()
+    """Call the platform once with the stored credentials. What the client logs is no part of the answer."""
+    with redirect_stdout(sys.stderr):
+        return CLIENTS[connection.platform](connection, wait=lambda seconds, _why: time.sleep(seconds)).check()

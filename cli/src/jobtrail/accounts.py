@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.prompt import Prompt
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,8 @@ from jobtrail.home import Home
 from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+from platforms.errors import CredentialsUnreadable
+from platforms.results import CheckResult
 from platforms.settings import AccountSettings, settings_to_json
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def add(
         raise Refused(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
     for name in needed:
         if name not in given:
-            given[name] = typer.prompt(f"{platform} {name}", hide_input=name.endswith(("token", "key", "secret")))
+            given[name] = _asked(platform, name)
     with account_store() as accounts:
         if settings is not None or not accounts.exists(tenant, account):
             _lay_over(accounts, tenant, account, wanted)
@@ -111,12 +114,23 @@ def check(
                 f"There is no account {tenant}/{account}: jobtrail accounts add {account} PLATFORM --tenant {tenant}"
             )
         for connection in found:
-            result = check_connection(connection)
+            try:
+                result = check_connection(accounts.connection(tenant, account, connection.platform))
+            except CredentialsUnreadable as error:
+                result = CheckResult(False, str(error))
             accounts.mark(connection, "ok" if result.ok else "needs attention", "" if result.ok else result.detail)
             said = Text(f"{connection.platform}: {result.detail}")
             console.print("[green]✔[/]" if result.ok else "[red]✘[/]", said)
             failed = failed or not result.ok
     raise typer.Exit(1 if failed else 0)
+
+
+def _asked(platform: str, name: str) -> str:
+    hidden = name.endswith(("token", "key", "secret"))
+    try:
+        return Prompt.ask(f"{platform} {name}", console=console, password=hidden)
+    except EOFError:
+        raise Refused(f"There is nobody to ask for {name}: --credential {name}=VALUE") from None
 
 
 def _lay_over(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:

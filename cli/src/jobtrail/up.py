@@ -44,13 +44,8 @@ def follow_sandbox(running: Running, home: Home) -> None:
             shop = shops.get(connection.account, {}).get(connection.platform)
             local = httpx.URL(connection.base_url).host == "127.0.0.1"
             if shop and local and shop["base_url"] != connection.base_url:
-                accounts.put_connection(
-                    connection.tenant,
-                    connection.account,
-                    connection.platform,
-                    shop["base_url"],
-                    connection.credentials,
-                )
+                names = connection.tenant, connection.account, connection.platform
+                accounts.put_connection(*names, shop["base_url"], accounts.connection(*names).credentials)
 
 
 def run_down(console: Console, home: Home) -> None:

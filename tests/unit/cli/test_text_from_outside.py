@@ -131,6 +131,9 @@ def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pyte
                 Connection("default", name, "nhanh", "https://nhanh.test", {}, status="needs attention", reason=name)
             ]
 
+        def connection(self, *_: str) -> Connection:
+            return self.list_connections()[0]
+
         def mark(self, *_: object) -> None:
             pass
 

@@ -92,10 +92,12 @@ class AccountStore:
         return self._connection(row)
 
     def list_connections(self) -> list[Connection]:
-        """All connections by tenant, account, platform. Raises CredentialsUnreadable."""
+        """All connections by tenant, account, platform, without their credentials: one that no key opens hides none."""
         with self._pool.connection() as db, db.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(_SQL["connections"]).fetchall()
-        return [self._connection(row) for row in rows]
+        for row in rows:
+            row["credentials"] = {}
+        return [Connection(**row) for row in rows]
 
     def mark(self, connection: Connection, status: str, reason: str = "") -> None:
         """Note what became of a connection, such as "needs re-authorisation"; a repeat writes nothing."""

@@ -1,0 +1,72 @@
+"""Connecting shops and checking them, whatever is wrong with one of them."""
+
+import builtins
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import structlog
+
+from jobtrail import account_store, accounts
+from platforms.connections import Connection
+from platforms.errors import CredentialsUnreadable
+from platforms.results import CheckResult
+
+UNREADABLE = "the credentials of default/lan-shop/nhanh need another secret key"
+
+
+class Stored:
+    """Two connections of an account, the first of which this key does not open."""
+
+    def __init__(self) -> None:
+        self.marked: list[tuple[str, str, str]] = []
+
+    def list_connections(self) -> list[Connection]:
+        return [Connection("default", "lan-shop", name, "https://x.test", {}) for name in ("nhanh", "shopify")]
+
+    def connection(self, _tenant: str, _account: str, platform: str) -> Connection:
+        if platform == "nhanh":
+            raise CredentialsUnreadable(UNREADABLE)
+        return self.list_connections()[1]
+
+    def mark(self, connection: Connection, status: str, reason: str) -> None:
+        self.marked.append((connection.platform, status, reason))
+
+
+class Chatty:
+    """A client that logs."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def check(self) -> CheckResult:
+        structlog.get_logger().warning("platform call repeated")
+        return CheckResult(True, "Shopify knows lan")
+
+
+def test_a_check_tells_of_every_connection_and_logs_elsewhere(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = Stored()
+    monkeypatch.setattr(accounts, "account_store", lambda: nullcontext(stored))
+    monkeypatch.setitem(account_store.CLIENTS, "shopify", Chatty)
+    ended = run("accounts", "check", "lan-shop")
+    assert (ended.code, ended.out) == (1, f"✘ nhanh: {UNREADABLE}\n✔ shopify: Shopify knows lan\n")
+    assert "platform call repeated" in ended.err
+    assert stored.marked == [("nhanh", "needs attention", UNREADABLE), ("shopify", "ok", "")]
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [
+        (KeyboardInterrupt, 130, ""),
+        (EOFError, 1, "There is nobody to ask for app_id: --credential app_id=VALUE\n"),
+    ],
+)
+def test_a_question_ends_as_other_commands_do(
+    run: Any, monkeypatch: pytest.MonkeyPatch, end: type[BaseException], code: int, said: str
+) -> None:
+    def answer(*_: object) -> str:
+        raise end
+
+    monkeypatch.setattr(builtins, "input", answer)
+    ended = run("accounts", "add", "lan-shop", "nhanh")
+    assert (ended.code, ended.err) == (code, said)
