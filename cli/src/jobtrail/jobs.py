@@ -1,6 +1,7 @@
 """`jobtrail jobs`: what the API knows and can do, from a terminal."""
 
 import json
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
 
-from job_events.events import Then
+from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import Refused
@@ -29,7 +30,16 @@ app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
 MOST_EVENTS = 1000  # of one timeline; more are a question for the API
 
-JobId = Annotated[str, typer.Argument(help="the job's id")]
+
+def _checked_id(job_id: str) -> str:
+    if not re.fullmatch(JOB_ID_PATTERN, job_id):
+        raise Refused(
+            f"{job_id!r} is no job id: those are 1 to 128 letters, digits, dots, colons, hyphens or underscores"
+        )
+    return job_id
+
+
+JobId = Annotated[str, typer.Argument(help="the job's id", callback=_checked_id)]
 Reason = Annotated[str, typer.Option(help="why, for the job's timeline")]
 
 
@@ -150,7 +160,8 @@ def resume(job_id: JobId, reason: Reason = "") -> None:
 def retry(job_id: JobId) -> None:
     """Run a finished job again, as a new job."""
     answer = _tracker().post(job_path(job_id, "retry"))
-    console.print("New job", Text(answer["job_id"], style="bold"))
+    job_id = answer["job_id"]
+    console.print(Text.assemble("New job ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
 
 
 def _dry(step: Then) -> Then:

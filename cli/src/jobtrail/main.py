@@ -18,7 +18,12 @@ from jobtrail.log import become_part
 from jobtrail.ports import Ports
 from jobtrail.terminal import console, errors
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Jobs that pull, match and sync a merchant's shops, and one table of them that is always right.",
+    pretty_exceptions_enable=False,
+)
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
 app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
 
@@ -82,6 +87,12 @@ def down() -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def kafka(context: typer.Context) -> None:
     """Run one of Kafka's own tools: `jobtrail kafka consumer-groups --describe --all-groups`."""
+    if context.args[:1] in (["--help"], ["-h"]):
+        from local_stack.kafka_tools import TOOLS
+
+        typer.echo(context.get_help())
+        typer.echo(f"Tools: {', '.join(sorted(TOOLS))}")
+        return
     from jobtrail.up import run_kafka
 
     raise typer.Exit(run_kafka(Home(), context.args))
@@ -107,6 +118,8 @@ def rebuild(
     ] = False,
 ) -> None:
     """Build the job table once more from the log, beside the live one, and show what differs."""
+    if swap and items:
+        raise typer.BadParameter("--items merges into the live tables, and --swap replaces one: choose one of them")
     wanted = {"--swap": swap, "--items": items, "--accept-loss": accept_loss}
     become_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked))
 
@@ -121,6 +134,8 @@ def audit(
     seed: Annotated[int, typer.Option(help="another seed chooses other jobs")] = 1,
 ) -> None:
     """Fold jobs once more from the log and compare them with the table; exit code 1 if any differs."""
+    if all_jobs and jobs is not None:
+        raise typer.BadParameter("--all means every job, and --jobs some of them: choose one of them")
     chosen = [*(["--all"] if all_jobs else []), *([f"--jobs={jobs}"] if jobs is not None else []), f"--seed={seed}"]
     become_part(Home(), "audit", archive, *chosen)
 

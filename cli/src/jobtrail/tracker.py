@@ -143,8 +143,8 @@ def _printable(value: Any) -> Any:
 
 def _sentence(answer: httpx.Response, problem: Any) -> str:
     try:
-        fields = "; ".join(f"{e['field']}: {e['reason']}" for e in problem.get("errors", []))
-        said = problem.get("detail") or problem.get("title") or answer.reason_phrase
-        return f"{said} ({fields})" if fields and fields not in said else str(said)
+        said = str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
+        fields = [f"{e['field']}: {e['reason']}" for e in problem.get("errors", []) if e["reason"] not in said]
+        return f"{said} ({'; '.join(fields)})" if fields else said
     except (KeyError, TypeError, AttributeError):
         return f"The tracker answered {answer.status_code} {answer.reason_phrase}"

@@ -45,3 +45,12 @@ def test_the_systems_own_archive_may_be_missing(
 def test_a_new_archive_is_begun_where_nothing_is(run: Any, handed_over: list[list[str]], tmp_path: Path) -> None:
     assert run("archive", "--to", str(tmp_path / "new")).code == 0
     assert handed_over == [["job_tracker", "archive", f"--archive={tmp_path / 'new'}"]]
+
+
+@pytest.mark.parametrize("command", [["rebuild", "--items", "--swap"], ["audit", "--all", "--jobs", "5"]])
+def test_options_that_exclude_each_other_are_refused_by_the_command_itself(
+    run: Any, handed_over: list[list[str]], command: list[str]
+) -> None:
+    ended = run(*command)
+    assert (ended.code, handed_over) == (2, [])
+    assert f"jobtrail {command[0]}" in ended.err and "choose one of" in ended.err
