@@ -1,6 +1,6 @@
 """`jobtrail check`: is every part up, and how far behind is each consumer group?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import psycopg
@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobtrail.freshness import staleness
 from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
+from jobtrail.tracker import Tracker
 
 TIMEOUT = 5.0
 
 
 def check_system(console: Console, home: Home) -> int:
-    """Print a line a part and the lag of every group; 1 when something is down."""
+    """Print a line a part, the lag of every group, and what waits for a person; 1 when something is down."""
     api, kafka, database = home.api(), home.kafka(), home.database()
     parts: dict[str, Callable[[], str]] = {
         "PostgreSQL": lambda: _postgres(database),
@@ -33,6 +35,8 @@ def check_system(console: Console, home: Home) -> int:
             console.print("[red]✘[/]", Text(f"{name}: {str(error).strip() or type(error).__name__}"))
     if not down:
         down = _lags(console, kafka)
+        for said in _attention(Tracker(api)):
+            console.print("[yellow]![/]", Text(said), soft_wrap=True)
     return 1 if down else 0
 
 
@@ -55,6 +59,21 @@ def _api(address: str) -> str:
     return f"ready at {address}"
 
 
+def _attention(tracker: Tracker) -> Iterator[str]:
+    """What waits for a person. No part is down for it, so the exit code is not either."""
+    letters = tracker.get("/dead-letters", limit=1)
+    for newest in letters["dead_letters"]:
+        where = f"all are at {tracker.address}/dead-letters"
+        yield f"Dead letters: {letters['total_text']}, the newest by {newest['consumer']}: {newest['reason']}; {where}"
+    for queue in tracker.get("/queues")["queues"]:
+        for hold in queue["holds"]:
+            what = "its whole queue" if hold["kind"] == "queue" else f"account {hold['tenant']}/{hold['account']}"
+            why = hold["reason"] or "no reason given"
+            yield f"{queue['service']} holds back {what} since {hold['since']}, by {hold['requested_by']}: {why}"
+    if stale := staleness(tracker.freshness):
+        yield f"The job table: {stale}"
+
+
 def _lags(console: Console, servers: str) -> bool:
     """Lag by group, from the broker's own numbers. A group without members means that a service is down."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
@@ -65,10 +84,12 @@ def _lags(console: Console, servers: str) -> bool:
     missing = False
     reader = Consumer({"bootstrap.servers": servers, "group.id": "jobtrail-check", "log_level": 0})
     try:
-        for group in sorted(found.group_id for found in listed.valid):
+        for group in sorted({*GROUPS, *(found.group_id for found in listed.valid)}):
             count = members(admin, group, TIMEOUT)
-            missing = missing or (count == 0 and group in GROUPS)
-            table.add_row(Text(group), str(count), f"{_lag(admin, reader, group):,}")
+            gone = count == 0 and group in GROUPS
+            missing = missing or gone
+            name = Text(f"✘ {group}: its service is down", style="red") if gone else Text(group)
+            table.add_row(name, str(count), f"{_lag(admin, reader, group):,}")
     finally:
         reader.close()
     console.print(table)

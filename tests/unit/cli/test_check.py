@@ -1,0 +1,67 @@
+"""A check names what is down, and what waits for a person."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from jobtrail import check
+from jobtrail.groups import GROUPS
+
+LETTERS = {"dead_letters": [{"consumer": "puller", "reason": "no [/JSON]"}], "total_text": "12"}
+HOLD = {"tenant": "demo", "account": "shop", "requested_by": "lan", "since": "2026-01-02T03:04:05Z", "reason": ""}
+HOLDS = [HOLD | {"kind": "account"}, HOLD | {"kind": "queue", "reason": "moving"}]
+DEAD = {"as_of": "2026-01-02T03:04:05Z", "lag_events": 0, "lag_seconds": 41.0, "alive": False}
+
+
+class Broker:
+    """Knows every group but the agent's, and one of a stranger; the syncer has left its own."""
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def list_consumer_groups(self, **_: object) -> Future[Any]:
+        known = [*(set(GROUPS) - {"matcher-agent"}), "stranger"]
+        listed: Future[Any] = Future()
+        listed.set_result(SimpleNamespace(valid=[SimpleNamespace(group_id=name) for name in known]))
+        return listed
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere")
+    monkeypatch.setenv("DATABASE_URL", "nowhere")
+    for part in ("_postgres", "_kafka", "_api"):
+        monkeypatch.setattr(check, part, lambda *_: "up")
+    monkeypatch.setattr(check, "AdminClient", Broker)
+    monkeypatch.setattr(check, "Consumer", Broker)
+    monkeypatch.setattr(check, "_lag", lambda *_: 7)
+    empty = ("syncer", "matcher-agent", "stranger")
+    monkeypatch.setattr(check, "members", lambda _admin, group, _seconds: 0 if group in empty else 1)
+
+
+def test_groups_without_members_are_marked_also_those_that_never_were(api: Any, run: Any) -> None:
+    api(lambda _: httpx.Response(200, json={"dead_letters": [], "queues": []}))
+    ended = run("check")
+    assert ended.code == 1
+    assert [line.split()[2] for line in ended.out.splitlines() if "✘" in line] == ["matcher-agent:", "syncer:"]
+    assert "!" not in ended.out
+
+
+def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "members", lambda *_: 1)
+    queues = [{"service": "puller", "holds": HOLDS}, {"service": "syncer", "holds": []}]
+    api(lambda _: httpx.Response(200, json=LETTERS | {"queues": queues, "freshness": DEAD}))
+    ended = run("check")
+    assert ended.code == 0
+    assert [line[2:] for line in ended.out.splitlines() if line.startswith("!")] == [
+        "Dead letters: 12, the newest by puller: no [/JSON]; all are at http://tracker.test/dead-letters",
+        "puller holds back account demo/shop since 2026-01-02T03:04:05Z, by lan: no reason given",
+        "puller holds back its whole queue since 2026-01-02T03:04:05Z, by lan: moving",
+        "The job table: as of 2026-01-02T03:04:05Z, 41 s behind; no projector is at work",
+    ]
