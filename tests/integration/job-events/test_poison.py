@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from job_events.envelope import decode
+from job_events.errors import JobFailed
+from job_events.events import ErrorInfo, ItemRecorded, Progress
 from job_events.worker.job import Ending, RunningJob
 
 WaitUntil = Callable[..., None]
@@ -60,3 +65,57 @@ def test_a_message_that_breaks_the_intake_is_a_dead_letter_alone(bench: Any, wai
         wait_until(bench.dead_letters)
     (letter,) = bench.dead_letters()
     assert "ZeroDivisionError" in letter.data.reason
+
+
+BAD = "Nhanh said \0 and \ud800"
+
+
+def test_texts_that_nobody_can_carry_lose_no_event(bench: Any, wait_until: WaitUntil) -> None:
+    def fails(job: RunningJob) -> Ending | None:
+        job.progress(BAD + "x" * 600)
+        with job.page() as page:
+            page.item("one", "failed", {BAD: BAD}, error=ErrorInfo("PLATFORM_ERROR", BAD, BAD))
+            page.tally.count(failed=1)
+            page.tally.metadata[BAD] = [{"said": BAD}]
+        raise JobFailed("PLATFORM_ERROR", BAD + "x" * 600, BAD)
+
+    with bench.running({"PULL_NHANH_PRODUCTS": fails}):
+        job_id = bench.request()
+        wait_until(lambda: bench.end_of(job_id))
+        wait_until(lambda: bench.messages(bench.topics.items))
+    end = bench.end_of(job_id).data
+    assert (end.error.category, end.error.message) == ("PLATFORM_ERROR", "Nhanh said � and �")
+    assert end.metadata["Nhanh said � and �"] == [{"said": "Nhanh said � and �"}]
+    (item,) = map(decode, bench.messages(bench.topics.items))
+    assert isinstance(item, ItemRecorded)
+    assert item.data.ids == {"Nhanh said � and �": "Nhanh said � and �"}
+    assert any(event.data.phase.startswith("Nhanh said � and �") for event in bench.events(job_id, Progress))
+
+
+def endless(levels: int) -> Any:
+    return [endless(levels - 1)] if levels else []
+
+
+@pytest.mark.parametrize(
+    ("left", "ending"),
+    [
+        (object(), None),
+        (float("nan"), None),
+        (endless(600), None),
+        (None, Ending("failure", ErrorInfo("NO_SUCH_CATEGORY", "x", "y"))),  # pyright: ignore[reportArgumentType]
+        (None, Ending("failure", ErrorInfo("INTERNAL", "x" * 513, "y"))),
+    ],
+)
+def test_an_end_that_no_event_can_tell_is_an_error_of_the_worker(
+    bench: Any, wait_until: WaitUntil, left: object, ending: Ending | None
+) -> None:
+    def leaves(job: RunningJob) -> Ending | None:
+        job.tally.metadata["left"] = left
+        job.progress("left")
+        return ending
+
+    with bench.running({"PULL_NHANH_PRODUCTS": leaves, "PULL_SHOPIFY_PRODUCTS": work}):
+        job_id, other = bench.request(), bench.request("PULL_SHOPIFY_PRODUCTS")
+        wait_until(lambda: bench.end_of(job_id) and bench.end_of(other))
+    assert (bench.end_of(job_id).data.outcome, bench.end_of(job_id).data.error.category) == ("error", "INTERNAL")
+    assert bench.rows("select job_id from inbox where outcome = 'error'") == [(job_id,)]

@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from job_events.envelope import encode
+from job_events.envelope import carried, encode_own
 from job_events.errors import LeaseLost
 from job_events.events import AnyEvent, Control, Event, Finished, Requested
 from job_events.sql_files import queries
@@ -74,10 +74,10 @@ class Guard:
     owner: str
 
     def checkpoint(self, conn: Connection, cursor: Any, tally: Any, spent_ms: int) -> None:
-        self._write(conn, "checkpoint", cursor=Jsonb(cursor), tally=Jsonb(tally), spent_ms=spent_ms)
+        self._write(conn, "checkpoint", cursor=Jsonb(cursor), tally=Jsonb(carried(tally)), spent_ms=spent_ms)
 
     def finish(self, conn: Connection, outcome: str, tally: Any, spent_ms: int) -> None:
-        self._write(conn, "finish", outcome=outcome, tally=Jsonb(tally), spent_ms=spent_ms)
+        self._write(conn, "finish", outcome=outcome, tally=Jsonb(carried(tally)), spent_ms=spent_ms)
 
     def release(self, conn: Connection, spent_ms: int) -> None:
         self._write(conn, "release", spent_ms=spent_ms)
@@ -114,7 +114,7 @@ def obey(conn: Connection, event: Control) -> bool:
 
 def put_event(conn: Connection, topic: str, key: str, event: AnyEvent) -> None:
     """Promise an event to Kafka in the same transaction as its cause."""
-    conn.execute(SQL["put_outbox"], {"topic": topic, "key": key, "value": encode(event).decode()})
+    conn.execute(SQL["put_outbox"], {"topic": topic, "key": key, "value": encode_own(event).decode()})
 
 
 def is_known(conn: Connection, job_id: str) -> bool:

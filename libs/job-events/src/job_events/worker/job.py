@@ -164,7 +164,7 @@ class RunningJob:
     def wait(self, seconds: float, reason: str) -> None:
         """Wait for a platform, visibly: the phase says why. Raises Interrupted as soon as the attempt must stop."""
         phase = self.phase
-        self.progress(f"waiting: {reason}"[:512])
+        self.progress(f"waiting: {reason}")
         self._stop.wait(max(0.0, seconds))
         self.check()
         self.phase = phase
@@ -172,7 +172,7 @@ class RunningJob:
     def progress(self, phase: str | None = None) -> None:
         """Show where the job is. Never blocks; events are coalesced and, while Kafka is away, dropped."""
         if phase is not None:
-            self.phase = phase
+            self.phase = phase[:512]
         self.around.progress.offer(self)
 
     @contextmanager

@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from job_events.clock import Clock
 from job_events.database import is_away
+from job_events.envelope import decode, encode_own
 from job_events.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
 from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, Started, StartedData
 from job_events.kafka import Listener, Sender
@@ -25,6 +26,7 @@ from job_events.worker.job import Ending, RunningJob, Surroundings
 from job_events.worker.outbox import OutboxSender
 from job_events.worker.progress import ProgressSender
 from job_events.worker.retention import sweep_hourly
+from job_events.worker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -211,7 +213,7 @@ class WorkerLoop:
             bound.info("job goes back", reason=str(interrupted))
             return None
         except JobFailed as failed:
-            return Ending("failure", ErrorInfo(failed.category, failed.code, failed.message[:4096]))
+            return Ending("failure", ErrorInfo(failed.category, failed.code[:512], failed.message[:4096]))
         except Exception as error:
             if is_away(error):
                 raise
@@ -219,15 +221,28 @@ class WorkerLoop:
             if ending is not None:
                 return ending
             bound.exception("job broke")
-            reason = f"{type(error).__name__} in the worker; its log has the details"
-            return Ending("error", ErrorInfo("INTERNAL", type(error).__name__[:512], reason))
+            return _broken(error)
 
     def _settle(self, job: RunningJob, ending: Ending | None) -> None:
-        with self._pool.connection() as conn:
-            if ending is None:
+        if ending is None:
+            with self._pool.connection() as conn:
                 job.guard.release(conn, job.spent_ms())
-                return
-            event = _finished(job, ending)
+            return
+        try:
+            self._end(job, ending)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("job code leaves an end that no event can tell", job=job.id)
+            job.tally = Tally()
+            self._end(job, _broken(error))
+
+    def _end(self, job: RunningJob, ending: Ending) -> None:
+        event = _finished(job, ending)
+        decode(encode_own(event))  # an end that readers refuse would never be seen
+        with self._pool.connection() as conn:
             job.guard.finish(conn, ending.outcome, msgspec.to_builtins(job.tally), event.data.duration_ms)
             inbox.put_event(conn, self._topics.events, job.id, event)
         log.info("job ended", job=job.id, type=job.type, outcome=ending.outcome)
@@ -270,6 +285,11 @@ def judge(job: RunningJob) -> Ending:
     if tally.failed < tally.processed:
         return Ending("partial")
     return Ending("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
+
+
+def _broken(error: Exception) -> Ending:
+    name = type(error).__name__
+    return Ending("error", ErrorInfo("INTERNAL", name[:512], f"{name[:512]} in the worker; its log has the details"))
 
 
 def _started(job: RunningJob) -> Started:

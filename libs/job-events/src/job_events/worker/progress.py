@@ -4,11 +4,14 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from job_events.clock import Clock
-from job_events.envelope import HEADERS, encode
+from job_events.envelope import HEADERS, decode, encode_own
 from job_events.events import Progress
 from job_events.kafka import Sender
 
+log = structlog.get_logger(__name__)
 MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
 SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
 
@@ -73,7 +76,13 @@ class ProgressSender:
 
     def _send(self, job: Speaker) -> None:
         try:
-            self._producer.produce(self._topic, encode(job.progress_event()), job.id, headers=HEADERS)
+            value = encode_own(job.progress_event())
+            decode(value)
+            self._producer.produce(self._topic, value, job.id, headers=HEADERS)
         except BufferError:
             # The queue is full because Kafka is away; the next event carries the whole vector anyway.
+            self.dropped += 1
+        except Exception as error:
+            # Job code put something into its metadata that no event can tell; the job's end will say so.
+            log.warning("progress cannot be told", job=job.id, reason=str(error))
             self.dropped += 1
