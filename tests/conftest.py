@@ -23,6 +23,7 @@ import docker
 import psycopg
 import pytest
 from docker.errors import DockerException
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 from testcontainers.community.postgres import PostgresContainer
@@ -40,6 +41,10 @@ SHARED_KAFKA, SHARED_DATABASE = "JOBTRAIL_TEST_KAFKA", "JOBTRAIL_TEST_DATABASE"
 _LONGEST = ("job-tracker/test_rebuild.py", "acceptance/test_up.py", "chaos/test_teeth.py")
 _LONG = ("acceptance/test_abt_buy.py", "chaos/test_short.py")
 _shared = ExitStack()
+
+# How long an example takes says more of the machine than of the code.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,7 +45,6 @@ def test_good_and_bad_questions_are_answered(url: str) -> None:
 
     several = settings(
         max_examples=8,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],  # a failure shows its request as it was

@@ -339,7 +339,7 @@ def moving(database: str) -> Iterator[tuple[asyncio.Runner, Pool, psycopg.Connec
         yield runner, pool, stack.enter_context(psycopg.connect(database, autocommit=True, options="-c timezone=UTC"))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(jobs, max_size=25),
     steps=st.lists(st.lists(changes, max_size=4), max_size=30),

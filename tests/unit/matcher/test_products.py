@@ -167,7 +167,7 @@ people = st.builds(
 
 
 @given(pools, people, st.randoms())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_links_are_one_to_one_and_order_makes_no_difference(pool, known, random):
     decision = resolve_products(pool, known, Bands())
     lefts = [one.nhanh_id for one in decision.links]
@@ -195,7 +195,7 @@ sides = st.dictionaries(st.integers(0, 99).map(str), products, min_size=1, max_s
 
 
 @given(sides, sides, st.integers(1, 5), st.randoms())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_chunks_and_the_order_of_records_make_no_difference(nhanh, shopify, size, random):
     whole = decide(nhanh, shopify)
     shuffled: list[dict[str, Any]] = []
