@@ -123,6 +123,27 @@ def test_garbage_delays_a_pull_and_takes_nothing_for_gone(world: Any, puller: Ca
             assert (data.metadata["unchanged"], data.metadata["gone"]) == (held, 0), body[:40]
 
 
+def test_a_catalogue_is_not_taken_for_gone_unless_asked_to(world: Any, puller: Callable[[], Any]) -> None:
+    held = world.shops["nhanh"]["records"]["customers"]
+    empty = {"body": '{"code": 1, "data": [], "paginator": {"next": null}}', "path": "customer/list"}
+    world.sandbox.fault("nhanh", world.account, "garbage", count=1, **empty)
+    with puller():
+        nothing = world.run("PULL_NHANH_CUSTOMERS").data
+        assert (nothing.outcome, nothing.counters.processed, nothing.metadata["gone"]) == ("success", 0, 0)
+        assert world.run("PULL_NHANH_CUSTOMERS").data.counters.successful == held
+        world.sandbox.fault("nhanh", world.account, "garbage", count=2, **empty)
+        stopped = world.run("PULL_NHANH_CUSTOMERS").data
+        assert (stopped.outcome, stopped.error.category) == ("failure", "CHANGE_TOO_LARGE")
+        assert f"{held} of {held} known customers" in stopped.error.message
+        assert "gone" not in stopped.metadata
+        assert world.rows("select count(*)::int as n from puller.api_customers") == [{"n": held}]
+        assert world.store.connection("demo", world.account, "nhanh").status == "ok"
+        confirmed = world.run("PULL_NHANH_CUSTOMERS", confirm=True).data
+        assert (confirmed.outcome, confirmed.metadata["gone"]) == ("success", held)
+        back = world.run("PULL_NHANH_CUSTOMERS").data
+        assert (back.outcome, back.metadata["created"]) == ("success", held)
+
+
 def test_settings_that_this_version_cannot_read_stop_no_pull(world: Any, puller: Callable[[], Any]) -> None:
     with world.pool.connection() as connection:
         connection.execute("update accounts.account set settings = jsonb_build_object('conflict_rule', 'ask')")

@@ -16,11 +16,15 @@ PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class PullParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`filters` go to Nhanh as they are, `query` to Shopify's search; both empty means everything."""
+    """`filters` go to Nhanh as they are, `query` to Shopify's search; both empty means everything.
+
+    `confirm` lets a pull mark as gone what CHANGE_TOO_LARGE stopped it from marking.
+    """
 
     filters: dict[str, Any] | None = None
     query: ShortText | None = None
     page_size: Annotated[int, Meta(ge=1, le=250)] | None = None
+    confirm: bool = False
 
 
 class MatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

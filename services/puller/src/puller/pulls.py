@@ -28,6 +28,9 @@ from puller.store import catalogue
 from puller.store.catalogue import Shelf
 
 OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
+# A platform that lists less than half of what it had listed more probably answers wrongly than sells so little.
+_GONE_SHARE, _GONE_FLOOR = 0.5, 20
+_TOO_LARGE = "tooLarge"
 
 
 class Position(Struct, omit_defaults=True):
@@ -73,6 +76,10 @@ class Pull:
         finally:
             opened.client.close()
         self._accounts.mark(connection, OK)
+        reason = job.tally.metadata.get(_TOO_LARGE)
+        if reason is not None:
+            advice = "None was marked as gone. Ask again with confirm if they are."
+            raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}")
 
     def _connection(self, job: RunningJob) -> Connection:
         platform = self._source.platform
@@ -106,7 +113,7 @@ class Pull:
                     )
                     self._write(job, page, records, broken)
                     if position.done and not position.blind and not params.filters and not params.query:
-                        self._mark_gone(job, page, position)
+                        self._mark_gone(job, page, position, params.confirm)
                     if position.done:
                         refresh_statistics(page.connection, *catalogue.TABLES)
                     page.tally.count(pages=1, **spent.since_last())
@@ -147,9 +154,16 @@ class Pull:
         if self._source.kind == "product":
             page.tally.count(**_contents(records, written.verdicts))
 
-    def _mark_gone(self, job: RunningJob, page: JobPage, position: Position) -> None:
+    def _mark_gone(self, job: RunningJob, page: JobPage, position: Position, confirmed: bool) -> None:
         assert position.began is not None  # noqa: S101  set with the first page
-        page.tally.count(gone=catalogue.mark_gone(page.connection, self._shelf(job), position.began))
+        shelf = self._shelf(job)
+        gone, held = catalogue.missing(page.connection, shelf, position.began)
+        before = held - page.tally.metadata["created"]
+        if gone > _GONE_FLOOR and gone > _GONE_SHARE * before and not confirmed:
+            # In the checkpoint, because the attempt may be killed before it ends with this.
+            page.tally.metadata[_TOO_LARGE] = f"{gone} of {before} known {shelf.kind}s are not listed any more"
+        else:
+            page.tally.count(gone=catalogue.mark_gone(page.connection, shelf, position.began))
 
     def _shelf(self, job: RunningJob) -> Shelf:
         return Shelf(job.tenant, job.account, self._source.platform, self._source.kind)

@@ -108,6 +108,12 @@ on conflict (tenant, account, platform, customer_id) do update
 set name = excluded.name, phone = excluded.phone, phones = excluded.phones, email = excluded.email,
     address = excluded.address, city = excluded.city, totals = excluded.totals, updated_at = excluded.updated_at
 
+-- name: missing
+select count(*) filter (where seen_at < %(began)s), count(*)
+from record
+where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
+  and gone_at is null
+
 -- name: mark_gone
 update record
 set gone_at = now(), changed_at = now()
