@@ -176,7 +176,7 @@ class Intake:
             case Cancel() | Pause() | Resume() if message.topic() != self._topics.events:
                 self._control(conn, message, event)
             case Finished() if message.topic() == self._topics.events:
-                self._follow(conn, event)
+                self._follow(conn, message, event)
             case _ if message.topic() == self._topics.events:
                 pass  # the tracker's business
             case _:
@@ -199,8 +199,7 @@ class Intake:
         check_then(event.data.then)
         if not self._known_account(event.tenant, job.account):
             raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
-        appended = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
-        if self._clock.now() - appended > REACH:
+        if self._clock.now() - _appended(message) > REACH:
             raise InvalidRequest("time", f"the request is older than {REACH.days} days and may be a repeat")
 
     def _control(self, conn: Connection, message: Message, event: Cancel | Pause | Resume) -> None:
@@ -209,14 +208,19 @@ class Intake:
             return
         inbox.obey(conn, event)
 
-    def _follow(self, conn: Connection, event: Finished) -> None:
+    def _follow(self, conn: Connection, message: Message, event: Finished) -> None:
         """Note this parent for each step of ours; when all parents are there, the child follows."""
         data = event.data
         for step in data.then:
             owner = JOB_TYPES.get(step.type)
             if owner is None or owner.service != self._service or data.job.type not in step.needs:
                 continue
-            names = {"chain": event.correlationid, "child_type": step.type}
+            names = {
+                "tenant": event.tenant,
+                "account": data.job.account,
+                "chain": event.correlationid,
+                "child_type": step.type,
+            }
             # Two parents may be read by two processes at the same moment; one of them must see both.
             conn.execute(SQL["lock_chain"], names)
             conn.execute(
@@ -227,6 +231,7 @@ class Intake:
                     "parent_id": event.job_id,
                     "outcome": data.outcome,
                     "finished_at": event.time,
+                    "appended_at": _appended(message),
                 },
             )
             rows = conn.execute(SQL["latest_parents"], {**names, "needs": list(step.needs)}).fetchall()
@@ -309,6 +314,11 @@ def _read(value: bytes | Raw, kind: type[Part]) -> Part:
         return msgspec.json.decode(value, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         return kind()
+
+
+def _appended(message: Message) -> datetime:
+    """When the broker took it: the topics' timestamps are its own."""
+    return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 
 def _text(value: object, default: str) -> str:

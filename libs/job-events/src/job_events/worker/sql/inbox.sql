@@ -121,18 +121,22 @@ delete from outbox where id = any(%(ids)s)
 update outbox set refused = %(reason)s where id = %(id)s
 
 -- name: lock_chain
-select pg_advisory_xact_lock(hashtextextended(%(chain)s || ' ' || %(child_type)s, 0))
+select pg_advisory_xact_lock(
+    hashtextextended(%(tenant)s || ' ' || %(account)s || ' ' || %(chain)s || ' ' || %(child_type)s, 0))
 
 -- name: note_parent
-insert into chain_note (chain, child_type, parent_type, parent_id, outcome, finished_at)
-values (%(chain)s, %(child_type)s, %(parent_type)s, %(parent_id)s, %(outcome)s, %(finished_at)s)
+insert into chain_note (tenant, account, chain, child_type, parent_type, parent_id, outcome, finished_at, appended_at)
+values (%(tenant)s, %(account)s, %(chain)s, %(child_type)s, %(parent_type)s, %(parent_id)s, %(outcome)s,
+        %(finished_at)s, %(appended_at)s)
 on conflict do nothing
 
 -- name: latest_parents
+-- A retry's end is appended behind the end that it was asked for; workers' clocks know no such order.
 select distinct on (parent_type) parent_type, parent_id, outcome, finished_at
 from chain_note
-where chain = %(chain)s and child_type = %(child_type)s and parent_type = any(%(needs)s)
-order by parent_type, finished_at desc, parent_id desc
+where tenant = %(tenant)s and account = %(account)s and chain = %(chain)s and child_type = %(child_type)s
+  and parent_type = any(%(needs)s)
+order by parent_type, appended_at desc, parent_id desc
 
 -- name: note_child
 insert into chain_child (job_id) values (%(job_id)s) on conflict do nothing
