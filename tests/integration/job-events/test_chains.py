@@ -70,3 +70,11 @@ def test_a_retry_counts_though_the_clock_of_the_failed_parents_worker_was_ahead(
         wait_until(lambda: children(bench))
     (child,) = children(bench)
     assert child.data.parents == ("again",)
+
+
+def test_a_refused_request_skips_what_should_have_followed_it(bench: Any, wait_until: WaitUntil) -> None:
+    with bench.running({NHANH: done, CHILD: done}):
+        refused = bench.request(NHANH, account="nobody", then=(Then(CHILD, (NHANH,)),))
+        wait_until(lambda: bench.rows("select 1 from inbox where outcome = 'skipped'"))
+    assert bench.end_of(refused).data.then == (Then(CHILD, (NHANH,)),)
+    assert [name for (name,) in bench.rows("select job_type from inbox where outcome = 'skipped'")] == [CHILD]

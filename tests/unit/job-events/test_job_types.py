@@ -30,14 +30,31 @@ def test_a_bad_request_names_its_field(job_type: str, params: object, field: str
 def test_chains_know_only_jobs_that_exist() -> None:
     for chain in CHAINS.values():
         assert set(chain.first) <= set(JOB_TYPES)
-        check_then(chain.then)
+        for first in chain.first:
+            check_then(chain.then, first)
 
 
-def test_a_bad_step_deep_in_a_chain_is_found() -> None:
-    then = (Then("AUTO_MATCH_PRODUCTS", ("PULL_NHANH_PRODUCTS",), then=(Then("PRODUCT_SYNC", ()),)),)
-    with pytest.raises(InvalidRequest) as refused:
-        check_then(then)
-    assert refused.value.field == "then[0].then[0].needs"
+MATCH, SYNC, PULL = "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC", "PULL_NHANH_PRODUCTS"
+
+
+@pytest.mark.parametrize(
+    ("then", "field", "reason"),
+    [
+        ((Then(MATCH, (PULL,), then=(Then(SYNC, ()),)),), "then[0].then[0].needs", MATCH),
+        ((Then(MATCH, (PULL,), then=(Then(SYNC, (PULL,)),)),), "then[0].then[0].needs", MATCH),
+        ((Then(MATCH, ("PULL_SHOPIFY_CUSTOMERS",)),), "then[0].needs", PULL),
+        ((Then(MATCH, (PULL, "PULL_LAZADA")),), "then[0].needs", "PULL_LAZADA"),
+        ((Then(MATCH, (PULL,)), Then(MATCH, (PULL, PULL), {"auto": 0.9})), "then[1].type", "one job"),
+    ],
+)
+def test_a_step_that_would_never_run_is_found(then: tuple[Then, ...], field: str, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        check_then(then, PULL)
+    assert refused.value.field == field
+
+
+def test_steps_of_one_type_may_follow_different_jobs() -> None:
+    check_then((Then(MATCH, (PULL,)), Then(MATCH, (PULL, "PULL_SHOPIFY_PRODUCTS"))), PULL)
 
 
 @given(st.dictionaries(st.tuples(st.text("ab.", min_size=1), st.integers(0, 50)), st.integers(0, 2**40)))

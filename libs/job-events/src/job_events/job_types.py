@@ -127,20 +127,31 @@ def read_params(type_name: str, params: object) -> Params:
     return read
 
 
-def check_then(then: tuple[Then, ...], path: str = "then", depth: int = 0) -> None:
-    """Check every step of a chain before its first job runs.
+def check_then(then: tuple[Then, ...], parent: str, path: str = "then", depth: int = 0) -> None:
+    """Check every step of a chain before its first job, of type `parent`, runs.
+
+    A step may need more than the job that it follows: jobs that start together under one chain id name each other.
+    Whether those will ever be asked for, nobody knows yet.
 
     Raises:
-        InvalidRequest: an unknown type, bad parameters, a step that needs nothing, or more than 8 levels.
+        InvalidRequest: an unknown type, bad parameters, a step that does not need the job that it follows, two steps
+            that would be one job, or more than 8 levels.
     """
     if depth > 8:
         raise InvalidRequest(path, "more than 8 steps follow each other")
+    seen: set[tuple[str, frozenset[str]]] = set()
     for index, step in enumerate(then):
         here = f"{path}[{index}]"
         try:
             read_params(step.type, step.params)
         except InvalidRequest as error:
             raise InvalidRequest(f"{here}.{error.field}", error.reason) from None
-        if not step.needs:
-            raise InvalidRequest(f"{here}.needs", "names no parent type")
-        check_then(step.then, f"{here}.then", depth + 1)
+        for need in step.needs:
+            if need not in JOB_TYPES:
+                raise InvalidRequest(f"{here}.needs", f"unknown job type {need[:100]!r}")
+        if parent not in step.needs:
+            raise InvalidRequest(f"{here}.needs", f"does not name {parent}, which this step follows")
+        if (step.type, frozenset(step.needs)) in seen:
+            raise InvalidRequest(f"{here}.type", f"another {step.type} follows the same jobs; the two would be one job")
+        seen.add((step.type, frozenset(step.needs)))
+        check_then(step.then, step.type, f"{here}.then", depth + 1)

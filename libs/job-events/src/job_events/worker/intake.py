@@ -36,6 +36,7 @@ from job_events.events import (
     Pause,
     Requested,
     Resume,
+    Then,
 )
 from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
 from job_events.kafka import Listener
@@ -187,7 +188,7 @@ class Intake:
             self._check(message, event)
         except InvalidRequest as error:
             self._dead_letter(conn, message, str(error))
-            self._end(conn, event, event.data.job, str(error))
+            self._end(conn, event, event.data.job, str(error), event.data.then)
             return
         inbox.insert_request(conn, event)
 
@@ -196,7 +197,7 @@ class Intake:
         if job_type(job.type).service != self._service:
             raise InvalidRequest("type", f"{job.type} is run by {job_type(job.type).service}, not by {self._service}")
         read_params(job.type, event.data.params)
-        check_then(event.data.then)
+        check_then(event.data.then, job.type)
         if not self._known_account(event.tenant, job.account):
             raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
         if self._clock.now() - _appended(message) > REACH:
@@ -263,7 +264,7 @@ class Intake:
         info = JobInfo(_text(described.type, "unknown"), _text(described.account, "unknown"))
         self._end(conn, event, info, reason)
 
-    def _end(self, conn: Connection, event: Event, job: JobInfo, reason: str) -> None:
+    def _end(self, conn: Connection, event: Event, job: JobInfo, reason: str, then: tuple[Then, ...] = ()) -> None:
         ended = Finished(
             specversion="1.0",
             id=f"{event.job_id}/0/0",
@@ -280,6 +281,7 @@ class Intake:
                 outcome="failure",
                 counters=Counters(),
                 error=ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", reason[:4096]),
+                then=then,
             ),
         )
         if inbox.insert_ended(conn, ended, "failure"):

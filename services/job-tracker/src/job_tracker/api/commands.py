@@ -108,7 +108,7 @@ async def start_job(*, parts: PartsNow, body: JobBody, actor: Actor = "api", key
     """Ask for a job. 202 once Kafka has acknowledged it, 503 if it cannot."""
     then = _read_then(body.then)
     read_params(body.type, body.params)
-    check_then(then)
+    check_then(then, body.type)
     await _known_account(parts, body.tenant, body.account)
     data = RequestedData(
         params=body.params,
