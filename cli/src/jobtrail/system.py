@@ -73,6 +73,7 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
         "JOBTRAIL_API_HOST": "127.0.0.1",
         "JOBTRAIL_API_PORT": running.api.rpartition(":")[2],
         "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",  # into their logs they write letters that this terminal may not have
     }
 
     def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:

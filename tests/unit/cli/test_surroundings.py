@@ -4,6 +4,7 @@ import errno
 import sys
 from collections.abc import Callable, Generator
 from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 from socket import socket
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from jobtrail import up
+from jobtrail.home import Home, Running
+from jobtrail.system import services
 from local_stack import free_port
 from platforms import migrate
 
@@ -94,3 +97,8 @@ def test_a_full_disk_is_told_once(api: Any, run: Any, job: Make, monkeypatch: py
     ended = run("jobs", "list")
     assert (ended.code, ended.err) == (1, "[Errno 28] No space left on device\n")
     assert sys.stdout is not full
+
+
+def test_what_services_write_hangs_on_no_terminal(tmp_path: Path) -> None:
+    for service in services(Running(api="a:1", sandbox="s:2", kafka="k", database="d"), Home(tmp_path)):
+        assert service.env["PYTHONIOENCODING"] == "utf-8"
