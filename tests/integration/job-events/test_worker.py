@@ -88,6 +88,25 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
     assert {event.data.attempt for event in bench.events(job_id, Started)} == {1, 2}
 
 
+def test_a_session_that_postgresql_ended_costs_an_attempt_and_no_process(bench: Any, wait_until: WaitUntil) -> None:
+    """As it does with a process that was paused in the middle of a page."""
+
+    def paused(job: RunningJob) -> Ending | None:
+        with job.page() as page:
+            page.tally.count(successful=10)
+            if job.attempt == 1:
+                page.connection.execute("set local idle_in_transaction_session_timeout = '10ms'")
+                alive = f"select 1 from pg_stat_activity where pid = {page.connection.info.backend_pid}"
+                wait_until(lambda: not bench.rows(alive))
+        return None
+
+    with bench.running({"PULL_NHANH_PRODUCTS": paused}):
+        job_id = bench.request()
+        wait_until(lambda: bench.end_of(job_id))
+    end = bench.end_of(job_id)
+    assert (end.data.outcome, end.data.attempt, end.data.counters.processed) == ("success", 2, 10)
+
+
 def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, wait_until: WaitUntil) -> None:
     written = threading.Event()
 

@@ -18,8 +18,8 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaException, Message
 from msgspec import Raw, Struct
-from psycopg import Connection, OperationalError
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
 from job_events.database import is_away
@@ -116,7 +116,9 @@ class Intake:
                 try:
                     self._carry_out(consumer, messages)
                     break
-                except (OperationalError, PoolTimeout) as error:
+                except psycopg.Error as error:
+                    if not is_away(error):
+                        raise
                     log.warning("intake waits for PostgreSQL", reason=str(error).strip())
                     stop.wait(1)
 

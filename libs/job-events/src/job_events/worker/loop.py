@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
+import psycopg
 import structlog
-from psycopg import OperationalError
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
 from job_events.database import is_away
@@ -162,7 +162,9 @@ class WorkerLoop:
                         self._wake.wait(IDLE_SECONDS)
                     continue
                 self._run(job, stop)
-            except (OperationalError, PoolTimeout) as error:
+            except psycopg.Error as error:
+                if not is_away(error):
+                    raise
                 # The row's lease runs out and the job resumes from its checkpoint.
                 log.warning("worker waits for PostgreSQL", reason=str(error).strip())
                 stop.wait(1)
@@ -254,7 +256,9 @@ class WorkerLoop:
             if jobs:
                 try:
                     self._renew(jobs)
-                except (OperationalError, PoolTimeout) as error:
+                except psycopg.Error as error:
+                    if not is_away(error):
+                        raise
                     log.warning("leases not renewed", reason=str(error).strip())
             self._around.progress.beat(jobs)
 

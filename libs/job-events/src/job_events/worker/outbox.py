@@ -5,11 +5,12 @@ A crash between the two sends a row again; every reader takes events in any orde
 
 import threading
 
+import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
-from psycopg import OperationalError
 from psycopg_pool import ConnectionPool
 
+from job_events.database import is_away
 from job_events.envelope import HEADERS
 from job_events.kafka import Sender
 from job_events.worker.inbox import SQL
@@ -45,7 +46,9 @@ class OutboxSender:
         try:
             while self.send_batch():
                 pass
-        except (OperationalError, KafkaException, BufferError) as error:
+        except (psycopg.Error, KafkaException, BufferError) as error:
+            if isinstance(error, psycopg.Error) and not is_away(error):
+                raise
             log.warning("outbox waits", reason=str(error).strip())
 
     def send_batch(self) -> bool:

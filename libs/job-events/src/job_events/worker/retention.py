@@ -4,11 +4,12 @@ import threading
 from collections import Counter
 from datetime import datetime, timedelta
 
+import psycopg
 import structlog
-from psycopg import OperationalError
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
+from job_events.database import is_away
 from job_events.sql_files import queries
 
 log = structlog.get_logger(__name__)
@@ -41,5 +42,7 @@ def sweep_hourly(pool: ConnectionPool, clock: Clock, stop: threading.Event) -> N
         try:
             if gone := sweep(pool, clock.now()):
                 log.info("swept", **gone)
-        except (OperationalError, PoolTimeout) as error:
+        except psycopg.Error as error:
+            if not is_away(error):
+                raise
             log.warning("retention waits for its next turn", reason=str(error).strip())
