@@ -54,7 +54,9 @@ class Home:
 
     def note_running(self, running: Running) -> None:
         """Remember where the system answers, for commands in other terminals."""
-        (self.folder / "running.json").write_bytes(msgspec.json.encode(running))
+        part = self.folder / "running.json.part"
+        part.write_bytes(msgspec.json.encode(running))
+        part.rename(self.folder / "running.json")  # who reads it meanwhile finds all of it, or nothing
 
     def forget_running(self) -> None:
         (self.folder / "running.json").unlink(missing_ok=True)
