@@ -22,6 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 import docker
 import psycopg
 import pytest
+import structlog
 from docker.errors import DockerException
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
@@ -45,6 +46,9 @@ _shared = ExitStack()
 # How long an example takes says more of the machine than of the code.
 hypothesis_settings.register_profile("any machine", deadline=None)
 hypothesis_settings.load_profile("any machine")
+# Tracebacks without a picture of each local: of a value that nests deeply it takes half a minute.
+_renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _renderer])
 
 
 def pytest_configure(config: pytest.Config) -> None:
