@@ -13,9 +13,10 @@ Between the plan and 1, and between two attempts, hours may lie: a job may be pa
 otherwise is not written, and what the platform holds by now otherwise is decided anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import replace as narrowed
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -24,8 +25,8 @@ from job_events.events import ErrorInfo
 from job_events.worker.job import RunningJob
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
-from syncer.domain.fields import Values, memory_of
-from syncer.domain.plan import Memory, decide, decide_again
+from syncer.domain.fields import Present, Values, memory_of
+from syncer.domain.plan import ConflictRule, Decision, Memory, decide, decide_again
 from syncer.jobs.calls import CallCounter
 from syncer.jobs.side import Read, Side, Writing
 from syncer.jobs.verdicts import OUTDATED, Verdict, judge_dry, judge_item, kept_error
@@ -103,42 +104,33 @@ class BatchRunner:
     def _decide(self, items: Sequence[Item]) -> list[Intended]:
         """Compare with the values that the platform holds now."""
         now = self._look(items)
-        decided: list[Intended] = []
-        for item in items:
-            read, error = now.present.get(item.shopify_id), now.error(item)
-            if read is None or error is not None:
-                decided.append(Intended(item.nhanh_id, item.shopify_id, error=error))
-                continue
-            decision = decide(item.desired, read.fields, now.memory(item.shopify_id), self.settings.conflict_rule)
-            decided.append(Intended(item.nhanh_id, item.shopify_id, decision, read.refs))
-        return decided
+        return [self._decided(now, item, partial(decide, item.desired)) for item in items]
 
     def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> list[Intended]:
         """Look once more at what an earlier attempt was about to write."""
-        writing = {one.shopify_id for one in intended if one.decision.write}
-        planned = {item.shopify_id: item for item in items if item.shopify_id in writing}
-        now = self._look([*planned.values()])
-        decided: list[Intended] = []
-        for one in intended:
-            item = planned.get(one.shopify_id)
-            if item is None:
-                decided.append(one)
-                continue
-            read, error = now.present.get(item.shopify_id), now.error(item)
-            if read is None or error is not None:
-                decided.append(Intended(one.nhanh_id, one.shopify_id, error=error))
-                continue
-            memory = now.memory(one.shopify_id)
-            decision = decide_again(one.decision, read.fields, memory, self.settings.conflict_rule)
-            decided.append(replace(one, decision=decision))
-        return decided
+        before = {one.shopify_id: one.decision for one in intended if one.decision.write}
+        writing = [item for item in items if item.shopify_id in before]
+        now = self._look(writing)
+        again = {
+            item.shopify_id: self._decided(now, item, partial(decide_again, before[item.shopify_id]))
+            for item in writing
+        }
+        return [again.get(one.shopify_id, one) for one in intended]
+
+    def _decided(self, now: "_Now", item: Item, how: Callable[[Present, Memory, ConflictRule], Decision]) -> Intended:
+        error = now.error(item)
+        if error is not None:
+            return Intended(item.nhanh_id, item.shopify_id, error=error)
+        read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, Memory())
+        decision = how(read.fields, memory, self.settings.conflict_rule)
+        return Intended(item.nhanh_id, item.shopify_id, decision, read.refs)
 
     def _look(self, items: Sequence[Item]) -> "_Now":
         if not items:
             return _Now({}, {}, {})
         ids = [item.shopify_id for item in items]
         present = self.side.read(self.client, ids)
-        scope = narrowed(self.scope, only=tuple(item.nhanh_id for item in items))
+        scope = dataclasses.replace(self.scope, only=tuple(item.nhanh_id for item in items))
         with self.job.around.pool.connection() as conn:
             pairs = [pair for found in rows.pages_of_pairs(conn, scope) for pair in self.side.pairs(conn, scope, found)]
             memories = written.load(conn, self.scope, ids)
@@ -184,9 +176,6 @@ class _Now:
     present: Mapping[str, Read]
     wanted: Mapping[tuple[str, str], Values]
     memories: Mapping[str, Memory]
-
-    def memory(self, shopify_id: str) -> Memory:
-        return self.memories.get(shopify_id, Memory())
 
     def error(self, item: Item) -> ErrorInfo | None:
         """Why nothing of the item is to be written."""
