@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
+from job_events.texts import with_texts
 from jobtrail.errors import Refused
 
 Json = dict[str, Any]
@@ -130,15 +131,7 @@ def job_path(job_id: str, part: str = "") -> str:
 
 def _printable(value: Any) -> Any:
     """The same JSON without control characters: printed, what others wrote could steer people's terminals."""
-    match value:
-        case str():
-            return value.translate(_CONTROLS)
-        case list():
-            return [_printable(one) for one in value]
-        case dict():
-            return {_printable(name): _printable(one) for name, one in value.items()}
-        case _:
-            return value
+    return with_texts(value, lambda text: text.translate(_CONTROLS))
 
 
 def _sentence(answer: httpx.Response, problem: Any) -> str:

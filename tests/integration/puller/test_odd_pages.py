@@ -1,12 +1,12 @@
 """Pages that the sandbox never gives: an item twice, an item without an id, an item that is none."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from tests.served import served
 
 
 def _customer(number: int, **changes: Any) -> dict[str, Any]:
@@ -38,12 +38,8 @@ class _OddNhanh(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def odd_nhanh() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _OddNhanh) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(_OddNhanh) as address:
+        yield address
 
 
 def test_every_record_counts_once_and_every_odd_item_is_recorded(

@@ -1,14 +1,14 @@
 """What both clients do with requests that cannot be sent, and with answers that no platform should give."""
 
-import threading
 import zlib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from tests.served import served
 
 from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, RateLimited, Unavailable
@@ -23,12 +23,8 @@ class _Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listening() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Answering) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(_Answering) as address:
+        yield address
 
 
 @pytest.mark.parametrize("kind", [NhanhClient, ShopifyClient])

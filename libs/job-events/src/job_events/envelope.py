@@ -8,6 +8,7 @@ import msgspec
 
 from job_events.errors import InvalidEvent
 from job_events.events import EVENT_TYPES, JOB_ID_PATTERN, AnyEvent, DeadLetter, Started
+from job_events.texts import with_texts
 
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.encode())]
@@ -56,15 +57,7 @@ def encode_own(event: AnyEvent) -> bytes:
 
 def carried(value: Any) -> Any:
     """A value of JSON's types with U+FFFD for what PostgreSQL or UTF-8 cannot carry: NUL and lone surrogates."""
-    match value:
-        case str():
-            return _uncarried.sub("\ufffd", value)
-        case dict():
-            return {carried(name): carried(part) for name, part in value.items()}
-        case list():
-            return [carried(part) for part in value]
-        case _:
-            return value
+    return with_texts(value, lambda text: _uncarried.sub("\ufffd", text))
 
 
 def canonical(value: object) -> str:

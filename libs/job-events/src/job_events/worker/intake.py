@@ -316,7 +316,7 @@ class Intake:
 def _read(value: bytes | Raw, kind: type[Part]) -> Part:
     try:
         return msgspec.json.decode(value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return kind()
 
 
