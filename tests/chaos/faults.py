@@ -180,11 +180,11 @@ def _holding(world: World, part: str) -> list[Member]:
     return found
 
 
-# In the middle of a COPY PostgreSQL looks at no time-out.
 for _part, _mark in (("projector", ""), ("items", "items_")):
     FAULTS[f"kill_{_part}"] = kill_holder(_part)
     for _point in POINTS:
         FAULTS[f"kill_{_mark}{_point}"] = kill_at(_part, _point, f"{_mark}{_point}")
+    # In the middle of a COPY PostgreSQL looks at no time-out.
     for _point in ("after_poll", "before_copy", "in_copy", "before_commit"):
         FAULTS[f"zombie_{_mark}{_point}"] = zombie_at(_part, _point)
     FAULTS[f"zombie_{_mark}anywhere"] = zombie_anywhere(_part)
@@ -193,8 +193,8 @@ for _part, _mark in (("projector", ""), ("items", "items_")):
 @fault("churn")
 def churn(world: World, chance: random.Random) -> None:
     """Members join and leave every few seconds, mostly projectors of the job table."""
-    until = time.monotonic() + _CHURN_SECONDS
-    while time.monotonic() < until:
+    end = time.monotonic() + _CHURN_SECONDS
+    while time.monotonic() < end:
         part = chance.choice(["projector", "projector", "items"])
         newcomer = world.fleet.join(part)
         time.sleep(chance.uniform(1.5, 3.0))

@@ -50,15 +50,17 @@ async def refuse_unknown_parameters(request: Request) -> None:
     Raises:
         Problem: 422.
     """
-    route = request.scope["route"]
-    described = request.app.openapi()["paths"].get(route.path_format, {}).get(request.method.lower())
-    if not request.query_params or described is None:
+    if not request.query_params:
         return
-    known = sorted(one["name"] for one in described.get("parameters", ()) if one["in"] == "query")
-    unknown = sorted(request.query_params.keys() - set(known))
+    address = request.scope["route"].path_format
+    described = request.app.openapi()["paths"].get(address, {}).get(request.method.lower())
+    if described is None:
+        return
+    known = {one["name"] for one in described.get("parameters", ()) if one["in"] == "query"}
+    unknown = sorted(request.query_params.keys() - known)
     if unknown:
-        there_are = f"there are {', '.join(known)}" if known else "it takes none"
-        detail = f"{route.path_format} knows no parameter {', '.join(unknown)}; {there_are}"
+        there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
+        detail = f"{address} knows no parameter {', '.join(unknown)}; {there_are}"
         raise Problem(422, detail, [(name, "is unknown") for name in unknown])
 
 
