@@ -11,8 +11,8 @@ from socket import gethostname
 from urllib.parse import urlsplit
 
 import psycopg
-from tests.chaos.blank_broker import BlankBroker
 from tests.chaos.servers import Servers
+from tests.chaos.stand_ins import BlankBroker
 from tests.requests import request_of_nobody
 
 from job_events.envelope import HEADERS, encode
@@ -98,7 +98,7 @@ def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) ->
 
         def all_told() -> bool:
             sender.poll(0)
-            told = Counter(client.partition(":")[0] for client, _ in blank.blanked)
+            told = Counter(client.partition(":")[0] for client, _ in blank.told)
             # Of the puller its consumer and its producer; the projector's consumer is named after its host.
             return told["puller"] >= 2 and told["asking"] >= 1 and told[gethostname()] >= 1
 

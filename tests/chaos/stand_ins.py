@@ -1,8 +1,6 @@
-"""A stand-in on the port of a broker that is down: it answers as one that is starting, and knows no broker at all.
+"""Stand-ins for a broker in a state that a real one cannot be kept in: they tell a client who looks around what
+brokers there are, and hang up on any other question.
 
-Kafka does so for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
-forget every broker for ever (librdkafka's issue 5301). Here it comes to the same by another road: whoever has found the
-stand-in stays connected to it, and is told of no broker as often as it asks, though Kafka is back for everybody else.
 Protocol: Kafka's guide, ApiVersions (key 18, version 3) and Metadata (key 3, version 1).
 """
 
@@ -11,7 +9,9 @@ import socketserver
 import struct
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
+from typing import Self
 
 _METADATA, _API_VERSIONS = 3, 18
 _LEADER_NOT_AVAILABLE = 5
@@ -19,18 +19,23 @@ _PATIENCE = 5.0  # seconds
 _OFFERED = ((_METADATA, 0, 1), (_API_VERSIONS, 0, 3))
 
 
-class BlankBroker:
+class StandIn:
     """Listens on `port` of the loopback address while it is entered; the connections outlive that.
 
-    `blanked` holds the connections, by the client's id and its port, that were told of topics and of no broker.
+    `told` holds the connections, by the client's id and its port, that have asked for topics.
     """
 
     def __init__(self, port: int) -> None:
-        self.blanked: set[tuple[str, int]] = set()
+        self.port = port
+        self.told: set[tuple[str, int]] = set()
         self._server = _bound(port, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="blank broker")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="stand-in of a broker")
 
-    def __enter__(self) -> "BlankBroker":
+    def metadata(self, topics: list[bytes]) -> bytes:
+        """The body of the answer to a Metadata request for these topics."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -42,17 +47,47 @@ class BlankBroker:
         self._server.server_close()
 
 
+class BlankBroker(StandIn):
+    """Answers as one that is starting, and knows no broker at all.
+
+    Kafka does so for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
+    forget every broker for ever (librdkafka's issue 5301). Here it comes to the same by another road: whoever has found
+    the stand-in stays connected to it, and is told of no broker as often as it asks, though Kafka is back for all else.
+    """
+
+    def metadata(self, topics: list[bytes]) -> bytes:
+        described = (_short(_LEADER_NOT_AVAILABLE) + _text(name) + struct.pack(">bi", 0, 0) for name in topics)
+        return struct.pack(">ii", 0, -1) + _array(described)
+
+
+class BereftBroker(StandIn):
+    """One of two brokers, whose fellow has died: each topic has one partition, and the dead one leads it."""
+
+    def __init__(self, port: int, dead_port: int) -> None:
+        super().__init__(port)
+        self._ports = {1: port, 2: dead_port}
+
+    def metadata(self, topics: list[bytes]) -> bytes:
+        brokers = (
+            struct.pack(">i", number) + _text(b"127.0.0.1") + struct.pack(">ih", port, -1)
+            for number, port in self._ports.items()
+        )
+        partition = struct.pack(">hii", 0, 0, 2) + 2 * _array([struct.pack(">i", 1), struct.pack(">i", 2)])
+        described = (_short(0) + _text(name) + b"\0" + _array([partition]) for name in topics)
+        return _array(brokers) + struct.pack(">i", 1) + _array(described)
+
+
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], broker: BlankBroker) -> None:
+    def __init__(self, address: tuple[str, int], broker: StandIn) -> None:
         super().__init__(address, _Client)
         self.broker = broker
 
 
-def _bound(port: int, broker: BlankBroker) -> _Server:
+def _bound(port: int, broker: StandIn) -> _Server:
     """A broker that was killed holds its port until its last thread is gone."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -65,7 +100,7 @@ def _bound(port: int, broker: BlankBroker) -> _Server:
 
 
 class _Client(socketserver.StreamRequestHandler):
-    """One connection: answers the two questions of a client that looks around, and hangs up on any other."""
+    """One connection."""
 
     server: _Server
 
@@ -88,11 +123,21 @@ class _Client(socketserver.StreamRequestHandler):
             return None
         names = _names(body)
         if names:
-            self.server.broker.blanked.add((client, self.client_address[1]))
-        topics = b"".join(
-            struct.pack(">hh", _LEADER_NOT_AVAILABLE, len(name)) + name + struct.pack(">bi", 0, 0) for name in names
-        )
-        return struct.pack(">iii", 0, -1, len(names)) + topics
+            self.server.broker.told.add((client, self.client_address[1]))
+        return self.server.broker.metadata(names)
+
+
+def _short(number: int) -> bytes:
+    return struct.pack(">h", number)
+
+
+def _text(text: bytes) -> bytes:
+    return _short(len(text)) + text
+
+
+def _array(items: Iterable[bytes]) -> bytes:
+    listed = list(items)
+    return struct.pack(">i", len(listed)) + b"".join(listed)
 
 
 def _names(body: bytes) -> list[bytes]:
