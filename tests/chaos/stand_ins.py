@@ -61,20 +61,25 @@ class BlankBroker(StandIn):
 
 
 class BereftBroker(StandIn):
-    """One of two brokers, whose fellow has died: each topic has one partition, and the dead one leads it."""
+    """One of two brokers, whose fellow has died: the controller, and the leader of each topic's only partition.
+
+    `asked` counts who wanted to know.
+    """
 
     def __init__(self, port: int, dead_port: int) -> None:
         super().__init__(port)
         self._ports = {1: port, 2: dead_port}
+        self.asked = 0
 
     def metadata(self, topics: list[bytes]) -> bytes:
+        self.asked += 1
         brokers = (
             struct.pack(">i", number) + _text(b"127.0.0.1") + struct.pack(">ih", port, -1)
             for number, port in self._ports.items()
         )
         partition = struct.pack(">hii", 0, 0, 2) + 2 * _array([struct.pack(">i", 1), struct.pack(">i", 2)])
         described = (_short(0) + _text(name) + b"\0" + _array([partition]) for name in topics)
-        return _array(brokers) + struct.pack(">i", 1) + _array(described)
+        return _array(brokers) + struct.pack(">i", 2) + _array(described)
 
 
 class _Server(socketserver.ThreadingTCPServer):

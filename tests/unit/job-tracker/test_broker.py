@@ -1,34 +1,42 @@
 """A client of Kafka's that has failed once is not trusted with the next question."""
 
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
 from job_tracker.projector import broker
 from job_tracker.projector.broker import Broker, BrokerAway
+
+
+class _Offset:
+    offset = 7
 
 
 class _Client:
     """Fails for ever if it is the first, and answers if it is not."""
 
     made = 0
-    offset = 7
 
     def __init__(self, _settings: dict[str, Any]) -> None:
         type(self).made += 1
         self._lost = type(self).made == 1
 
-    def offsets_for_times(self, wanted: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        del timeout
-        if self._lost:
-            raise KafkaException(KafkaError(KafkaError._NOENT, "No leaders found"))
-        return [TopicPartition(place.topic, place.partition, self.offset) for place in wanted]
+    def list_offsets(self, wanted: dict[Any, Any], request_timeout: float) -> dict[Any, Future[_Offset]]:
+        del request_timeout
+        futures: dict[Any, Future[_Offset]] = {partition: Future() for partition in wanted}
+        for future in futures.values():
+            if self._lost:
+                future.set_exception(KafkaException(KafkaError(KafkaError._NOENT, "No leaders found")))
+            else:
+                future.set_result(_Offset())
+        return futures
 
 
 def test_the_question_after_a_failure_goes_through_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "Consumer", _Client)
+    monkeypatch.setattr(broker, "AdminClient", _Client)
     monkeypatch.setattr(_Client, "made", 0)
     asked = Broker("127.0.0.1:9092")
     with pytest.raises(BrokerAway, match="No leaders found"):
@@ -40,9 +48,9 @@ def test_the_question_after_a_failure_goes_through_a_new_client(monkeypatch: pyt
 
 def test_no_offset_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a leader is chosen the client gives OFFSET_INVALID, and no error: never a position to begin at."""
-    monkeypatch.setattr(broker, "Consumer", _Client)
+    monkeypatch.setattr(broker, "AdminClient", _Client)
     monkeypatch.setattr(_Client, "made", 1)
-    monkeypatch.setattr(_Client, "offset", OFFSET_INVALID)
+    monkeypatch.setattr(_Offset, "offset", OFFSET_INVALID)
     asked = Broker("127.0.0.1:9092")
     for ask in (asked.ends, asked.spans):
         with pytest.raises(BrokerAway, match="gave no offset"):

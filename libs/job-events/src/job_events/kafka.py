@@ -19,6 +19,10 @@ _LOOK = 1.0  # seconds that a client may take to name a broker
 _LOOKS = 2  # in vain, one after the other: a broker that is slow or paused may cost one
 _LEAVING = 5.0  # seconds that a consumer may take to leave its group
 
+# Connections to all brokers at any time. With the usual ones on demand, an AdminClient that waits for a dead leader or
+# controller connects again and again without a pause, and uses up a core (librdkafka 2.16).
+TO_ALL_BROKERS = {"enable.sparse.connections": False}
+
 Settings = Mapping[str, Any]
 Headers = list[tuple[str, str | bytes | None]]
 Report = Callable[[KafkaError | None, Message], None]

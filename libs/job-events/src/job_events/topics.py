@@ -7,6 +7,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from job_events.kafka import TO_ALL_BROKERS
+
 DAY_MS = 24 * 60 * 60 * 1000
 SERVICES = ("puller", "matcher", "syncer")
 
@@ -86,7 +88,7 @@ def create_topics(bootstrap_servers: str, topics: Topics, replication: int = 1, 
     Raises:
         KafkaException: the broker refused or could not be reached in time.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2} | TO_ALL_BROKERS)
     wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
     created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
     for future in created.values():

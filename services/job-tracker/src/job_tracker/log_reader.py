@@ -7,7 +7,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_tracker.projector import records
-from job_tracker.projector.broker import READERS_GROUP, Span
+from job_tracker.projector.broker import Span
 from job_tracker.projector.messages import reading
 from job_tracker.projector.positions import LogBroken
 
@@ -39,7 +39,8 @@ def read_log(
     open_ends = {partition: span.high for partition, span in spans.items() if span.low < span.high}
     if not open_ends:
         return
-    consumer = Consumer(reading(bootstrap_servers, READERS_GROUP) | {"enable.partition.eof": True})
+    # A consumer must have a group; nothing joins this one and nothing is committed.
+    consumer = Consumer(reading(bootstrap_servers, "jobtrail-reader") | {"enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(*partition, spans[partition].low) for partition in open_ends])
         heard = time.monotonic()

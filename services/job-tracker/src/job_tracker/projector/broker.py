@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicCollection, TopicPartition
+import structlog
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec, TimestampSpec
 
+from job_events.kafka import TO_ALL_BROKERS
 from job_tracker.projector import records
 
-READERS_GROUP = "jobtrail-reader"  # a consumer must have one; nothing joins it and nothing is committed
+log = structlog.get_logger()
 _PAUSE = 1.0  # seconds between two attempts
 _LOOKS = 3  # for a topic
-Client = TypeVar("Client", AdminClient, Consumer)
 Answer = TypeVar("Answer")
 
 
@@ -44,17 +46,16 @@ class Broker:
     """Short questions to the cluster. `timeout` in seconds holds for each of them.
 
     Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. Its topic may not be
-    known everywhere either; with several attempts it is asked for three times.
+    known everywhere either; with several attempts it is asked for three times. A client that failed is not asked again:
+    it might fail for ever (ADR 11).
     """
 
     def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
         self._attempts = attempts
+        self._bootstrap_servers = bootstrap_servers
+        self._settings = quiet(bootstrap_servers) | TO_ALL_BROKERS
         self._timeout = timeout
-        settings = quiet(bootstrap_servers)
-        self._topics = _Replaced(bootstrap_servers, lambda: AdminClient(settings))
-        # Whether a transaction is open or not, an offset is an offset.
-        reading = settings | {"group.id": READERS_GROUP, "isolation.level": "read_uncommitted"}
-        self._logs = _Replaced(bootstrap_servers, lambda: Consumer(reading))
+        self._client: AdminClient | None = None
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, tuple[str, int]]:
         """Id and number of partitions by topic; a topic that does not exist is missing from the answer.
@@ -78,12 +79,12 @@ class Broker:
                 found[topic] = (str(description.topic_id), len(description.partitions))
             return found
 
-        found = self._topics.answer(ask)
+        found = self._answer(ask)
         for _ in range(min(self._attempts, _LOOKS) - 1):
             if len(found) == len(wanted):
                 break
             time.sleep(_PAUSE)
-            found = self._topics.answer(ask)
+            found = self._answer(ask)
         return found
 
     def recreated(self, topic_ids: Iterable[tuple[str, str]]) -> list[str]:
@@ -105,7 +106,7 @@ class Broker:
             BrokerAway
         """
         wanted = list(partitions)
-        lows, highs = (self._offsets(wanted, end) for end in (OFFSET_BEGINNING, OFFSET_END))
+        lows, highs = (self._offsets(wanted, spec) for spec in (EarliestSpec(), LatestSpec()))
         return {partition: Span(lows[partition], highs[partition]) for partition in wanted}
 
     def ends(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, int]:
@@ -114,7 +115,7 @@ class Broker:
         Raises:
             BrokerAway
         """
-        return self._offsets(list(partitions), OFFSET_END)
+        return self._offsets(list(partitions), LatestSpec())
 
     def offsets_at(
         self, partitions: Iterable[records.TopicPartition], moment: datetime
@@ -124,50 +125,31 @@ class Broker:
         Raises:
             BrokerAway
         """
-        found = self._offsets(list(partitions), round(moment.timestamp() * 1000))
+        found = self._offsets(list(partitions), TimestampSpec(round(moment.timestamp() * 1000)))
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
-    def _offsets(self, partitions: list[records.TopicPartition], of: int) -> dict[records.TopicPartition, int]:
-        """Offsets of an end of the partitions, or of a time (ms since 1970), as Kafka's ListOffsets takes either.
+    def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
+        wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
 
-        `AdminClient.list_offsets` is not asked for them: while a leader is away it sends one request after the other
-        without a pause and uses up a core until the time is over (seen with librdkafka 2.16).
-        """
-        wanted = [TopicPartition(topic, partition, of) for topic, partition in partitions]
-
-        def ask(client: Consumer) -> dict[records.TopicPartition, int]:
-            found: dict[records.TopicPartition, int] = {}
-            for place in client.offsets_for_times(wanted, timeout=self._timeout):
-                if place.error is not None:
-                    raise KafkaException(place.error)
-                found[place.topic, place.partition] = place.offset
+        def ask(client: AdminClient) -> dict[records.TopicPartition, int]:
+            futures = client.list_offsets(wanted, request_timeout=self._timeout)
+            found = {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
             # While a leader is chosen there may be neither offset nor error. No record after a moment is an answer.
-            if of < 0 and any(offset < 0 for offset in found.values()):
+            if not isinstance(spec, TimestampSpec) and any(offset < 0 for offset in found.values()):
                 raise TimeoutError("the broker gave no offset of a partition whose leader is being chosen")
             return found
 
         for _ in range(self._attempts - 1):
             try:
-                return self._logs.answer(ask)
+                return self._answer(ask)
             except BrokerAway:
                 time.sleep(_PAUSE)
-        return self._logs.answer(ask)
+        return self._answer(ask)
 
-
-class _Replaced(Generic[Client]):
-    """A client that is made when something is asked. One that failed might fail for ever (ADR 11): another takes its
-    place.
-    """
-
-    def __init__(self, bootstrap_servers: str, make: Callable[[], Client]) -> None:
-        self._bootstrap_servers = bootstrap_servers
-        self._make = make
-        self._client: Client | None = None
-
-    def answer(self, ask: Callable[[Client], Answer]) -> Answer:
+    def _answer(self, ask: Callable[[AdminClient], Answer]) -> Answer:
         client = self._client
         if client is None:
-            client = self._client = self._make()
+            client = self._client = AdminClient(self._settings)
         try:
             return ask(client)
         except (KafkaException, TimeoutError) as error:
