@@ -21,7 +21,7 @@ _LEAVING = 5.0  # seconds that a consumer may take to leave its group
 
 # Connections to all brokers at any time. With the usual ones on demand, an AdminClient that waits for a dead leader or
 # controller connects again and again without a pause, and uses up a core (librdkafka 2.16).
-TO_ALL_BROKERS = {"enable.sparse.connections": False}
+TO_ALL_BROKERS: dict[str, str | int | float | bool] = {"enable.sparse.connections": False}
 
 Settings = Mapping[str, Any]
 Headers = list[tuple[str, str | bytes | None]]
