@@ -1,5 +1,9 @@
 """Connections of the workers."""
 
+import os
+import socket
+import sys
+
 import psycopg
 import pytest
 
@@ -24,3 +28,16 @@ def test_whoever_falls_silent_within_a_transaction_lets_the_others_on(
         assert is_away(found.value)
         with pool.connection() as connection:
             assert connection.execute("select id from held").fetchall() == [(2,)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the options have other names elsewhere")
+def test_a_server_that_is_cut_off_is_noticed_within_seconds(database_url: str) -> None:
+    """What the operating system is asked to do for a connection; a network that swallows packets is not to be had."""
+    options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    for more, expected in (("", [5, 2, 3, 11_000]), ("?keepalives_idle=60", [60, 2, 3, 11_000])):
+        with (
+            open_pool(database_url + more, "public", 1) as pool,
+            pool.connection() as connection,
+            socket.socket(fileno=os.dup(connection.fileno())) as wire,
+        ):
+            assert [wire.getsockopt(socket.IPPROTO_TCP, getattr(socket, option)) for option in options] == expected

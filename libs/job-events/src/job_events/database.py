@@ -8,12 +8,30 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import psycopg
 import yoyo
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 # A process that is paused, or whose machine is gone, must not hold its rows' locks against all others for ever.
 _SILENT_IN_TRANSACTION = "60s"
 KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 """Connection options by which PostgreSQL notices within some seconds that a client's machine is gone."""
+# Keepalives (seconds) rest while bytes wait for their acknowledgement; there `tcp_user_timeout` (ms) counts.
+_WATCHED = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+
+
+def watched(database_url: str) -> str:
+    """The address, so that a client notices within some seconds that PostgreSQL's machine is gone, or was cut off.
+
+    What the address itself says of this stays.
+    """
+    said = conninfo_to_dict(database_url)
+    return make_conninfo(database_url, **{name: value for name, value in _WATCHED.items() if name not in said})
 
 
 def migrate(database_url: str, schema: str, packages: list[str]) -> None:
@@ -27,7 +45,7 @@ def migrate(database_url: str, schema: str, packages: list[str]) -> None:
         psycopg.OperationalError: the server does not answer.
     """
     with ExitStack() as stack:
-        guard = stack.enter_context(psycopg.connect(database_url, autocommit=True))
+        guard = stack.enter_context(psycopg.connect(watched(database_url), autocommit=True))
         # Ends with the connection, so a killed process leaves nothing locked.
         guard.execute("select pg_advisory_lock(%s)", [zlib.crc32(f"migrate {schema}".encode())])
         guard.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
@@ -39,7 +57,7 @@ def migrate(database_url: str, schema: str, packages: list[str]) -> None:
 def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
     """Connections whose unqualified names mean `schema`. Opened at once; the caller closes it."""
     return ConnectionPool(
-        database_url,
+        watched(database_url),
         min_size=1,
         max_size=size,
         kwargs={

@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from job_events import kafka
 from job_events.clock import SystemClock
+from job_events.database import watched
 from job_events.topics import Topics
 from job_tracker.api.app import create_app
 from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
@@ -53,12 +54,12 @@ def build_app(settings: Settings) -> FastAPI:
     async def open_parts() -> AsyncGenerator[Parts]:
         pool = reader_pool(settings.database_url, POOL_SIZE)
         writers: AsyncConnectionPool[psycopg.AsyncConnection] = AsyncConnectionPool(
-            settings.database_url,
+            watched(settings.database_url),
             min_size=0,
             max_size=2,
             timeout=5,
             open=False,
-            kwargs={"options": "-c timezone=UTC", "connect_timeout": 5},
+            kwargs={"options": "-c timezone=UTC"},
             check=AsyncConnectionPool.check_connection,  # one of before PostgreSQL was away is dead
         )
         pokes = Pokes(settings.database_url)

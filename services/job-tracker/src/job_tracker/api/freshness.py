@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from job_events.database import watched
 from job_events.sql_files import queries
 from job_events.tokens import Positions, decode_token
 from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
@@ -251,7 +252,7 @@ def reader_pool(database_url: str, size: int, options: str = "") -> Pool:
         " -c plan_cache_mode=force_generic_plan"
     )
     pool: Pool = AsyncConnectionPool(
-        database_url,
+        watched(database_url),
         connection_class=AsyncConnection,
         min_size=1,
         max_size=size,
@@ -260,7 +261,6 @@ def reader_pool(database_url: str, size: int, options: str = "") -> Pool:
         kwargs={
             "options": f"{reading} {options}",
             "row_factory": dict_row,
-            "connect_timeout": 5,
             "autocommit": True,
         },
     )

@@ -6,6 +6,7 @@ import contextlib
 import psycopg
 import structlog
 
+from job_events.database import watched
 from job_tracker.projector.postgres import CHANNEL
 
 log = structlog.get_logger()
@@ -32,7 +33,7 @@ class Pokes:
     """Run it as a task."""
 
     def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
+        self._database_url = watched(database_url)
         self._next = Poke()
 
     @property
@@ -44,9 +45,7 @@ class Pokes:
         """Listen until cancelled; comes back by itself after PostgreSQL was away."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._database_url, autocommit=True, connect_timeout=5
-                ) as connection:
+                async with await psycopg.AsyncConnection.connect(self._database_url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._wake()
                     async for _ in connection.notifies():

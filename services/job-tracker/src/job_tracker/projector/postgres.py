@@ -7,7 +7,7 @@ from typing import LiteralString, TypeVar
 import psycopg
 import structlog
 
-from job_events.database import KEEPALIVES
+from job_events.database import KEEPALIVES, watched
 from job_tracker.projector.records import DATA_ERRORS, Connection, Cursor
 from job_tracker.projector.status import Status
 
@@ -127,14 +127,10 @@ def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Conne
     In zones ahead of UTC there is no place for NO_REQUEST_TIME.
     """
     return psycopg.connect(
-        database_url,
+        watched(database_url),
         autocommit=True,
-        connect_timeout=5,
         options=f"-c timezone=UTC -c search_path={schema} {options}",
         application_name=APPLICATION,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
     )
 
 

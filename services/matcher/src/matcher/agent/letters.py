@@ -4,6 +4,7 @@ import psycopg
 from psycopg import OperationalError
 
 from job_events.clock import Clock
+from job_events.database import watched
 from job_events.topics import Topics
 from job_events.worker.letters import Place, put_dead_letter
 
@@ -12,7 +13,7 @@ class Letters:
     """Writes dead letters. They are rare: each opens a connection of its own."""
 
     def __init__(self, database_url: str, topics: Topics, clock: Clock) -> None:
-        self._database_url = database_url
+        self._database_url = watched(database_url)
         self._topics = topics
         self._clock = clock
 
@@ -23,7 +24,6 @@ class Letters:
                 self._database_url,
                 options="-c search_path=matcher",
                 application_name="matcher-agent",
-                connect_timeout=10,
             ) as conn:
                 put_dead_letter(
                     conn,

@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from psycopg import Connection, OperationalError
 
+from job_events.database import watched
 from job_events.logs import configure_logging
 from matcher.domain.candidates import ChunkResult
 from matcher.store import chunks, snapshots
@@ -35,7 +36,7 @@ class Scorer:
     """Lives as long as its process. Opens its connection again after a loss."""
 
     def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
+        self._database_url = watched(database_url)
         self._connection: Connection | None = None
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -56,7 +57,6 @@ class Scorer:
                 autocommit=True,
                 options="-c search_path=matcher -c timezone=UTC",
                 application_name="matcher-agent",
-                connect_timeout=10,
             )
         return self._connection
 
