@@ -9,9 +9,8 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
 
 _METADATA, _API_VERSIONS = 3, 18
 _LEADER_NOT_AVAILABLE = 5
@@ -19,23 +18,24 @@ _PATIENCE = 5.0  # seconds
 _OFFERED = ((_METADATA, 0, 1), (_API_VERSIONS, 0, 3))
 
 
+Metadata = Callable[[list[bytes]], bytes]
+
+
 class StandIn:
     """Listens on `port` of the loopback address while it is entered; the connections outlive that.
 
-    `told` holds the connections, by the client's id and its port, that have asked for topics.
+    `metadata` makes the body of the answer to a Metadata request for some topics. `asked` counts such requests; `told`
+    holds the connections, by the client's id and its port, that have asked for topics.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self.asked = 0
         self.told: set[tuple[str, int]] = set()
         self._server = _bound(port, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="stand-in of a broker")
 
-    def metadata(self, topics: list[bytes]) -> bytes:
-        """The body of the answer to a Metadata request for these topics."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "StandIn":
         self._thread.start()
         return self
 
@@ -47,39 +47,30 @@ class StandIn:
         self._server.server_close()
 
 
-class BlankBroker(StandIn):
-    """Answers as one that is starting, and knows no broker at all.
+def no_broker(topics: list[bytes]) -> bytes:
+    """The answer of one that is starting, and knows no broker at all.
 
-    Kafka does so for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
+    Kafka gives it for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
     forget every broker for ever (librdkafka's issue 5301). Here it comes to the same by another road: whoever has found
     the stand-in stays connected to it, and is told of no broker as often as it asks, though Kafka is back for all else.
     """
-
-    def metadata(self, topics: list[bytes]) -> bytes:
-        described = (_short(_LEADER_NOT_AVAILABLE) + _text(name) + struct.pack(">bi", 0, 0) for name in topics)
-        return struct.pack(">ii", 0, -1) + _array(described)
+    described = (_short(_LEADER_NOT_AVAILABLE) + _text(name) + struct.pack(">bi", 0, 0) for name in topics)
+    return struct.pack(">ii", 0, -1) + _array(described)
 
 
-class BereftBroker(StandIn):
-    """One of two brokers, whose fellow has died: the controller, and the leader of each topic's only partition.
+def dead_fellow(port: int, dead_port: int) -> Metadata:
+    """The answers of one of two brokers, whose fellow has died: the controller, and each topic's only leader."""
+    brokers = _array(
+        struct.pack(">i", number) + _text(b"127.0.0.1") + struct.pack(">ih", at, -1)
+        for number, at in ((1, port), (2, dead_port))
+    )
+    partition = struct.pack(">hii", 0, 0, 2) + 2 * _array([struct.pack(">i", 1), struct.pack(">i", 2)])
 
-    `asked` counts who wanted to know.
-    """
-
-    def __init__(self, port: int, dead_port: int) -> None:
-        super().__init__(port)
-        self._ports = {1: port, 2: dead_port}
-        self.asked = 0
-
-    def metadata(self, topics: list[bytes]) -> bytes:
-        self.asked += 1
-        brokers = (
-            struct.pack(">i", number) + _text(b"127.0.0.1") + struct.pack(">ih", port, -1)
-            for number, port in self._ports.items()
-        )
-        partition = struct.pack(">hii", 0, 0, 2) + 2 * _array([struct.pack(">i", 1), struct.pack(">i", 2)])
+    def metadata(topics: list[bytes]) -> bytes:
         described = (_short(0) + _text(name) + b"\0" + _array([partition]) for name in topics)
-        return _array(brokers) + struct.pack(">i", 2) + _array(described)
+        return brokers + struct.pack(">i", 2) + _array(described)
+
+    return metadata
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -126,10 +117,11 @@ class _Client(socketserver.StreamRequestHandler):
             return struct.pack(">hB", 0, len(_OFFERED) + 1) + offered + struct.pack(">ib", 0, 0)
         if (key, version) != (_METADATA, 1):
             return None
-        names = _names(body)
+        names, broker = _names(body), self.server.broker
+        broker.asked += 1
         if names:
-            self.server.broker.told.add((client, self.client_address[1]))
-        return self.server.broker.metadata(names)
+            broker.told.add((client, self.client_address[1]))
+        return broker.metadata(names)
 
 
 def _short(number: int) -> bytes:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from tests.chaos.servers import Servers
-from tests.chaos.stand_ins import BlankBroker
+from tests.chaos.stand_ins import StandIn, no_broker
 from tests.requests import request_of_nobody
 
 from job_events.envelope import HEADERS, encode
@@ -94,7 +94,7 @@ def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) ->
     port = urlsplit(f"//{servers.bootstrap_servers}").port
     assert port is not None
     servers.kill("kafka")
-    with BlankBroker(port) as blank:
+    with StandIn(port, no_broker) as blank:
 
         def all_told() -> bool:
             sender.poll(0)

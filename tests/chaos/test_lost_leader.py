@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.chaos.stand_ins import BereftBroker
+from tests.chaos.stand_ins import StandIn, dead_fellow
 
 from job_tracker.projector.broker import Broker, BrokerAway
 from local_stack import free_port
@@ -18,8 +18,9 @@ from local_stack import free_port
     ],
 )
 def test_waiting_does_not_use_up_a_core(ask: Callable[[Broker], object]) -> None:
-    with BereftBroker(free_port(), dead_port=free_port()) as alive:
-        broker = Broker(f"127.0.0.1:{alive.port}", timeout=2.0)
+    port = free_port()
+    with StandIn(port, dead_fellow(port, dead_port=free_port())) as alive:
+        broker = Broker(f"127.0.0.1:{port}", timeout=2.0)
         began, used = time.monotonic(), time.process_time()
         with pytest.raises(BrokerAway):
             ask(broker)
