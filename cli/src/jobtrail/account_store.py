@@ -10,11 +10,12 @@ from psycopg import Connection as Database
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from job_events.database import watched
 from jobtrail.errors import Refused
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.connections import Connection
-from platforms.migrate import CONNECT_SECONDS, migrate
+from platforms.migrate import migrate
 from platforms.nhanh import NhanhClient
 from platforms.results import CheckResult
 from platforms.shopify import ShopifyClient
@@ -29,10 +30,9 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
     Raises:
         Refused: PostgreSQL is away, hangs, or will not have it.
     """
-    patient = {"connect_timeout": CONNECT_SECONDS}
     try:
         migrate(database_url)
-        with ConnectionPool[Database[TupleRow]](database_url, min_size=1, max_size=2, kwargs=patient) as pool:
+        with ConnectionPool[Database[TupleRow]](watched(database_url), min_size=1, max_size=2) as pool:
             yield AccountStore(pool, Cipher(secret_key))
     except psycopg.Error as error:
         raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
