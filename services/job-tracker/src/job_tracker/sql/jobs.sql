@@ -10,7 +10,7 @@ SELECT
 FROM job WITH NO DATA;
 -- A large batch is sorted and counted in memory.
 SET work_mem TO '32MB';
--- For a small one, to plan the merge costs as much as to do it.
+-- The merge of a small one is not planned anew: that delays what becomes visible.
 SET plan_cache_mode TO force_generic_plan
 
 -- name: copy_jobs
