@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from tests.chaos.worker_verdict import WORKERS, Kill, Write, check_scope, check_writes, writes_by_place
+from tests.chaos.worker_verdict import (
+    KILL,
+    PAUSE,
+    WORKERS,
+    Strike,
+    Write,
+    check_counts,
+    check_scope,
+    check_told,
+    check_writes,
+    writes_by_place,
+)
 
 
 def request(at: float, item: str = "1", key: str | None = None, price: int = 5) -> dict[str, Any]:
@@ -12,7 +23,7 @@ def request(at: float, item: str = "1", key: str | None = None, price: int = 5) 
 
 
 def violations(*requests: dict[str, Any], kills: tuple[float, ...] = ()) -> int:
-    return len(check_writes(writes_by_place(list(requests)), [Kill("syncer", at, at) for at in kills]))
+    return len(check_writes(writes_by_place(list(requests)), [Strike("syncer", KILL, at, at) for at in kills]))
 
 
 def test_a_kill_excuses_one_repeat_of_what_was_written_before_it() -> None:
@@ -34,9 +45,27 @@ def test_other_values_are_told() -> None:
     assert violations(request(10), request(40, price=6), kills=(10.05,)) == 1
 
 
+def test_what_is_told_is_what_was_written() -> None:
+    def item(*fields: str, action: str = "updated") -> dict[str, Any]:
+        changes = [{"name": field} for field in fields]
+        return {"account": "shop", "job_id": "sync", "action": action, "changes": changes}
+
+    def job(updated: int) -> dict[str, Any]:
+        return {"type": "PRODUCT_SYNC", "account": "shop", "job_id": "sync", "metadata": {"updated": updated}}
+
+    once, again, other = request(10), request(40), request(70, item="2")
+    assert check_told([item("price")], [once, again]) == []
+    assert len(check_told([item("price")], [once, other])) == 1
+    assert len(check_told([item("price")], [])) == 1
+    assert len(check_told([], [once])) == 1
+    assert len(check_told([item("name")], [once])) == 2
+    assert check_counts([job(1)], [item("price"), item(action="skipped")]) == []
+    assert len(check_counts([job(2)], [item("price")])) == 1
+
+
 def test_what_never_happened_is_told() -> None:
     writes = [Write(0, 0, {"idempotency_key": key}) for key in ("a", None)]
-    kills = [Kill(worker, 0, 0) for worker in WORKERS]
-    assert check_scope({("place",): writes}, kills) == []
-    assert len(check_scope({("place",): writes[:1]}, kills[1:])) == 2
-    assert len(check_scope({}, [])) == len(WORKERS) + 2
+    strikes = [Strike(worker, deed, 0, 0) for worker in WORKERS for deed in (KILL, PAUSE)]
+    assert check_scope({("place",): writes}, strikes) == []
+    assert len(check_scope({("place",): writes[:1]}, strikes[1:])) == 2
+    assert len(check_scope({}, [])) == 2 * len(WORKERS) + 2

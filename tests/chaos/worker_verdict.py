@@ -1,13 +1,16 @@
-"""What the workers did under kills: by the jobs they ended, and by the raw log of what the platforms were asked."""
+"""What the workers did under kills and pauses: by the jobs they ended, and by the platforms' raw log of requests."""
 
 import json
 from collections import Counter, defaultdict
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
-WORKERS = ("puller", "matcher", "matcher-agent", "syncer")
+KILL, PAUSE = "kill", "pause"
+AGENT = "matcher-agent"
+WORKERS = ("puller", "matcher", AGENT, "syncer")
 # The services that own jobs, and what tells their job types.
 RESUMED = {"puller": "PULL_", "matcher": "MATCH_", "syncer": "_SYNC"}
+SYNCS = ("PRODUCT_SYNC", "CUSTOMER_SYNC")
 # Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.
 PULLS = {
     "PULL_NHANH_PRODUCTS": ("nhanh", "rows"),
@@ -20,10 +23,14 @@ Json = dict[str, Any]
 Place = tuple[str, ...]
 
 
-class Kill(NamedTuple):
-    """A worker that was seen to die of SIGKILL, between two moments of the clock that the sandbox goes by."""
+class Strike(NamedTuple):
+    """A worker was seen to die of SIGKILL, or was paused (who owns jobs until another had taken one over).
+
+    Between two moments of the clock that the sandbox goes by.
+    """
 
     worker: str
+    deed: str
     began: float
     ended: float
 
@@ -40,21 +47,26 @@ class Write(NamedTuple):
         return bool(self.item.get("idempotency_key"))
 
 
-def judge(jobs: list[Json], requests: list[Json], kills: list[Kill], held: Json) -> list[str]:
-    """Violations. `requests` is the sandbox's log, `held` what it says its shops hold."""
+def judge(jobs: list[Json], items: list[Json], requests: list[Json], strikes: list[Strike], held: Json) -> list[str]:
+    """Violations. `items` are those of the syncs; `requests` and what its shops held come from the sandbox."""
     writes = writes_by_place(requests)
     return [
-        *check_scope(writes, kills),
-        *check_jobs(jobs, held, Counter(kill.worker for kill in kills)),
-        *check_writes(writes, [kill for kill in kills if kill.worker == "syncer"]),
-        *check_counts(jobs, writes),
+        *check_scope(writes, strikes),
+        *check_jobs(jobs, held, Counter(strike.worker for strike in strikes)),
+        *check_writes(writes, [strike for strike in strikes if strike.worker == "syncer"]),
+        *check_counts(jobs, items),
+        *check_told(items, requests),
     ]
 
 
-def check_scope(writes: dict[Place, list[Write]], kills: list[Kill]) -> list[str]:
+def check_scope(writes: dict[Place, list[Write]], strikes: list[Strike]) -> list[str]:
     """Whether enough has happened for the rest to mean anything."""
-    killed = {kill.worker for kill in kills}
-    found = [f"no {worker} was killed, so nothing was shown of it" for worker in WORKERS if worker not in killed]
+    struck = {(strike.worker, strike.deed) for strike in strikes}
+    found = [
+        f"no {deed} of a {worker}, so nothing was shown of it"
+        for worker, deed in product(WORKERS, (KILL, PAUSE))
+        if (worker, deed) not in struck
+    ]
     keyed = {write.keyed for several in writes.values() for write in several}
     if True not in keyed:
         found.append("nothing was written under an idempotency key, so nothing was shown of it")
@@ -63,8 +75,8 @@ def check_scope(writes: dict[Place, list[Write]], kills: list[Kill]) -> list[str
     return found
 
 
-def check_jobs(jobs: list[Json], held: Json, kills: Counter[str]) -> list[str]:
-    """Every job ends well, every pull counts what its platform holds, and killed work was resumed."""
+def check_jobs(jobs: list[Json], held: Json, strikes: Counter[str]) -> list[str]:
+    """Every job ends well, every pull counts what its platform holds, and work that was struck was resumed."""
     found = [
         f"{job['type']} of {job['account']} ended as {job['state']} {job['outcome']}: {job.get('error')}"
         for job in jobs
@@ -78,8 +90,8 @@ def check_jobs(jobs: list[Json], held: Json, kills: Counter[str]) -> list[str]:
                 found.append(f"{job['type']} of {job['account']} counted {counted} of {there}")
     for service, mark in RESUMED.items():
         attempts = [job["attempt"] for job in jobs if mark in job["type"]]
-        if kills[service] and max(attempts, default=0) < 2:
-            found.append(f"no job of the {service} was resumed after {kills[service]} kills, so nothing was shown")
+        if strikes[service] and max(attempts, default=0) < 2:
+            found.append(f"no job of the {service} was resumed after {strikes[service]} strikes, so nothing was shown")
     return found
 
 
@@ -96,40 +108,62 @@ def writes_by_place(requests: list[Json]) -> dict[Place, list[Write]]:
     return places
 
 
-def check_writes(writes: dict[Place, list[Write]], kills: list[Kill]) -> list[str]:
-    """Under an idempotency key once; elsewhere again only where a kill came between; and always the same values."""
+def check_writes(writes: dict[Place, list[Write]], strikes: list[Strike]) -> list[str]:
+    """Under an idempotency key once; elsewhere again only where a strike came between; and always the same values."""
     found: list[str] = []
     for place, several in writes.items():
         name = " ".join(filter(None, place))
         if several[0].keyed and len(several) > 1:
             found.append(f"{name} was written {len(several)} times under an idempotency key")
-        elif not _excused(several, kills):
-            found.append(f"{name} was written {len(several)} times, and not for every time more was its writer killed")
+        elif not _excused(several, strikes):
+            found.append(f"{name} was written {len(several)} times, and not for every time more was its writer struck")
         if len({json.dumps(write.item.get("values"), sort_keys=True) for write in several}) > 1:
             found.append(f"{name} was written with different values")
     return found
 
 
-def _excused(writes: list[Write], kills: list[Kill]) -> bool:
-    """Whether between each write and the next lies a kill, one for each."""
-    left = sorted(kills, key=lambda kill: kill.began)
+def _excused(writes: list[Write], strikes: list[Strike]) -> bool:
+    """Whether between each write and the next lies a strike, one for each."""
+    left = sorted(strikes, key=lambda strike: strike.began)
     for first, second in pairwise(writes):
         between = (one for one in left if one.ended >= first.began - _ON_THE_WAY and one.began <= second.ended)
-        kill = next(between, None)
-        if kill is None:
+        strike = next(between, None)
+        if strike is None:
             return False
-        left.remove(kill)
+        left.remove(strike)
     return True
 
 
-def check_counts(jobs: list[Json], writes: dict[Place, list[Write]]) -> list[str]:
-    """What the customer syncs say they updated is what the platform was written to."""
-    written: dict[str, set[str]] = defaultdict(set)
-    for account, kind, record, _ in writes:
-        if "ustomer" in record and kind:
-            written[account].add(record)
+def check_counts(jobs: list[Json], items: list[Json]) -> list[str]:
+    """What a sync says it updated is what its items tell."""
+    told = Counter((item["account"], item["job_id"]) for item in items if item["action"] == "updated")
     return [
-        f"CUSTOMER_SYNC of {job['account']} says {job['metadata']['updated']} updated, the platform saw {seen}"
+        f"{job['type']} of {job['account']} says {job['metadata']['updated']} updated, its items tell {seen}"
         for job in jobs
-        if job["type"] == "CUSTOMER_SYNC" and job["metadata"].get("updated") != (seen := len(written[job["account"]]))
+        if job["type"] in SYNCS and job["metadata"]["updated"] != (seen := told[job["account"], job["job_id"]])
     ]
+
+
+def check_told(items: list[Json], requests: list[Json]) -> list[str]:
+    """Of each account and field, as many records are told as changed as the platform was written to."""
+    told = Counter((item["account"], change["name"]) for item in items for change in item["changes"])
+    written: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry in requests:
+        for item in entry["items"]:
+            if item["outcome"] == "accepted":
+                for field in _fields(item["values"]):
+                    written[entry["account"], field].add(item["id"])
+    return [
+        f"{field} of {account} is told as changed {told[account, field]} times, the platform was written to {seen}"
+        for account, field in sorted({*told, *written})
+        if told[account, field] != (seen := len(written[account, field]))
+    ]
+
+
+def _fields(values: Json) -> set[str]:
+    """What Jobtrail calls the fields that a request wrote to a record."""
+    if "locationId" in values:
+        return {f"stock@{values['locationId']}"}
+    if "name" in values:
+        return {values["name"]}  # of a metafield
+    return {"name" if field in {"firstName", "lastName"} else field for field in values}
