@@ -1,6 +1,8 @@
 """The folder that keeps a local system between runs, and what is known of the system that runs now."""
 
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -47,10 +49,8 @@ class Home:
             return path.read_text("ascii").strip()
         except FileNotFoundError:
             self.folder.mkdir(parents=True, exist_ok=True)
-            key = Cipher.new_key()
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(key)
-            return key
+            _make_key(path)
+            return path.read_text("ascii").strip()
 
     def note_running(self, running: Running) -> None:
         """Remember where the system answers, for commands in other terminals."""
@@ -90,3 +90,13 @@ class Home:
                 f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
             )
         return running
+
+
+def _make_key(path: Path) -> None:
+    """The file is there whole or not at all, and of two who make it at once both find the first one's."""
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=f"{path.name}.") as part:
+        part.write(Cipher.new_key())
+        part.flush()
+        os.fsync(part.fileno())
+        with suppress(FileExistsError):
+            os.link(part.name, path)

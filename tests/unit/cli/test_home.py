@@ -1,0 +1,30 @@
+"""The local system's folder: its key is made once, whoever asks at the same time."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from jobtrail.home import Home
+from platforms.cipher import Cipher
+
+STARTS = 8
+
+
+def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOBTRAIL_SECRET_KEY", raising=False)
+    for number in range(25):
+        folder, together = tmp_path / str(number), Barrier(STARTS)
+
+        def ask(_start: int, folder: Path = folder, together: Barrier = together) -> str:
+            together.wait()
+            return Home(folder).secret_key()
+
+        with ThreadPoolExecutor(STARTS) as threads:
+            keys = set(threads.map(ask, range(STARTS)))
+        assert keys == {(folder / "secret.key").read_text("ascii")}
+        Cipher(*keys)  # which takes nothing but a whole key
+        assert [path.name for path in folder.iterdir()] == ["secret.key"]
+        assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600
