@@ -9,6 +9,7 @@ from tests.chaos.worker_verdict import (
     Strike,
     Write,
     check_counts,
+    check_requests,
     check_scope,
     check_told,
     check_writes,
@@ -61,6 +62,16 @@ def test_what_is_told_is_what_was_written() -> None:
     assert len(check_told([item("name")], [once])) == 2
     assert check_counts([job(1)], [item("price"), item(action="skipped")]) == []
     assert len(check_counts([job(2)], [item("price")])) == 1
+
+
+def test_more_requests_than_there_were_are_told() -> None:
+    def job(requests: int) -> dict[str, Any]:
+        return {"type": "PULL_SHOPIFY_PRODUCTS", "account": "shop", "metadata": {"requests": requests}}
+
+    had = [{"account": "shop", "platform": "shopify"}] * 2
+    assert check_requests([job(1), job(1)], had) == []
+    assert check_requests([job(1)], had) == []
+    assert len(check_requests([job(1), job(2)], had)) == 1
 
 
 def test_what_never_happened_is_told() -> None:

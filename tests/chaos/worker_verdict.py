@@ -56,6 +56,7 @@ def judge(jobs: list[Json], items: list[Json], requests: list[Json], strikes: li
         *check_writes(writes, [strike for strike in strikes if strike.worker == "syncer"]),
         *check_counts(jobs, items),
         *check_told(items, requests),
+        *check_requests(jobs, requests),
     ]
 
 
@@ -157,6 +158,20 @@ def check_told(items: list[Json], requests: list[Json]) -> list[str]:
         f"{field} of {account} is told as changed {told[account, field]} times, the platform was written to {seen}"
         for account, field in sorted({*told, *written})
         if told[account, field] != (seen := len(written[account, field]))
+    ]
+
+
+def check_requests(jobs: list[Json], requests: list[Json]) -> list[str]:
+    """No more requests are told than the platform had; fewer may be, as a strike takes those of the open page along."""
+    told: Counter[tuple[str, str]] = Counter()
+    for job in jobs:
+        platform = "nhanh" if "PULL_NHANH" in job["type"] else "shopify"
+        told[job["account"], platform] += job["metadata"].get("requests", 0)
+    had = Counter((entry["account"], entry["platform"]) for entry in requests)
+    return [
+        f"jobs of {account} tell of {number} requests, {platform} had {had[account, platform]}"
+        for (account, platform), number in told.items()
+        if number > had[account, platform]
     ]
 
 
