@@ -3,6 +3,9 @@
 import asyncio
 import json
 import signal
+import threading
+import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ from confluent_kafka.cimpl import NewPartitions
 from job_tracker import bootstrap
 from job_tracker.api.freshness import Reader, WaitFor, reader_pool
 from job_tracker.api.pokes import Pokes
+from job_tracker.projector.broker import Broker
+from job_tracker.projector.heartbeat import Heartbeat
+from job_tracker.projector.status import Status
 from local_stack import free_port
 
 
@@ -171,3 +177,44 @@ def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:
 
     for answer in asyncio.run(ask()):
         assert (answer["same"], answer["isolation"]) == (True, "repeatable read")
+
+
+def test_a_projector_whose_kafka_hangs_is_not_told_to_be_dead(
+    *, system: Any, connection: Any, kafka: str, database_url: str, wait_until: Any
+) -> None:
+    bootstrap.prepare_servers(system.settings, lambda _: False)
+    asked, answers = threading.Event(), threading.Event()
+
+    class Hanging(Broker):
+        def ends(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+            asked.set()
+            answers.wait(120)
+            return super().ends(partitions)
+
+    def beat_at() -> Any:
+        return connection.execute("SELECT max(beat_at) FROM tracker.projector").fetchone()[0]
+
+    def end() -> Any:
+        return connection.execute("SELECT count(*) FROM tracker.partition_end").fetchone()[0]
+
+    heartbeat = Heartbeat(
+        database_url=database_url,
+        broker=Hanging(kafka),
+        projection="tracker-jobs",
+        topics=[system.topics.events],
+        instance="i",
+        status=Status(time.monotonic),
+    )
+    heartbeat.start()
+    try:
+        assert asked.wait(120)
+        wait_until(beat_at, "no beat")
+        for _ in range(2):
+            before = beat_at()
+            wait_until(lambda before=before: beat_at() > before, "no beat while Kafka hangs")
+        assert end() == 0
+        answers.set()
+        wait_until(lambda: end() > 0, "its answer is forgotten")
+    finally:
+        answers.set()
+        heartbeat.stop()

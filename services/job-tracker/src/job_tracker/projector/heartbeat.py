@@ -7,7 +7,9 @@ It has a thread and a connection of its own, so that a projector that waits or i
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from datetime import timedelta
+from typing import NamedTuple
 
 import psycopg
 import structlog
@@ -25,6 +27,13 @@ INTERVAL = 1.0  # seconds between beats
 _LOOK_AROUND = 30  # beats between looks for new partitions, for days to come, and for rows of the dead
 _LISTEN = 5  # beats between looks for sessions that have fallen silent
 _SILENT = LONGEST + timedelta(seconds=2)  # so that PostgreSQL ends first what it can end by itself
+
+
+class _Question(NamedTuple):
+    """How far the topics reach, asked at a moment of PostgreSQL's clock."""
+
+    asked_at: object
+    ends: Future[dict[TopicPartition, int]]
 
 
 class Heartbeat:
@@ -48,6 +57,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {projection}", daemon=True)
         self._partitions: list[TopicPartition] = []
+        self._question: _Question | None = None
         self._connection: Connection | None = None
 
     def start(self) -> None:
@@ -86,16 +96,21 @@ class Heartbeat:
             self._connection = None
 
     def _beat(self, look_around: bool) -> None:
-        asked_at = self._execute("time", {})
-        ends = self._ends(look_around)
+        question = self._question
+        if question is None:
+            asked_at = self._execute("time", {})
+            self._question = question = _Question(asked_at, _in_background(lambda: self._ends(look_around)))
+        # A Kafka that hangs must not make this projector look dead: the beat waits for no more than a moment.
+        if wait([question.ends], INTERVAL).done:
+            self._question = None
         state, detail = self._status.read()
         self._execute("beat", self._names | {"state": state, "detail": detail})
-        if ends:
+        if self._question is None and (ends := question.ends.result()):
             self._execute(
                 "note_ends",
                 {
                     "projection": self._names["projection"],
-                    "asked_at": asked_at,
+                    "asked_at": question.asked_at,
                     "topics": [topic for topic, _ in ends],
                     "partitions": [number for _, number in ends],
                     "ends": list(ends.values()),
@@ -121,6 +136,7 @@ class Heartbeat:
             ends = self._broker.ends(self._partitions)
         except BrokerAway as error:
             self._status.away("Kafka", str(error))
+            self._partitions = []  # there may be other ones when it is back
             return {}
         self._status.present("Kafka")
         return ends
@@ -132,3 +148,17 @@ class Heartbeat:
         cursor = self._connection.execute(_SQL[name], parameters)
         row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
+
+
+def _in_background(ask: Callable[[], dict[TopicPartition, int]]) -> Future[dict[TopicPartition, int]]:
+    """Ask in a thread that keeps no process from ending."""
+    answer: Future[dict[TopicPartition, int]] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="question of the heartbeat", daemon=True).start()
+    return answer
