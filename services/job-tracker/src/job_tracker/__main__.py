@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from job_events.logs import configure_logging
 from job_events.settings import read_settings
@@ -31,8 +32,11 @@ def main() -> int:
     if arguments.part == "api":
         from job_tracker import bootstrap_api
 
-        bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
-        bootstrap_api.run_api(settings)
+        # As SIGINT: uvicorn raises the signal that ended it once more when all is done.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
+            bootstrap_api.run_api(settings)
         return 0
     run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector
     return _until_signal(lambda stop: run(settings, stop))

@@ -27,7 +27,7 @@ from job_tracker.api.freshness import Reader, reader_pool
 from job_tracker.api.instruments import Instruments
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.pokes import Pokes
-from job_tracker.api.stream import MAX_READERS
+from job_tracker.api.stream import MAX_READERS, SEND_TIMEOUT
 from job_tracker.keys import Keys
 from job_tracker.projector.broker import Broker
 from job_tracker.projector.items_projection import ItemsProjection
@@ -108,12 +108,20 @@ async def _end(task: asyncio.Task[None]) -> None:
         await task
 
 
-class _Server(uvicorn.Server):
-    """Ends first what would not end by itself, or too late: streams, and waiting for tokens."""
+class Server(uvicorn.Server):
+    """Ends first what would not end by itself, or too late: streams, waiting for tokens, who takes no answer."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A connection that was ended stays open until what was sent is taken: of a reader that takes nothing, for
+            # ever. The connections have this of the socket that listens.
+            for listening in (one for server in self.servers for one in server.sockets):
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT * 1000)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.parts.streams.close()
@@ -122,7 +130,7 @@ class _Server(uvicorn.Server):
 
 
 def run_api(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, which is raised once more in the end."""
     _allow_files(MAX_READERS + 1000)
     app = build_app(settings)
     config = uvicorn.Config(
@@ -134,8 +142,7 @@ def run_api(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE,
     )
-    server = _Server(app, config)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+    server = Server(app, config)
+    server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
