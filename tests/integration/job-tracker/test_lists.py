@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
@@ -23,6 +24,7 @@ from job_tracker.api import list_statements, listing
 from job_tracker.api.freshness import Pool, reader_pool
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.list_statements import Bounds, Question, Wanted, cursor_after, questions
+from job_tracker.api.problems import Problem
 from job_tracker.api.tallies import tally_of
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, Served
 from job_tracker.settings import Settings
@@ -120,7 +122,7 @@ def test_a_supported_list_reads_its_page_from_its_index(
     row = {"created_at": middle[0], "job_id": middle[1]}
     wanted = Wanted(filters=values_of(table, served), limit=LIMIT)
     if place == "middle":
-        wanted.cursor = cursor_after(JOBS, row, list_statements.Count(1, whole=True))
+        wanted.cursor = cursor_after(JOBS, wanted, row, list_statements.Count(1, whole=True))
     if place == "days":
         wanted.ranges = {"created_at": (middle[0], middle[0] + timedelta(days=9))}
     asked = questions(JOBS, wanted)
@@ -301,6 +303,7 @@ INSERT = """
 INSERT INTO tracker.job (job_id, r_time, r_id, r_body, tenant, account, job_type, chain)
 VALUES (%(job_id)s, %(at)s, %(job_id)s, '{}', %(tenant)s, %(account)s, %(type)s, %(chain)s)
 """
+ONE = {"at": UNTIL, "tenant": "a", "account": "x", "type": "T", "chain": "c"}
 jobs = st.fixed_dictionaries(
     {
         "at": st.integers(0, 3).map(lambda minutes: UNTIL + timedelta(minutes=minutes)),
@@ -398,3 +401,32 @@ def test_pages_hold_each_job_once_while_the_table_changes(
                 ever |= fitting()
     assert len(seen) == len(set(seen))
     assert always <= set(seen) <= ever
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_scan_is_partial_only_where_rows_are_left(
+    *, moving: tuple[asyncio.Runner, Pool, psycopg.Connection[Any]], more: int
+) -> None:
+    runner, pool, writer = moving
+    writer.execute("TRUNCATE tracker.job")
+    for number in range(4 + more):
+        writer.execute(INSERT, ONE | {"job_id": f"job-{number}"})
+    with mock.patch.object(list_statements, "SCAN_ROWS", 4), mock.patch.object(listing, "SCAN_ROWS", 4):
+        page = runner.run(page_of(pool, Wanted(text="nothing has this")))
+        assert (page["partial"], page["total_exact"], page["next"] is None) == (bool(more), not more, not more)
+        found = runner.run(page_of(pool, Wanted(text="job-", limit=4)))
+        assert (len(found["jobs"]), found["total_exact"], found["next"] is None) == (4, not more, not more)
+
+
+def test_a_cursor_goes_on_in_its_own_list_only(moving: tuple[asyncio.Runner, Pool, psycopg.Connection[Any]]) -> None:
+    runner, pool, writer = moving
+    writer.execute("TRUNCATE tracker.job")
+    for number in range(3):
+        writer.execute(INSERT, ONE | {"job_id": f"job-{number}"})
+    first = Wanted(filters={"chain": ["c"]}, limit=1)
+    first.cursor = runner.run(page_of(pool, first))["next"]
+    assert first.cursor is not None
+    assert len(runner.run(page_of(pool, first))["jobs"]) == 1
+    for other in (replace(first, filters={"chain": ["other"]}), replace(first, text="x"), replace(first, filters={})):
+        with pytest.raises(Problem, match="another list"):
+            runner.run(page_of(pool, other))

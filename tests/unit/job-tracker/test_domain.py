@@ -93,7 +93,14 @@ def test_cursors_come_back_and_others_are_refused() -> None:
     values = [NOW, "job/ñ", 7]
     types = (datetime, str, int)
     assert decode_cursor(encode_cursor(values), types) == values
-    for wrong in ("", "x", encode_cursor(["a"]), encode_cursor([1, 2, 3]), "é"):
+    for wrong in (
+        "",
+        "x",
+        encode_cursor(["a"]),
+        encode_cursor([1, 2, 3]),
+        "é",
+        encode_cursor([NOW.replace(tzinfo=None), "job", 7]),
+    ):
         with pytest.raises(ValueError, match="not a cursor"):
             decode_cursor(wrong, types)
 

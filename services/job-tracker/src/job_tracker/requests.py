@@ -84,19 +84,8 @@ class Requests:
             InvalidRequest: the event would be refused by its readers.
             NotAcknowledged
         """
-        event = Requested(
-            specversion="1.0",
-            id=f"{identity.job_id}/0/0",
-            source=SOURCE,
-            job_id=identity.job_id,
-            time=identity.time,
-            tenant=tenant,
-            correlationid=identity.chain,
-            causationid=data.parents[0] if data.parents else None,
-            data=data,
-        )
         topic = self._topics.requests(job_type(data.job.type).service)
-        return await self._send([(topic, request_key(tenant, data.job.account), event)])
+        return await self._send([(topic, request_key(tenant, data.job.account), _requested(identity, tenant, data))])
 
     async def control_job(self, verb: Verb, *, row: dict[str, str], requested_by: str, reason: str) -> str:
         """Cancel, pause or resume the job of `row` (job_id, job_type, tenant, account, chain); the token.
@@ -168,13 +157,7 @@ class Requests:
         loop = asyncio.get_running_loop()
         waiting: list[asyncio.Future[Message]] = []
         for topic, key, event in messages:
-            with _bad_body():
-                value = encode(event)
-                decode(value)
-            if len(value) > MAX_EVENT:
-                raise InvalidRequest(
-                    "body", f"is {len(value):,} bytes as an event, which may have {MAX_EVENT:,} at most"
-                )
+            value = _encoded(event)
             future: asyncio.Future[Message] = loop.create_future()
             waiting.append(future)
             try:
@@ -192,6 +175,38 @@ class Requests:
     def _serve(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.2)
+
+
+def check_request(identity: Identity, tenant: str, data: RequestedData) -> None:
+    """Would such a request be sent?
+
+    Raises:
+        InvalidRequest: the event would be refused by its readers.
+    """
+    _encoded(_requested(identity, tenant, data))
+
+
+def _requested(identity: Identity, tenant: str, data: RequestedData) -> Requested:
+    return Requested(
+        specversion="1.0",
+        id=f"{identity.job_id}/0/0",
+        source=SOURCE,
+        job_id=identity.job_id,
+        time=identity.time,
+        tenant=tenant,
+        correlationid=identity.chain,
+        causationid=data.parents[0] if data.parents else None,
+        data=data,
+    )
+
+
+def _encoded(event: AnyEvent) -> bytes:
+    with _bad_body():
+        value = encode(event)
+        decode(value)
+    if len(value) > MAX_EVENT:
+        raise InvalidRequest("body", f"is {len(value):,} bytes as an event, which may have {MAX_EVENT:,} at most")
+    return value
 
 
 def request_hash(body: object) -> str:

@@ -23,7 +23,7 @@ from job_tracker.api.listing import exists
 from job_tracker.api.problems import Json, Problem
 from job_tracker.domain.job_view import parents
 from job_tracker.keys import Claim, KeyReused
-from job_tracker.requests import NotAcknowledged, Verb, request_hash
+from job_tracker.requests import Identity, NotAcknowledged, Verb, check_request, request_hash
 
 _SQL = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
@@ -266,7 +266,9 @@ async def _request(
     **more: str,
 ) -> Response:
     """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
-    claim = await _claim(parts, tenant, key, asked, chain)
+    fresh = parts.requests.identity(chain=chain)
+    check_request(fresh, tenant, data)  # a key that comes with what is refused stays free for the mended request
+    claim = Claim(fresh, None) if key is None else await _claim(parts, tenant, key, asked, fresh)
     token, replayed = claim.token, claim.token is not None
     if token is None:
         token = await _acknowledged(parts.requests.request(claim.identity, tenant, data), key)
@@ -278,10 +280,7 @@ async def _request(
     )
 
 
-async def _claim(parts: Parts, tenant: str, key: str | None, asked: Row, chain: str | None) -> Claim:
-    fresh = parts.requests.identity(chain=chain)
-    if key is None:
-        return Claim(fresh, None)
+async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> Claim:
     try:
         return await parts.keys.claim(tenant, key, request_hash(asked), fresh)
     except KeyReused:

@@ -26,6 +26,11 @@ Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
+# What `summary` and `parents` need of a relative.
+_COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
+_FAMILY = {
+    name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "jobs_by_id", "retries")
+}
 DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
 JOBS = Listing(
@@ -145,7 +150,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
         job = await find_job(connection, job_id)
 
         async def rows(query: str, **values: Any) -> list[Row]:
-            return await (await connection.execute(_SQL[query], values)).fetchall()
+            return await (await connection.execute(_FAMILY[query], values)).fetchall()
 
         chain = await rows("chain", chain=job["chain"], most=MAX_FAMILY)
         children = {row["job_id"]: row for row in await rows("children", job_id=job_id, most=MAX_FAMILY)}

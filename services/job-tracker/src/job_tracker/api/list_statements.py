@@ -1,10 +1,13 @@
 """The statements of keyset lists, made from a plan of domain/list_plans.py: a page, a bounded scan, a count."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from unicodedata import normalize
+
+import msgspec
 
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
@@ -14,6 +17,7 @@ Row = dict[str, Any]
 Values = dict[str, object]
 Bounds = tuple[datetime | None, datetime | None]  # from inclusive, to exclusive; None is open
 COUNT_TO = 10_000
+_Rows = Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,24 @@ def questions(listing: Listing, wanted: Wanted) -> Questions:
     for column in wanted.filters:
         if column not in listing.filters:
             raise Problem(422, f"this list cannot be filtered by {column}", [(column, "is no filter here")])
-    after, counted = (None, None) if wanted.cursor is None else _after(listing, wanted.cursor)
+    after, counted = (None, None) if wanted.cursor is None else _after(listing, wanted, wanted.cursor)
     plan = plan_list(listing.served, wanted.filters, bool(wanted.text))
     if plan.bounded:
         return Questions(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted), counted)
     return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted), counted)
 
 
-def cursor_after(listing: Listing, row: Row, counted: Count) -> str:
+def cursor_after(listing: Listing, wanted: Wanted, row: Row, counted: Count) -> str:
     """Where the page after `row` begins. The count goes along: a list is counted once, for its first page."""
-    return encode_cursor([*(row[column] for column in listing.key), counted.rows, counted.whole])
+    return encode_cursor(
+        [*(row[column] for column in listing.key), counted.rows, counted.whole, _mark(listing, wanted)]
+    )
+
+
+def _mark(listing: Listing, wanted: Wanted) -> str:
+    """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
+    asked = [listing.source, sorted(wanted.filters.items()), wanted.text, sorted(wanted.ranges.items())]
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
 
 
 def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
@@ -132,14 +144,14 @@ def _count_to(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) 
 
 
 def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
-    """Rows that fit, as the scan meets them; and its last row, where the next scan goes on."""
+    """Rows that fit, as the scan meets them; its last row, where the next scan goes on; and one beyond, if any."""
     values: Values = {}
-    merged = _merged(listing, plan, wanted, after, values, SCAN_ROWS)
+    merged = _merged(listing, plan, wanted, after, values, SCAN_ROWS + 1)
     fits, order = _fits(listing, plan, wanted, values), _order(listing, plan)
     judged = f"SELECT *, {fits} AS fits, row_number() OVER (ORDER BY {order}) AS looked FROM ({merged}) AS merged"
     return _question(
-        f"SELECT * FROM ({judged}) AS judged WHERE fits OR looked = {SCAN_ROWS} ORDER BY {order} "
-        f"LIMIT {wanted.limit + 1}",
+        f"SELECT * FROM ({judged}) AS judged WHERE fits OR looked >= {SCAN_ROWS} ORDER BY {order} "
+        f"LIMIT {wanted.limit + 2}",
         values,
     )
 
@@ -147,10 +159,10 @@ def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[obje
 def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     """How many fit among the first rows of the list, whatever page is asked for."""
     values: Values = {}
-    merged = _merged(listing, plan, wanted, None, values, SCAN_ROWS)
+    merged = _merged(listing, plan, wanted, None, values, SCAN_ROWS + 1)
     fits = _fits(listing, plan, wanted, values)
     return _question(
-        f"SELECT count(*) FILTER (WHERE {fits}) AS rows, count(*) < {SCAN_ROWS} AS whole FROM ({merged}) AS merged",
+        f"SELECT count(*) FILTER (WHERE {fits}) AS rows, count(*) <= {SCAN_ROWS} AS whole FROM ({merged}) AS merged",
         values,
     )
 
@@ -235,9 +247,11 @@ def _order(listing: Listing, plan: ListPlan) -> str:
     return ", ".join(f'"{column}"' + (" DESC" if listing.newest_first else "") for column in columns)
 
 
-def _after(listing: Listing, cursor: str) -> tuple[list[object], Count]:
+def _after(listing: Listing, wanted: Wanted, cursor: str) -> tuple[list[object], Count]:
     try:
-        *after, rows, whole = decode_cursor(cursor, (*listing.key_types, int, bool))
+        *after, rows, whole, mark = decode_cursor(cursor, (*listing.key_types, _Rows, bool, str))
+        if mark != _mark(listing, wanted):
+            raise ValueError("a cursor of another list: it goes on with the same filters only")
     except ValueError as error:
         raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
     return after, Count(rows, whole)

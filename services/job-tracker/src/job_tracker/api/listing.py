@@ -52,7 +52,7 @@ async def page(
     partial = asked.plan.bounded and last is not None
     return {
         name: [show(row) for row in shown],
-        "next": cursor_after(listing, last, counted) if last else None,
+        "next": cursor_after(listing, wanted, last, counted) if last else None,
         **_total(counted),
         "partial": partial,
         "scanned_to": {column: last[column] for column in listing.key} if partial and last else None,
@@ -64,11 +64,11 @@ def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | 
     if not plan.bounded:
         return rows[:limit], rows[limit - 1] if len(rows) > limit else None
     judged = [(row, row.pop("fits"), row.pop("looked")) for row in rows]
-    fitting = [row for row, fits, _ in judged if fits]
+    fitting = [row for row, fits, looked in judged if fits and looked <= SCAN_ROWS]
     if len(fitting) > limit:
         return fitting[:limit], fitting[limit - 1]
-    at_bound = bool(judged) and judged[-1][2] == SCAN_ROWS
-    return fitting, rows[-1] if at_bound else None
+    beyond = bool(judged) and judged[-1][2] > SCAN_ROWS
+    return fitting, next((row for row, _, looked in judged if looked == SCAN_ROWS), None) if beyond else None
 
 
 def _total(counted: Count) -> Row:

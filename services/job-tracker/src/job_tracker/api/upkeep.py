@@ -83,7 +83,6 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
     notes: list[str] = []
     try:
         async with parts.reader.snapshot() as connection:
-            checks.append({"name": "postgresql", "ok": True, "detail": ""})
             for name, projection in (("projector", parts.reader.jobs), ("items", parts.reader.items)):
                 standing = await parts.reader.standing(connection, projection)
                 checks.append(
@@ -99,5 +98,5 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
             missing = [view[0] for view in views if not await exists(connection, view)]
             notes = [f"{name} has never started: its lists are empty" for name in missing]
     except psycopg.OperationalError as error:
-        checks.append({"name": "postgresql", "ok": False, "detail": str(error)})
-    return checks, notes
+        return [{"name": "postgresql", "ok": False, "detail": str(error)}], []
+    return [{"name": "postgresql", "ok": True, "detail": ""}, *checks], notes

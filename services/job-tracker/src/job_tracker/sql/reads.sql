@@ -16,13 +16,14 @@ ORDER BY at, event_id
 LIMIT %(most)s
 
 -- name: chain
-SELECT * FROM tracker.job WHERE chain = %(chain)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
+-- Of families `columns` are read: a row's bodies may be large.
+SELECT {columns} FROM tracker.job WHERE chain = %(chain)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: children
-SELECT * FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
+SELECT {columns} FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: jobs_by_id
-SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
+SELECT {columns} FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 
 -- name: retries
 -- The whole family of retries: up to the first job that was asked for, then down to every retry of it.
@@ -38,7 +39,7 @@ down AS (
     SELECT j.job_id, down.depth + 1 FROM tracker.job AS j JOIN down ON j.retry_of = down.job_id
     WHERE down.depth < 100 AND NOT j.deleted
 )
-SELECT DISTINCT j.* FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
+SELECT DISTINCT {columns} FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
 -- name: tally
 -- Jobs of some tenant (empty: of all), accounts (empty: of all together), types and statuses (null: of any), created on
