@@ -5,21 +5,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
+from rich.console import Console
 from tests.deliveries import Deliveries
 from tests.rebuilds import TOMORROW, archive_days, recreate, trim
 
+from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import ArchiveDamaged, Catalogue
 from job_tracker.archive.days import NotArchived
-from job_tracker.archive.files import ArchiveBusy, alone, read_segment
-from job_tracker.archive.lines import read_line
+from job_tracker.archive.files import ArchiveBusy, PartWriter, alone, read_segment
+from job_tracker.archive.lines import Archived, read_line
+from job_tracker.projector.records import Record
 
 
 @pytest.fixture
@@ -204,6 +208,49 @@ def test_a_day_counts_when_its_manifest_is_there_and_only_if_days_join(
     trim(system, (topic, part["partition"], part["to"] + 1))
     with pytest.raises(NotArchived, match=f"{part['to']} to {part['to'] + 1} left the log"):
         archive(ahead=TOMORROW + timedelta(days=1))
+
+
+def test_a_partition_that_was_trimmed_before_its_first_day_is_told_unless_the_archive_began_there(
+    *, system: Any, archive: Any, stream: Any, tmp_path: Path
+) -> None:
+    topic = system.topics.events
+    for partition in (0, 1, 2):
+        system.send_raw(b"{}", key=b"k", partition=partition)
+        system.flush()
+    trim(system, (topic, 1, 1))  # nobody had an archive then: it begins behind that
+    archive()
+    parts = {
+        segment.part.partition: segment.part for segment in Catalogue(tmp_path / "archive", [topic]).all_segments()
+    }
+    assert {number: (part.start, part.end, part.records) for number, part in parts.items()} == {
+        0: (0, 1, 1),
+        1: (1, 1, 0),
+        2: (0, 1, 1),
+    }
+    next_day = TOMORROW + timedelta(days=1)
+    system.send_raw(b"{}", key=b"k", partition=1)
+    system.flush()
+    assert "1 messages" in archive(ahead=next_day)
+    for _ in range(2):
+        system.send_raw(b"{}", key=b"k", partition=3)  # which the archive has never had
+    system.flush()
+    trim(system, (topic, 3, 1))
+    with pytest.raises(NotArchived, match="offsets 0 to 1 left the log"):
+        archive(ahead=next_day + timedelta(days=1))
+    bootstrap_rebuild.run_verify(system.settings, Console(file=StringIO()), tmp_path / "archive")
+
+
+def test_a_disk_that_is_full_is_told_with_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("only Linux has a device that is always full")
+    (tmp_path / "0.jsonl.zst.part").symlink_to(full)
+    writer = PartWriter(tmp_path, 0)
+    record = Record("t", 0, 0, datetime.now(UTC), b"k", os.urandom(1_000_000))
+    with pytest.raises(OSError, match=r"No space left on device: .*0\.jsonl\.zst"):
+        writer.write(Archived(record))
+    writer.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_do_not_share_an_archive(*, archive: Any, tmp_path: Path) -> None:

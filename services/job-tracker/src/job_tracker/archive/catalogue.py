@@ -31,7 +31,10 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Part(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
-    """Messages of one partition with offsets from `start` up to, not including, `end`."""
+    """Messages of one partition with offsets from `start` up to, not including, `end`.
+
+    An empty one tells that there was nothing before it when the archive began.
+    """
 
     partition: _Count
     start: _Count
@@ -140,7 +143,7 @@ class Catalogue:
             path = self._folder(manifest) / MANIFEST
             for part in manifest.parts:
                 expected = ends.get(part.partition, part.start)
-                if part.start != expected or part.end <= part.start:
+                if part.start != expected or part.end < part.start:
                     raise ArchiveDamaged(
                         f"{path}: partition {part.partition} goes from {part.start} to {part.end}, "
                         f"but the days before it end at {expected}"

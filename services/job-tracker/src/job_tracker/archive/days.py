@@ -54,7 +54,9 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
     # The ends are asked for first: what is appended meanwhile belongs to a later day.
     held = broker.spans(partitions)
     reached = {segment.partition: segment.part.end for segment in catalogue.segments(topic, topic_id)}
-    starts = {partition: reached.get(partition, held[partition].low) for partition in partitions}
+    last = catalogue.last_day(topic, topic_id)
+    # A partition of which an archive has nothing was empty from its beginning on, or its beginning is noted.
+    starts = {partition: reached.get(partition, held[partition].low if last is None else 0) for partition in partitions}
     for (name, number), start in starts.items():
         if start < held[name, number].low:
             raise NotArchived(
@@ -66,7 +68,6 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
                 f"{name}[{number}]: the log ends at {held[name, number].high}, but {catalogue.folder} holds messages "
                 f"up to {start}: the broker has lost them, and what follows needs a folder of its own"
             )
-    last = catalogue.last_day(topic, topic_id)
     first = FIRST_DAY if last is None else last + timedelta(days=1)
     days = ((now - _LAG).astimezone(UTC).date() - first).days
 
@@ -89,7 +90,12 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
             return
         day = first + timedelta(days=number)
         spans = {partition: Span(starts[partition], end) for partition, end in ends(day).items()}
-        spans = {partition: span for partition, span in spans.items() if span.low < span.high}
+        spans = {
+            partition: span
+            for partition, span in spans.items()
+            if span.low < span.high or (last is None and span.low > 0)  # empty: the beginning is noted
+        }
+        last = day
         yield OpenDay(topic, topic_id, day, spans)
         starts |= {partition: span.high for partition, span in spans.items()}
         number += 1
@@ -113,7 +119,8 @@ def write_day(
         writers = {partition: PartWriter(place, partition[1]) for partition in day.spans}
         for writer in writers.values():
             unfinished.callback(writer.discard)
-        for batch in read_log(bootstrap_servers, day.spans, _BATCH, to_archived):
+        filled = {partition: span for partition, span in day.spans.items() if span.low < span.high}
+        for batch in read_log(bootstrap_servers, filled, _BATCH, to_archived):
             before = sum(passed.values())
             for archived in batch:
                 record = archived.record

@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -52,7 +52,10 @@ class PartWriter:
         self.records = 0
 
     def write(self, archived: Archived) -> None:
-        self._compressed.write(write_line(archived) + b"\n")
+        try:
+            self._compressed.write(write_line(archived) + b"\n")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None  # a write does not say where
         self.records += 1
 
     def close(self, start: int, end: int) -> Part:
@@ -63,7 +66,8 @@ class PartWriter:
 
     def discard(self) -> None:
         """Leave nothing of a file that was not finished."""
-        self._file.close()
+        with suppress(OSError):  # of what could not be written, perhaps because the disk is full
+            self._file.close()
         _temporary(self._path).unlink(missing_ok=True)
 
 

@@ -64,4 +64,7 @@ class Sources:
             held = archived[segment.topic_id].get(segment.partition)
             low = segment.part.start if held is None else held.low
             archived[segment.topic_id][segment.partition] = Span(low, segment.part.end)
-        return archived
+        return {
+            topic_id: {partition: span for partition, span in spans.items() if span.low < span.high}
+            for topic_id, spans in archived.items()
+        }
