@@ -2,4 +2,9 @@
 
 
 class Refused(Exception):
-    """Something is wrong that a person can mend; the message says what and how."""
+    """Something is wrong that a person can mend; the message says what and how.
+
+    `status` is the command's exit status.
+    """
+
+    status = 1

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from jobtrail.errors import Refused
 from jobtrail.home import Home
 
 
@@ -13,11 +14,15 @@ def become_part(home: Home, part: str, archive: Path | None, *arguments: str) ->
 
     The archive is the home's own unless another folder is given.
     """
-    environment = os.environ | {
-        "KAFKA_BOOTSTRAP_SERVERS": home.kafka(),
-        "DATABASE_URL": home.database(),
-        "PYTHONIOENCODING": f"{sys.stdout.encoding}:replace",  # as in `main`
-    }
+    try:
+        environment = os.environ | {
+            "KAFKA_BOOTSTRAP_SERVERS": home.kafka(),
+            "DATABASE_URL": home.database(),
+            "PYTHONIOENCODING": f"{sys.stdout.encoding}:replace",  # as in `main`
+        }
+    except Refused as error:
+        error.status = 2  # as the part's own: 1 says that something differs
+        raise
     command = [sys.executable, "-m", "job_tracker", part, f"--archive={archive or home.archive}", *arguments]
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own module

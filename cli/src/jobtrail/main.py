@@ -170,6 +170,6 @@ def main() -> None:
             # Standard output may be what failed: what is left of it must not fail once more at the end.
             sys.stdout = StringIO()
         errors().print(Text(str(error), style="red"))
-        sys.exit(1)
+        sys.exit(error.status if isinstance(error, Refused) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,12 +7,11 @@ from urllib.parse import quote
 
 import httpx
 
-from job_events.texts import with_texts
+from job_events.texts import printable, with_texts
 from jobtrail.errors import Refused
 
 Json = dict[str, Any]
 PAGE = 200  # the most that the API gives at once
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Tracker:
             # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
             raise Refused("The request holds bytes that are not UTF-8") from None
         try:
-            found = _printable(answer.json())
+            found = with_texts(answer.json(), printable)
         except ValueError:
             found = None
         if isinstance(found, dict):
@@ -127,11 +126,6 @@ PROBLEMS: dict[int, type[Refused]] = {404: Unknown, 503: Unreachable}
 def job_path(job_id: str, part: str = "") -> str:
     """The address of a job or of a part of it, whatever its id is made of."""
     return f"/jobs/{quote(job_id, safe='', errors='surrogateescape')}" + (f"/{part}" if part else "")
-
-
-def _printable(value: Any) -> Any:
-    """The same JSON without control characters: printed, what others wrote could steer people's terminals."""
-    return with_texts(value, lambda text: text.translate(_CONTROLS))
 
 
 def _sentence(answer: httpx.Response, problem: Any) -> str:

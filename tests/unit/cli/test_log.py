@@ -42,6 +42,16 @@ def test_the_systems_own_archive_may_be_missing(
     assert handed_over[-1][2] == f"--archive={tmp_path / 'home' / 'archive'}"
 
 
+@pytest.mark.parametrize("part", ["audit", "rebuild", "archive"])
+def test_without_a_system_nothing_is_said_to_differ(
+    run: Any, handed_over: list[list[str]], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
+        monkeypatch.delenv(name)
+    ended = run(part)
+    assert (ended.code, handed_over) == (2, []), ended.err
+
+
 def test_a_new_archive_is_begun_where_nothing_is(run: Any, handed_over: list[list[str]], tmp_path: Path) -> None:
     assert run("archive", "--to", str(tmp_path / "new")).code == 0
     assert handed_over == [["job_tracker", "archive", f"--archive={tmp_path / 'new'}"]]

@@ -1,7 +1,14 @@
-"""Texts within a value of JSON's types."""
+"""Texts that others wrote: within a value of JSON's types, and as a terminal may show them."""
 
 from collections.abc import Callable
 from typing import Any
+
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """The same text without control characters: printed, what others wrote could steer people's terminals."""
+    return text.translate(_CONTROLS)
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from job_events.texts import printable
 from job_tracker.rebuild.compare import Difference
 
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -94,7 +95,9 @@ def _table(difference: Difference, changed: dict[str, tuple[Any, Any]]) -> Table
         kind = "unfounded: the live table has it, the log does not"
     else:
         kind = "differs"
-    table = Table(title=escape(f"{difference.table} {key} {kind}"), title_justify="left", header_style="bold")
+    table = Table(
+        title=escape(printable(f"{difference.table} {key} {kind}")), title_justify="left", header_style="bold"
+    )
     for name in ("field", "before (live)", "after (log)"):
         table.add_column(name, overflow="fold")
     for name, (before, after) in changed.items():
@@ -106,4 +109,5 @@ def _text(value: object) -> str:
     if value is None:
         return "[dim]none[/]"
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)  # pyright: ignore[reportAttributeAccessIssue]
+    text = printable(text)
     return escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)")
