@@ -65,6 +65,7 @@ CORRUPTIONS = {
         "SELECT job_id || '-never-asked-for', r_time, r_id, r_body, tenant, account, job_type, chain "
         "FROM tracker.job WHERE job_id = %s"
     ),
+    "infinity": "UPDATE tracker.job SET p_at = 'infinity' WHERE job_id = %s",  # which Python has not
     "rollup ": "UPDATE tracker.rollup SET jobs = jobs + 1 WHERE tenant <> %s",
     "event ": "DELETE FROM tracker.event WHERE job_id = %s",
     WRONG_HISTORY: "UPDATE tracker.event SET phase = 'first-told' WHERE job_id = %s AND phase IS NOT NULL",
@@ -90,6 +91,29 @@ def test_what_was_corrupted_is_found_printed_and_healed(
     assert connection.execute(JOBS).fetchone() == before
     assert shown(connection) == oracle(live)
     assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
+
+
+def test_each_difference_is_told_once_and_with_what_differs(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path
+) -> None:
+    assert live
+    connection.execute("DELETE FROM tracker.job WHERE job_id = (SELECT min(job_id) FROM tracker.job)")
+    found = run(system, "rebuild", "--swap", folder=tmp_path)
+    assert found.stdout.splitlines()[-2].startswith("1 difference"), found.stdout  # its rollups were right
+    broken = "UPDATE tracker.rollup SET processed = processed + 1 WHERE ctid = (SELECT min(ctid) FROM tracker.rollup)"
+    connection.execute(broken)
+    (found, sampled) = (run(system, "audit", *more, folder=tmp_path) for more in (["--all"], ["--jobs=5"]))
+    for told in (found, sampled):
+        assert (told.returncode, told.stdout.splitlines()[-1][:13]) == (1, "1 difference "), told.stdout
+        assert "processed" in told.stdout
+
+
+def test_days_that_a_swap_would_leave_out_are_told(*, system: Any, connection: Any, live: Any, tmp_path: Path) -> None:
+    assert live
+    connection.execute("SELECT tracker.ensure_event_days('2020-02-28', 2)")
+    done = run(system, "rebuild", folder=tmp_path)
+    assert "The live history has days before" in done.stdout
+    assert "2020-02-28" in done.stdout
 
 
 def test_an_audit_looks_at_a_sample_that_can_be_repeated(

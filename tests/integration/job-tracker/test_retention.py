@@ -121,3 +121,5 @@ def test_a_rebuild_expects_no_dead_letters_that_retention_has_taken(
         settings, clock, Console(file=out), archive=tmp_path, swap=False, accept_loss=False
     )
     assert (found, "No difference" in out.getvalue()) == (0, True)
+    bootstrap_rebuild.run_rebuild(settings, clock, Console(file=out), archive=tmp_path, swap=True, accept_loss=False)
+    assert system.count(connection, "dead_letter") == 0

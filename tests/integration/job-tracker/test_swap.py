@@ -249,7 +249,7 @@ def test_one_rebuild_at_a_time_and_what_a_killed_swap_left_goes_with_the_next(
     connection.execute("CREATE SCHEMA tracker_replaced")
     for table in ("job", "rollup", "event"):
         connection.execute(f"CREATE TABLE tracker_replaced.{table} (LIKE tracker.{table})")
-    done = run(system, "rebuild", "--swap", folder=tmp_path)
+    done = run(system, "rebuild", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert connection.execute(SHADOWS).fetchone() == (0,)
     assert connection.execute(JOBS).fetchone() == before

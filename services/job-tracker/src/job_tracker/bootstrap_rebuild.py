@@ -300,7 +300,7 @@ def _said_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
 def _verdict(found: int, compared: str) -> str:
     if not found:
         return f"No difference: the live table is {compared}, byte for byte."
-    return f"{found:,} differences between the live table and {compared}."
+    return f"{found:,} difference{'s' if found > 1 else ''} between the live table and {compared}."
 
 
 def _asked(question: str, console: Console) -> bool:

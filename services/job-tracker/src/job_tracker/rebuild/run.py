@@ -8,6 +8,7 @@ from datetime import datetime
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
+from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, Span
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection, Positions, TopicPartition
@@ -21,8 +22,9 @@ from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
-from job_tracker.rebuild.swap import Swap, refuse_hindrances
+from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_hindrances
 
+_SQL = queries("job_tracker", "shadow.sql")
 _NEAR = 20_000  # records behind the live table at which the shadow is close enough to be compared
 
 
@@ -54,6 +56,7 @@ class Refold:
         """
         take_alone(self.connection, self.shadow.name)
         self._locked = True
+        drop_replaced(self.connection)
         self._plan = self._make_plan(whole_log)
         if not accept_loss:
             refuse_losses(self._plan, may_accept=whole_log)
@@ -65,7 +68,7 @@ class Refold:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        return self._plan.told()
+        return [*self._plan.told(), *self._days_left_out()]
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
         """Where the live table stands, as `connection` sees it."""
@@ -94,8 +97,9 @@ class Refold:
             (jobs,) = live.execute("SELECT count(*) FROM job").fetchone() or (0,)
             done = self.progress("comparing jobs", int(str(jobs)))
             yield from compare.job_differences(live, shadow, self.sample, done)
-            yield from compare.miscounted(live)
-            if self.sample is None:
+            if self.sample is not None:
+                yield from compare.miscounted(live)
+            else:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
                 yield from compare.history_differences(live, shadow, history_since, rows=history_rows)
@@ -116,7 +120,7 @@ class Refold:
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
-                self.projection.topics, self._plan.parted, self.advance
+                self.projection.topics, self._plan.parted, self.advance, self.letters_since()
             )
 
     def check_swap(self) -> None:
@@ -137,6 +141,16 @@ class Refold:
         if self.connection.info.transaction_status == TransactionStatus.ACTIVE:
             self.connection.cancel_safe()
         self.shadow.drop(connection)
+
+    def _days_left_out(self) -> list[str]:
+        since = self.history_since()
+        days = [str(day) for (day,) in self.connection.execute(_SQL["days_before"], {"since": since.date()}).fetchall()]
+        if not days:
+            return []
+        return [
+            f"The live history has days before {since.date()}, from {days[0]} on. JOBTRAIL_HISTORY_DAYS of this "
+            "command keeps none of them: they are not compared, and a swap leaves them out."
+        ]
 
     def _make_plan(self, whole_log: bool) -> Plan:
         # In this order: what a projector reads meanwhile is in the log then. The other way round it would seem lost.
@@ -188,5 +202,6 @@ class Refold:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             # The days of the history are counted in memory, where they would else be sorted on disk.
             connection.execute("SET LOCAL work_mem TO '64MB'")
-            connection.adapters.register_loader("date", TextLoader)  # Python has no infinite days
+            for kind in ("date", "timestamptz"):  # some of PostgreSQL's Python does not have
+                connection.adapters.register_loader(kind, TextLoader)
             yield connection

@@ -15,6 +15,7 @@ indexes and constraints are the same as before, and so is everything that other 
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
@@ -76,14 +77,15 @@ class Swap:
         topics: list[str],
         parted: Collection[TopicPartition],
         catch_up: Callable[[Mapping[TopicPartition, Live]], None],
+        letters_since: datetime,
     ) -> None:
         """`catch_up` brings the shadow to the given positions while the projectors wait; `parted` are the partitions
-        whose live positions it does not follow.
+        whose live positions it does not follow. Retention has taken dead letters of before `letters_since`.
 
         Raises:
             SwapHindered
         """
-        self._drop_replaced()
+        drop_replaced(self._connection)
         with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
             self._keep_vacuum_off()
@@ -94,20 +96,12 @@ class Swap:
                 if self._lock_tables(held):
                     break
             try:
-                self._exchange(topics, parted)
+                self._exchange(topics, parted, letters_since)
             except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
                 raise SwapHindered(f"PostgreSQL refuses to exchange the tables: {error}") from None
-        self._drop_replaced()
+        drop_replaced(self._connection)
 
-    def _drop_replaced(self) -> None:
-        """Forget the tables that were replaced, now or by a run that was killed just then.
-
-        Never with what depends on them: all of that has been carried, or the swap was refused.
-        """
-        self._run("DROP TABLE IF EXISTS {old}.job, {old}.rollup, {old}.event")
-        self._run("DROP SCHEMA IF EXISTS {old}")
-
-    def _exchange(self, topics: list[str], parted: Collection[TopicPartition]) -> None:
+    def _exchange(self, topics: list[str], parted: Collection[TopicPartition], letters_since: datetime) -> None:
         refuse_hindrances(self._connection)
         standing = carry.standing(self._connection)
         self._run("CREATE SCHEMA {old}")
@@ -124,7 +118,7 @@ class Swap:
         for statement in standing:
             self._connection.execute(statement)
         self._connection.execute(_SQL["unbury"], {"topics": topics})
-        self._connection.execute(_SQL["bury_new"])
+        self._connection.execute(_SQL["bury_new"], {"since": letters_since})
         self._connection.execute(_SQL["drop_positions"], {"projection": self._projection})
         self._connection.execute(_SQL["carry_positions"])
         self._connection.execute(_SQL["carry_earlier"])
@@ -177,5 +171,18 @@ class Swap:
             time.sleep(_LOOK)
 
     def _run(self, statement: str, **names: sql.Composable) -> None:
-        text = sql.SQL(statement)  # pyright: ignore[reportArgumentType] - written in this module
-        self._connection.execute(text.format(live=sql.Identifier(LIVE), old=sql.Identifier(_OLD), **names))
+        _execute(self._connection, statement, **names)
+
+
+def drop_replaced(connection: Connection) -> None:
+    """Forget the tables that were replaced, now or by a run that was killed just then.
+
+    Never with what depends on them: all of that has been carried, or the swap was refused.
+    """
+    _execute(connection, "DROP TABLE IF EXISTS {old}.job, {old}.rollup, {old}.event")
+    _execute(connection, "DROP SCHEMA IF EXISTS {old}")
+
+
+def _execute(connection: Connection, statement: str, **names: sql.Composable) -> None:
+    text = sql.SQL(statement)  # pyright: ignore[reportArgumentType] - written in this module
+    connection.execute(text.format(live=sql.Identifier(LIVE), old=sql.Identifier(_OLD), **names))

@@ -24,10 +24,13 @@ WHERE job_id > %(after)s AND (%(upto)s::text IS NULL OR job_id <= %(upto)s) AND 
 ORDER BY job_id
 
 -- name: rollups
-SELECT * FROM rollup WHERE jobs <> 0 ORDER BY tenant, account, job_type, status, day
+SELECT * FROM rollup
+WHERE (jobs, processed, successful, failed, skipped, duration_ms) IS DISTINCT FROM (0, 0, 0, 0, 0, 0)
+ORDER BY tenant, account, job_type, status, day
 
--- name: rollup_differences
-SELECT tenant, account, job_type, status, day, kept, counted FROM rollup_differences()
+-- name: counted_rollups
+SELECT * FROM counted_rollups()
+ORDER BY tenant COLLATE "C", account COLLATE "C", job_type COLLATE "C", status COLLATE "C", day
 
 -- name: history_days
 -- With `hashed` a hash as in `range_hash`, which takes three times as long; without, the planner leaves it out. The

@@ -23,6 +23,13 @@ ORDER BY attnum
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
 
+-- name: days_before
+-- The days of the live history that lie before one; they have a table each.
+SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'tracker.event'::regclass AND c.relname ~ '^event_[0-9]{8}$'
+  AND to_date(right(c.relname, 8), 'YYYYMMDD') < %(since)s
+ORDER BY day
+
 -- name: older_readers
 -- Transactions that read a state older than the shadow's last commit: they would not see all of it. Projectors
 -- that wait for the positions are none: their next statement reads the state of its own time.
@@ -35,7 +42,8 @@ WHERE datname = current_database() AND backend_type = 'client backend'
 SELECT pg_advisory_xact_lock(1247040835)
 
 -- name: bury_new
-INSERT INTO tracker.dead_letter SELECT * FROM tracker_rebuild.dead_letter
+-- Not those that retention has taken: the log may hold their records still.
+INSERT INTO tracker.dead_letter SELECT * FROM tracker_rebuild.dead_letter WHERE appended_at >= %(since)s
 ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
 SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
     value = excluded.value, value_bytes = excluded.value_bytes
