@@ -125,6 +125,10 @@ def test_a_swap_keeps_rights_owners_comments_settings_triggers_policies_and_view
 
 
 HINDRANCES = {
+    "statistics object thing": (
+        "CREATE STATISTICS public.thing ON tenant, account FROM tracker.job",
+        "DROP STATISTICS public.thing",
+    ),
     "materialized view": (
         "CREATE MATERIALIZED VIEW public.thing AS SELECT status, count(*) FROM tracker.job GROUP BY 1",
         "DROP MATERIALIZED VIEW public.thing",

@@ -185,7 +185,7 @@ def test_the_id_of_a_place_is_a_freshness_token_too() -> None:
     assert event_stream.Place.read(place.id) == place
     assert decode_token(place.id) == place.positions
     assert event_stream.Place.read(encode_token(place.positions)) == (place.positions, None)
-    for wrong in (f"{place.id}x", "x.5", f"{place.id}.1"):
+    for wrong in (f"{place.id}x", "x.5", f"{place.id}.1", f"{encode_token(place.positions)}.{'9' * 5000}"):
         with pytest.raises(ValueError, match="not a"):
             event_stream.Place.read(wrong)
 

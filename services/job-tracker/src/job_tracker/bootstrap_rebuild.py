@@ -91,10 +91,11 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
         if mended := rebuild.mend():
             places = ", ".join(f"{topic}[{number}]" for topic, number in mended)
             report.say(f"The items projector goes on from where this reading ended: {places}")
+        held = f"the log and {archive} hold" if archive.is_dir() else "the log holds"
         report.say(
             f"{committer.rows:,} item rows written, {committer.letters:,} dead letters added."
             if committer.rows or committer.letters
-            else "Nothing was missing: the tables hold what the log and the archive hold."
+            else f"Nothing was missing: the tables hold what {held}."
         )
 
 

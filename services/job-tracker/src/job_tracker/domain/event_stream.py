@@ -31,7 +31,7 @@ class Place(NamedTuple):
             ValueError: it is none.
         """
         _, _, epoch = text.partition(".")
-        if epoch and not (epoch.isascii() and epoch.isdigit()):
+        if epoch and not (epoch.isascii() and epoch.isdigit() and len(epoch) < 20):
             raise ValueError(f"not an id of this stream: {text[:80]!r}")
         return cls(decode_token(text), int(epoch) if epoch else None)
 

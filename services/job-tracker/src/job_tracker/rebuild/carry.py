@@ -1,7 +1,7 @@
 """What people have put on the tables besides rows: it goes with a swap, or the swap is refused.
 
 Owners, rights, comments, triggers, row security and views are carried. What hangs on a table itself and cannot be
-hung on another (foreign keys, materialized views, publications, ...) is said, before anything is done.
+hung on another (foreign keys, materialized views, publications, statistics, ...) is said, before anything is done.
 """
 
 from psycopg import sql

@@ -56,7 +56,8 @@ class Refold:
         """
         take_alone(self.connection, self.shadow.name)
         self._locked = True
-        drop_replaced(self.connection)
+        if whole_log:  # an audit may run beside a swap
+            drop_replaced(self.connection)
         self._plan = self._make_plan(whole_log)
         if not accept_loss:
             refuse_losses(self._plan, may_accept=whole_log)

@@ -36,7 +36,6 @@ WHERE CASE classid
     WHEN 'pg_type'::regclass THEN NOT EXISTS (SELECT FROM replaced WHERE reltype = objid)
     WHEN 'pg_attrdef'::regclass THEN NOT EXISTS (
         SELECT FROM pg_attrdef AS a JOIN replaced AS r ON r.oid = a.adrelid WHERE a.oid = objid)
-    WHEN 'pg_statistic_ext'::regclass THEN false
     WHEN 'pg_publication_rel'::regclass THEN false
     ELSE true
 END

@@ -27,7 +27,7 @@ WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
 -- The days of the live history that lie before one; they have a table each.
 SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'tracker.event'::regclass AND c.relname ~ '^event_[0-9]{8}$'
-  AND to_date(right(c.relname, 8), 'YYYYMMDD') < %(since)s
+  AND c.relname < 'event_' || to_char(%(since)s::date, 'YYYYMMDD')
 ORDER BY day
 
 -- name: older_readers
