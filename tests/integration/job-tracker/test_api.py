@@ -18,6 +18,7 @@ import pytest
 from tests.answers import accepted, answers, problem, shown
 
 from job_events.tokens import encode_token
+from job_tracker.api.jobs import PIECE
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
@@ -270,6 +271,22 @@ def test_the_timeline_judges_each_event(
     later = shown(api, f"/jobs/{job}/events", limit=4, cursor=page["next"])["events"]
     assert [event["event_id"] for event in later] == [event["event_id"] for event in rest["events"]]
     assert page["events"][1]["data"] == second["data"]
+
+
+def test_a_long_timeline_is_paged_whole(*, api: httpx.Client, system: Any, stream: Any, wait_until: Any) -> None:
+    _, *events = stream.job(1, attempts=1, progresses=2 * PIECE)
+    system.send(events)
+    address = f"/jobs/{events[0]['subject']}/events"
+    wait_until(lambda: api.get(address).json().get("total") == len(events), "events are missing")
+    found: list[str] = []
+    page = shown(api, address, limit=70)
+    while True:
+        found += [event["event_id"] for event in page["events"]]
+        assert page["total_exact"]
+        if page["next"] is None:
+            break
+        page = shown(api, address, limit=70, cursor=page["next"])
+    assert found == [event["id"] for event in events]
 
 
 def test_control_and_retry(*, api: httpx.Client, asked: Any, system: Any, stream: Any, wait_until: Any) -> None:

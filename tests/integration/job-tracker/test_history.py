@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from job_events.envelope import decode
-from job_tracker.domain.timeline import restore, timeline
+from job_tracker.domain.timeline import Timeline, place, restore
 from job_tracker.projector.records import Record
 
 Written = Callable[[list[bytes]], list[dict[str, Any]]]
@@ -112,5 +112,13 @@ def test_verdicts_follow_log_order(written: Written) -> None:
     earlier = event("job.progress.v1", PROGRESS | {"seq": 4}, "e4")
     cancel = event("job.cancel.v1", CANCEL, "c")
     order = [later, earlier, later, earlier, cancel, cancel]
-    found = [entry["verdict"] for entry in timeline(written([json.dumps(raw).encode() for raw in order]))]
-    assert found == ["applied", "superseded", "duplicate", "duplicate", "applied", "duplicate"]
+    rows = written([json.dumps(raw).encode() for raw in order])
+    verdicts = ["applied", "superseded", "duplicate", "duplicate", "applied", "duplicate"]
+    for begin in range(len(rows)):
+        # The same whatever page is wanted, and in whatever pieces the rows come.
+        page = Timeline(2, place(rows[begin - 1]) if begin else None)
+        for piece in (rows[:begin], rows[begin : begin + 1], rows[begin + 1 :]):
+            page.add(piece)
+        assert [entry["verdict"] for entry in page.shown] == verdicts[begin : begin + 2]
+        assert page.total == len(rows)
+        assert page.last == (place(rows[begin + 1]) if begin + 2 < len(rows) else None)

@@ -1,7 +1,6 @@
 """Reading jobs: list, one job, its timeline, items and family, and the statistics."""
 
 import asyncio
-from bisect import bisect_right
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -19,12 +18,13 @@ from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS
-from job_tracker.domain.timeline import timeline
+from job_tracker.domain.timeline import Timeline, place
 
 _SQL = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
+PIECE = 100  # events read at once
 MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
 _COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
@@ -101,23 +101,29 @@ async def show_events(
     *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 200
 ) -> Response:
     """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
-    after = tuple(_decode(cursor, (datetime, str, int, int))) if cursor else None
+    # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
+    after: Any = tuple(_decode(cursor, (datetime, str, int, int))) if cursor else None
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        parameters = {"job_id": job_id, "most": MAX_HISTORY + 1}
-        rows = await (await connection.execute(_SQL["history"], parameters)).fetchall()
-        if not rows:
+        async def rows(last: Row | None, most: int) -> list[Row]:
+            values = zip(("at", "topic", "partition", "offset"), place(last) if last else [None] * 4, strict=True)
+            parameters = {"job_id": job_id, "most": most, **{f"after_{name}": value for name, value in values}}
+            return await (await connection.execute(_SQL["history"], parameters)).fetchall()
+
+        found, last = Timeline(limit, after), None
+        # In pieces: events may be large, and all but those of a page are folded and let go of.
+        while piece := await rows(last, min(PIECE, MAX_HISTORY - found.total)):
+            await asyncio.to_thread(found.add, piece)
+            last = piece[-1]
+            if len(piece) < PIECE or found.total == MAX_HISTORY:
+                break
+        if last is None:
             await find_job(connection, job_id)
-        events = await asyncio.to_thread(timeline, rows[:MAX_HISTORY])
-        # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
-        begin = bisect_right(rows, after, key=_place) if after else 0
-        shown = events[begin : begin + limit]
-        more = begin + limit < len(events)
         return {
-            "events": shown,
-            "next": encode_cursor(list(_place(rows[begin + limit - 1]))) if more else None,
-            "total": len(events),
-            "total_exact": len(rows) <= MAX_HISTORY,
+            "events": found.shown,
+            "next": encode_cursor(list(found.last)) if found.last else None,
+            "total": found.total,
+            "total_exact": found.total < MAX_HISTORY or not await rows(last, 1),
         }
 
     return await parts.reader.answer(read, wait)
@@ -239,11 +245,6 @@ def _item(row: Row) -> Row:
         "error": data.get("error"),
         "changes": data.get("changes", []),
     }
-
-
-def _place(row: Row) -> tuple[datetime, str, int, int]:
-    """The key of the history, in whose order it is read."""
-    return row["appended_at"], row["topic"], row["partition"], row["offset"]
 
 
 def _decode(cursor: str, types: tuple[type, ...]) -> list[Any]:

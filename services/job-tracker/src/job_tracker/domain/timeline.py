@@ -1,6 +1,8 @@
 """A job's history with the verdict on each event, computed when read by folding in log order."""
 
+import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from job_events.events import AnyEvent, Control, ItemRecorded
 from job_events.fold import JobState
 
 Row = dict[str, Any]
+Place = tuple[datetime, str, int, int]
 
 
 def restore(row: Row) -> AnyEvent:
@@ -51,23 +54,48 @@ def restore(row: Row) -> AnyEvent:
     )
 
 
-def timeline(rows: Iterable[Row]) -> list[Row]:
-    """The events in log order, each with its verdict.
+class Timeline:
+    """A page of a history, judged by folding all of it: `add` the rows in log order, in as many pieces as there are.
 
-    applied: it changed the row. duplicate: the same event stands further up. superseded: the row already
+    It keeps no more of them than the page: the `most` events behind `after`, a place, or the first ones.
+
+    applied: an event changed the row. duplicate: the same event stands further up. superseded: the row already
     held something greater, so this one changed nothing.
     """
-    state = JobState()
-    shown: list[Row] = []
-    known: set[tuple[str, str]] = set()
-    for row in rows:
-        event = restore(row)
-        copy = (event.id, canonical(event))
-        duplicate = copy in known
-        known.add(copy)
-        verdict = "duplicate" if duplicate else "applied" if _changes(state, event) else "superseded"
-        shown.append(_entry(row, event, verdict))
-    return shown
+
+    def __init__(self, most: int, after: Place | None = None) -> None:
+        self.shown: list[Row] = []
+        self.total = 0
+        self.last: Place | None = None  # of the last one shown, if others follow it
+        self._most, self._after = most, after
+        self._end: Place | None = None
+        self._state = JobState()
+        self._known: set[tuple[str, bytes]] = set()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            event, at = restore(row), place(row)
+            verdict = self._judge(event)
+            self.total += 1
+            if self._after is not None and at <= self._after:
+                continue
+            if len(self.shown) < self._most:
+                self.shown.append(_entry(row, event, verdict))
+                self._end = at
+            else:
+                self.last = self._end
+
+    def _judge(self, event: AnyEvent) -> str:
+        copy = (event.id, hashlib.sha256(canonical(event).encode()).digest())
+        if copy in self._known:
+            return "duplicate"
+        self._known.add(copy)
+        return "applied" if _changes(self._state, event) else "superseded"
+
+
+def place(row: Row) -> Place:
+    """The key of the history, in whose order it is read."""
+    return row["appended_at"], row["topic"], row["partition"], row["offset"]
 
 
 def _changes(state: JobState, event: AnyEvent) -> bool:

@@ -4,6 +4,9 @@ SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted
 -- name: history
 SELECT * FROM tracker.event
 WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
+  AND (appended_at, topic, partition, "offset") > (
+      coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_topic)s, ''),
+      coalesce(%(after_partition)s::integer, -1), coalesce(%(after_offset)s::bigint, -1))
 ORDER BY appended_at, topic, partition, "offset"
 LIMIT %(most)s
 
