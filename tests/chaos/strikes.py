@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import psycopg
@@ -109,14 +109,12 @@ class Striker:
             if self._owner(lease) != lease.owner:
                 return False
             wait_for(lambda: self._owner(lease) != lease.owner, f"another {lease.service} to run {lease.job_id}")
-            return True
+            return self._owner(lease) is not None
         finally:
             self._go_on(lease.pid)
 
     def _pause_agents(self) -> None:
-        began, pids = time.time(), self._pids(AGENT)
-        for pid in pids:
-            self._stop(pid)
+        began, pids = time.time(), [pid for pid in self._pids(AGENT) if self._stop(pid)]
         try:
             wait_for(
                 lambda: self._over.is_set() or {("matcher", KILL), ("matcher", PAUSE)} <= self._done(),
@@ -138,7 +136,8 @@ class Striker:
         return True
 
     def _go_on(self, pid: int) -> None:
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
         self._paused.discard(pid)
 
     def _struck(self, worker: str, deed: str, began: float) -> None:

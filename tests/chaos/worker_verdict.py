@@ -139,15 +139,16 @@ def check_counts(jobs: list[Json], items: list[Json]) -> list[str]:
     """What a sync says it updated is what its items tell."""
     told = Counter((item["account"], item["job_id"]) for item in items if item["action"] == "updated")
     return [
-        f"{job['type']} of {job['account']} says {job['metadata']['updated']} updated, its items tell {seen}"
+        f"{job['type']} of {job['account']} says {job['metadata'].get('updated')} updated, its items tell {seen}"
         for job in jobs
-        if job["type"] in SYNCS and job["metadata"]["updated"] != (seen := told[job["account"], job["job_id"]])
+        if job["type"] in SYNCS and job["metadata"].get("updated") != (seen := told[job["account"], job["job_id"]])
     ]
 
 
 def check_told(items: list[Json], requests: list[Json]) -> list[str]:
     """Of each account and field, as many records are told as changed as the platform was written to."""
-    told = Counter((item["account"], change["name"]) for item in items for change in item["changes"])
+    updated = [item for item in items if item["action"] == "updated"]
+    told = Counter((item["account"], change["name"]) for item in updated for change in item["changes"])
     written: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in requests:
         for item in entry["items"]:

@@ -105,12 +105,12 @@ def _jobs(tracker: Tracker, chains: list[Started]) -> list[Json]:
 
 
 def _items(tracker: Tracker, job: Json) -> list[Json]:
-    """What happened to the items of a job, once the table of items, which comes later, holds as many as it updated."""
+    """What happened to the items of a job, once the table of items, which comes later, has all that it updated."""
     found: list[Json] = []
 
     def complete() -> bool:
         found[:] = tracker.items(job["job_id"], _ITEMS)[0]
-        return len(found) >= job["metadata"]["updated"]
+        return sum(item["action"] == "updated" for item in found) >= job["metadata"].get("updated", 0)
 
     until(complete)  # where it never is, the verdict tells
     return [{"account": job["account"], "job_id": job["job_id"], **item} for item in found]

@@ -18,7 +18,6 @@ import pytest
 from tests.answers import accepted, answers, problem, shown
 
 from job_events.tokens import encode_token
-from job_tracker.api.jobs import PIECE
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
@@ -274,7 +273,7 @@ def test_the_timeline_judges_each_event(
 
 
 def test_a_long_timeline_is_paged_whole(*, api: httpx.Client, system: Any, stream: Any, wait_until: Any) -> None:
-    _, *events = stream.job(1, attempts=1, progresses=2 * PIECE)
+    _, *events = stream.job(1, attempts=1, progresses=250)  # read in three pieces
     system.send(events)
     address = f"/jobs/{events[0]['subject']}/events"
     wait_until(lambda: api.get(address).json().get("total") == len(events), "events are missing")

@@ -240,15 +240,21 @@ def test_a_partition_that_was_trimmed_before_its_first_day_is_told_unless_the_ar
     bootstrap_rebuild.run_verify(system.settings, Console(file=StringIO()), tmp_path / "archive")
 
 
-def test_a_disk_that_is_full_is_told_with_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 1_000_000])  # what is held back is written when the file is closed
+def test_a_disk_that_is_full_is_told_with_the_file_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("only Linux has a device that is always full")
     (tmp_path / "0.jsonl.zst.part").symlink_to(full)
     writer = PartWriter(tmp_path, 0)
-    record = Record("t", 0, 0, datetime.now(UTC), b"k", os.urandom(1_000_000))
-    with pytest.raises(OSError, match=r"No space left on device: .*0\.jsonl\.zst"):
+    record = Record("t", 0, 0, datetime.now(UTC), b"k", os.urandom(size))
+
+    def write() -> None:
         writer.write(Archived(record))
+        writer.close(0, 1)
+
+    with pytest.raises(OSError, match=r"No space left on device: .*0\.jsonl\.zst"):
+        write()
     writer.discard()
     assert list(tmp_path.iterdir()) == []
 

@@ -18,13 +18,12 @@ from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS
-from job_tracker.domain.timeline import Timeline, place
+from job_tracker.domain.timeline import Timeline
 
 _SQL = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
-PIECE = 100  # events read at once
 MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
 _COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
@@ -105,25 +104,19 @@ async def show_events(
     after: Any = tuple(_decode(cursor, (datetime, str, int, int))) if cursor else None
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        async def rows(last: Row | None, most: int) -> list[Row]:
-            values = zip(("at", "topic", "partition", "offset"), place(last) if last else [None] * 4, strict=True)
-            parameters = {"job_id": job_id, "most": most, **{f"after_{name}": value for name, value in values}}
-            return await (await connection.execute(_SQL["history"], parameters)).fetchall()
-
-        found, last = Timeline(limit, after), None
+        await connection.execute(_SQL["history"], {"job_id": job_id, "most": MAX_HISTORY + 1})
+        found, rows = Timeline(limit, after), 0
         # In pieces: events may be large, and all but those of a page are folded and let go of.
-        while piece := await rows(last, min(PIECE, MAX_HISTORY - found.total)):
-            await asyncio.to_thread(found.add, piece)
-            last = piece[-1]
-            if len(piece) < PIECE or found.total == MAX_HISTORY:
-                break
-        if last is None:
+        while piece := await (await connection.execute(_SQL["more_history"])).fetchall():
+            rows += len(piece)
+            await asyncio.to_thread(found.add, piece[: MAX_HISTORY - found.total])
+        if not rows:
             await find_job(connection, job_id)
         return {
             "events": found.shown,
             "next": encode_cursor(list(found.last)) if found.last else None,
             "total": found.total,
-            "total_exact": found.total < MAX_HISTORY or not await rows(last, 1),
+            "total_exact": rows <= MAX_HISTORY,
         }
 
     return await parts.reader.answer(read, wait)

@@ -55,13 +55,16 @@ class PartWriter:
         try:
             self._compressed.write(write_line(archived) + b"\n")
         except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from None  # a write does not say where
+            raise _named(error, self._path) from None
         self.records += 1
 
     def close(self, start: int, end: int) -> Part:
         """The file is on disk under its name when this returns."""
-        self._compressed.close()
-        _settle(self._file, self._path)
+        try:
+            self._compressed.close()
+            _settle(self._file, self._path)
+        except OSError as error:
+            raise _named(error, self._path) from None
         return Part(self._partition, start, end, self.records, self._path.name, self._hashing.sha256.hexdigest())
 
     def discard(self) -> None:
@@ -75,8 +78,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """The last step of a day: from now on it counts."""
     path = folder / MANIFEST
     file = _temporary(path).open("wb")
-    file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-    _settle(file, path)
+    try:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        _settle(file, path)
+    except OSError as error:
+        raise _named(error, path) from None
 
 
 def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
@@ -153,6 +159,11 @@ class _Hashing(io.RawIOBase):
         """Hash what lies behind the end of the compressed stream: nothing, in a file that nobody touched."""
         while self.read(1 << 20):
             pass
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """A write does not say where it failed."""
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _temporary(path: Path) -> Path:

@@ -23,12 +23,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row that is not the same: `before` in the live table, `after` in the shadow; None where there is none."""
+    """One row that is not the same: `before` in the live table, `after` by `source`; None where there is none."""
 
     table: str
     key: tuple[Any, ...]
     before: Row | None
     after: Row | None
+    source: str = "the log"
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
         """What differs, before and after, in the order of the columns; of a row that one side lacks: every value."""
@@ -89,10 +90,12 @@ def dead_letter_differences(
 def miscounted(live: Connection) -> Iterator[Difference]:
     """Live rollups that are not the sums of the live jobs: what is known of them where not all jobs are folded."""
     sides = _rows(live, "rollups", {}), _rows(live, "counted_rollups", {})
-    return _differences("rollup (counted from the live jobs)", _ROLLUP_KEY, *sides)
+    return _differences("rollup", _ROLLUP_KEY, *sides, source="the live jobs")
 
 
-def _differences(table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row]) -> Iterator[Difference]:
+def _differences(
+    table: str, key: tuple[str, ...], before: Iterator[Row], after: Iterator[Row], *, source: str = "the log"
+) -> Iterator[Difference]:
     """Go through two sides that are sorted by `key`, side by side."""
     left, right = next(before, None), next(after, None)
     while left is not None or right is not None:
@@ -100,7 +103,7 @@ def _differences(table: str, key: tuple[str, ...], before: Iterator[Row], after:
         least = min(found for found in keys if found is not None)
         old, new = (left if keys[0] == least else None), (right if keys[1] == least else None)
         if old != new:
-            yield Difference(table, least, old, new)
+            yield Difference(table, least, old, new, source)
         left = next(before, None) if old is not None else left
         right = next(after, None) if new is not None else right
 

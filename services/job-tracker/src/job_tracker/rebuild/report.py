@@ -90,15 +90,15 @@ def _table(difference: Difference, changed: dict[str, tuple[Any, Any]]) -> Table
     """One row that differs; of one that a side lacks, only its content."""
     key = " ".join(str(part) for part in difference.key)
     if difference.before is None:
-        kind = "missing: the log has it, the live table does not"
+        kind = f"missing: by {difference.source} it is there, in the live table it is not"
     elif difference.after is None:
-        kind = "unfounded: the live table has it, the log does not"
+        kind = f"unfounded: in the live table it is there, by {difference.source} it is not"
     else:
         kind = "differs"
     table = Table(
         title=escape(printable(f"{difference.table} {key} {kind}")), title_justify="left", header_style="bold"
     )
-    for name in ("field", "before (live)", "after (log)"):
+    for name in ("field", "before (live)", f"after ({difference.source.removeprefix('the ')})"):
         table.add_column(name, overflow="fold")
     for name, (before, after) in changed.items():
         table.add_row(name, _text(before), _text(after))

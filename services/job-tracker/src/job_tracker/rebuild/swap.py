@@ -85,7 +85,6 @@ class Swap:
         Raises:
             SwapHindered
         """
-        drop_replaced(self._connection)
         with self._connection.transaction():
             self._connection.execute(_SQL["hold_days"])
             self._keep_vacuum_off()

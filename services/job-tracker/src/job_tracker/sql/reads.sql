@@ -2,13 +2,14 @@
 SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted
 
 -- name: history
+DECLARE history NO SCROLL CURSOR FOR
 SELECT * FROM tracker.event
 WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
-  AND (appended_at, topic, partition, "offset") > (
-      coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_topic)s, ''),
-      coalesce(%(after_partition)s::integer, -1), coalesce(%(after_offset)s::bigint, -1))
 ORDER BY appended_at, topic, partition, "offset"
 LIMIT %(most)s
+
+-- name: more_history
+FETCH 100 FROM history
 
 -- name: items
 SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
