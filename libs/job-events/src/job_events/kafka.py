@@ -7,16 +7,18 @@ replaced.
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 log = structlog.get_logger(__name__)
 QUIET = 5.0  # seconds without a message after which it is asked whether there is anybody to hear
 _LOOK = 1.0  # seconds that a client may take to name a broker
 _LOOKS = 2  # in vain, one after the other: a broker that is slow or paused may cost one
+UNREAD = 90.0  # seconds that messages may wait for a reader: longer than a group waits for a member that died
+_COUNT = 20.0  # seconds between two looks at what waits
 _LEAVING = 5.0  # seconds that a consumer may take to leave its group
 
 # Connections to all brokers at any time. With the usual ones on demand, an AdminClient that waits for a dead leader or
@@ -24,6 +26,8 @@ _LEAVING = 5.0  # seconds that a consumer may take to leave its group
 TO_ALL_BROKERS: dict[str, str | int | float | bool] = {"enable.sparse.connections": False}
 
 Settings = Mapping[str, Any]
+Waiting = tuple[str, int, int]
+"""Topic, partition and offset of the first message that waits for a reader."""
 Headers = list[tuple[str, str | bytes | None]]
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -145,22 +149,37 @@ class Sender:
 class Listener(Consumer):
     """A consumer that can tell being deaf from having nothing to hear, and that never hangs when it leaves.
 
-    `monotonic` gives seconds that never jump.
+    Its group's positions are committed to Kafka. `monotonic` gives seconds that never jump.
     """
+
+    # Where another consumer was to help already: it shall not be tried for ever.
+    _tried: ClassVar[set[tuple[str, Waiting]]] = set()
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(dict(settings))
         self._bootstrap_servers = str(settings["bootstrap.servers"])
         self._monotonic = monotonic
+        self._group = str(settings["group.id"])
         self._since = monotonic()
         self._in_vain = 0
+        self._topics: list[str] = []
+        self._waiting: dict[Waiting, float] = {}
+        self._next_count = monotonic() + _COUNT
+
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        """As the client's own."""
+        self._topics = list(topics)
+        super().subscribe(topics, **callbacks)
 
     def deaf(self, *, heard: bool) -> bool:
-        """Whether it knows no broker although others find one; `heard`: a message has just come.
+        """Whether another one must take its place; `heard`: a message has just come.
 
-        Looks after every QUIET seconds of silence; while Kafka is away that takes two seconds.
+        It knows no broker although others find one (looks after every QUIET seconds of silence, which takes two while
+        Kafka is away), or messages wait UNREAD seconds for a reader in a partition that is not its own.
         """
         now = self._monotonic()
+        if self._is_ignored(now):
+            return True
         if heard:
             self._since, self._in_vain = now, 0
         if now - self._since < QUIET:
@@ -173,6 +192,39 @@ class Listener(Consumer):
             return False
         log.warning("the consumer has forgotten every broker; another one takes its place")
         return True
+
+    def _is_ignored(self, now: float) -> bool:
+        """Whether it is perhaps this consumer that does not know of a partition which the group has given to it.
+
+        Nobody says so: the group believes it to be read, and does not give it to it again (ADR 11).
+        """
+        if now < self._next_count:
+            return False
+        self._next_count = now + _COUNT
+        try:
+            waiting = self._unread()
+        except KafkaException:
+            return False
+        self._waiting = {place: self._waiting.get(place, now) for place in waiting}
+        for place, since in self._waiting.items():
+            if now - since >= UNREAD and (self._group, place) not in self._tried:
+                self._tried.add((self._group, place))
+                log.warning("nobody reads what waits; another consumer takes the place of this one", position=place)
+                return True
+        return False
+
+    def _unread(self) -> set[Waiting]:
+        """Positions of the group, in partitions that are not this consumer's own, behind which there are messages."""
+        own = {(place.topic, place.partition) for place in self.assignment()}
+        known = self.list_topics(timeout=_LOOK).topics
+        every = [(topic, number) for topic in self._topics if topic in known for number in known[topic].partitions]
+        others = [TopicPartition(topic, number) for topic, number in every if (topic, number) not in own]
+        found: set[Waiting] = set()
+        for place in self.committed(others, timeout=_LOOK) if others else []:
+            low, high = self.get_watermark_offsets(place, timeout=_LOOK)
+            if max(place.offset, low) < high:
+                found.add((place.topic, place.partition, max(place.offset, low)))
+        return found
 
     def leave(self) -> None:
         """Close it. If it cannot reach its group, which may last for ever, it is left behind, and times out there."""
