@@ -166,10 +166,10 @@ class Listener(Consumer):
         self._waiting: dict[Waiting, float] = {}
         self._next_count = monotonic() + _COUNT
 
-    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+    def subscribe(self, topics: list[str], *more: Any, **callbacks: Any) -> None:
         """As the client's own."""
         self._topics = list(topics)
-        super().subscribe(topics, **callbacks)
+        super().subscribe(topics, *more, **callbacks)
 
     def deaf(self, *, heard: bool) -> bool:
         """Whether another one must take its place; `heard`: a message has just come.
