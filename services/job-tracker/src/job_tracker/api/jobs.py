@@ -28,7 +28,7 @@ MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
 _COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
 _FAMILY = {
-    name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "jobs_by_id", "retries")
+    name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "parents", "retries")
 }
 DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
@@ -155,7 +155,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
         children = {row["job_id"]: row for row in await rows("children", job_id=job_id, most=MAX_FAMILY)}
         children |= {row["job_id"]: row for row in chain if job_id in parents(row)}
         found = {
-            "parents": await rows("jobs_by_id", job_ids=parents(job)),
+            "parents": await rows("parents", job_ids=parents(job)),
             "children": sorted(children.values(), key=lambda row: (row["created_at"], row["job_id"])),
             "retries": await rows("retries", job_id=job_id, most=MAX_FAMILY),
             "chain": chain,

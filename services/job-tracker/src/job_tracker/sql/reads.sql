@@ -26,8 +26,11 @@ SELECT {columns} FROM tracker.job WHERE chain = %(chain)s AND NOT deleted ORDER 
 -- name: children
 SELECT {columns} FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
 
--- name: jobs_by_id
+-- name: parents
 SELECT {columns} FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
+
+-- name: jobs_by_id
+SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 
 -- name: retries
 -- The whole family of retries: up to the first job that was asked for, then down to every retry of it.
