@@ -27,9 +27,7 @@ MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
 _COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
-_FAMILY = {
-    name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "parents", "retries")
-}
+_FAMILY = {name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "parents", "retries")}
 DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
 JOBS = Listing(
