@@ -21,7 +21,7 @@ from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.demo.run import Started, follow, start_chains
 from jobtrail.home import Home
 from jobtrail.ports import Ports
-from jobtrail.system import System, running_system, services
+from jobtrail.system import READY_SECONDS, System, running_system, services
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent
 
@@ -29,7 +29,6 @@ PHASE = "workers"
 _ACCOUNTS = 3
 _RECIPE = {"products": 150, "customers": 120}
 _ITEMS = 10_000  # more than a job has
-_PATIENCE = 180.0  # seconds until everything is ready
 _SLOW = 0.15  # seconds that each platform's answer takes, so that work can be caught in its middle
 
 
@@ -46,7 +45,7 @@ def run_workers(folder: Path, seed: str, say: Callable[[str], None] = lambda _: 
         with running_system(home, Ports(), _silent) as system:
             workers = [spec for spec in services(system.running, home) if spec.name in WORKERS]
             system.stack.start_services([replace(spec, name=second(spec.name)) for spec in workers])
-            system.stack.wait_ready(_PATIENCE)
+            system.stack.wait_ready(READY_SECONDS)
             _run(folder, seed, home, system, result, say)
     describe(folder, seed, PHASE, started)
     (folder / "violations.txt").write_text("".join(f"{said}\n" for said in result.violations), "utf-8")

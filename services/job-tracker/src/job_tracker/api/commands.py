@@ -266,9 +266,10 @@ async def _request(
     **more: str,
 ) -> Response:
     """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
-    fresh = parts.requests.identity(chain=chain)
-    check_request(fresh, tenant, data)  # a key that comes with what is refused stays free for the mended request
-    claim = Claim(fresh, None) if key is None else await _claim(parts, tenant, key, asked, fresh)
+    claim = Claim(parts.requests.identity(chain=chain), None)
+    if key is not None:
+        check_request(claim.identity, tenant, data)  # a key that comes with what is refused stays free
+        claim = await _claim(parts, tenant, key, asked, claim.identity)
     token, replayed = claim.token, claim.token is not None
     if token is None:
         token = await _acknowledged(parts.requests.request(claim.identity, tenant, data), key)

@@ -67,8 +67,8 @@ def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | 
     fitting = [row for row, fits, looked in judged if fits and looked <= SCAN_ROWS]
     if len(fitting) > limit:
         return fitting[:limit], fitting[limit - 1]
-    beyond = bool(judged) and judged[-1][2] > SCAN_ROWS
-    return fitting, next((row for row, _, looked in judged if looked == SCAN_ROWS), None) if beyond else None
+    # One beyond the bound is there only behind the one at it.
+    return fitting, rows[-2] if judged and judged[-1][2] > SCAN_ROWS else None
 
 
 def _total(counted: Count) -> Row:

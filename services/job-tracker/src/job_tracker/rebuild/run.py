@@ -145,11 +145,11 @@ class Refold:
 
     def _days_left_out(self) -> list[str]:
         since = self.history_since()
-        days = [str(day) for (day,) in self.connection.execute(_SQL["days_before"], {"since": since.date()}).fetchall()]
-        if not days:
+        (first,) = self.connection.execute(_SQL["first_day_before"], {"since": since.date()}).fetchone() or (None,)
+        if first is None:
             return []
         return [
-            f"The live history has days before {since.date()}, from {days[0]} on. JOBTRAIL_HISTORY_DAYS of this "
+            f"The live history has days before {since.date()}, from {first} on. JOBTRAIL_HISTORY_DAYS of this "
             "command keeps none of them: they are not compared, and a swap leaves them out."
         ]
 
