@@ -5,16 +5,17 @@ Protocol: Kafka's guide, ApiVersions (key 18, version 3) and Metadata (key 3, ve
 """
 
 import contextlib
+import errno
 import socketserver
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
+from tests.chaos.patience import wait_for
+
 _METADATA, _API_VERSIONS = 3, 18
 _LEADER_NOT_AVAILABLE = 5
-_PATIENCE = 5.0  # seconds
 _OFFERED = ((_METADATA, 0, 1), (_API_VERSIONS, 0, 3))
 
 
@@ -84,15 +85,19 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def _bound(port: int, broker: StandIn) -> _Server:
-    """A broker that was killed holds its port until its last thread is gone."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
+    """A broker that was killed holds its port until its last thread is gone; one that waits for a disk goes late."""
+    bound: list[_Server] = []
+
+    def bind() -> bool:
         try:
-            return _Server(("127.0.0.1", port), broker)
-        except OSError:
-            if time.monotonic() > deadline:
+            bound.append(_Server(("127.0.0.1", port), broker))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
                 raise
-            time.sleep(0.01)
+        return bool(bound)
+
+    wait_for(bind, f"port {port} to be free")
+    return bound[0]
 
 
 class _Client(socketserver.StreamRequestHandler):

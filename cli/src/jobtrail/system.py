@@ -1,7 +1,6 @@
 """The whole system on one machine: which processes there are, with which environment, and where they answer."""
 
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Generator
@@ -19,7 +18,7 @@ from jobtrail.errors import Refused
 from jobtrail.groups import members
 from jobtrail.home import Home, Running
 from jobtrail.ports import Ports
-from local_stack import LocalStack, ServiceSpec, StackEvent, free_port
+from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
 
 API_PORT = 8400
 SANDBOX_PORT = 8490
@@ -128,7 +127,7 @@ def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
     otherwise both find it free, and one would talk to the other's API.
     """
     if asked is not None:
-        if not _free(asked):
+        if not is_free(asked):
             raise Refused(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
         return asked
     lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{usual}-{os.getuid()}.lock", timeout=0)
@@ -136,14 +135,4 @@ def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
         reserved.enter_context(lock)
     except Timeout:
         return free_port()
-    return usual if _free(usual) else free_port()
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return usual if is_free(usual) else free_port()

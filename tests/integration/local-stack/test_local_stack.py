@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
@@ -28,6 +31,8 @@ from local_stack import (
     StackEvent,
     StartFailed,
     down,
+    kafka_server,
+    postgres_server,
     run_kafka_tool,
 )
 from local_stack.processes import ProcessMark
@@ -108,6 +113,21 @@ def _all_ended(marks: list[ProcessMark | None]) -> bool:
     return not any(mark and mark.process() for mark in marks)
 
 
+def _tells_its_servers_from_others(stack: LocalStack, folder: Path) -> None:
+    """Of two that took one port the second fails, and the other's answers must not pass for its own."""
+    never, other = threading.Event(), folder / "other"
+    kafka_port = int(stack.bootstrap_servers.rpartition(":")[2])
+    ours = kafka_server.KafkaNode(1, folder / "kafka", kafka_port, controller_port=1)
+    assert kafka_server.answers([ours], never, 60)
+    assert not kafka_server.answers([replace(ours, folder=other)], never, 2)
+    port = urlsplit(stack.database_url).port
+    assert port is not None
+    with psycopg.connect(stack.database_url) as connection:
+        ((data,),) = connection.execute("show data_directory").fetchall()
+    assert postgres_server.answers(port, Path(data), never, 60)
+    assert not postgres_server.answers(port, other, never, 2)
+
+
 def test_servers_keep_their_data_through_kills_and_restarts(
     folder: Path, wait_until: WaitUntil, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +161,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
     with LocalStack(folder, report=events.append) as stack:
         assert _rows(stack.database_url) == [(1,)]
         assert _consume(stack.bootstrap_servers, "kept", 2) == [b"one", b"two"]
+        _tells_its_servers_from_others(stack, folder)
     assert sum(event.kind == "format" for event in events) == formats
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack import PortTaken, down, free_port
+from local_stack import PortTaken, StackError, down, free_port, ports
 from local_stack.child import drop_stale_lock
 from local_stack.ports import asked_or_free
 from local_stack.postgres_user import reachable
@@ -25,6 +25,38 @@ def test_a_taken_port_is_refused_with_the_port_and_the_cure() -> None:
             asked_or_free("Kafka", port)
     assert asked_or_free("Kafka", port) == port
     assert 20_000 <= free_port() < 30_000
+
+
+# Takes a port, the one that it is told if any, and holds it until it is told to end.
+HOLDER = """
+import sys
+from local_stack import ports
+if sys.argv[1:]:
+    ports._FIRST = ports._LAST = int(sys.argv[1])
+print(ports.free_port(), flush=True)
+input()
+"""
+
+
+def test_no_two_processes_are_given_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server takes seconds until it listens, and whoever asks meanwhile finds the port free."""
+    argv = [sys.executable, "-c", HOLDER]
+
+    def second(port: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*argv, port], input="\n", capture_output=True, text=True, check=False)
+
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        port = holder.stdout.readline().strip()
+        assert f"No free port was found between {port} and {port}" in second(port).stderr
+    assert second(port).stdout.strip() == port
+
+    ours = free_port()
+    assert second(str(ours)).returncode != 0
+    monkeypatch.setattr(ports, "_FIRST", ours)
+    monkeypatch.setattr(ports, "_LAST", ours)
+    with pytest.raises(StackError, match="No free port"):
+        free_port()
 
 
 def test_a_reused_pid_is_not_ended() -> None:

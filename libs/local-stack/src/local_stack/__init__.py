@@ -10,7 +10,7 @@ from local_stack.errors import (
 )
 from local_stack.kafka_tools import run_kafka_tool
 from local_stack.leftovers import down
-from local_stack.ports import free_port
+from local_stack.ports import free_port, is_free
 from local_stack.stack import EndedByDown, LocalStack, ServiceSpec
 from local_stack.stack_events import StackEvent
 from local_stack.supervision import ServiceStatus
@@ -29,5 +29,6 @@ __all__ = [
     "UnknownTool",
     "down",
     "free_port",
+    "is_free",
     "run_kafka_tool",
 ]

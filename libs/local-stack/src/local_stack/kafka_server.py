@@ -56,6 +56,11 @@ class KafkaNode:
     controller_port: int
 
 
+def bootstrap_servers(cluster: list[KafkaNode]) -> str:
+    """Where clients find the cluster."""
+    return ",".join(f"{LOOPBACK}:{node.port}" for node in cluster)
+
+
 def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
     """The node's broker settings. Replication follows the number of nodes (three at most)."""
     replicas = min(3, len(cluster))
@@ -128,12 +133,12 @@ def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_form
     formatted = node.folder / "formatted"
     if not formatted.exists():
         on_format()
-        _format(node, properties, jars, log4j, _shared_id(cluster))
+        _format(node, properties, jars, log4j, shared_id(cluster))
         formatted.touch()
     return [*java_command(jars, "kafka.Kafka", log4j, jvm=_JVM), str(properties)]
 
 
-def _shared_id(cluster: list[KafkaNode]) -> str:
+def shared_id(cluster: list[KafkaNode]) -> str:
     """The cluster's id, which its first node's folder keeps: nodes formatted with different ids refuse each other."""
     kept = cluster[0].folder / "cluster.id"
     if not kept.exists():
@@ -155,11 +160,14 @@ def cluster_id(random: uuid.UUID) -> str:
     return urlsafe_b64encode(bytes([random.bytes[0] & 0x7F]) + random.bytes[1:]).decode().rstrip("=")
 
 
-def answers(bootstrap_servers: str, stop: threading.Event, timeout: float, brokers: int = 1) -> bool:
-    """Wait until so many brokers are known to each other; False after `timeout` seconds or when `stop` is set."""
+def answers(cluster: list[KafkaNode], stop: threading.Event, timeout: float) -> bool:
+    """Wait until all brokers are known to each other; False after `timeout` seconds or when `stop` is set.
+
+    Another cluster that answers at the port does not count: the broker that found it taken has not started.
+    """
     admin = AdminClient(
         {
-            "bootstrap.servers": bootstrap_servers,
+            "bootstrap.servers": bootstrap_servers(cluster),
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 200,
             "log_level": 0,
@@ -168,7 +176,8 @@ def answers(bootstrap_servers: str, stop: threading.Event, timeout: float, broke
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and not stop.is_set():
         try:
-            if len(admin.list_topics(timeout=1).brokers) >= brokers:
+            found = admin.list_topics(timeout=1)
+            if str(found.cluster_id) == shared_id(cluster) and len(found.brokers) >= len(cluster):
                 return True
         except KafkaException:
             # Not up yet, which is what this loop waits for; the caller tells when it never comes up.

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import random
 import socket
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
 
 from local_stack.errors import PortTaken, StackError
 
@@ -13,6 +19,8 @@ LOOPBACK = "127.0.0.1"
 # port while that server restarts.
 _FIRST, _LAST = 20_000, 29_999
 _TRIES = 200
+_given: set[int] = set()
+_giving = threading.Lock()
 
 
 def is_free(port: int) -> bool:
@@ -31,13 +39,34 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now. Raises StackError if none is found."""
+    """A port that nobody listens on now, and that no other process is given while this one lives.
+
+    A server takes seconds until it listens: two that are given one port would both start, and the clients of the one
+    that fails would talk to the other. Raises StackError if none is found.
+    """
     choose = random.SystemRandom()
-    for _ in range(_TRIES):
-        port = choose.randint(_FIRST, _LAST)
-        if is_free(port):
-            return port
+    with _giving:
+        for _ in range(_TRIES):
+            port = choose.randint(_FIRST, _LAST)
+            if port not in _given and _is_ours(port) and is_free(port):
+                _given.add(port)
+                return port
     raise StackError(f"No free port was found between {_FIRST} and {_LAST} on {LOOPBACK}.")
+
+
+def _is_ours(port: int) -> bool:
+    """Lock the byte of this number in a file that all processes of a user share; the lock ends with the process."""
+    try:
+        fcntl.lockf(_ports_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@cache
+def _ports_file() -> int:
+    # Never closed: a process that closes such a file anywhere loses all its locks in it.
+    return os.open(Path(tempfile.gettempdir()) / f"jobtrail-ports-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def asked_or_free(server: str, port: int | None) -> int:

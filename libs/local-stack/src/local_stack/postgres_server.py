@@ -30,7 +30,7 @@ class PostgresPlan:
 
     argv: list[str]
     user: User | None
-    lock_file: Path
+    data: Path
 
 
 def url(port: int, database: str = DATABASE) -> str:
@@ -75,7 +75,7 @@ def prepare(data_dir: Path, port: int, on_format: Callable[[], None]) -> Postgre
     else:
         on_format()
         _initdb(bin_dir, data, user)
-    return PostgresPlan(server_command(bin_dir, data, port), user, data / "postmaster.pid")
+    return PostgresPlan(server_command(bin_dir, data, port), user, data)
 
 
 def _check(data: Path, user: User | None) -> User | None:
@@ -100,17 +100,23 @@ def _initdb(bin_dir: Path, data: Path, user: User | None) -> None:
     part.rename(data)
 
 
-def answers(database_url: str, stop: threading.Event, timeout: float) -> bool:
-    """Wait until the server answers SELECT 1; False after `timeout` seconds or when `stop` is set."""
+def answers(port: int, data: Path, stop: threading.Event, timeout: float) -> bool:
+    """Wait until the server of this data folder answers; False after `timeout` seconds or when `stop` is set.
+
+    Another server that answers at the port does not count: the one that found it taken has not started.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and not stop.is_set():
         try:
-            with psycopg.connect(database_url, connect_timeout=2) as connection:
-                connection.execute("select 1")
-            return True
+            with psycopg.connect(url(port, "postgres"), connect_timeout=2) as connection:
+                found = connection.execute("show data_directory").fetchone()
         except psycopg.OperationalError:
             # Not up yet, which is what this loop waits for; the caller tells when it never comes up.
             stop.wait(_POLL)
+            continue
+        if found == (str(data),):
+            return True
+        stop.wait(_POLL)
     return False
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from local_stack import kafka_server, leftovers, postgres_server
 from local_stack.errors import DataDirInUse, StackError, StartFailed
 from local_stack.java_jars import kafka_jars
-from local_stack.ports import LOOPBACK, asked_or_free, free_port
+from local_stack.ports import asked_or_free, free_port
 from local_stack.stack_events import EventKind, Report, StackEvent, silent
 from local_stack.supervision import ServiceStatus, Supervisor
 from local_stack.supervisor_config import Program, RunFolder
@@ -185,9 +185,8 @@ class LocalStack:
             self._tell("start", name, f"Starting Kafka on port {node.port}")
             programs.append(Program(name, argv, priority=100))
         self._supervisor.add(programs)
-        servers = ",".join(f"{LOOPBACK}:{port}" for port in ports)
-        self._await(names, lambda: kafka_server.answers(servers, self._stop, 1, len(ports)))
-        self.bootstrap_servers = servers
+        self._await(names, lambda: kafka_server.answers(cluster, self._stop, 1))
+        self.bootstrap_servers = servers = kafka_server.bootstrap_servers(cluster)
         self._tell("ready", "kafka", f"Kafka answers on {servers}")
 
     def _start_postgres(self, port: int) -> None:
@@ -205,12 +204,11 @@ class LocalStack:
             cwd=Path("/"),
             stop_signal="INT",
             death_signal="SIGQUIT",
-            stale_pid_file=plan.lock_file,
+            stale_pid_file=plan.data / "postmaster.pid",
             priority=100,
         )
         self._supervisor.add([program])
-        database = postgres_server.url(port, "postgres")
-        self._await(["postgres"], lambda: postgres_server.answers(database, self._stop, 1))
+        self._await(["postgres"], lambda: postgres_server.answers(port, plan.data, self._stop, 1))
         postgres_server.ensure_database(port)
         self.database_url = postgres_server.url(port)
         self._tell("ready", "postgres", f"PostgreSQL answers on port {port}")
