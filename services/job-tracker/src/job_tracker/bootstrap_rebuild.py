@@ -171,8 +171,9 @@ class _Refolding:
     now: datetime
     sample: Sample | None
 
-    def projection(self) -> ShadowProjection:
-        return ShadowProjection(Topics(self.settings.jobtrail_topic_prefix), self.history_since, self.sample)
+    def projection(self, *, rolls: bool = True) -> ShadowProjection:
+        topics = Topics(self.settings.jobtrail_topic_prefix)
+        return ShadowProjection(topics, self.history_since, self.sample, rolls=rolls)
 
     def sources(self) -> Sources:
         return _sources(self.settings, self.archive, self.projection().topics)
@@ -184,8 +185,10 @@ class _Refolding:
         # A shadow that is lost is made anew; the swap's commit waits for the disk.
         return _quick_link(self.settings, ShadowProjection.session, self.schema)
 
-    def filler(self, sources: Sources, connection: Connection, link: Link) -> Filler[JobsContent]:
-        projection = self.projection()
+    def filler(
+        self, sources: Sources, connection: Connection, link: Link, *, rolls: bool = True
+    ) -> Filler[JobsContent]:
+        projection = self.projection(rolls=rolls)
         days = Days(connection, self.schema, self.history_since, self.now)
         return Filler(
             sources, Committer(link, projection), projection, self.settings.jobtrail_batch_events, days.ensure
@@ -197,7 +200,7 @@ def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans) -> None:
     configure_logging("job-tracker share")
     with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
         try:
-            work.filler(work.sources(), connection, link).fill(topic_ids, spans, lambda _: None)
+            work.filler(work.sources(), connection, link, rolls=False).fill(topic_ids, spans, lambda _: None)
         except KafkaException as error:  # it cannot be sent to another process
             raise ShareLost(f"Kafka: {error}") from None
 

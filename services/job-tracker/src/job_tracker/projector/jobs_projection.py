@@ -26,7 +26,7 @@ from job_events.fold import JobState, Registers
 from job_events.sql_files import queries
 from job_events.topics import Topics
 from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
-from job_tracker.projector.records import DATA_ERRORS, Cursor, DeadLetter, Record
+from job_tracker.projector.records import DATA_ERRORS, Connection, Cursor, DeadLetter, Record
 
 _SQL = queries("job_tracker", "jobs.sql")
 _encoder = msgspec.json.Encoder()
@@ -104,15 +104,19 @@ class JobsContent:
 
 
 class JobsProjection:
-    """Keeps `event`, `job` and `rollup`; of `event` the rows appended at `history_since` or later."""
+    """Keeps `event`, `job` and, if it `rolls`, `rollup`; of `event` the rows appended at `history_since` or later."""
 
     remedy = "jobtrail rebuild --swap"
     session: LiteralString = _SQL["stage_jobs"]
 
-    def __init__(self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS) -> None:
+    def __init__(
+        self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS, *, rolls: bool = True
+    ) -> None:
         self._topics = topics.lifecycle()
         self._name = topics.prefix + name
         self._history_since = history_since
+        rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if rolls else ""
+        self._merge: LiteralString = _SQL["merge_jobs"] + rolling + _SQL["changed"]
 
     @property
     def name(self) -> str:
@@ -165,14 +169,21 @@ class JobsProjection:
     def write(self, cursor: Cursor, content: JobsContent) -> int:
         copy_rows(cursor, _SQL["copy_history"], content.history)
         if content.few:
-            merging = cursor.execute(_SQL["sent"] + _SQL["merge_jobs"], {"rows": content.few})
+            merging = cursor.execute(_SQL["sent"] + self._merge, {"rows": content.few})
         elif content.rows.data:
             copy_rows(cursor, _SQL["copy_jobs"], [content.rows])
-            merging = cursor.execute(_SQL["staged"] + _SQL["merge_jobs"])
+            merging = cursor.execute(_SQL["staged"] + self._merge)
         else:
             return 0
         (changed, *_) = merging.fetchone() or (0,)
         return int(str(changed))
+
+
+def roll_all(connection: Connection) -> None:
+    """Fill the rollups, whatever they were, from all jobs there are."""
+    with connection.transaction():
+        connection.execute("TRUNCATE rollup")
+        connection.execute(_SQL["all_jobs"] + _SQL["roll"] + _SQL["rolled"])
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:

@@ -41,8 +41,10 @@ class ShadowProjection(JobsProjection):
     With a sample, only its jobs are written, and no history at all.
     """
 
-    def __init__(self, topics: Topics, history_since: datetime, sample: Sample | None = None) -> None:
-        super().__init__(topics, history_since=_NEVER if sample else history_since)
+    def __init__(
+        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, rolls: bool = True
+    ) -> None:
+        super().__init__(topics, history_since=_NEVER if sample else history_since, rolls=rolls)
         self._sample = sample
 
     def pack(self, content: JobsContent) -> None:

@@ -10,13 +10,14 @@ from psycopg.types.string import TextLoader
 
 from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, Span
+from job_tracker.projector.jobs_projection import roll_all
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection, Positions, TopicPartition
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.offsets import live_earlier, live_positions, note_earlier, set_positions
-from job_tracker.rebuild.plan import Live, Plan, make_plan, offsets
+from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.shadow import Shadow
@@ -168,18 +169,21 @@ class Refold:
     def _fill_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
         self._stand({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
         note_earlier(self.connection, self.projection.name, topic_id, spans)
-        done = self.progress("reading what only the archive has", offsets(spans))
-        self.filler.fill(dict.fromkeys(spans, topic_id), spans, done)
+        self._read("reading what only the archive has", dict.fromkeys(spans, topic_id), spans)
 
     def _fill(self, targets: Positions) -> None:
         spans = {p: Span(self._positions[p], end) for p, end in targets.items() if end > self._positions[p]}
         if not spans:
             return
-        done = self.progress("reading the log", offsets(spans))
-        self.filler.fill(self._plan.topic_ids, spans, done)
+        self._read("reading the log", self._plan.topic_ids, spans)
         check_topics(self.broker, self._plan.topic_ids)
         self._positions |= {partition: span.high for partition, span in spans.items()}
         self._settle()
+
+    def _read(self, what: str, topic_ids: TopicIds, spans: Spans) -> None:
+        if not self.filler.fill(topic_ids, spans, self.progress(what, offsets(spans))):
+            self.progress("counting jobs", 0)
+            roll_all(self.connection)
 
     def _settle(self) -> None:
         """The shadow stands where it was read to, also behind offsets that hold no record."""

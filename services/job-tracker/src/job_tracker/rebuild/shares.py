@@ -25,7 +25,8 @@ class SharedFiller:
     """Does what `own` does, and long stretches in several processes at once, each with partitions of its own.
 
     `share` is sent to such a process with what it reads there; it fills under the positions of `projection`, which
-    `connection` finds.
+    `connection` finds. It leaves the rollups alone: the shares would wait for each other's rows of them, and to count
+    the jobs once costs less than to follow them batch by batch.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class SharedFiller:
         self._connection = connection
         self._projection = projection
 
-    def fill(self, topic_ids: TopicIds, spans: Spans, done: Callable[[int], None]) -> None:
-        """As `Filler.fill`.
+    def fill(self, topic_ids: TopicIds, spans: Spans, done: Callable[[int], None]) -> bool:
+        """As `Filler.fill`; whether the rollups have kept pace.
 
         Raises:
             ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
@@ -49,9 +50,10 @@ class SharedFiller:
         shares = divide(spans, processes()) if offsets(spans) >= WORTH else []
         if len(shares) < 2:
             self._own.fill(topic_ids, spans, done)
-            return
+            return True
         with children(len(shares)) as pool:
             self._watch({pool.submit(self._share, topic_ids, share) for share in shares}, spans, done)
+        return False
 
     def _watch(self, working: set[Future[None]], spans: Spans, done: Callable[[int], None]) -> None:
         told = sum(span.low for span in spans.values())

@@ -27,7 +27,7 @@ WITH staged AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::job_sta
 -- name: merge_jobs
 -- Follows `staged` or `sent`. The fold's maxima in SQL, register by register. A merge that changes nothing writes nothing.
 -- Jobs come sorted by id, so that two projectors lock rows in one order. What the rows were before
--- and are after feeds the rollup in the same statement.
+-- and are after feeds the rollups in the same statement.
 merged AS (
     INSERT INTO job (
         job_id, r_time, r_id, r_body, tenant, account, job_type, chain, parent, batch, priority, retry_of,
@@ -118,8 +118,11 @@ buried AS (
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
         old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
         old.d_id IS NOT NULL AS was_buried
-),
-gone AS (
+)
+
+-- name: batch_changes
+-- Follows `merge_jobs`.
+, gone AS (
     SELECT old_tenant, old_account, old_job_type, old_status, old_created_at, old_processed, old_successful,
            old_failed, old_skipped, old_duration_ms
     FROM merged WHERE old_tenant IS NOT NULL
@@ -140,10 +143,23 @@ changes AS (
     SELECT old_tenant, old_account, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
            0, 0, 0, 0, 0, old_processed, old_successful, old_failed, old_skipped, coalesce(old_duration_ms, 0)
     FROM gone
-),
--- Besides each tenant's days: all days of a tenant and of each of its accounts, each day of the whole house, and
+)
+
+-- name: all_jobs
+-- All that there are, as if they came now; the rollups must be empty.
+WITH changes AS (
+    SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, count(*) AS jobs,
+           sum(processed) AS processed, sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
+           sum(coalesce(e_duration_ms, 0)) AS duration_ms,
+           0 AS old_processed, 0 AS old_successful, 0 AS old_failed, 0 AS old_skipped, 0 AS old_duration_ms
+    FROM job WHERE NOT deleted
+    GROUP BY 1, 2, 3, 4, 5
+)
+
+-- name: roll
+-- Follows `batch_changes` or `all_jobs`. Besides each tenant's days: all days of a tenant and of each of its accounts, each day of the whole house, and
 -- all days of it.
-rolled AS (
+, rolled AS (
     INSERT INTO rollup AS rollup (
         tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
     )
@@ -165,7 +181,12 @@ rolled AS (
         duration_ms = rollup.duration_ms + excluded.duration_ms
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM buried) AS changed, (SELECT count(*) FROM rolled) AS rolled
+
+-- name: changed
+SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM buried) AS changed
+
+-- name: rolled
+SELECT count(*) AS rolled FROM rolled
 
 -- name: copy_history
 COPY event (
