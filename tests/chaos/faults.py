@@ -20,7 +20,7 @@ from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
 
 _CHURN_SECONDS = 12.0
-_REFUSED_WITHIN = 90.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
+_BACK_WITHIN = 90.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
 _TRIES = 5
 _SOME = 20_000  # records
 
@@ -122,38 +122,41 @@ def zombie_at(part: str, point: str) -> Fault:
         stopped = until(member.is_stopped)
         return not member.disarm() and (stopped or until(member.is_stopped))
 
-    return _zombie(part, stop)
+    return _zombie(part, stop, least=1)
 
 
 def zombie_anywhere(part: str) -> Fault:
-    """SIGSTOP at any moment, in the middle of a COPY too."""
+    """SIGSTOP at any moment, in the middle of a COPY too; it may have no batch in hand, and then none is refused."""
 
     def stop(member: Member) -> bool:
         member.signal(signal.SIGSTOP)
         return until(member.is_stopped)
 
-    return _zombie(part, stop)
+    return _zombie(part, stop, least=0)
 
 
-def _zombie(part: str, stop: Callable[[Member], bool]) -> Fault:
-    """Pause members by `stop` until one was no more the owner of what it had in hand, and was refused."""
+def _zombie(part: str, stop: Callable[[Member], bool], least: int) -> Fault:
+    """Pause members by `stop` until one came back that others had followed, to be refused so many batches or more."""
 
     def pause(world: World, chance: random.Random) -> None:
         for _ in range(_TRIES):
             member = chance.choice(_holding(world, part))
-            if stop(member) and _is_refused(world, member):
+            if stop(member) and (refused := _continue(world, member)) is not None and refused >= least:
                 return
-        raise NotDone(f"of {_TRIES} paused members of the part {part} none came back with a batch to refuse")
+        raise NotDone(f"of {_TRIES} paused members of the part {part} none came back with {least} batches to refuse")
 
     return pause
 
 
-def _is_refused(world: World, member: Member) -> bool:
-    """Let another owner move on, continue the member, and see whether it is refused; it may have nothing in hand."""
+def _continue(world: World, member: Member) -> int | None:
+    """Let another owner move on and continue the member: how many batches it was refused until it began anew.
+
+    None: it held nothing any more, or it has not said that it came back.
+    """
     held = member.busy()
     if not held:  # its partitions went to another just before it stopped, in peace
         member.resume()
-        return False
+        return None
     try:
         world.watch.look_again()  # what it had written itself is no move of another owner
         positions = {partition: world.watch.positions.last(partition) for partition in held}
@@ -163,10 +166,10 @@ def _is_refused(world: World, member: Member) -> bool:
         )
     finally:
         continued = member.resume()
-    until(lambda: continued.refused(held) > 0, _REFUSED_WITHIN)
+    came_back = until(lambda: continued.refused(held) > 0 or continued.began_anew(), _BACK_WITHIN)
     refused = continued.refused(held)
     world.refused[member.part] += refused
-    return refused > 0
+    return refused if came_back else None
 
 
 def _holding(world: World, part: str) -> list[Member]:

@@ -54,6 +54,10 @@ class Continued:
             for line in said(self.log, self.start)
         )
 
+    def began_anew(self) -> bool:
+        """Whether it has heard since what it holds, after what it had in hand before."""
+        return any(line.get("event") == "assigned" for line in said(self.log, self.start))
+
 
 @dataclass(slots=True)
 class Member:

@@ -96,3 +96,44 @@ def test_a_fault_without_any_effect_did_not_come_about(world: Any, name: str) ->
     with pytest.raises(NotDone):
         FAULTS[name](world, random.Random(1))  # noqa: S311 - reproducible, not secret
     assert (world.killed_members, world.points, world.refused.total()) == (0, {}, 0)
+
+
+class Zombie(Holder):
+    """A projector that comes back, and says so in these lines."""
+
+    says: tuple[str, ...] = ()
+
+    def disarm(self) -> bool:
+        return False
+
+    def resume(self) -> Continued:
+        continued = super().resume()
+        self.log.write_text("".join(f"{line}\n" for line in self.says))
+        return continued
+
+
+ANEW = '{"event": "assigned", "positions": {}}'
+REFUSED = '{"event": "another owner moved on", "partitions": [["c1.jobs.events", 0]]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "done"),
+    [
+        ("zombie_anywhere", (ANEW,), True),
+        ("zombie_anywhere", (REFUSED, ANEW), True),
+        ("zombie_before_commit", (ANEW,), False),
+        ("zombie_before_commit", (REFUSED, ANEW), True),
+    ],
+)
+def test_a_zombie_at_a_point_must_be_refused_what_it_had_in_hand(
+    *, world: Any, tmp_path: Path, name: str, says: tuple[str, ...], done: bool
+) -> None:
+    zombie = Zombie(tmp_path / "projector-2.1.log")
+    zombie.says = says
+    world.fleet.of = lambda _: [zombie]
+    if done:
+        FAULTS[name](world, random.Random(1))  # noqa: S311 - reproducible, not secret
+    else:
+        with pytest.raises(NotDone):
+            FAULTS[name](world, random.Random(1))  # noqa: S311
+    assert world.refused["projector"] == says.count(REFUSED)
