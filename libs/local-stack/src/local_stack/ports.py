@@ -58,7 +58,7 @@ def _is_ours(port: int) -> bool:
     """Lock the byte of this number in a file that all processes of a user share; the lock ends with the process."""
     try:
         fcntl.lockf(_ports_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except (BlockingIOError, PermissionError):
+    except BlockingIOError:
         return False
     return True
 

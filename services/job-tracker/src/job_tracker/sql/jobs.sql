@@ -157,8 +157,8 @@ WITH changes AS (
 )
 
 -- name: roll
--- Follows `batch_changes` or `all_jobs`. Besides each tenant's days: all days of a tenant and of each of its accounts, each day of the whole house, and
--- all days of it.
+-- Follows `batch_changes` or `all_jobs`. Besides each tenant's days: all days of a tenant and of each of its accounts,
+-- each day of the whole house, and all days of it.
 , rolled AS (
     INSERT INTO rollup AS rollup (
         tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms
