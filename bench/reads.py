@@ -68,7 +68,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="jobtrail-bench-reads-") as folder, ExitStack() as things:
         Path(folder).chmod(0o755)
         stack = things.enter_context(LocalStack(Path(folder)))
-        tables = [things.enter_context(open_table(stack, jobs, Path(folder))) for jobs in sizes]
+        tables = [
+            things.enter_context(open_table(stack.bootstrap_servers, stack.database_url, jobs, Path(folder)))
+            for jobs in sizes
+        ]
         things.enter_context(writing(stack.bootstrap_servers, asked.rate, [table.prefix for table in tables]))
         measure(tables, asked.rounds)
         load(tables[-1])
@@ -148,19 +151,17 @@ def ask(client: http.client.HTTPConnection, path: str) -> float:
 
 
 @contextmanager
-def open_table(stack: LocalStack, jobs: int, folder: Path) -> Generator[Table]:
+def open_table(kafka: str, database_url: str, jobs: int, folder: Path) -> Generator[Table]:
     """A database of its own with so many jobs, an API and a projector; all of it ends with the context."""
     name = f"reads_{jobs}_{uuid.uuid4().hex[:8]}"
     prefix = f"{name}."
-    url = urlunsplit(urlsplit(stack.database_url)._replace(path=f"/{name}"))
-    with psycopg.connect(stack.database_url, autocommit=True) as admin:
+    url = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    with psycopg.connect(database_url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            settings = Settings(
-                kafka_bootstrap_servers=stack.bootstrap_servers, database_url=url, jobtrail_topic_prefix=prefix
-            )
+            settings = Settings(kafka_bootstrap_servers=kafka, database_url=url, jobtrail_topic_prefix=prefix)
             bootstrap.prepare_schema(settings, threading.Event().wait)
-            create_topics(stack.bootstrap_servers, Topics(prefix))
+            create_topics(kafka, Topics(prefix))
             begun = time.monotonic()
             fill(url, jobs, BEGIN, lambda done: say(f"{jobs:,}: {done} ({time.monotonic() - begun:.0f} s)"))
             chance = Chance(

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from job_events.job_types import JOB_TYPES
-from job_tracker.domain.cursors import encode_cursor
+from job_tracker.api.jobs import JOBS
+from job_tracker.api.list_statements import Count, Wanted, cursor_after
 
 STATUSES = ("COMPLETED", "MIXED", "FAILED", "CANCELLED")
 TYPES = tuple(name for name in JOB_TYPES if name != "EDIT_MATCH")
@@ -64,7 +65,9 @@ def _of_largest(**named: Callable[[Chance], object]) -> Question:
 
 def _deep(chance: Chance) -> str:
     job = chance.job()
-    return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": encode_cursor([job.created_at, job.job_id, 1, True])})
+    row = {"created_at": job.created_at, "job_id": job.job_id}
+    cursor = cursor_after(JOBS, Wanted(filters={"tenant": [job.tenant]}), row, Count(rows=1, whole=True))
+    return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": cursor})
 
 
 def _days(chance: Chance) -> str:

@@ -1,6 +1,7 @@
 """The benchmarks at their smallest, so that they still work on the day they are wanted. No figure is judged here."""
 
 import json
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from bench.figures import Figures
 from bench.jobtrail_visible import jobtrail_visible
 from bench.peers.python_peer import PythonPeer
 from bench.plan import SMOKE
+from bench.reads import ask, open_table
+from bench.reads_questions import QUESTIONS
 from bench.report import page
 from bench.sections import measure_emitter, measure_right_or_wrong
 from bench.stage import Stage
@@ -59,3 +62,11 @@ def test_the_emitters_cost_is_measured_with_and_without_a_broker(stage: Stage, f
     measure_emitter(stage, figures, SMOKE)
     assert figures["progress_kafka_up"] > 0
     assert figures["progress_event_kafka_away"] > 0
+
+
+def test_every_question_of_the_reads_is_answered(kafka: str, postgres_server: str, tmp_path: Path) -> None:
+    with open_table(kafka, postgres_server, 2000, tmp_path) as table:
+        client = HTTPConnection("127.0.0.1", table.port, timeout=120)
+        for question in QUESTIONS.values():
+            assert ask(client, question(table.chance)) > 0
+        client.close()
