@@ -20,7 +20,7 @@ from tests.chaos.tracker_process import POINTS
 from tests.chaos.watch import Watch
 
 _CHURN_SECONDS = 12.0
-_BACK_WITHIN = 90.0  # seconds in which a zombie tries its batch; it asks Kafka first, on connections that went stale
+_BACK_WITHIN = 90.0  # seconds in which a zombie comes back; it asks Kafka first, on connections that went stale
 _TRIES = 5
 _SOME = 20_000  # records
 
@@ -122,7 +122,7 @@ def zombie_at(part: str, point: str) -> Fault:
         stopped = until(member.is_stopped)
         return not member.disarm() and (stopped or until(member.is_stopped))
 
-    return _zombie(part, stop, least=1)
+    return _zombie(part, stop, in_hand=True)
 
 
 def zombie_anywhere(part: str) -> Fault:
@@ -132,31 +132,29 @@ def zombie_anywhere(part: str) -> Fault:
         member.signal(signal.SIGSTOP)
         return until(member.is_stopped)
 
-    return _zombie(part, stop, least=0)
+    return _zombie(part, stop, in_hand=False)
 
 
-def _zombie(part: str, stop: Callable[[Member], bool], least: int) -> Fault:
-    """Pause members by `stop` until one came back that others had followed, to be refused so many batches or more."""
+def _zombie(part: str, stop: Callable[[Member], bool], *, in_hand: bool) -> Fault:
+    """Pause members by `stop` until one came back after others had gone on, and was refused what it had `in_hand`."""
 
     def pause(world: World, chance: random.Random) -> None:
         for _ in range(_TRIES):
             member = chance.choice(_holding(world, part))
-            if stop(member) and (refused := _continue(world, member)) is not None and refused >= least:
+            if stop(member) and _comes_back(world, member, in_hand=in_hand):
                 return
-        raise NotDone(f"of {_TRIES} paused members of the part {part} none came back with {least} batches to refuse")
+        wanted = " with a batch to refuse" if in_hand else ""
+        raise NotDone(f"of {_TRIES} paused members of the part {part} none came back{wanted}")
 
     return pause
 
 
-def _continue(world: World, member: Member) -> int | None:
-    """Let another owner move on and continue the member: how many batches it was refused until it began anew.
-
-    None: it held nothing any more, or it has not said that it came back.
-    """
+def _comes_back(world: World, member: Member, *, in_hand: bool) -> bool:
+    """Let another owner move on, continue the member: it begins anew, and is refused first what it had `in_hand`."""
     held = member.busy()
     if not held:  # its partitions went to another just before it stopped, in peace
         member.resume()
-        return None
+        return False
     try:
         world.watch.look_again()  # what it had written itself is no move of another owner
         positions = {partition: world.watch.positions.last(partition) for partition in held}
@@ -169,7 +167,7 @@ def _continue(world: World, member: Member) -> int | None:
     came_back = until(lambda: continued.refused(held) > 0 or continued.began_anew(), _BACK_WITHIN)
     refused = continued.refused(held)
     world.refused[member.part] += refused
-    return refused if came_back else None
+    return came_back and (refused > 0 or not in_hand)
 
 
 def _holding(world: World, part: str) -> list[Member]:

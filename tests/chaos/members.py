@@ -55,7 +55,7 @@ class Continued:
         )
 
     def began_anew(self) -> bool:
-        """Whether it has heard since what it holds, after what it had in hand before."""
+        """Whether it was given partitions since, or none; what it had in hand before has had its answer then."""
         return any(line.get("event") == "assigned" for line in said(self.log, self.start))
 
 

@@ -1,6 +1,7 @@
 """The benchmarks at their smallest, so that they still work on the day they are wanted. No figure is judged here."""
 
 import json
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -65,8 +66,9 @@ def test_the_emitters_cost_is_measured_with_and_without_a_broker(stage: Stage, f
 
 
 def test_every_question_of_the_reads_is_answered(kafka: str, postgres_server: str, tmp_path: Path) -> None:
-    with open_table(kafka, postgres_server, 2000, tmp_path) as table:
-        client = HTTPConnection("127.0.0.1", table.port, timeout=120)
+    with (
+        open_table(kafka, postgres_server, 2000, tmp_path) as table,
+        closing(HTTPConnection("127.0.0.1", table.port, timeout=120)) as client,
+    ):
         for question in QUESTIONS.values():
             assert ask(client, question(table.chance)) > 0
-        client.close()

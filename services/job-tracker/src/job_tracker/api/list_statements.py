@@ -106,7 +106,7 @@ def cursor_after(listing: Listing, wanted: Wanted, row: Row, counted: Count) -> 
 def _mark(listing: Listing, wanted: Wanted) -> str:
     """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
-    ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if any(ends))
+    ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
     asked = [listing.source, filters, wanted.text, ranges]
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
 
