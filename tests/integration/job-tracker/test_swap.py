@@ -259,24 +259,57 @@ def test_one_rebuild_at_a_time_and_what_a_killed_swap_left_goes_with_the_next(
     assert connection.execute(JOBS).fetchone() == before
 
 
-def test_a_swap_waits_for_a_vacuum_as_long_as_it_takes_to_give_way(
-    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
-) -> None:
-    """PostgreSQL's own vacuum ends for those who have waited for `deadlock_timeout`, a second; readers go on."""
-    assert live
-    waits = """
+def waits_long_for_a_lock(connection: Any) -> bool:
+    """So long that PostgreSQL's own vacuum would have given way, which it does after `deadlock_timeout`, a second."""
+    query = """
         SELECT count(*) FROM pg_stat_activity WHERE application_name = 'job-tracker' AND datname = current_database()
         AND wait_event_type = 'Lock' AND now() - query_start > 1.5 * current_setting('deadlock_timeout')::interval
     """
+    return bool(connection.execute(query).fetchone() == (1,))
+
+
+def test_a_swap_waits_for_a_vacuum_as_long_as_it_takes_to_give_way(
+    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    """Readers go on."""
+    assert live
     with psycopg.connect(system.database_url) as vacuum:
         vacuum.execute("LOCK TABLE tracker.job, tracker.event IN SHARE UPDATE EXCLUSIVE MODE")  # as VACUUM does
         with ThreadPoolExecutor(1) as thread:
             swap = thread.submit(run, system, "rebuild", "--swap", folder=tmp_path)
-            wait_until(lambda: connection.execute(waits).fetchone() == (1,), "the swap does not wait")
+            wait_until(lambda: waits_long_for_a_lock(connection), "the swap does not wait")
             assert connection.execute("SELECT count(*) > 0 FROM tracker.job").fetchone() == (True,)
             vacuum.rollback()
             done = swap.result(120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nobody_waits_for_the_vacuum_of_new_tables(
+    *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL vacuums the shadow, too. Its swap waits for that before it holds up readers and projectors."""
+    assert live
+    forget_deleted = Shadow.forget_deleted
+    # In this order: whatever fails, the vacuum ends before the swap is waited for.
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(system.database_url) as vacuum:
+
+        def then_vacuum(shadow: Shadow) -> None:
+            forget_deleted(shadow)
+            days = vacuum.execute("SELECT relid::text FROM pg_partition_tree('tracker_rebuild.event') WHERE isleaf")
+            tables = ["tracker_rebuild.job", *(day for (day,) in days if not day.endswith("default"))]
+            assert len(tables) > 1
+            vacuum.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE UPDATE EXCLUSIVE MODE")
+
+        monkeypatch.setattr(Shadow, "forget_deleted", then_vacuum)
+        said = Console(file=StringIO())
+        options: dict[str, Any] = {"archive": tmp_path, "swap": True, "accept_loss": False}
+        swap = thread.submit(bootstrap_rebuild.run_rebuild, system.settings, SystemClock(), said, **options)
+        wait_until(lambda: waits_long_for_a_lock(connection), "the swap does not wait")
+        connection.execute("SET lock_timeout TO '5s'")
+        assert connection.execute("SELECT count(*) > 0 FROM tracker.job").fetchone() == (True,)
+        assert connection.execute("SELECT FROM tracker.consumer_offset FOR UPDATE NOWAIT").rowcount > 0
+        vacuum.rollback()
+        assert swap.result(120) == 0
 
 
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:

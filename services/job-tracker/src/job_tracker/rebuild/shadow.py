@@ -14,6 +14,7 @@ from job_tracker.rebuild import carry
 _SQL = queries("job_tracker", "shadow.sql")
 
 REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
+DEFAULT_DAY = "event_default"  # the table for events of days that have none of their own
 # The load looks for what is there already.
 _MERGED = ("job", "rollup", "dead_letter", "consumer_offset", "earlier_stretch")
 _TABLES = (*_MERGED, "event")
@@ -36,7 +37,11 @@ class Shadow:
             self._create(table)
         for table in _MERGED:
             self._add_keys(self._connection, table)
-        self._run(self._connection, "CREATE TABLE {shadow}.event_default PARTITION OF {shadow}.event DEFAULT")
+        self._run(
+            self._connection,
+            "CREATE TABLE {shadow}.{day} PARTITION OF {shadow}.event DEFAULT",
+            day=sql.Identifier(DEFAULT_DAY),
+        )
         (self._job,) = self._connection.execute("SELECT %s::regclass::oid", [f"{self.name}.job"]).fetchone() or (None,)
 
     def drop(self, connection: Connection) -> None:

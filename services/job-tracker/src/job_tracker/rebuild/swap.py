@@ -2,7 +2,7 @@
 
 One transaction:
 
-1. keep vacuum off the tables; readers and writers go on.
+1. keep vacuum off the tables, old and new; readers and writers go on.
 2. lock the positions. Every projector compares and sets them first, so all of them wait here.
 3. the shadow catches up to those positions, in transactions of its own.
 4. wait until no transaction is left that began before that: it would find the new tables half empty.
@@ -26,7 +26,7 @@ from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild import carry
 from job_tracker.rebuild.offsets import forget_ends, hold_positions, live_positions
 from job_tracker.rebuild.plan import Live
-from job_tracker.rebuild.shadow import REPLACED
+from job_tracker.rebuild.shadow import DEFAULT_DAY, REPLACED
 
 _SQL = queries("job_tracker", "shadow.sql")
 _OLD = "tracker_replaced"
@@ -105,8 +105,7 @@ class Swap:
         standing = carry.standing(self._connection)
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
-            days = self._connection.execute(_SQL["day_tables"], {"table": f"{source}.event"}).fetchall()
-            for table in (*REPLACED, *(str(day) for (day,) in days)):
+            for table in (*REPLACED, *self._day_tables(source)):
                 self._run(
                     "ALTER TABLE {source}.{table} SET SCHEMA {target}",
                     source=sql.Identifier(source),
@@ -141,6 +140,14 @@ class Swap:
         self._run(_PATIENTLY)
         try:
             self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN SHARE UPDATE EXCLUSIVE MODE")
+            # Of the shadow the large ones: catching up may empty the rollups, and divide the history's default table.
+            for table in ("job", *self._day_tables(self._shadow)):
+                if table != DEFAULT_DAY:
+                    self._run(
+                        "LOCK TABLE {shadow}.{table} IN SHARE UPDATE EXCLUSIVE MODE",
+                        shadow=sql.Identifier(self._shadow),
+                        table=sql.Identifier(table),
+                    )
         except psycopg.errors.LockNotAvailable:
             raise SwapHindered(
                 f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
@@ -168,6 +175,10 @@ class Swap:
                         f"others kept the job table busy for {_PATIENCE:.0f} s; try again when they are done"
                     ) from None
             time.sleep(_LOOK)
+
+    def _day_tables(self, schema: str) -> list[str]:
+        days = self._connection.execute(_SQL["day_tables"], {"table": f"{schema}.event"}).fetchall()
+        return [str(day) for (day,) in days]
 
     def _run(self, statement: str, **names: sql.Composable) -> None:
         _execute(self._connection, statement, **names)
