@@ -108,9 +108,20 @@ def test_each_difference_is_told_once_and_with_what_differs(
         assert "processed" in told.stdout
 
 
-def test_days_that_a_swap_would_leave_out_are_told(*, system: Any, connection: Any, live: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "old",
+    [
+        "SELECT tracker.ensure_event_days('2020-02-28', 2)",
+        # Without a table of its own: into the default one.
+        """UPDATE tracker.event SET appended_at = '2020-02-28 23:59:59Z'
+           WHERE (partition, "offset") = (SELECT partition, "offset" FROM tracker.event LIMIT 1)""",
+    ],
+)
+def test_days_that_a_swap_would_leave_out_are_told(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path, old: str
+) -> None:
     assert live
-    connection.execute("SELECT tracker.ensure_event_days('2020-02-28', 2)")
+    connection.execute(old)
     done = run(system, "rebuild", folder=tmp_path)
     assert "The live history has days before" in done.stdout
     assert "2020-02-28" in done.stdout

@@ -24,10 +24,16 @@ SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = %(table)s::regclass ORDER BY c.relname
 
 -- name: first_day_before
--- The first day of the live history, if it lies before one; days have a table each.
-SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD')) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'tracker.event'::regclass AND c.relname ~ '^event_[0-9]{8}$'
-  AND c.relname < 'event_' || to_char(%(since)s::date, 'YYYYMMDD')
+-- The first day of the live history, if it lies before one; days have a table each, but for those of the default table.
+SELECT least(
+    (
+        SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
+        FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'tracker.event'::regclass AND c.relname ~ '^event_[0-9]{8}$'
+          AND c.relname < 'event_' || to_char(%(since)s::date, 'YYYYMMDD')
+    ),
+    (SELECT min(tracker.utc_day(appended_at)) FROM tracker.event_default WHERE appended_at < %(since)s::date)
+)
 
 -- name: older_readers
 -- Transactions that read a state older than the shadow's last commit: they would not see all of it. Projectors
