@@ -97,9 +97,9 @@ class Reader:
         return await self._answer_in_time(look, wait, name)
 
     async def answer_row(self, statement: LiteralString, values: dict[str, Any], show: Show, wait: WaitFor) -> Response:
-        """As `answer`, where one statement finds one row, or none: it is sent along with the question for freshness.
+        """As `answer`, where a statement finds one row with a `job_id`, or none.
 
-        One way to PostgreSQL and back, where a transaction of two questions needs three.
+        One question to PostgreSQL, and so one snapshot, where a transaction of several goes there and back three times.
         """
 
         async def look(last: Last) -> Response | None:
@@ -127,24 +127,23 @@ class Reader:
 
     async def standing(self, connection: AsyncConnection, projection: str) -> Standing:
         """Where `projection` stands in this snapshot."""
-        return await _standing(await self._ask_standing(connection, projection))
+        answer = await connection.execute(_SQL["freshness"], self._wanted(projection), prepare=True)
+        return _standing(await _only(answer))
 
-    async def _ask_standing(self, connection: AsyncConnection, projection: str) -> AsyncCursor:
-        values = {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
-        return await connection.execute(_SQL["freshness"], values, prepare=True)
+    def _wanted(self, projection: str) -> dict[str, Any]:
+        return {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
 
     async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
-        # What is sent together without BEGIN is a transaction of its own, and so one snapshot.
+        both = "SELECT * FROM (" + _SQL["freshness"] + ") AS fresh LEFT JOIN (" + statement + ") AS found ON true"
         async with self._pool.connection() as connection, in_time(connection):
             try:
-                async with connection.pipeline():
-                    fresh = await self._ask_standing(connection, self.jobs)
-                    found = await connection.execute(statement, values, prepare=True)
+                answer = await connection.execute(both, values | self._wanted(self.jobs), prepare=True)
             except psycopg.Error:
                 # It may have been prepared before a migration; without a rollback psycopg would keep it so.
                 await connection.close()
                 raise
-            return await _standing(fresh), await found.fetchone()
+            row = await _only(answer)
+        return _standing(row), row if row["job_id"] is not None else None
 
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
         try:
@@ -206,9 +205,13 @@ class Reader:
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-async def _standing(freshness: AsyncCursor) -> Standing:
-    row = await freshness.fetchone()
-    assert row is not None  # noqa: S101 - the statement always gives one row
+async def _only(answer: AsyncCursor) -> DictRow:
+    row = await answer.fetchone()
+    assert row is not None  # noqa: S101 - the question for freshness always has one row
+    return row
+
+
+def _standing(row: DictRow) -> Standing:
     return Standing(
         now=row["now"],
         epoch=row["epoch"],
