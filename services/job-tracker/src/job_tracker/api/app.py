@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -77,6 +78,7 @@ def _from_another_site(headers: Headers) -> bool:
         return True
 
 
+@lru_cache(64)  # asked with each request, and the answer is nearly always for the same name
 def _is_own_name(host: str, names: frozenset[str]) -> bool:
     """Whether a browser's page of that name can be trusted to be the API's own.
 
