@@ -64,6 +64,14 @@ def test_publishes_on_loopback_only(compose: dict[str, Any]) -> None:
             assert port.startswith("127.0.0.1:"), name
 
 
+def test_what_kafka_and_postgresql_keep_lies_in_volumes(compose: dict[str, Any]) -> None:
+    """Kafka's image keeps its log under /tmp unless it is told otherwise; PostgreSQL's in a folder of its version."""
+    kafka, postgres = (compose["services"][name] for name in ("kafka", "postgres"))
+    assert kafka["volumes"] == [f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}"]
+    assert postgres["volumes"] == ["postgres:/var/lib/postgresql"]
+    assert compose["volumes"].keys() >= {"kafka", "postgres"}
+
+
 def test_kafka_is_set_as_the_local_stack_sets_it(compose: dict[str, Any]) -> None:
     given = compose["services"]["kafka"]["environment"]
     node = KafkaNode(1, Path("/kafka"), 9092, 9093)
