@@ -43,6 +43,7 @@ class Source:
         self.left: set[tuple[str, int]] = set()
         self.deaf = self.closed = False
         self.rewound: list[set[tuple[str, int]]] = []
+        self.hand_on: Callable[[], None] = lambda: None
         self._script = script
 
     def poll(self, most: int, timeout: float) -> list[Record]:
@@ -54,6 +55,7 @@ class Source:
     def report(self, at_once: bool = False) -> None: ...
 
     def close(self) -> None:
+        self.hand_on()
         self.closed = True
 
 
@@ -82,12 +84,18 @@ class Nothing:
 def run(writer: Writer, stop: threading.Event, *sources: Source, projection: Plain | None = None) -> None:
     """A projector from its start to its end, with one source after the other."""
     opened = iter(sources)
+
+    def open_source(hand_on: Callable[[], None]) -> Source:
+        source = next(opened)
+        source.hand_on = hand_on
+        return source
+
     loop: Projector[Any] = Projector(
         projection=projection or Plain(),  # pyright: ignore[reportArgumentType]
         committer=writer,  # pyright: ignore[reportArgumentType]
         link=Nothing(),  # pyright: ignore[reportArgumentType]
         store=Nothing(),  # pyright: ignore[reportArgumentType]
-        open_source=lambda _: next(opened),  # pyright: ignore[reportArgumentType, reportReturnType]
+        open_source=open_source,  # pyright: ignore[reportArgumentType]
         status=Status(lambda: 0.0),
         stop=stop,
         batch_events=100,
@@ -120,8 +128,23 @@ def test_what_was_read_of_a_partition_that_came_back_is_let_go() -> None:
     assert source.begins == {P: 12}
 
 
+def test_what_was_read_of_a_partition_that_came_back_is_let_go_at_the_end_too() -> None:
+    writer, stop = Writer(), threading.Event()
+
+    def comes_back_and_ends(source: Source) -> list[Record]:
+        source.left, source.begins = {P}, {P: 10}
+        stop.set()
+        writer.go.set()
+        return []
+
+    source = Source({P: 0}, [lambda _: records(0), lambda _: records(1, 2, 3), comes_back_and_ends])
+    run(writer, stop, source)
+    assert writer.batches == [({P: 0}, [0])]
+    assert source.begins == {P: 10}
+
+
 def test_another_source_takes_the_place_of_a_deaf_one() -> None:
-    """It begins at the positions of PostgreSQL: what was read and not written is read again, and written once."""
+    """What was read is written while the first is closed; the other begins at PostgreSQL's positions, behind it."""
     writer, stop = Writer(), threading.Event()
     writer.go.set()
 
@@ -138,11 +161,11 @@ def test_another_source_takes_the_place_of_a_deaf_one() -> None:
 
     more = [ends] * 5000
     first = [lambda _: records(0), goes_deaf]
-    second = [lambda _: records(1, 2, 3), ends]
-    sources = [Source({P: 0}, first), Source({P: 1}, second)]
+    second = [lambda _: records(3, 4), ends]
+    sources = [Source({P: 0}, first), Source({P: 3}, second)]
     run(writer, stop, *sources)
     assert [source.closed for source in sources] == [True, True]
-    assert writer.batches == [({P: 0}, [0]), ({P: 1}, [1, 2, 3])]
+    assert writer.batches == [({P: 0}, [0]), ({P: 1}, [1, 2]), ({P: 3}, [3, 4])]
 
 
 def test_a_batch_is_full_by_its_bytes_however_few_records_have_them() -> None:

@@ -1,4 +1,4 @@
-"""The projector's two threads: one reads and folds, one writes.
+"""The projector's two threads: one reads and folds, one writes, and has Kafka asked meanwhile by a third.
 
 The reader hands its batch over as soon as the writer is free. So batches adapt by themselves: a few
 records when the log is quiet, which are visible at once, and many when it is behind, which are cheap.
@@ -154,7 +154,7 @@ class Projector(Generic[Content]):
         """
         self._settle(_HANDING_ON)
         if self._writing is None and self._batch.records:
-            if self._lost:
-                self._batch = self._batch.without(self._lost)
+            # What left may have come back meanwhile, at a place where another owner has brought it.
+            self._batch = self._batch.without(self._lost | source.left)
             self._hand_over(source, writer)
             self._settle(_HANDING_ON)
