@@ -52,7 +52,9 @@ def _letter(found: Expected, record: LogRecord) -> None:
             raw = base64.b64decode(raw, validate=True)
     row = kept(key.encode() if key is not None else None, raw)
     row |= {"appended_at": record.appended_at, "job_id": letter.get("subject")}
-    found.dead.setdefault(Grave(data["topic"], data["partition"], data["offset"], data["consumer"]), row)
+    grave = Grave(data["topic"], data["partition"], data["offset"], data["consumer"])
+    if grave not in found.dead or found.dead[grave]["appended_at"] < row["appended_at"]:
+        found.dead[grave] = row
     return None
 
 

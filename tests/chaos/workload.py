@@ -188,7 +188,7 @@ class Workload:
         return Message("jobs.items" if said["type"] == ITEM else "jobs.events", key, value)
 
     def _letter(self) -> Message:
-        """Two letters about one record have its key, and so one partition: the first stays."""
+        """Two letters about one record have its key, and so one partition: the last of them stays."""
         self.letters += 1
         return Message("jobs.dead-letters", b"demo/shop-%d" % (self.letters % 5), letter(self.chance, self.letters))
 

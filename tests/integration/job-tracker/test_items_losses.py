@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ import pytest
 from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import AGAIN, SyncLog, again, read_sync_log
 
+from job_events.sql_files import queries
+from job_tracker import bootstrap
+from job_tracker.projector.records import DeadLetter, Record
+
+MOMENT = datetime(2026, 9, 1, tzinfo=UTC)
 ENDS = """
 SELECT count(*) FROM tracker.partition_end AS e
 FULL JOIN (SELECT * FROM tracker.consumer_offset WHERE projection LIKE '%tracker-items') AS o USING (topic, partition)
@@ -146,6 +151,23 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     synced.put(9, partition=4)
     goes_on(system, synced, connection, wait_until)
     assert len(synced.rows()[0]) == len(old) + 9 + 10
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
+    *, system: Any, connection: Any, order: tuple[int, int]
+) -> None:
+    """A new topic gives the same offsets to other records; a rebuild may come to the old topic's last."""
+    bootstrap.prepare_schema(system.settings, lambda _: False)
+    records = [
+        Record("jobs.requests.puller", 0, 5, MOMENT + timedelta(days=days), b"key", value)
+        for days, value in ((0, b"old"), (60, b"new"))
+    ]
+    letters = [DeadLetter(record, "is no JSON", None, "puller").row() for record in records]
+    connection.execute("SET search_path TO tracker")
+    for which in (*order, *order):
+        connection.execute(queries("job_tracker", "commit.sql")["bury"], letters[which])
+    assert connection.execute("SELECT value FROM dead_letter").fetchall() == [(b"new",)]
 
 
 def test_archive_and_log_bring_items_and_letters_back_after_postgresql_was_lost(

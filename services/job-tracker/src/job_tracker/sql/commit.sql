@@ -33,6 +33,7 @@ WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = h
 RETURNING o.topic, o.partition
 
 -- name: bury
+-- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they come.
 INSERT INTO dead_letter (
     topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
 )
@@ -40,7 +41,10 @@ VALUES (
     %(topic)s, %(partition)s, %(offset)s, %(consumer)s, %(appended_at)s, %(reason)s, %(job_id)s, %(key)s, %(value)s,
     %(value_bytes)s
 )
-ON CONFLICT (topic, partition, "offset", consumer) DO NOTHING
+ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
+SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
+    value = excluded.value, value_bytes = excluded.value_bytes
+WHERE dead_letter.appended_at < excluded.appended_at
 
 -- name: beat
 INSERT INTO projector (projection, instance, state, detail, beat_at)
