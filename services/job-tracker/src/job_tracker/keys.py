@@ -37,21 +37,20 @@ class Keys:
         Raises:
             KeyReused
         """
-        names = {"tenant": tenant, "key": key}
         async with self._pool.connection() as connection, in_time(connection):
-            await connection.execute(
+            claimed = await connection.execute(
                 _SQL["claim_key"],
                 {
-                    **names,
+                    "tenant": tenant,
+                    "key": key,
                     "request_hash": request_hash,
                     "job_id": fresh.job_id,
                     "chain": fresh.chain,
                     "event_time": fresh.time,
                 },
             )
-            row = await (await connection.execute(_SQL["key"], names)).fetchone()
-        if row is None:
-            raise KeyReused  # nothing deletes keys, so the row is there
+            row = await claimed.fetchone()
+        assert row is not None  # noqa: S101 - it inserts a row or finds one
         held_hash, job_id, chain, time, token = row
         if held_hash != request_hash:
             raise KeyReused

@@ -83,10 +83,9 @@ SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND accou
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)
 VALUES (%(tenant)s, %(key)s, %(request_hash)s, %(job_id)s, %(chain)s, %(event_time)s)
-ON CONFLICT (tenant, key) DO NOTHING
-
--- name: key
-SELECT request_hash, job_id, chain, event_time, token FROM tracker.api_key WHERE tenant = %(tenant)s AND key = %(key)s
+-- Answers with the row that is there already, which retention can't take in between.
+ON CONFLICT (tenant, key) DO UPDATE SET key = excluded.key
+RETURNING request_hash, job_id, chain, event_time, token
 
 -- name: settle_key
 UPDATE tracker.api_key SET token = %(token)s WHERE tenant = %(tenant)s AND key = %(key)s AND token IS NULL
