@@ -27,9 +27,16 @@ def read_arguments() -> argparse.Namespace:
     audit.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
     chosen = audit.add_mutually_exclusive_group()
     chosen.add_argument("--all", action="store_true", help="all jobs, and counts, history and dead letters")
-    chosen.add_argument("--jobs", type=int, default=_SAMPLE, help="about how many jobs (default %(default)s)")
+    chosen.add_argument("--jobs", type=_one_or_more, default=_SAMPLE, help="about how many jobs (default %(default)s)")
     audit.add_argument("--seed", type=int, default=1, help="another seed chooses other jobs (default %(default)s)")
     archive = parts.add_parser("archive", help="write finished days of the log into files")
     archive.add_argument("--archive", type=Path, default=Path("archive"), help="folder to write to")
     archive.add_argument("--verify", action="store_true", help="check every file instead of writing")
     return parser.parse_args()
+
+
+def _one_or_more(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1: nothing would be looked at")
+    return number

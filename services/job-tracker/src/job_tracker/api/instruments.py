@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from job_events.fold import STATUSES
+
 
 class Instruments:
     """Counted as requests pass; the gauges are set when somebody scrapes."""
@@ -26,8 +28,8 @@ class Instruments:
         )
 
     def set_jobs(self, by_status: Mapping[str, int]) -> None:
-        for status, jobs in by_status.items():
-            self._jobs.labels(status).set(jobs)
+        for status in STATUSES:
+            self._jobs.labels(status).set(by_status.get(status, 0))
 
     def set_freshness(self, projection: str, lag_events: int, lag_seconds: float | None, alive: bool) -> None:
         self._lag_events.labels(projection).set(lag_events)
