@@ -101,3 +101,15 @@ def test_a_merge_that_changes_nothing_writes_nothing(
     apply([Record("jobs.events", 1, offset, MOMENT, None, value) for offset, value in enumerate(values)])
     assert table.execute(versions).fetchall() == before
     assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
+
+
+def test_sums_of_a_group_without_jobs_are_a_difference(table: Any) -> None:
+    table.execute("TRUNCATE tracker.rollup")
+    table.execute(
+        "INSERT INTO tracker.rollup (tenant, account, job_type, status, day, jobs, processed, successful, failed, "
+        "skipped, duration_ms) VALUES ('demo', '', 'PULL', 'RUNNING', '-infinity', 0, 77, 0, 0, 0, 0)"
+    )
+    found = table.execute("SELECT tenant, status, kept, counted FROM tracker.rollup_differences()").fetchall()
+    assert found == [("demo", "RUNNING", 0, 0)]
+    table.execute("UPDATE tracker.rollup SET processed = 0")
+    assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
