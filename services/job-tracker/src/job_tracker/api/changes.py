@@ -125,7 +125,7 @@ class ChangeReader:
         if not view.job_id:
             return await page(connection, self._listing, Wanted(filters=_filters(view), limit=limit), show, "jobs")
         reading = await connection.execute(_READS["jobs_by_id"], {"job_ids": sorted(view.job_id)})
-        rows = [row for row in reversed(await reading.fetchall()) if not row["deleted"]]
+        rows = reversed(await reading.fetchall())
         return {"jobs": [show(row) for row in rows if view.holds(row["job_id"], _key(row))]}
 
     async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
@@ -133,7 +133,7 @@ class ChangeReader:
         held = row["held"] if row else 0
         passed = sum(one.high - one.low for one in ranges)
         if held < passed:
-            raise Gap(f"of {passed} events on the way, the history has kept {held}")
+            raise Gap(f"of {passed} offsets on the way, the history knows {held}")
 
 
 def _key(row: Row) -> Key:
