@@ -15,17 +15,13 @@ class Figures:
         self._content: dict[str, Any] = {"about": about, "figures": {}}
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def put(self, name: str, values: float | Sequence[float], unit: str, note: str = "") -> float:
-        """Keep the median of `values` under `name` and print it; returns the median."""
+    def put(self, name: str, values: float | Sequence[float], unit: str, note: str = "") -> None:
+        """Keep the median of `values` under `name` and print it."""
         several = [float(value) for value in values] if isinstance(values, Sequence) else [float(values)]
         middle = statistics.median(several)
         print(f"figure {name} {shown(middle)} {unit}", flush=True)
         self._content["figures"][name] = {"value": middle, "unit": unit, "note": note, "values": several}
         self._path.write_text(json.dumps(self._content, indent=1) + "\n")
-        return middle
-
-    def __getitem__(self, name: str) -> float:
-        return float(self._content["figures"][name]["value"])
 
 
 def shown(value: float) -> str:

@@ -1,7 +1,6 @@
 """Jobtrail's projector as it is: `python -m job_tracker projector`, history included."""
 
 import os
-import subprocess
 import sys
 
 from bench.candidate import Place
@@ -52,9 +51,3 @@ def environment(place: Place) -> dict[str, str]:
         "DATABASE_URL": place.database_url,
         "JOBTRAIL_TOPIC_PREFIX": place.topics.prefix,
     }
-
-
-def knows(command: str) -> bool:
-    """Whether the tracker has a command of this name."""
-    argv = [sys.executable, "-m", "job_tracker", "--help"]
-    return command in subprocess.run(argv, capture_output=True, text=True, check=True).stdout  # noqa: S603

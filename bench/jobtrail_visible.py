@@ -1,7 +1,6 @@
 """From an event's acknowledgement to `GET /jobs/{id}` and to a client of `GET /stream`, by Jobtrail's own processes."""
 
 import http.client
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ _START = 300.0  # seconds until the API must answer
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """`visible` by the API, and the seconds until the stream told of each event; None where there is no stream."""
+    """`visible` by the API, and the seconds until the stream told of each event."""
 
     visible: Visible
-    stream: list[float] | None
+    stream: list[float]
 
 
 def jobtrail_visible(stage: Stage, rate: int, settle: float, seconds: float) -> Live:
@@ -33,12 +32,10 @@ def jobtrail_visible(stage: Stage, rate: int, settle: float, seconds: float) -> 
         port = free_port()
         api = part("api", place, JOBTRAIL_API_PORT=str(port))
         stack.callback(api.end)
-        paths = _paths(port)
+        _wait_for_answer(port)
         load = stack.enter_context(Load(stage.kafka, topics.events, messages(Shape(jobs=1_000_000)), rate))
         reader = Api(port)
         until_reading(candidate, load, reader.look)
-        if "/stream" not in paths:
-            return Live(watch(load, reader.look, settle, seconds), None)
         with StreamReader(port) as stream:
             start = time.monotonic() + settle
             visible = watch(load, reader.look, settle, seconds)
@@ -46,8 +43,8 @@ def jobtrail_visible(stage: Stage, rate: int, settle: float, seconds: float) -> 
             return Live(visible, stream.delays(counted))
 
 
-def _paths(port: int) -> dict[str, object]:
-    """The routes of an API, as soon as it answers.
+def _wait_for_answer(port: int) -> None:
+    """Return as soon as an API answers.
 
     Raises:
         RuntimeError: it does not.
@@ -57,10 +54,11 @@ def _paths(port: int) -> dict[str, object]:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             client.request("GET", "/openapi.json")
-            paths: dict[str, object] = json.loads(client.getresponse().read())["paths"]
-            return paths
+            client.getresponse().read()
         except OSError:
             time.sleep(0.1)
+        else:
+            return
         finally:
             client.close()
     raise RuntimeError("the API did not start")

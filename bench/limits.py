@@ -14,6 +14,7 @@ from job_events.envelope import decode
 from job_events.kafka import consumer
 
 _CHUNK = 1 << 20  # bytes
+_LONGEST = 300.0  # seconds that reading a whole topic may take
 
 
 def copy_rates(database_url: str) -> tuple[float, float]:
@@ -70,7 +71,10 @@ def consume_rate(kafka: str, topic: FullTopic, *, tuned: bool) -> float:
     try:
         reader.assign([TopicPartition(topic.topics.events, number, 0) for number in range(PARTITIONS)])
         read, began = 0, 0.0
+        deadline = time.monotonic() + _LONGEST
         while read < topic.events:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{read:,} of {topic.events:,} events were read within {_LONGEST:.0f} s")
             for message in reader.consume(1000, 1):
                 began = began or time.monotonic()
                 decode(message.value())  # pyright: ignore[reportArgumentType] - bytes, as no deserializer is set

@@ -9,10 +9,10 @@ from bench.candidate import Candidate
 from bench.drain import wrong
 from bench.emitter import progress_cost
 from bench.figures import Figures, percentile
-from bench.jobtrail import Jobtrail, environment, knows
+from bench.jobtrail import Jobtrail, environment
 from bench.jobtrail_visible import jobtrail_visible
 from bench.plan import Plan
-from bench.stage import Stage, say
+from bench.stage import Stage
 from bench.visible import peer_visible
 from bench.workload import Shape, expected, shaken
 
@@ -42,9 +42,8 @@ def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             values = [percentile(live.visible.seconds, share) * 1000 for live in lives]
             figures.put(f"visible{infix}_{name}", values, "ms", note)
-            told = [percentile(live.stream, share) * 1000 for live in lives if live.stream]
-            if told:
-                figures.put(f"stream{infix}_{name}", told, "ms", f"at {rate} events/s, by GET /stream")
+            told = [percentile(live.stream, share) * 1000 for live in lives]
+            figures.put(f"stream{infix}_{name}", told, "ms", f"at {rate} events/s, by GET /stream")
         for peer in peers:
             seen = peer_visible(stage, peer, rate, plan.settle_seconds, plan.peer_live_seconds)
             note = f"at {rate} events/s, in its table"
@@ -82,9 +81,6 @@ def measure_two_trackers(stage: Stage, figures: Figures, plan: Plan) -> None:
 
 def measure_rebuild(stage: Stage, figures: Figures, plan: Plan) -> None:
     """`rebuild` of a full table, comparison and swap included, against the drain that filled it."""
-    if not knows("rebuild"):
-        say("this tracker knows no rebuild")
-        return
     topic = stage.workload(plan.events)
     rates: list[float] = []
     ratios: list[float] = []

@@ -93,7 +93,7 @@ FROM generate_series(0, %(jobs)s - 1, 1000) AS n JOIN tracker.job ON job_id = pg
 -- name: dead_letters
 -- So many at least that a page of one service's is full.
 INSERT INTO tracker.dead_letter (topic, partition, "offset", consumer, appended_at, reason, key, value, value_bytes)
-SELECT 'jobs.events', n %% 6, n, (ARRAY['tracker-jobs', 'puller', 'syncer'])[1 + n %% 3],
+SELECT 'jobs.events', n %% 6, n, (ARRAY['job-tracker', 'puller', 'syncer'])[1 + n %% 3],
        %(until)s::timestamptz - n * interval '1 minute', 'is no JSON: unexpected end of data', 'k', '\xff7b22', 3
 FROM generate_series(1, greatest(1000, %(jobs)s / 1000)) AS n
 

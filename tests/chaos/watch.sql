@@ -44,9 +44,6 @@ CREATE OR REPLACE TRIGGER chaos_look AFTER UPDATE OR DELETE ON tracker.item FOR 
 -- name: regress
 SELECT invariant, job_id, said FROM chaos.regress ORDER BY at LIMIT 20
 
--- name: regress_count
-SELECT count(*) FROM chaos.regress
-
 -- name: positions
 SELECT projection, topic, partition, next_offset FROM tracker.consumer_offset
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from job_tracker.domain.list_plans import JOB_LISTS, MAX_RANGES, STATUSES, plan_list
+from job_events.fold import STATUSES
+from job_tracker.domain.list_plans import JOB_LISTS, MAX_RANGES, plan_list
 
 DOC = Path(__file__).parents[3] / "docs" / "howto" / "lists.md"
 VALUES = {

@@ -29,6 +29,7 @@ from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.projector.postgres import SCHEMA, Link, connect
 from job_tracker.projector.records import Connection
 from job_tracker.projector.status import Status
+from job_tracker.rebuild.compare import count_jobs
 from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.items import ItemsRebuild
@@ -103,8 +104,7 @@ def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Pa
     """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
     bootstrap.bring_schema(settings)
     with connect(settings.database_url) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM job").fetchone() or (0,)
-    among = int(str(count))
+        among = count_jobs(connection)
     sample = Sample.of_size(seed, jobs, among) if jobs is not None else None
     with _refold(settings, clock, console, AUDIT, archive, sample) as (refold, report):
         looked = "all jobs" if sample is None else f"about {min(jobs or 0, among):,} of {among:,} jobs (seed {seed})"

@@ -55,7 +55,7 @@ class Identity:
 
 
 class Requests:
-    """Produces what callers ask for. `start` and `close` bracket its life; `send` may be awaited by many."""
+    """Produces what callers ask for. `start` and `close` bracket its life; between them many may ask at once."""
 
     def __init__(self, producer: Sender, topics: Topics, clock: Clock) -> None:
         self._producer = producer
@@ -73,9 +73,9 @@ class Requests:
         self._thread.join(5)
         self._producer.flush(5)
 
-    def identity(self, chain: str | None = None, job_id: str | None = None) -> Identity:
+    def identity(self, chain: str | None = None) -> Identity:
         """A new job's id, its chain (its own unless it joins one), and the time of the request."""
-        return Identity(job_id or str(uuid_utils.uuid7()), chain or str(uuid_utils.uuid7()), self._clock.now())
+        return Identity(str(uuid_utils.uuid7()), chain or str(uuid_utils.uuid7()), self._clock.now())
 
     async def request(self, identity: Identity, tenant: str, data: RequestedData) -> str:
         """Put a job request on its service's topic; the token of its position.

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from job_events.fold import STATUSES
+
 SCAN_ROWS = 10_000  # rows that one answer looks through at most
 MAX_RANGES = 36  # ranges of an index that one answer merges at most
-STATUSES = ("PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)

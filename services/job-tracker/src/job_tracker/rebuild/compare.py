@@ -38,6 +38,12 @@ class Difference:
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
+def count_jobs(connection: Connection) -> int:
+    """How many rows the job table has that `connection` finds."""
+    (jobs,) = connection.execute(_SQL["count"]).fetchone() or (0,)
+    return int(str(jobs))
+
+
 def job_differences(
     live: Connection, shadow: Connection, sample: Sample | None, done: Callable[[int], None]
 ) -> Iterator[Difference]:

@@ -96,8 +96,7 @@ class Refold:
             self.advance(self.live(live))
             # As of now: what retention took from the live tables since this began is in the shadow still.
             history_since, letters_since = self.history_since(), self.letters_since()
-            (jobs,) = live.execute("SELECT count(*) FROM job").fetchone() or (0,)
-            done = self.progress("comparing jobs", int(str(jobs)))
+            done = self.progress("comparing jobs", compare.count_jobs(live))
             yield from compare.job_differences(live, shadow, self.sample, done)
             if self.sample is not None:
                 yield from compare.miscounted(live)

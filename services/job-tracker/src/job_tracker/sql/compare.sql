@@ -1,3 +1,6 @@
+-- name: count
+SELECT count(*) FROM job
+
 -- name: range_end
 -- The last id of the next range. Unqualified names: the connection decides between the live table and a shadow.
 SELECT max(job_id), count(*) FROM (
@@ -52,6 +55,3 @@ ORDER BY "offset"
 SELECT * FROM dead_letter
 WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[]) AND appended_at >= %(since)s
 ORDER BY topic, partition, "offset"
-
--- name: jobs
-SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'job'::regclass
