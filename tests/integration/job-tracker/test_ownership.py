@@ -195,3 +195,22 @@ def test_no_row_stays_locked_while_kafka_is_asked(
     assert connection.execute(free).fetchone() == (1,)
     assert system.count(connection, "job") == 1
     link.close()
+
+
+def test_a_transaction_that_met_another_is_run_again_from_its_beginning(*, system: Any, connection: Any) -> None:
+    bootstrap.prepare_schema(system.settings, lambda _: False)
+    link = Link(system.database_url, Status(lambda: 0.0), lambda _: False)
+    states = ["40P01", "40001"]
+
+    def work(cursor: Any) -> str:
+        cursor.execute(
+            "INSERT INTO projector (projection, instance, state, detail, beat_at) VALUES ('p', 'i', '', '', now())"
+        )
+        if states:
+            cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{states.pop()}'; END $$")
+        return "done"
+
+    assert link.transact(work) == "done"
+    link.close()
+    assert link.retries == 2
+    assert connection.execute("SELECT count(*) FROM tracker.projector").fetchone() == (1,)

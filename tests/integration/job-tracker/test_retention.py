@@ -1,5 +1,6 @@
 """Retention by an injected clock: what is old enough goes, and nothing else."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from tests.rebuilds import At, run
 
-from job_tracker import bootstrap_rebuild
+from job_events.sql_files import queries
+from job_tracker import bootstrap, bootstrap_rebuild
 from job_tracker.projector.postgres import connect
 from job_tracker.retention import sweep
 
@@ -123,3 +125,22 @@ def test_a_rebuild_expects_no_dead_letters_that_retention_has_taken(
     assert (found, "No difference" in out.getvalue()) == (0, True)
     bootstrap_rebuild.run_rebuild(settings, clock, Console(file=out), archive=tmp_path, swap=True, accept_loss=False)
     assert system.count(connection, "dead_letter") == 0
+
+
+def test_a_day_that_somebody_reads_goes_with_the_next_sweep(*, system: Any, connection: Any) -> None:
+    """And two trackers don't sweep at once."""
+    bootstrap.prepare_schema(system.settings, lambda _: False)
+    now = datetime.now(UTC)
+    old = now.date() - timedelta(days=system.settings.jobtrail_history_days + 1)
+    connection.execute("SELECT tracker.ensure_event_days(%s, 1)", [old])
+    table = f"{old:%Y%m%d}"
+    with connect(system.database_url) as sweeping, connect(system.database_url) as other:
+        with other.transaction():
+            other.execute(f"LOCK TABLE event_{table} IN ACCESS SHARE MODE")  # pyright: ignore[reportArgumentType]
+            assert sweep(sweeping, now, system.settings)["days"] == 0
+        assert table in tables(connection)
+        other.execute(queries("job_tracker", "retention.sql")["try_alone"])
+        assert sweep(sweeping, now, system.settings) == Counter()
+        other.execute(queries("job_tracker", "retention.sql")["done_alone"])
+        assert sweep(sweeping, now, system.settings)["days"] == 1
+    assert table not in tables(connection)

@@ -1,6 +1,7 @@
 """What people have put on the job table goes with a swap, or the swap is refused before it begins."""
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from tests.rebuilds import JOBS, SHADOWS, recreate, run
 from job_events.clock import SystemClock
 from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
+from job_tracker.rebuild import swap
 from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.swap import Swap
+from job_tracker.rebuild.swap import Swap, SwapHindered
 
 QUERY = queries("job_tracker", "carry.sql")["hindrances"]
 # Everything of the tables but their rows and their identity, as the catalogue has it.
@@ -276,11 +278,11 @@ def test_a_swap_waits_for_a_vacuum_as_long_as_it_takes_to_give_way(
     with psycopg.connect(system.database_url) as vacuum:
         vacuum.execute("LOCK TABLE tracker.job, tracker.event IN SHARE UPDATE EXCLUSIVE MODE")  # as VACUUM does
         with ThreadPoolExecutor(1) as thread:
-            swap = thread.submit(run, system, "rebuild", "--swap", folder=tmp_path)
+            swapping = thread.submit(run, system, "rebuild", "--swap", folder=tmp_path)
             wait_until(lambda: waits_long_for_a_lock(connection), "the swap does not wait")
             assert connection.execute("SELECT count(*) > 0 FROM tracker.job").fetchone() == (True,)
             vacuum.rollback()
-            done = swap.result(120)
+            done = swapping.result(120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -303,13 +305,40 @@ def test_nobody_waits_for_the_vacuum_of_new_tables(
         monkeypatch.setattr(Shadow, "forget_deleted", then_vacuum)
         said = Console(file=StringIO())
         options: dict[str, Any] = {"archive": tmp_path, "swap": True, "accept_loss": False}
-        swap = thread.submit(bootstrap_rebuild.run_rebuild, system.settings, SystemClock(), said, **options)
+        swapping = thread.submit(bootstrap_rebuild.run_rebuild, system.settings, SystemClock(), said, **options)
         wait_until(lambda: waits_long_for_a_lock(connection), "the swap does not wait")
         connection.execute("SET lock_timeout TO '5s'")
         assert connection.execute("SELECT count(*) > 0 FROM tracker.job").fetchone() == (True,)
         assert connection.execute("SELECT FROM tracker.consumer_offset FOR UPDATE NOWAIT").rowcount > 0
         vacuum.rollback()
-        assert swap.result(120) == 0
+        assert swapping.result(120) == 0
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        # One that sees an older state would find the new tables half empty, one that holds the old ones keeps them.
+        ("SELECT 1", "a transaction of reporting (process {pid}) has been reading since"),
+        ("LOCK TABLE tracker.job IN ACCESS SHARE MODE", "others kept the job table busy for 1 s"),
+    ],
+)
+def test_a_swap_names_what_it_has_waited_for_in_vain(
+    *, system: Any, connection: Any, live: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: str, said: str
+) -> None:
+    assert live
+    monkeypatch.setattr(swap, "_PATIENCE", 1.0)
+    before = connection.execute(JOBS).fetchone()
+    console = Console(file=StringIO())
+    with psycopg.connect(system.database_url, application_name="reporting") as other:
+        if looks.startswith("SELECT"):
+            other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        other.execute(looks)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(SwapHindered, match=re.escape(said.format(pid=other.info.backend_pid))):
+            bootstrap_rebuild.run_rebuild(
+                system.settings, SystemClock(), console, archive=tmp_path, swap=True, accept_loss=False
+            )
+    assert connection.execute(SHADOWS).fetchone() == (0,)
+    assert connection.execute(JOBS).fetchone() == before
 
 
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:
