@@ -1,7 +1,8 @@
 """The change log: readers that come, wait and fall off, each sees every job as it is at last, and none go back."""
 
 import random
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,25 @@ STATUSES = ("PENDING", "RUNNING", "COMPLETED")
 P0, P1 = ("t", 0), ("t", 1)
 
 
+class Snapshot(NamedTuple):
+    """The table as it was at some moment."""
+
+    positions: dict[Any, int]
+    rows: dict[str, int]
+
+    def change(self, job: str) -> Change:
+        version = self.rows[job]
+        return Change(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
+
+    def held(self, view: View) -> dict[str, int]:
+        return {job: version for job, version in self.rows.items() if view.holds(job, self.change(job).key)}
+
+
 class World:
-    """A table whose jobs only go forward, its log, and the feed that looks at it now and then."""
+    """A table whose jobs only go forward, its log, and the feed that looks at it now and then.
+
+    A look has a snapshot of its beginning, and tells the log of it step by step while the table moves on.
+    """
 
     def __init__(self, chance: random.Random, kept: int) -> None:
         self.chance = chance
@@ -26,6 +44,10 @@ class World:
         self.positions = {P0: 0, P1: 0}
         self.log = ChangeLog(kept)
         self.log.restart(dict(self.positions))
+        self.looking: Iterator[None] = iter(())
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(dict(self.positions), dict(self.rows))
 
     def happen(self) -> None:
         job = f"job-{self.chance.randrange(20)}"
@@ -34,7 +56,7 @@ class World:
         self.positions[partition] += 1
         self.rows[job] = min(2, self.rows.get(job, -1) + 1)
 
-    def changes(self, start: dict[Any, int], end: dict[Any, int]) -> list[Change]:
+    def jobs(self, start: dict[Any, int], end: dict[Any, int]) -> list[str]:
         seen: dict[Any, int] = {}
         jobs: dict[str, None] = {}
         for partition, job in self.events:
@@ -42,40 +64,56 @@ class World:
             seen[partition] = offset + 1
             if start.get(partition, 0) <= offset < end[partition]:
                 jobs[job] = None
-        return [self.change(job) for job in jobs]
-
-    def change(self, job: str) -> Change:
-        version = self.rows[job]
-        return Change(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
+        return list(jobs)
 
     def look(self) -> None:
-        for reached, ranges in steps(self.log.positions, self.positions, 3):
+        """The next step of a look; with the last one, the beginning of another."""
+        if next(self.looking, self) is self:
+            self.looking = self.steps(self.snapshot(), self.log.positions)
+            next(self.looking, None)
+
+    def look_up(self) -> None:
+        """To the very end of the log."""
+        while self.log.positions != self.positions:
+            self.look()
+
+    def steps(self, seen: Snapshot, told: dict[Any, int]) -> Iterator[None]:
+        for reached, ranges in steps(told, seen.positions, 3):
             low = dict(reached) | {(r.topic, r.partition): r.low for r in ranges}
-            self.log.add(reached, self.changes(low, reached))
+            self.log.add(reached, map(seen.change, self.jobs(low, reached)), told)
+            yield
 
 
 class Reader:
+    """Reads the table, joins the log some time later, and follows it, as `Follower` does."""
+
     def __init__(self, world: World, view: View) -> None:
         self.world, self.view = world, view
         self.jobs: dict[str, int] = {}
+        self.read: Snapshot | None = None
         self.number: int | None = None
         self.seen: dict[str, int] = {}
-        self.first = True
+        self.known = False
 
     def step(self) -> None:
         log = self.world.log
-        taken = None if self.number is None else log.take(self.number, 2)
-        if taken is None:
-            self.jobs = {
-                job: version
-                for job, version in self.world.rows.items()
-                if self.view.holds(job, self.world.change(job).key)
-            }
-            self.seen |= self.world.rows
-            self.number, self.first = log.join(dict(self.world.positions)), True
+        if self.read is None:
+            self.read = self.world.snapshot()
+            self.jobs = self.read.held(self.view)
+            self.seen |= self.read.rows
             return
-        told = seen_by(self.view, taken.changes, former_known=not self.first)
-        self.number, self.first = taken.number, self.first and taken.number == self.number
+        if self.number is None:
+            self.number, self.known = log.join(self.read.positions), False
+        taken = None
+        if self.number is not None:
+            if not self.known:
+                self.number, self.known = log.beyond(self.number, self.read.positions)
+            taken = log.take(self.number, 2)
+        if taken is None:
+            self.read = self.number = None
+            return
+        told = seen_by(self.view, taken.changes, former_known=self.known)
+        self.number = taken.number
         for body in told.jobs:
             job, version = body.decode().split("=")
             assert int(version) >= self.seen.get(job, 0)
@@ -97,12 +135,11 @@ def test_readers_converge_whatever_they_missed(seed: int) -> None:
             world.look()
         else:
             chance.choice(readers).step()
-    world.look()
+    world.look_up()
     for reader in readers:
         for _ in range(100):
             reader.step()
-        wanted = {job: v for job, v in world.rows.items() if reader.view.holds(job, world.change(job).key)}
-        assert reader.jobs == wanted
+        assert reader.jobs == world.snapshot().held(reader.view)
 
 
 def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> Change:
@@ -112,7 +149,7 @@ def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> Change:
 def test_memory_is_bounded_whatever_comes() -> None:
     log = ChangeLog(100)
     for number in range(1000):
-        log.add({P0: number}, [change(f"job-{number}-{n}") for n in range(number % 7)])
+        log.add({P0: number}, [change(f"job-{number}-{n}") for n in range(number % 7)], {})
     kept = len(log._batches) + sum(len(batch.changes) for batch in log._batches)  # pyright: ignore[reportPrivateUsage]
     assert 100 <= kept < 110
     assert len(log._told) <= 200  # pyright: ignore[reportPrivateUsage]
@@ -127,7 +164,7 @@ def test_a_view_hears_only_of_what_it_may_have_held() -> None:
     running, foreign = View(tenant="demo", status=frozenset({"RUNNING"})), View(tenant="other")
     told: list[tuple[Told, Told]] = []
     for number, status in enumerate(("PENDING", "RUNNING", "COMPLETED", "COMPLETED")):
-        log.add({P0: number + 1}, [change("a", status)])
+        log.add({P0: number + 1}, [change("a", status)], {P0: number})
         taken = log.take(log.last - 1, 1)
         assert taken
         told.append(tuple(seen_by(view, taken.changes, former_known=True) for view in (running, foreign)))  # pyright: ignore[reportArgumentType]
@@ -144,8 +181,8 @@ def test_a_view_hears_only_of_what_it_may_have_held() -> None:
 def test_a_job_whose_first_events_named_another_account_leaves_that_view() -> None:
     log = ChangeLog(100)
     log.restart({})
-    log.add({P0: 1}, [change("a", tenant="wrong")])
-    log.add({P0: 2}, [change("a", tenant="right")])
+    log.add({P0: 1}, [change("a", tenant="wrong")], {})
+    log.add({P0: 2}, [change("a", tenant="right")], {P0: 1})
     taken = log.take(log.last - 1, 1)
     assert taken
     assert seen_by(View(tenant="wrong"), taken.changes, former_known=True) == ([], ["a"])

@@ -100,7 +100,7 @@ class Feed:
                 self.log.restart(arrived)
                 return
             for reached, ranges in steps(told, arrived, STEP):
-                self.log.add(reached, await self._changes.changed(connection, ranges, standing))
+                self.log.add(reached, await self._changes.changed(connection, ranges, standing), told)
 
     def _tell(self) -> None:
         self._frames.clear()

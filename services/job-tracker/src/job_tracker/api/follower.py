@@ -43,8 +43,8 @@ class Streams:
 class Follower:
     """Tells one reader.
 
-    Every reading of the database is newer than all that was told before, to whomever; the feed is only
-    joined right after one. So no job goes back, whichever way its changes come.
+    Every reading of its own is newer than all that it was told before. The feed is joined right after one, and passed
+    over as far as that reading knows more. So no job goes back, whichever way its changes come.
     """
 
     def __init__(self, feed: Feed, changes: ChangeReader, view: View, limit: int) -> None:
@@ -109,16 +109,18 @@ class Follower:
     async def _along_the_feed(self) -> AsyncGenerator[bytes]:
         """Until the feed has moved on too far, or ends."""
         loop = asyncio.get_running_loop()
-        just_joined = True
+        read, former_known = self._place.positions, False
         while not self._feed.closing:
             news = self._feed.news
+            if not former_known:
+                self._number, former_known = self._feed.log.beyond(self._number, read)
             taken = self._feed.log.take(self._number, STEP)
             if taken is None:
                 self._fresh = False
                 return
             if taken.number != self._number:
-                frames = self._feed.frames(self._view, self._number, taken, former_known=not just_joined)
-                self._number, self._place, just_joined = taken.number, Place(taken.positions, self._place.epoch), False
+                frames = self._feed.frames(self._view, self._number, taken, former_known=former_known)
+                self._number, self._place = taken.number, Place(taken.positions, self._place.epoch)
                 for frame in frames:
                     yield frame
                 continue

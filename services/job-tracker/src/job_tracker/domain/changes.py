@@ -88,10 +88,14 @@ def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Tol
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Changes by job, and the positions that they cover together with all batches before."""
+    """Changes by job, and the positions that they cover together with all batches before.
+
+    All before `since` had been told when they were read.
+    """
 
     positions: Positions
     changes: dict[str, Change]
+    since: Positions
 
 
 class Taken(NamedTuple):
@@ -134,9 +138,9 @@ class ChangeLog:
         self._base = positions
         self._last += 1
 
-    def add(self, positions: Positions, changes: Iterable[Change]) -> None:
+    def add(self, positions: Positions, changes: Iterable[Change], since: Positions) -> None:
         """The next batch. Changes learn here what was told of their jobs before."""
-        batch = Batch(positions, {})
+        batch = Batch(positions, {}, since)
         for change in changes:
             batch.changes[change.job_id] = replace(change, former=self._told.pop(change.job_id, None))
             if change.body is not None:
@@ -161,6 +165,19 @@ class ChangeLog:
                 break
             behind += 1
         return self._last - behind
+
+    def beyond(self, number: int, positions: Positions) -> tuple[int, bool]:
+        """From batch `number` on past all that a reader knows who has read the table at `positions`.
+
+        Their rows may be older than what it has read. The second value says whether all that comes then was read when
+        the log had told as much as the reader knew: only then is what was told before also what the reader knows.
+        """
+        first = len(self._batches) - (self._last - number)
+        for batch in islice(self._batches, first, None) if first >= 0 else ():
+            if not covers(positions, batch.positions):
+                return number, covers(batch.since, positions)
+            number += 1
+        return number, False
 
     def take(self, number: int, most: int) -> Taken | None:
         """What came after batch `number`: whole batches until `most` changes; None: fallen off.
