@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _SQL = queries("job_tracker", "commit.sql")
 
 INTERVAL = 1.0  # seconds between beats
-_LOOK_AROUND = 30  # beats between looks for new partitions, for days to come, and for rows of the dead
+_LOOK_AROUND = 30  # beats between looks for days to come, and for rows of the dead
 _LISTEN = 5  # beats between looks for sessions that have fallen silent
 _SILENT = LONGEST + timedelta(seconds=2)  # so that PostgreSQL ends first what it can end by itself
 
@@ -56,7 +56,6 @@ class Heartbeat:
         self._status = status
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {projection}", daemon=True)
-        self._partitions: list[TopicPartition] = []
         self._question: _Question | None = None
         self._connection: Connection | None = None
 
@@ -99,7 +98,7 @@ class Heartbeat:
         question = self._question
         if question is None:
             asked_at = self._execute("time", {})
-            self._question = question = _Question(asked_at, _in_background(lambda: self._ends(look_around)))
+            self._question = question = _Question(asked_at, _in_background(self._ends))
         # A Kafka that hangs must not make this projector look dead: the beat waits for no more than a moment.
         if wait([question.ends], INTERVAL).done:
             self._question = None
@@ -125,18 +124,17 @@ class Heartbeat:
         if ended:
             log.warning("ended sessions that were silent in the middle of a transaction", sessions=ended)
 
-    def _ends(self, look_around: bool) -> dict[TopicPartition, int]:
+    def _ends(self) -> dict[TopicPartition, int]:
         try:
-            if look_around or not self._partitions:
-                self._partitions = [
-                    (topic, number)
-                    for topic, (_, count) in sorted(self._broker.topic_ids(self._topics).items())
-                    for number in range(count)
-                ]
-            ends = self._broker.ends(self._partitions)
+            # Asked for each time: what comes into a partition that was added counts as not read from then on.
+            partitions = [
+                (topic, number)
+                for topic, (_, count) in sorted(self._broker.topic_ids(self._topics).items())
+                for number in range(count)
+            ]
+            ends = self._broker.ends(partitions)
         except BrokerAway as error:
             self._status.away("Kafka", str(error))
-            self._partitions = []  # there may be other ones when it is back
             return {}
         self._status.present("Kafka")
         return ends
