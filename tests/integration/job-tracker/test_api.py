@@ -5,6 +5,8 @@ import json
 import re
 import select
 import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -458,6 +460,37 @@ def test_who_asks_every_five_seconds_keeps_the_connection_and_sigterm_ends_it_in
     assert process.wait(120) == 0
     (log,) = tmp_path.iterdir()
     assert "Traceback" not in log.read_text()
+
+
+# Python drops what is raised while it clears an object away.
+LOSES_WHAT_IS_RAISED = """
+import os, signal, sys
+from job_tracker import bootstrap
+from job_tracker.__main__ import main
+prepare = bootstrap.prepare_schema
+class Cleared:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+def prepare_and_clear(*arguments):
+    prepare(*arguments)
+    Cleared()
+bootstrap.prepare_schema = prepare_and_clear
+sys.exit(main())
+"""
+
+
+def test_a_signal_while_it_starts_is_not_lost(system: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOSES_WHAT_IS_RAISED, "api"],
+        env=system.environment | {"JOBTRAIL_API_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Exception ignored in" in done.stderr
+    assert done.returncode == 0
 
 
 def test_who_waits_for_a_token_is_answered_before_the_process_ends(*, system: Any, start_api: Any) -> None:

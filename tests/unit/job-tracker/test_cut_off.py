@@ -59,7 +59,8 @@ def test_the_connection_of_who_takes_nothing_is_closed(monkeypatch: pytest.Monke
             """Nothing is open."""
 
     app.state.parts = SimpleNamespace(streams=Nothing(), reader=Nothing())
-    server = bootstrap_api.Server(app, uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
+    server = bootstrap_api.Server(app, config, threading.Event())
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(server.run)
         try:

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from types import FrameType
 
 from job_events.logs import configure_logging
 from job_events.settings import read_settings
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
 from job_tracker.projector.positions import LogBroken
+from job_tracker.projector.postgres import Stopped
 from job_tracker.settings import Settings
 
 _LOOK_EVERY = 0.2  # seconds
@@ -30,16 +32,27 @@ def main() -> int:
 
         return once.run(settings, arguments)
     if arguments.part == "api":
-        from job_tracker import bootstrap_api
-
-        # As SIGINT: uvicorn raises the signal that ended it once more when all is done.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):
-            bootstrap.prepare_schema(settings, lambda seconds: threading.Event().wait(seconds))
-            bootstrap_api.run_api(settings)
-        return 0
+        return _api(settings)
     run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector
     return _until_signal(lambda stop: run(settings, stop))
+
+
+def _api(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT, which uvicorn raises once more when all is done."""
+    told = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        told.set()  # what is raised while Python clears something away is lost
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with suppress(KeyboardInterrupt, Stopped):
+        from job_tracker import bootstrap_api
+
+        bootstrap.prepare_schema(settings, told.wait)
+        bootstrap_api.run_api(settings, told)
+    return 0
 
 
 def _until_signal(run: Callable[[threading.Event], None]) -> int:

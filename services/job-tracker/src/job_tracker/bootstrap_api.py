@@ -5,6 +5,7 @@ import contextlib
 import resource
 import socket
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -111,12 +112,15 @@ async def _end(task: asyncio.Task[None]) -> None:
 class Server(uvicorn.Server):
     """Ends first what would not end by itself, or too late: streams, waiting for tokens, who takes no answer."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+    def __init__(self, app: FastAPI, config: uvicorn.Config, told: threading.Event) -> None:
         super().__init__(config)
         self._app = app
+        self._told = told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._told.is_set():  # before uvicorn listened to signals
+            self.should_exit = True
         if self.started and hasattr(socket, "TCP_USER_TIMEOUT"):
             # A connection that was ended stays open until what was sent is taken: of a reader that takes nothing, for
             # ever. The connections have this of the socket that listens.
@@ -129,8 +133,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run_api(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, which is raised once more in the end."""
+def run_api(settings: Settings, told: threading.Event) -> None:
+    """Serve until SIGTERM or SIGINT, which is raised once more in the end; not at all if `told` is set before."""
     _allow_files(MAX_READERS + 1000)
     app = build_app(settings)
     config = uvicorn.Config(
@@ -142,7 +146,7 @@ def run_api(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE,
     )
-    server = Server(app, config)
+    server = Server(app, config, told)
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
