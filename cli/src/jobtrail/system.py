@@ -42,6 +42,10 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
     Raises:
         StackError, Refused: a port is taken or a part did not start; one sentence each.
     """
+    asked = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
+    for port in asked:
+        if asked.count(port) > 1:
+            raise Refused(f"Port {port} is asked for twice: each part needs one of its own.")
     with ExitStack() as reserved:
         api_port = _port(reserved, "the API", ports.api, API_PORT)
         sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX_PORT)

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -197,6 +198,8 @@ def test_a_service_that_never_gets_ready_is_named_with_the_end_of_its_log(folder
         )
         with pytest.raises(StartFailed, match=r"broken(.|\n)*no such shop"):
             stack.wait_ready(2)
+        with pytest.raises(StartFailed, match=r"broken dies whenever it is started(.|\n)*no such shop"):
+            stack.wait_ready(600)
 
 
 def test_a_taken_port_is_named_before_anything_starts(folder: Path) -> None:
@@ -208,7 +211,7 @@ def test_a_taken_port_is_named_before_anything_starts(folder: Path) -> None:
         assert not (other / "postgres").exists()
 
 
-@pytest.mark.parametrize("how", ["kill", "term", "int", "down"])
+@pytest.mark.parametrize("how", ["kill", "term", "int", "ints", "down"])
 def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: str) -> None:
     # Servers make it slow, and a clean end of theirs is in each test here.
     servers = ["kafka", "postgres"] if how == "kill" else []
@@ -224,6 +227,11 @@ def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: s
             (sentence,) = down(folder)
             assert f"Ended process {parent.pid}" in sentence
             assert down(folder) == []
+        elif how == "ints":  # somebody who presses Ctrl-C again and again
+            while parent.poll() is None:
+                parent.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    parent.wait(0.1)
         else:
             parent.send_signal({"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}[how])
             parent.wait(120)

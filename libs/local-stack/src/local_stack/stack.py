@@ -6,8 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -24,6 +25,7 @@ from local_stack.supervisor_config import Program, RunFolder
 
 _READY_TIMEOUT = 120.0  # seconds; a start takes 4 s on a free machine
 _POLL = 0.1  # seconds
+_HOPELESS = 3  # restarts of a service that was never ready
 SERVERS = frozenset({"kafka", "postgres"})
 
 
@@ -112,11 +114,21 @@ class LocalStack:
         return self._supervisor.statuses()
 
     def wait_ready(self, timeout: float) -> None:
-        """Wait until every service is ready. Raises StartFailed, with the log's end, after `timeout` seconds."""
+        """Wait until every service is ready.
+
+        Raises StartFailed, with the log's end, when one dies again and again, or after `timeout` seconds.
+        """
         deadline = time.monotonic() + timeout
         pending = list(self._services.values())
         while pending:
-            running = {status.name for status in self.services() if status.pid is not None}
+            statuses = self.services()
+            for status in statuses:
+                if status.restarts >= _HOPELESS and any(status.name in names for _, names in pending):
+                    raise StartFailed(
+                        f"{status.name} dies whenever it is started. The end of {self._folder.log(status.name)}:\n"
+                        + self._supervisor.tail(status.name)
+                    )
+            running = {status.name for status in statuses if status.pid is not None}
             still = [entry for entry in pending if not self._is_ready(*entry, running)]
             for spec, _ in (entry for entry in pending if entry not in still):
                 self._tell("ready", spec.name, f"{spec.name} is ready")
@@ -228,13 +240,15 @@ class LocalStack:
 
     def _close(self) -> None:
         self._stop.set()
-        try:
-            self._supervisor.stop()
-            self._tell("ended", "stack", "Everything has ended")
-        finally:
-            leftovers.forget(self._folder)
-            self._hold.release()
-            self._give_sigterm_back()
+        with _undisturbed():
+            try:
+                self._tell("note", "stack", "Ending everything")
+                self._supervisor.stop()
+                self._tell("ended", "stack", "Everything has ended")
+            finally:
+                leftovers.forget(self._folder)
+                self._hold.release()
+        self._give_sigterm_back()
 
     def _report(self, event: StackEvent) -> None:
         with self._report_lock:
@@ -256,6 +270,22 @@ class LocalStack:
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
         raise EndedByDown(128 + number) if leftovers.asked_by_down(self._folder) else SystemExit(128 + number)
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Whoever presses Ctrl-C again while all is ending would leave the rest running, and nobody would find it."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in former.values():
+        yield
+        return
+    for number in former:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 class _CutShortError(StackError):
