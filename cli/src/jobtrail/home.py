@@ -5,6 +5,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from jobtrail.errors import Refused
@@ -69,10 +70,14 @@ class Home:
             return None
 
     def api(self) -> str:
-        """Address of the tracker's API: JOBTRAIL_API, else that of the system started from this folder."""
+        """Address of the tracker's API: JOBTRAIL_API, else that of the system started from this folder.
+
+        Raises:
+            Refused: JOBTRAIL_API is no address of a web server, or nothing runs here.
+        """
         given = os.environ.get("JOBTRAIL_API")
         if given:
-            return given.rstrip("/")
+            return _address(given)
         return self._need("the tracker's API", "JOBTRAIL_API").api
 
     def kafka(self) -> str:
@@ -90,6 +95,18 @@ class Home:
                 f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
             )
         return running
+
+
+def _address(given: str) -> str:
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise Refused(f"JOBTRAIL_API is no address: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Refused("JOBTRAIL_API is no address of the API: it looks like http://127.0.0.1:8400")
+    if url.userinfo:
+        raise Refused("JOBTRAIL_API names a user: the API asks for none, and addresses are shown")
+    return given.rstrip("/")
 
 
 def _make_key(path: Path) -> None:

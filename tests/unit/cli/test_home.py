@@ -7,6 +7,7 @@ from threading import Barrier
 
 import pytest
 
+from jobtrail.errors import Refused
 from jobtrail.home import Home
 from platforms.cipher import Cipher
 
@@ -28,3 +29,22 @@ def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: p
         Cipher(*keys)  # which takes nothing but a whole key
         assert [path.name for path in folder.iterdir()] == ["secret.key"]
         assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("http://[::1", "is no address"),
+        ("http://127.0.0.1:abc", "is no address"),
+        ("http://127.0.0.1\x07", "is no address"),
+        ("nonsense", "looks like http://127.0.0.1:8400"),
+        ("http://lan:geheim@127.0.0.1:8400", "names a user"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_and_no_password_shown(
+    given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBTRAIL_API", given)
+    with pytest.raises(Refused, match=said) as refused:
+        Home().api()
+    assert "geheim" not in str(refused.value)

@@ -125,7 +125,7 @@ def test_a_check_tells_what_a_server_said(monkeypatch: pytest.MonkeyPatch, name:
     for ask in ("_postgres", "_kafka", "_api"):
         monkeypatch.setattr(check, ask, down)
     for variable in ("JOBTRAIL_API", "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
-        monkeypatch.setenv(variable, "nowhere")
+        monkeypatch.setenv(variable, "http://nowhere")
     console = Console(width=160, record=True, emoji=False)
     assert check.check_system(console, Home()) == 1
     assert console.export_text() == "".join(f"✘ {part}: {name}\n" for part in ("PostgreSQL", "Kafka", "API"))
