@@ -79,6 +79,7 @@ def test_a_folder_is_verified_as_a_whole(*, system: Any, folder: Path) -> None:
     unfinished.write_bytes(b"half")
     done = run(system, "archive", "--verify", folder=folder)
     assert (done.returncode, f"{day.name} to {day.name}" in done.stdout) == (0, True), done.stderr
+    assert f"{unfinished.parent.relative_to(folder)} has no manifest" in " ".join(done.stdout.split())
 
 
 def test_what_nobody_has_of_an_empty_table_is_told(*, system: Any, stream: Any, folder: Path) -> None:

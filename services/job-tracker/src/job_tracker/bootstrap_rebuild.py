@@ -143,7 +143,7 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
         ArchiveDamaged
     """
     catalogue = Catalogue(folder, _archived_topics(settings))
-    catalogue.check_folders()
+    unfinished = catalogue.check_folders()
     segments = list(catalogue.all_segments())
     with Report(console) as report:
         verify(segments, report.progress("verifying", len(segments)))
@@ -153,6 +153,8 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
             report.say(f"{topic} ({topic_id}): {held[0].day} to {held[-1].day}, {records:,} messages")
         records = sum(segment.part.records for segment in segments)
         report.say(f"{len(segments):,} files with {records:,} messages are as their manifests say.")
+        for day in unfinished:
+            report.say(f"{day.relative_to(folder)} has no manifest and is not read: the next `archive` writes it anew.")
 
 
 def _archived_topics(settings: Settings) -> list[str]:

@@ -98,8 +98,10 @@ class Catalogue:
             manifests.sort(key=lambda manifest: manifest.day)
             self._check_joins(manifests)
 
-    def check_folders(self) -> None:
+    def check_folders(self) -> list[Path]:
         """Is there an archive at all, and is every file of it named by a manifest?
+
+        Answers with the days behind each topic's newest one whose files have no manifest: writing them was interrupted.
 
         Raises:
             ArchiveDamaged
@@ -108,12 +110,15 @@ class Catalogue:
             raise ArchiveDamaged(f"there is no archive in {self.folder}")
         named = {segment.path for segment in self.all_segments()}
         newest = {day.parent: day for day in (self._folder(manifests[-1]) for manifests in self._manifests.values())}
+        unfinished: set[Path] = set()
         for topic in self._topics:
             for path in sorted((self.folder / topic).glob("*/*/*.zst")):
-                # A day behind the newest one was interrupted: the next run writes it anew.
-                unfinished = path.parent > newest.get(path.parent.parent, Path())
-                if path not in named and not unfinished:
+                if path in named:
+                    continue
+                if path.parent <= newest.get(path.parent.parent, Path()):
                     raise ArchiveDamaged(f"{path} is in no manifest")
+                unfinished.add(path.parent)
+        return sorted(unfinished)
 
     def topic_ids(self, topic: str) -> list[str]:
         """All ids under which days of a topic were archived, in the order of their first days."""
