@@ -13,7 +13,7 @@ from rich.text import Text
 from jobtrail.freshness import staleness
 from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
-from jobtrail.tracker import Tracker
+from jobtrail.tracker import Tracker, shown
 
 TIMEOUT = 5.0
 
@@ -56,7 +56,7 @@ def _api(address: str) -> str:
     answer = httpx.get(f"{address}/readyz", timeout=TIMEOUT)
     if answer.status_code != 200:
         raise ValueError(f"not ready: {answer.text[:300]}")
-    return f"ready at {address}"
+    return f"ready at {shown(address)}"
 
 
 def _attention(tracker: Tracker) -> Iterator[str]:

@@ -104,8 +104,6 @@ def _address(given: str) -> str:
         raise Refused(f"JOBTRAIL_API is no address: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise Refused("JOBTRAIL_API is no address of the API: it looks like http://127.0.0.1:8400")
-    if url.userinfo:
-        raise Refused("JOBTRAIL_API names a user: the API asks for none, and addresses are shown")
     return given.rstrip("/")
 
 

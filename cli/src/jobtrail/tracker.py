@@ -30,7 +30,7 @@ class Tracker:
     """
 
     def __init__(self, address: str, actor: str = "cli") -> None:
-        self.address = address
+        self.address = shown(address)
         self.freshness: Json = {}
         self._http = httpx.Client(base_url=address, timeout=15, headers={"Jobtrail-Actor": actor})
 
@@ -110,6 +110,11 @@ class Tracker:
         if not isinstance(found, dict):
             raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
         return found
+
+
+def shown(address: str) -> str:
+    """An address for people's eyes: without the user and password that a proxy before the API may ask for."""
+    return str(httpx.URL(address).copy_with(username="", password=""))
 
 
 class Unreachable(Refused):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -240,15 +240,14 @@ class LocalStack:
 
     def _close(self) -> None:
         self._stop.set()
-        with _undisturbed():
-            try:
-                self._tell("note", "stack", "Ending everything")
-                self._supervisor.stop()
-                self._tell("ended", "stack", "Everything has ended")
-            finally:
-                leftovers.forget(self._folder)
-                self._hold.release()
-        self._give_sigterm_back()
+        with ExitStack() as last:  # in this order from below; what fails keeps nothing of the rest from being done
+            last.callback(self._give_sigterm_back)
+            last.enter_context(_undisturbed())
+            last.callback(self._hold.release)
+            last.callback(leftovers.forget, self._folder)
+            last.callback(self._supervisor.stop)
+            self._tell("note", "stack", "Ending everything")
+        self._tell("ended", "stack", "Everything has ended")
 
     def _report(self, event: StackEvent) -> None:
         with self._report_lock:
