@@ -1,5 +1,6 @@
 """`jobtrail accounts`: connect real shops. Credentials are asked for without echo and stored encrypted."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,7 +127,8 @@ def check(
 
 
 def _asked(platform: str, name: str) -> str:
-    hidden = name.endswith(("token", "key", "secret"))
+    # Without a terminal nothing could be hidden, and Python would warn of it in many lines.
+    hidden = name.endswith(("token", "key", "secret")) and sys.stdin.isatty()
     try:
         return Prompt.ask(f"{platform} {name}", console=console, password=hidden)
     except EOFError:

@@ -29,7 +29,7 @@ def run_up(console: Console, home: Home, ports: Ports) -> None:
             view.rest()
             threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("Everything has ended; the data stays for the next start.")
+        console.print("The data stays for the next start.")
     except EndedByDown:
         console.print("Ended by `down`; the data stays for the next start.")
 

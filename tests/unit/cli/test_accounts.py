@@ -1,7 +1,10 @@
 """Connecting shops and checking them, whatever is wrong with one of them."""
 
 import builtins
+import subprocess
+import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +73,18 @@ def test_a_question_ends_as_other_commands_do(
     monkeypatch.setattr(builtins, "input", answer)
     ended = run("accounts", "add", "lan-shop", "nhanh")
     assert (ended.code, ended.err) == (code, said)
+
+
+def test_a_script_is_told_what_is_missing_and_no_more() -> None:
+    """What is hidden from a terminal cannot be hidden from none, and Python would warn of it."""
+    argv = [Path(sys.executable).with_name("jobtrail"), "accounts", "add", "lan-shop", "shopify"]
+    done = subprocess.run(
+        [*argv, "--base-url=https://lan.myshopify.com"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "There is nobody to ask for access_token: --credential access_token=VALUE\n"
