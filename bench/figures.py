@@ -23,6 +23,10 @@ class Figures:
         self._content["figures"][name] = {"value": middle, "unit": unit, "note": note, "values": several}
         self._path.write_text(json.dumps(self._content, indent=1) + "\n")
 
+    def __getitem__(self, name: str) -> float:
+        """The median that was kept under `name`."""
+        return float(self._content["figures"][name]["value"])
+
 
 def shown(value: float) -> str:
     """Four significant digits, and none behind the point of a thousand and more."""
