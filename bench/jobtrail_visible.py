@@ -53,7 +53,7 @@ def _wait_for_answer(port: int) -> None:
     while time.monotonic() < deadline:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            client.request("GET", "/openapi.json")
+            client.request("GET", "/healthz")
             client.getresponse().read()
         except OSError:
             time.sleep(0.1)

@@ -166,16 +166,17 @@ def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:
     bootstrap.prepare_schema(system.settings, lambda _: False)
 
     async def same(row: Any, now: datetime) -> dict[str, Any]:
-        return {"same": row["begun"] == now}
+        return {"same": row["begun"] == now, "isolation": row["isolation"]}
 
     async def ask() -> Any:
         async with reader_pool(system.database_url, 1) as pool:
             reader = Reader(pool, Pokes(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]})
-            statement = "SELECT 'one' AS job_id, now() AS begun"
+            statement = "SELECT 'one' AS job_id, now() AS begun, current_setting('transaction_isolation') AS isolation"
             answers = [await reader.answer_row(statement, {}, same, WaitFor({}, 0)) for _ in range(8)]
             return [json.loads(bytes(answer.body)) for answer in answers]
 
-    assert [answer["same"] for answer in asyncio.run(ask())] == [True] * 8
+    for answer in asyncio.run(ask()):
+        assert (answer["same"], answer["isolation"]) == (True, "repeatable read")
 
 
 def test_a_projector_whose_kafka_hangs_is_not_told_to_be_dead(

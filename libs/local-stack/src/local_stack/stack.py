@@ -124,10 +124,7 @@ class LocalStack:
             statuses = self.services()
             for status in statuses:
                 if status.restarts >= _HOPELESS and any(status.name in names for _, names in pending):
-                    raise StartFailed(
-                        f"{status.name} dies whenever it is started. The end of {self._folder.log(status.name)}:\n"
-                        + self._supervisor.tail(status.name)
-                    )
+                    raise self._failed(status.name, f"{status.name} dies whenever it is started.")
             running = {status.name for status in statuses if status.pid is not None}
             still = [entry for entry in pending if not self._is_ready(*entry, running)]
             for spec, _ in (entry for entry in pending if entry not in still):
@@ -135,10 +132,7 @@ class LocalStack:
             pending = still
             if pending and time.monotonic() > deadline:
                 names = [name for _, copies in pending for name in copies]
-                raise StartFailed(
-                    f"Not ready after {timeout:.0f} s: {', '.join(names)}. The end of {self._folder.log(names[0])}:\n"
-                    + self._supervisor.tail(names[0])
-                )
+                raise self._failed(names[0], f"Not ready after {timeout:.0f} s: {', '.join(names)}.")
             if pending:
                 self._stop.wait(_POLL)
 
@@ -234,9 +228,10 @@ class LocalStack:
             failing = [name for name in names if self._supervisor.failing(name)]
             if failing or time.monotonic() > deadline:
                 name = failing[0] if failing else names[0]
-                raise StartFailed(
-                    f"{name} did not start. The end of {self._folder.log(name)}:\n{self._supervisor.tail(name)}"
-                )
+                raise self._failed(name, f"{name} did not start.")
+
+    def _failed(self, name: str, sentence: str) -> StartFailed:
+        return StartFailed(f"{sentence} The end of {self._folder.log(name)}:\n{self._supervisor.tail(name)}")
 
     def _close(self) -> None:
         self._stop.set()

@@ -33,7 +33,8 @@ WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = h
 RETURNING o.topic, o.partition
 
 -- name: bury
--- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they come.
+-- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they
+-- come.
 INSERT INTO dead_letter (
     topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
 )
