@@ -14,7 +14,7 @@ def test_nothing_given_means_the_defaults() -> None:
     settings = parse_settings({})
     assert settings == AccountSettings()
     assert settings.max_change_share == 0.5
-    assert settings.max_change_floor == 20
+    assert settings.max_change_floor == 5
     assert settings.conflict_rule == "nhanh_wins"
     assert settings.write.price is True
 

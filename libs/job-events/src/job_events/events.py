@@ -8,7 +8,7 @@ Decoded JSON holds no cycles, so the garbage collector need not look at these st
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from job_events.errors import Category
 
@@ -159,7 +159,12 @@ class FieldChange(Struct, gc=False, frozen=True):
 
 
 class ItemData(Struct, gc=False, frozen=True, kw_only=True):
-    """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the platform's answer time."""
+    """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the platform's answer time.
+
+    held: why a skipped item's changes wait for a confirmation. about: what the item is, for people: `title`, `sku`,
+    `linked_by`, `note`. Both are absent, not null, where there is nothing to say: events of before they existed keep
+    their bytes.
+    """
 
     job: JobInfo
     attempt: Attempt
@@ -170,6 +175,8 @@ class ItemData(Struct, gc=False, frozen=True, kw_only=True):
     worker: ShortText = ""
     error: ErrorInfo | None = None
     changes: tuple[FieldChange, ...] = ()
+    held: LongText | UnsetType = UNSET
+    about: dict[Name, ShortText] | UnsetType = UNSET
 
 
 class Event(

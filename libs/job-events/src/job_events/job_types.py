@@ -10,21 +10,23 @@ import msgspec
 from msgspec import Meta, Struct
 
 from job_events.errors import InvalidRequest
-from job_events.events import ShortText, Then
+from job_events.events import JobId, ShortText, Then
 
 PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
+PlanToken = Annotated[str, Meta(min_length=1, max_length=128)]
+"""What a stopped or held run hands out (metadata `planToken`): it stands for exactly the changes that were shown."""
 
 
 class PullParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`filters` go to Nhanh as they are, `query` to Shopify's search; both empty means everything.
 
-    `confirm` lets a pull mark as gone what CHANGE_TOO_LARGE stopped it from marking.
+    `confirm`: the plan token of a pull that CHANGE_TOO_LARGE stopped; the records that it named may be marked as gone.
     """
 
     filters: dict[str, Any] | None = None
     query: ShortText | None = None
     page_size: Annotated[int, Meta(ge=1, le=250)] | None = None
-    confirm: bool = False
+    confirm: PlanToken | None = None
 
 
 class MatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,10 +37,21 @@ class MatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class SyncParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`confirm` lets a run through that CHANGE_TOO_LARGE stopped; `only` limits it to these Nhanh ids."""
+    """`confirm`: the plan token of a run that was stopped or held items back: exactly the changes that it showed may
+    pass. `only` limits the run to these Nhanh ids.
+    """
 
     dry_run: bool = False
-    confirm: bool = False
+    confirm: PlanToken | None = None
+    only: Annotated[tuple[PlatformId, ...], Meta(max_length=1000)] = ()
+
+
+class RevertParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Take back what the sync `job_id` wrote, or, of that, the items with these Nhanh ids (`only`)."""
+
+    job_id: JobId
+    dry_run: bool = False
+    confirm: PlanToken | None = None
     only: Annotated[tuple[PlatformId, ...], Meta(max_length=1000)] = ()
 
 
@@ -51,7 +64,7 @@ class EditMatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     shopify_id: PlatformId | None = None
 
 
-Params = PullParams | MatchParams | SyncParams | EditMatchParams
+Params = PullParams | MatchParams | SyncParams | RevertParams | EditMatchParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ JOB_TYPES: dict[str, JobType] = {
         JobType("EDIT_MATCH", "matcher", EditMatchParams, "Create, correct or delete one mapping"),
         JobType("PRODUCT_SYNC", "syncer", SyncParams, "Write Nhanh's stock and prices to Shopify"),
         JobType("CUSTOMER_SYNC", "syncer", SyncParams, "Write Nhanh's customer fields to Shopify"),
+        JobType("REVERT_SYNC", "syncer", RevertParams, "Take back what a sync wrote"),
     )
 }
 
@@ -117,6 +131,9 @@ def read_params(type_name: str, params: object) -> Params:
         InvalidRequest: unknown type, or a parameter that is missing, unknown or out of range.
     """
     kind = job_type(type_name)
+    if isinstance(params, dict) and params.get("confirm") is True:
+        reason = "takes the plan token that a stopped run handed out (planToken in the job's metadata), not true"
+        raise InvalidRequest("params.confirm", reason)
     try:
         read = msgspec.convert(params, kind.params)
     except msgspec.ValidationError as error:

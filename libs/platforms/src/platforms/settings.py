@@ -13,6 +13,9 @@ from platforms.errors import InvalidAccount
 PriceField = Literal["retail", "retail_vat", "old", "wholesale", "import", "import_vat", "avg_cost"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Floor = Annotated[int, Meta(ge=0)]
+ConflictRule = Literal["nhanh_wins", "keep_platform"]
+SafetyStock = Annotated[str, Meta(pattern=r"^(\d{1,9}|(\d{1,2}(\.\d{1,4})?|100)%)$")]
 
 
 def _require_between(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
@@ -45,29 +48,44 @@ class PriceRule(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WriteSwitches(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a sync may write at all."""
+    """What a sync may write at all. customer_email: the shop's login e-mail too, which is off unless asked for."""
 
     price: bool = True
     stock: bool = True
     customer: bool = True
+    customer_email: bool = False
     metafields: bool = True
 
 
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of one account.
 
-    depot_locations: Nhanh depot id -> Shopify location id; empty = all depots summed into the first location.
-    max_change_share: share of the known items (0 to 1) that one run may change without being confirmed.
-    max_change_floor: that many changes never stop a run.
-    conflict_rule: who wins when a value on the platform changed since we wrote it.
+    depot_locations: Nhanh depot id -> Shopify location id.
+    unmapped_depots: without depot_locations, and with several depots or locations: refuse the sync, or write the
+        sum of all depots to the first location.
+    safety_stock: kept back from every quantity that is written: a number ("3") or a share of it ("10%").
+    link_by_name: whether products whose only evidence is their names link by themselves or wait for a person.
+    max_change_share: share of the account's known items (0 to 1) that the syncs of an hour may change without being
+        confirmed; max_change_floor: that many changes never stop a run.
+    sellout_share, sellout_floor: the same for items whose stock goes to zero; more than that is held back.
+    max_gone_share, max_gone_floor: the same for records that a pull no longer finds.
+    conflict_rule: who wins when a value on the platform changed since we wrote it; stock_conflict_rule: for stock.
     """
 
     depot_locations: dict[Id, Id] = field(default_factory=dict)
+    unmapped_depots: Literal["refuse", "sum"] = "refuse"
+    safety_stock: SafetyStock = "0"
     price_rule: PriceRule = PriceRule()
     write: WriteSwitches = WriteSwitches()
+    link_by_name: Literal["review", "auto"] = "review"
     max_change_share: Share = 0.5
-    max_change_floor: Annotated[int, Meta(ge=0)] = 20
-    conflict_rule: Literal["nhanh_wins", "keep_platform"] = "nhanh_wins"
+    max_change_floor: Floor = 5
+    sellout_share: Share = 0.2
+    sellout_floor: Floor = 5
+    max_gone_share: Share = 0.2
+    max_gone_floor: Floor = 5
+    conflict_rule: ConflictRule = "nhanh_wins"
+    stock_conflict_rule: ConflictRule = "nhanh_wins"
 
 
 def parse_settings(values: Mapping[str, Any]) -> AccountSettings:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -98,6 +99,8 @@ class Page:
         error: ErrorInfo | None = None,
         changes: tuple[FieldChange, ...] = (),
         response_ms: int | None = None,
+        held: str | None = None,
+        about: dict[str, str] | None = None,
     ) -> None:
         """Record one item's outcome on `jobs.items`; it leaves with the page."""
         job = self._job
@@ -113,6 +116,8 @@ class Page:
                 worker=job.around.worker,
                 error=error,
                 changes=changes,
+                held=held[:4096] if held else UNSET,
+                about={name: text[:512] for name, text in about.items()} if about else UNSET,
             ),
         )
         put_event(self.connection, job.around.topics.items, job.id, event)

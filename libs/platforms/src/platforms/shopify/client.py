@@ -72,6 +72,10 @@ class ShopifyClient:
         """Customers by ascending id, `addressesV2.nodes` complete. `updated_at` filters match whole days."""
         return self._reader.customers(cursor, query, size)
 
+    def shop(self) -> Json:
+        """The shop itself: `id`, `name`, `myshopifyDomain`, `currencyCode`."""
+        return self._reader.shop(self._patience)
+
     def locations(self) -> list[Json]:
         """All active locations by ascending id: `id`, `name`, `isActive`."""
         return self._reader.locations()

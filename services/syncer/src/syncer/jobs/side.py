@@ -20,7 +20,10 @@ from syncer.store.rows import Kind, Row, Scope
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A mapped pair as the catalogue knows it. problem: why it can't be synced at all, with what it counts as."""
+    """A mapped pair as the catalogue knows it. problem: why it can't be synced at all, with what it counts as.
+
+    about: what people are shown of it: `title`, `sku`, `linked_by`; nothing personal.
+    """
 
     nhanh_id: str
     shopify_id: str
@@ -30,6 +33,7 @@ class Pair:
     memory: Memory = field(default_factory=Memory)
     problem: ErrorInfo | None = None
     skipped: bool = False
+    about: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

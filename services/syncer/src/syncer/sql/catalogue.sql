@@ -8,6 +8,7 @@ where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and stat
 -- Mapped variants behind a shop's variant id, in the order of products, so that one product's variants are neighbours.
 select m.nhanh_id, m.shopify_id, n.variant_id is not null as on_nhanh, n.prices, n.vat_mode,
        s.price as shop_price, s.currency, s.pulled_at, s.product_id as group_id,
+       n.title, n.variant_title, n.sku, n.stale as hub_stale, s.stale as shop_stale, m.method,
        w.fields as written, w.pending, w.written_at
 from matcher.api_matches m
 left join puller.api_products n
@@ -23,7 +24,7 @@ order by s.product_id collate "C" nulls last, m.shopify_id collate "C"
 -- name: customer_pairs
 select m.nhanh_id, m.shopify_id, n.customer_id is not null as on_nhanh, n.name, n.phones, n.email, n.totals,
        s.customer_id is not null as on_shopify, s.name as shop_name, s.phone as shop_phone, s.email as shop_email,
-       s.pulled_at, m.shopify_id as group_id,
+       s.pulled_at, m.shopify_id as group_id, n.stale as hub_stale, s.stale as shop_stale, m.method,
        w.fields as written, w.pending, w.written_at
 from matcher.api_matches m
 left join puller.api_customers n
