@@ -70,7 +70,9 @@ def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answere
     """What Nhanh wants otherwise by now is not written, and what a person has set meanwhile is a conflict."""
     pairs = dict(sorted(shop.truth("product").items())[:5])
     shop.map("product", pairs)
-    shop.settings(conflict_rule="keep_platform", write={"stock": False}, max_change_share=1.0)
+    shop.settings(
+        conflict_rule="keep_platform", stock_conflict_rule="keep_platform", write={"stock": False}, max_change_share=1.0
+    )
     outdated, theirs, plain = list(pairs)[:3]
 
     def price_at_nhanh(product: str, more: int) -> float:
@@ -89,11 +91,11 @@ def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answere
 
     with syncer():
         changed(5000)
-        shop.run("PRODUCT_SYNC", confirm=True)  # only what was once written can be in conflict
+        shop.run("PRODUCT_SYNC")  # only what was once written can be in conflict
         before = shown(outdated)
         changed(5000)
         shop.fault("5xx", count=10_000, skip=answered)
-        job_id = shop.request("PRODUCT_SYNC", confirm=True)
+        job_id = shop.request("PRODUCT_SYNC")
         shop.wait_until(lambda: _intents(shop, job_id) == answered and shop.refused(), message="the shop is asked")
         _control(shop, "pause", job_id)
         held = "select state = 'queued' and paused from syncer.inbox where job_id = %(job)s"
@@ -113,7 +115,7 @@ def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answere
         assert (shown(outdated), shown(theirs), shown(plain)) == (before, 777_000, price_at_nhanh(plain, 0))
         assert (end.data.outcome, end.data.counters.skipped, end.data.metadata["conflicts"]) == ("success", 2, 1)
 
-        shop.run("PRODUCT_SYNC", confirm=True)
+        shop.run("PRODUCT_SYNC")
         assert shown(outdated) == price_at_nhanh(outdated, 0) == before + 6000
 
 

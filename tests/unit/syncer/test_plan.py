@@ -1,17 +1,32 @@
 """Unchanged, update or conflict."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.domain.fields import key_of, memory_of
-from syncer.domain.plan import Change, Decision, Memory, decide, decide_again, expected_changes
+from syncer.domain.plan import (
+    Change,
+    ConflictRules,
+    Decision,
+    Memory,
+    decide,
+    decide_again,
+    decide_revert,
+    expected_changes,
+    new_agreements,
+)
 
 PULLED = datetime(2026, 11, 1, tzinfo=UTC)
 LATER, EARLIER = PULLED + timedelta(minutes=1), PULLED - timedelta(minutes=1)
 VALUES = st.sampled_from(["0", "1", "10", "100.00", "100"])
+
+
+def both(rule: Any) -> ConflictRules:
+    return ConflictRules(rule, rule)
 
 
 def wrote(at: datetime | None = LATER, **fields: str) -> Memory:
@@ -46,19 +61,21 @@ def test_what_no_pull_knows_is_believed_to_be_what_we_wrote() -> None:
 
 
 def test_a_first_write_is_no_conflict() -> None:
-    decision = decide({"price": "100"}, {"price": "90.00"}, Memory(), "keep_platform")
+    decision = decide({"price": "100"}, {"price": "90.00"}, Memory(), both("keep_platform"))
     assert decision == Decision(write=(Change("price", "90.00", "100"),))
 
 
 def test_our_own_old_value_is_no_conflict() -> None:
-    decision = decide({"price": "100"}, {"price": "90.00"}, wrote(price="90"), "keep_platform")
+    decision = decide({"price": "100"}, {"price": "90.00"}, wrote(price="90"), both("keep_platform"))
     assert (decision.write, decision.kept) == ((Change("price", "90.00", "100"),), ())
 
 
 @pytest.mark.parametrize("rule", ["nhanh_wins", "keep_platform"])
 def test_somebody_elses_value_is_a_conflict(rule: str) -> None:
     change = Change("price", "95.00", "100")
-    decision = decide({"price": "100", "stock@a": "5"}, {"price": "95.00", "stock@a": "5"}, wrote(price="90"), rule)  # type: ignore[arg-type]
+    decision = decide(
+        {"price": "100", "stock@a": "5"}, {"price": "95.00", "stock@a": "5"}, wrote(price="90"), both(rule)
+    )
     assert decision.same == ("stock@a",)
     if rule == "nhanh_wins":
         assert decision == Decision((change,), ("stock@a",), ("price",), ())
@@ -68,7 +85,7 @@ def test_somebody_elses_value_is_a_conflict(rule: str) -> None:
 
 def test_a_value_whose_answer_was_lost_counts_as_ours() -> None:
     memory = Memory({"price": "90"}, {"price": "95"}, LATER)
-    decision = decide({"price": "100"}, {"price": "95.00"}, memory, "keep_platform")
+    decision = decide({"price": "100"}, {"price": "95.00"}, memory, both("keep_platform"))
     assert decision.write == (Change("price", "95.00", "100"),)
 
 
@@ -81,7 +98,7 @@ def test_a_value_whose_answer_was_lost_counts_as_ours() -> None:
 def test_every_field_is_same_written_or_kept_and_conflicts_need_three_values(
     desired: dict[str, str], present: dict[str, str | None], written: dict[str, str], rule: str
 ) -> None:
-    decision = decide(desired, present, wrote(**written), rule)  # type: ignore[arg-type]
+    decision = decide(desired, present, wrote(**written), both(rule))
     groups = [decision.same, tuple(c.field for c in decision.write), tuple(c.field for c in decision.kept)]
     assert sorted(name for group in groups for name in group) == sorted(desired)
     for name in (*decision.overwritten, *(change.field for change in decision.kept)):
@@ -99,11 +116,42 @@ LOST = Memory({"price": "90", "stock@a": "1"}, {"price": "100", "stock@a": "5"},
 @pytest.mark.parametrize("price", ["90", "100"], ids=["never sent", "sent, and the answer lost"])
 @pytest.mark.parametrize("stock", ["1", "5"])
 def test_what_nobody_else_touched_is_sent_again_as_it_was(price: str, stock: str) -> None:
-    assert decide_again(DECIDED, {"price": price, "stock@a": stock}, LOST, "keep_platform") == DECIDED
+    assert decide_again(DECIDED, {"price": price, "stock@a": stock}, LOST, both("keep_platform")) == DECIDED
 
 
 def test_what_somebody_set_between_two_attempts_is_decided_anew() -> None:
-    kept = decide_again(DECIDED, {"price": "95", "stock@a": "1"}, LOST, "keep_platform")
+    kept = decide_again(DECIDED, {"price": "95", "stock@a": "1"}, LOST, both("keep_platform"))
     assert kept == Decision(DECIDED.write[1:], ("name",), (), (Change("price", "95", "100"),))
-    won = decide_again(DECIDED, {"price": "90", "stock@a": "7"}, LOST, "nhanh_wins")
+    won = decide_again(DECIDED, {"price": "90", "stock@a": "7"}, LOST, both("nhanh_wins"))
     assert won == Decision((DECIDED.write[0], Change("stock@a", "7", "5")), ("name",), ("price", "stock@a"), ())
+
+
+def test_stock_has_a_rule_of_its_own() -> None:
+    rules = ConflictRules(fields="keep_platform", stock="nhanh_wins")
+    desired, present = {"price": "100", "stock@a": "5"}, {"price": "95", "stock@a": "9"}
+    decision = decide(desired, present, wrote(price="90", **{"stock@a": "10"}), rules)
+    assert decision.write == (Change("stock@a", "9", "5"),)
+    assert decision.kept == (Change("price", "95", "100"),)
+
+
+def test_what_a_pull_shows_right_is_remembered_once() -> None:
+    desired, catalogue = {"price": "100", "stock@a": "5"}, {"price": "100.00", "stock@a": "5"}
+    found = new_agreements(desired, catalogue, Memory())
+    assert found == {"price": memory_of("price", "100"), "stock@a": memory_of("stock@a", "5")}
+    assert new_agreements(desired, catalogue, Memory(found)) == {}
+
+
+def test_an_agreement_replaces_what_was_written_before_it() -> None:
+    """The shop sold one, the hub came to know of it: 9 is ours now, and the hub's next sale is no conflict."""
+    memory = wrote(**{"stock@a": "10"})
+    assert new_agreements({"stock@a": "9"}, {"stock@a": "9"}, memory) == {"stock@a": memory_of("stock@a", "9")}
+    assert new_agreements({"stock@a": "9"}, {"stock@a": "10"}, memory) == {}
+    assert new_agreements({"nhanh.points": "9"}, {}, memory) == {}
+
+
+def test_a_revert_writes_only_where_the_shop_holds_what_the_sync_wrote() -> None:
+    before, wrote_ = {"price": "90", "stock@a": "1", "phone": ""}, {"price": "100", "stock@a": "5", "phone": "+84"}
+    decision = decide_revert(before, wrote_, {"price": "100.00", "stock@a": "4", "phone": None})
+    assert decision.write == (Change("price", "100.00", "90"),)
+    assert decision.moved == (Change("stock@a", "4", "1"),)
+    assert decision.same == ("phone",)

@@ -35,11 +35,12 @@ def run() -> None:
         raise SystemExit(f"syncer: JOBTRAIL_SECRET_KEY: {error}") from None
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
-        accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
-        return {
-            "PRODUCT_SYNC": Sync(accounts, buckets, ProductSide),
-            "CUSTOMER_SYNC": Sync(accounts, buckets, CustomerSide),
-        }
+        sync = Sync(
+            AccountStore(pool, cipher),
+            RateBuckets(pool, time.time),
+            {"product": ProductSide, "customer": CustomerSide},
+        )
+        return dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync)
 
     run_worker(
         "syncer",

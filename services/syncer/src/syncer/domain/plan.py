@@ -4,25 +4,36 @@ Planning works on what is *believed* of the platform: the value of the last pull
 wrote after that pull. An item that is as it should be by that belief costs nothing, not even a read. All others are
 read afresh right before they are written, and `decide` has the last word.
 
-Conflict: the platform's value differs from what it should be AND from what we wrote last. A value that we were about
-to write when a worker died (`pending`) counts as ours. A field that we never wrote can't be in conflict.
+Conflict: the platform's value differs from what it should be AND from what we wrote last or found right last. A value
+that we were about to write when a worker died (`pending`) counts as ours. A field of which nothing is remembered can't
+be in conflict.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 
-from syncer.domain.fields import Present, Values, is_personal, key_of, memory_of
+from platforms.settings import ConflictRule
+from syncer.domain.fields import Present, Values, is_personal, key_of, location_of, memory_of
 
-ConflictRule = Literal["nhanh_wins", "keep_platform"]
+
+@dataclass(frozen=True, slots=True)
+class ConflictRules:
+    """Who wins a conflict. Stock has a rule of its own: what was sold in the shop is in the hub's stock already."""
+
+    fields: ConflictRule = "nhanh_wins"
+    stock: ConflictRule = "nhanh_wins"
+
+    def of(self, name: str) -> ConflictRule:
+        """The rule of a field."""
+        return self.fields if location_of(name) is None else self.stock
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What we know of our own writes to one item: field -> memory of its value."""
+    """What we wrote last to one item, or found right there: field -> memory of its value."""
 
     written: Mapping[str, str] = field(default_factory=dict[str, str])
     pending: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -38,12 +49,16 @@ class Change(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`write`: to be written. `same`: already right. `overwritten` and `kept`: fields in conflict, by the rule."""
+    """`write`: to be written. `same`: already right. `overwritten` and `kept`: fields in conflict, by the rule.
+
+    `moved`: fields that a revert leaves alone, because they no longer hold what the sync wrote.
+    """
 
     write: tuple[Change, ...] = ()
     same: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
     kept: tuple[Change, ...] = ()
+    moved: tuple[Change, ...] = ()
 
 
 def expected_changes(
@@ -66,7 +81,21 @@ def expected_changes(
     return tuple(changes)
 
 
-def decide(desired: Values, present: Present, memory: Memory, rule: ConflictRule) -> Decision:
+def new_agreements(desired: Values, catalogue: Present, memory: Memory) -> dict[str, str]:
+    """The fields that a pull shows right and of which something else, or nothing, is remembered, with their memories.
+
+    A value found right is as good as one that we wrote: it makes the item known, and ours to change.
+    """
+    return {
+        name: memory_of(name, value)
+        for name, value in sorted(desired.items())
+        if name in catalogue
+        and key_of(name, catalogue[name]) == key_of(name, value)
+        and memory.written.get(name) != memory_of(name, value)
+    }
+
+
+def decide(desired: Values, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
     """Compare with the values just read from the platform. Deterministic: fields in the order of their names."""
     write: list[Change] = []
     same: list[str] = []
@@ -80,7 +109,7 @@ def decide(desired: Values, present: Present, memory: Memory, rule: ConflictRule
         change = Change(name, now, value)
         if not _changed_by_others(name, now, memory):
             write.append(change)
-        elif rule == "nhanh_wins":
+        elif rules.of(name) == "nhanh_wins":
             write.append(change)
             overwritten.append(name)
         else:
@@ -88,18 +117,30 @@ def decide(desired: Values, present: Present, memory: Memory, rule: ConflictRule
     return Decision(tuple(write), tuple(same), tuple(overwritten), tuple(kept))
 
 
-def decide_again(decision: Decision, present: Present, memory: Memory, rule: ConflictRule) -> Decision:
+def decide_revert(desired: Values, wrote: Values, present: Present) -> Decision:
+    """What takes a sync back: the values of before it, where the platform still holds what it wrote."""
+    write: list[Change] = []
+    same: list[str] = []
+    moved: list[Change] = []
+    for name, value in sorted(desired.items()):
+        now = key_of(name, present.get(name))
+        change = Change(name, present.get(name), value)
+        if now == key_of(name, value):
+            same.append(name)
+        elif now == key_of(name, wrote[name]):
+            write.append(change)
+        else:
+            moved.append(change)
+    return Decision(tuple(write), tuple(same), moved=tuple(moved))
+
+
+def decide_again(decision: Decision, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
     """A decision of an earlier attempt, which may have been carried out, looked at with the values read just now.
 
     A field that holds neither what it held then nor what was to be written has been changed since, and is decided anew.
     """
-    moved = {
-        change.field: change.after
-        for change in decision.write
-        if key_of(change.field, present.get(change.field))
-        not in {key_of(change.field, change.before), key_of(change.field, change.after)}
-    }
-    anew = decide(moved, present, memory, rule)
+    moved = moved_since(decision, present)
+    anew = decide(moved, present, memory, rules)
     unmoved = [change for change in decision.write if change.field not in moved]
     return Decision(
         write=tuple(sorted([*unmoved, *anew.write], key=lambda change: change.field)),
@@ -107,6 +148,16 @@ def decide_again(decision: Decision, present: Present, memory: Memory, rule: Con
         overwritten=tuple(sorted({*decision.overwritten, *anew.overwritten} - {change.field for change in anew.kept})),
         kept=(*decision.kept, *anew.kept),
     )
+
+
+def moved_since(decision: Decision, present: Present) -> dict[str, str]:
+    """The fields to be written that hold neither what they held then nor what was to be written."""
+    return {
+        change.field: change.after
+        for change in decision.write
+        if key_of(change.field, present.get(change.field))
+        not in {key_of(change.field, change.before), key_of(change.field, change.after)}
+    }
 
 
 def _changed_by_others(name: str, now: str | None, memory: Memory) -> bool:

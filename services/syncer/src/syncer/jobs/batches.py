@@ -1,7 +1,8 @@
-"""One batch: read, decide, note the intent, write, note the outcome.
+"""One batch: read, decide, judge, note the intent, write, note the outcome.
 
-1. Without an intent of an earlier attempt: read the platform's present values and decide. Store the intent, and with
-   it which values are pending, in one transaction that only the owner of the lease can commit.
+1. Without an intent of an earlier attempt: read the platform's present values and decide. In one transaction that only
+   the owner of the lease can commit, judge the batch as a whole and store the intent: which values are pending, and
+   every change with its value before.
 2. Call the platform, outside of any transaction.
 3. Stock that changed between 1 and 2 is read again, decided again, noted as step 2 and written once more.
 4. One transaction: what the platform now holds, an event an item, the counters, the checkpoint.
@@ -16,21 +17,26 @@ otherwise is not written, and what the platform holds by now otherwise is decide
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
+from psycopg import Connection
 
 from job_events.events import ErrorInfo
-from job_events.worker.job import RunningJob
+from job_events.worker.job import Page, RunningJob
+from platforms.errors import PlatformError
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import Present, Values, memory_of
-from syncer.domain.plan import ConflictRule, Decision, Memory, decide, decide_again
+from syncer.domain.guard import Approved, ItemChanges, Judgement, judge, sells_out, unapproved
+from syncer.domain.names import same_person
+from syncer.domain.plan import ConflictRules, Decision, Memory, decide, decide_again, decide_revert, moved_since
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.side import Read, Side, Writing
-from syncer.jobs.verdicts import OUTDATED, Verdict, judge_dry, judge_item, kept_error
-from syncer.store import plans, rows, written
+from syncer.jobs.planning import Position
+from syncer.jobs.side import Read, Side, Writing, error_info
+from syncer.jobs.verdicts import OUTDATED, Verdict, judge_item, judge_listed, kept_error
+from syncer.store import changes, plans, tokens, written
+from syncer.store.changes import IntendedChange
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
@@ -40,8 +46,21 @@ _GONE: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no lo
 
 
 @dataclass(frozen=True, slots=True)
+class BatchResult:
+    """How a batch ended. stop: its changes were too many, and nothing of it was written.
+
+    broken_off: what ended it before all was sent. listed: what its changes count for the guards, if it was listed.
+    """
+
+    verdicts: Sequence[Verdict] = ()
+    stop: str | None = None
+    broken_off: PlatformError | None = None
+    listed: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class BatchRunner:
-    """Runs the batches of one job."""
+    """Runs the batches of one job. approved: the changes that its plan token stands for."""
 
     job: RunningJob
     side: Side
@@ -50,80 +69,122 @@ class BatchRunner:
     client: ShopifyClient
     log: ExchangeLog
     calls: CallCounter
+    approved: Approved
 
-    def run(self, number: int, *, dry_run: bool) -> list[Verdict]:
-        """Carry a batch out up to step 3; `record` is step 4. Raises PlatformError, Interrupted."""
-        self.log.batch = number
-        with self.job.around.pool.connection() as conn:
-            items = plans.batch(conn, self.job.id, number)
-            intent = plans.intent(conn, self.job.id, number)
-        if dry_run:
-            return [judge_dry(one) for one in self._decide(items)]
+    def write(self, position: Position) -> BatchResult:
+        """Carry out steps 1 to 3 of a batch; `record` is step 4. Raises PlatformError, Interrupted."""
+        items, intent = self._open(position)
         if intent is None:
-            intent = self._intend(number, Intent(1, tuple(self._decide(items))))
+            decided = self._decide(items)
+            intent, stop = self._intend_first(position, items, decided)
+            if stop is not None:
+                return BatchResult(stop=stop)
         elif intent.step == 1:
-            intent = self._intend(number, Intent(1, tuple(self._decide_again(items, intent.items))))
-        if intent.step == 1:
-            intent = self._first_step(number, intent, items)
-        outcomes = [*intent.settled, *self._write(number, 2, intent.again)]
-        by_item: dict[str, list[FieldOutcome]] = {}
-        for outcome in outcomes:
-            by_item.setdefault(outcome.shopify_id, []).append(outcome)
-        desired = {item.shopify_id: item.desired for item in items}
-        return [judge_item(one, desired[one.shopify_id], by_item.get(one.shopify_id, [])) for one in intent.items]
+            again = self._decide_again(items, intent.items)
+            intent = self._intend_again(position, items, again)
+        outcomes: list[FieldOutcome] = []
+        broken_off: PlatformError | None = None
+        try:
+            if intent.step == 1:
+                intent = self._first_step(position, intent, items, outcomes)
+                outcomes.clear()
+            outcomes.extend(intent.settled)
+            for outcome in self._write(position.next, 2, intent.again):
+                outcomes.append(outcome)  # noqa: PERF402  what was told before an error stays
+        except PlatformError as error:
+            broken_off = error
+        return BatchResult(_verdicts(intent, items, outcomes, broken_off), broken_off=broken_off)
 
-    def record(self, verdicts: Sequence[Verdict], next_cursor: object) -> None:
+    def compare(self, position: Position) -> BatchResult:
+        """What a run that writes would do with a batch. Raises PlatformError, Interrupted."""
+        items, _ = self._open(position)
+        decided = self._decide(items)
+        with self.job.around.pool.connection() as conn:
+            judgement = self._judge(conn, position, items, decided)
+        stop = position.stop or judgement.stop
+        verdicts = [judge_listed(one, stop) for one in _with_holds(decided, judgement)]
+        return BatchResult(verdicts, stop, listed=(judgement.counts.changed, judgement.counts.sold_out))
+
+    def record(self, result: BatchResult, position: Position, next_cursor: object) -> None:
         """Step 4. Even a job that was asked to stop says what it has already done."""
+        items = {item.shopify_id: item for item in self._open(position)[0]}
         with self.job.page(work_done=True) as page:
-            for verdict in verdicts:
-                item = verdict.item
-                page.tally.count(**verdict.counts)
-                if verdict.memories is not None:
-                    written.settle(
-                        page.connection,
-                        self.scope,
-                        self.job.id,
-                        item.nhanh_id,
-                        item.shopify_id,
-                        verdict.memories,
-                        fresh=verdict.right,
-                    )
-                if verdict.action is not None:
-                    page.item(
-                        item.nhanh_id,
-                        verdict.action,
-                        {"nhanh": item.nhanh_id, "shopify": item.shopify_id},
-                        error=verdict.error,
-                        changes=verdict.changes,
-                        response_ms=verdict.ms,
-                    )
+            for verdict in result.verdicts:
+                self._record_item(page, items[verdict.item.shopify_id], verdict)
+            shown = {verdict.item.shopify_id: verdict.shown for verdict in result.verdicts if verdict.shown}
+            if shown:
+                page.tally.metadata["planToken"] = tokens.show(page.connection, self.scope, self.job.id, shown)
             page.tally.count(batches=1)
             self.calls.count(page.tally)
             page.cursor = next_cursor
 
-    def _decide(self, items: Sequence[Item]) -> list[Intended]:
+    def _record_item(self, page: Page, item: Item, verdict: Verdict) -> None:
+        page.tally.count(**verdict.counts)
+        if verdict.memories is not None:
+            written.settle(
+                page.connection,
+                self.scope,
+                self.job.id,
+                item.nhanh_id,
+                item.shopify_id,
+                verdict.memories,
+                settled=(*verdict.written, *verdict.refused),
+                fresh=verdict.right,
+            )
+            changes.settle(page.connection, self.job.id, item.shopify_id, verdict.written, verdict.refused)
+        if verdict.action is not None:
+            page.item(
+                item.nhanh_id,
+                verdict.action,
+                {"nhanh": item.nhanh_id, "shopify": item.shopify_id},
+                error=verdict.error,
+                changes=verdict.changes,
+                response_ms=verdict.ms,
+                held=verdict.held,
+                about=self._about(item, verdict),
+            )
+
+    def _about(self, item: Item, verdict: Verdict) -> dict[str, str]:
+        decision = verdict.item.decision
+        note = self.side.note([*decision.write, *decision.kept, *decision.moved])
+        return item.about if note is None else {**item.about, "note": note}
+
+    def _open(self, position: Position) -> tuple[Sequence[Item], Intent | None]:
+        self.log.batch = position.next
+        with self.job.around.pool.connection() as conn:
+            return plans.batch(conn, self.job.id, position.next), plans.intent(conn, self.job.id, position.next)
+
+    def _rules(self) -> ConflictRules:
+        return ConflictRules(self.settings.conflict_rule, self.settings.stock_conflict_rule)
+
+    def _decide(self, items: Sequence[Item]) -> Sequence[Intended]:
         """Compare with the values that the platform holds now."""
         now = self._look(items)
-        return [self._decided(now, item, partial(decide, item.desired)) for item in items]
 
-    def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> list[Intended]:
+        def how(item: Item, present: Present, memory: Memory) -> Decision:
+            if item.wrote:
+                return decide_revert(item.desired, item.wrote, present)
+            return decide(item.desired, present, memory, self._rules())
+
+        return [_decided(now, item, how) for item in items]
+
+    def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> Sequence[Intended]:
         """Look once more at what an earlier attempt was about to write."""
-        before = {one.shopify_id: one.decision for one in intended if one.decision.write}
+        before = {one.shopify_id: one for one in intended if one.writes}
         writing = [item for item in items if item.shopify_id in before]
         now = self._look(writing)
-        again = {
-            item.shopify_id: self._decided(now, item, partial(decide_again, before[item.shopify_id]))
-            for item in writing
-        }
-        return [again.get(one.shopify_id, one) for one in intended]
 
-    def _decided(self, now: "_Now", item: Item, how: Callable[[Present, Memory, ConflictRule], Decision]) -> Intended:
-        error = now.error(item)
-        if error is not None:
-            return Intended(item.nhanh_id, item.shopify_id, error=error)
-        read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, Memory())
-        decision = how(read.fields, memory, self.settings.conflict_rule)
-        return Intended(item.nhanh_id, item.shopify_id, decision, read.refs)
+        def how(item: Item, present: Present, memory: Memory) -> Decision:
+            earlier = before[item.shopify_id].decision
+            if not item.wrote:
+                return decide_again(earlier, present, memory, self._rules())
+            left = moved_since(earlier, present)
+            moved = tuple(change for change in earlier.write if change.field in left)
+            kept = tuple(change for change in earlier.write if change.field not in left)
+            return replace(earlier, write=kept, moved=(*earlier.moved, *moved))
+
+        again = {item.shopify_id: _decided(now, item, how) for item in writing}
+        return [again.get(one.shopify_id, one) for one in intended]
 
     def _look(self, items: Sequence[Item]) -> "_Now":
         if not items:
@@ -132,25 +193,84 @@ class BatchRunner:
         present = self.side.read(self.client, ids)
         scope = dataclasses.replace(self.scope, only=tuple(item.nhanh_id for item in items))
         with self.job.around.pool.connection() as conn:
-            pairs = [pair for found in rows.pages_of_pairs(conn, scope) for pair in self.side.pairs(conn, scope, found)]
+            pairs = [pair for page in self.side.pages(conn, scope) for pair in page]
             memories = written.load(conn, self.scope, ids)
-        wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs}
+        wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs if pair.problem is None}
         return _Now(present, wanted, memories)
 
-    def _intend(self, number: int, intent: Intent) -> Intent:
-        items = intent.items if intent.step == 1 else intent.again
-        if not any(item.decision.write for item in items):
-            return intent  # nothing will be sent, so nothing could be sent twice
+    def _judge(
+        self, conn: Connection, position: Position, items: Sequence[Item], decided: Sequence[Intended]
+    ) -> Judgement:
+        """Judge a batch with what the account's syncs, this one included, have changed within the last hour."""
+        known = {item.shopify_id: item.known for item in items}
+        state = changes.account_state(conn, self.scope, position.totals, self.job.id, position.next)
+        state = dataclasses.replace(
+            state, changed=state.changed + position.changed, sold_out=state.sold_out + position.sold_out
+        )
+        judged = [
+            ItemChanges(
+                one.shopify_id,
+                known[one.shopify_id],
+                unapproved(one.shopify_id, one.writes, self.approved, exactly=True),
+            )
+            for one in decided
+        ]
+        return judge(judged, state, self.settings, same_person, position.sellouts)
+
+    def _intend_first(
+        self, position: Position, items: Sequence[Item], decided: Sequence[Intended]
+    ) -> tuple[Intent, str | None]:
+        """The intent of a batch, stored if it writes anything, and why the run stops before it."""
         with self.job.page() as page:
-            plans.put_intent(page.connection, self.job.id, number, intent)
-            for item in items:
-                pending = {change.field: memory_of(change.field, change.after) for change in item.decision.write}
-                if pending:
-                    written.pend(page.connection, self.scope, self.job.id, item.nhanh_id, item.shopify_id, pending)
+            changes.lock(page.connection, self.scope)
+            judgement = self._judge(page.connection, position, items, decided)
+            intent = Intent(1, tuple(_with_holds(decided, judgement)))
+            if judgement.stop is None:
+                self._store(page, position, items, intent)
+        return intent, judgement.stop
+
+    def _intend_again(self, position: Position, items: Sequence[Item], again: Sequence[Intended]) -> Intent:
+        """An intent of an earlier attempt, looked at anew: it may have been carried out, so it does not stop any more.
+
+        Values that were decided anew may be held back.
+        """
+        with self.job.page() as page:
+            changes.lock(page.connection, self.scope)
+            judgement = self._judge(page.connection, position, items, again)
+            intent = Intent(1, tuple(_with_holds(again, judgement)))
+            self._store(page, position, items, intent)
         return intent
 
-    def _first_step(self, number: int, intent: Intent, items: Sequence[Item]) -> Intent:
-        outcomes = self._write(number, 1, intent.items)
+    def _store(self, page: Page, position: Position, items: Sequence[Item], intent: Intent) -> None:
+        """Note what is about to be sent; nothing if nothing will be, as nothing could then be sent twice."""
+        writing = [one for one in (intent.items if intent.step == 1 else intent.again) if one.writes]
+        if not writing:
+            return
+        known = {item.shopify_id: item.known for item in items}
+        plans.put_intent(page.connection, self.job.id, position.next, intent)
+        for one in writing:
+            pending = {change.field: memory_of(change.field, change.after) for change in one.writes}
+            written.pend(page.connection, self.scope, self.job.id, one.nhanh_id, one.shopify_id, pending)
+        noted = [
+            IntendedChange(
+                one.nhanh_id,
+                one.shopify_id,
+                change,
+                known=known[one.shopify_id],
+                approved=not unapproved(one.shopify_id, [change], self.approved, exactly=True),
+                sold_out=sells_out([change]),
+            )
+            for one in writing
+            for change in one.writes
+        ]
+        changes.intend(page.connection, self.scope, self.job.id, noted)
+
+    def _first_step(
+        self, position: Position, intent: Intent, items: Sequence[Item], outcomes: list[FieldOutcome]
+    ) -> Intent:
+        """Write step 1 and decide on step 2. `outcomes` holds what was told so far, should the platform break off."""
+        for outcome in self._write(position.next, 1, intent.items):
+            outcomes.append(outcome)  # noqa: PERF402  what was told before an error stays
         stale = {(one.shopify_id, one.field) for one in outcomes if one.error is not None and one.error.code == STALE}
         settled = tuple(one for one in outcomes if (one.shopify_id, one.field) not in stale)
         if not stale:
@@ -161,10 +281,13 @@ class BatchRunner:
         ]
         again = self._decide([item for item in narrowed if item.desired])
         found = (*settled, *(outcome for item in again for outcome in _without_writing(item, stale)))
-        return self._intend(number, Intent(2, intent.items, found, tuple(again)))
+        second = Intent(2, intent.items, found, tuple(again))
+        with self.job.page() as page:
+            self._store(page, position, items, second)
+        return second
 
-    def _write(self, number: int, step: int, items: Sequence[Intended]) -> list[FieldOutcome]:
-        if not any(item.decision.write for item in items):
+    def _write(self, number: int, step: int, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+        if not any(item.writes for item in items):
             return []
         return self.side.write(Writing(self.client, self.log, self.job.id, number, step), items)
 
@@ -185,11 +308,36 @@ class _Now:
         return None if item.shopify_id in self.present else _GONE
 
 
+def _decided(now: _Now, item: Item, how: Callable[[Item, Present, Memory], Decision]) -> Intended:
+    error = now.error(item)
+    if error is not None:
+        return Intended(item.nhanh_id, item.shopify_id, error=error)
+    read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, Memory())
+    return Intended(item.nhanh_id, item.shopify_id, how(item, read.fields, memory), read.refs)
+
+
+def _with_holds(decided: Iterable[Intended], judgement: Judgement) -> list[Intended]:
+    return [replace(one, held=one.held or judgement.held.get(one.shopify_id)) for one in decided]
+
+
+def _verdicts(
+    intent: Intent, items: Sequence[Item], outcomes: Sequence[FieldOutcome], broken_off: PlatformError | None
+) -> list[Verdict]:
+    by_item: dict[str, list[FieldOutcome]] = {}
+    for outcome in outcomes:
+        by_item.setdefault(outcome.shopify_id, []).append(outcome)
+    desired = {item.shopify_id: item.desired for item in items}
+    error = None if broken_off is None else error_info(broken_off)
+    found = [judge_item(one, desired[one.shopify_id], by_item.get(one.shopify_id, []), error) for one in intent.items]
+    return [verdict for verdict in found if verdict is not None]
+
+
 def _without_writing(item: Intended, stale: set[tuple[str, str]]) -> Iterable[FieldOutcome]:
     """What the second look settles without a write: gone, right by now, or kept by the rule."""
     if item.error is not None:
         names = [name for shopify_id, name in sorted(stale) if shopify_id == item.shopify_id]
         return [FieldOutcome(item.shopify_id, name, item.error) for name in names]
     right = [FieldOutcome(item.shopify_id, name) for name in item.decision.same]
-    kept = [FieldOutcome(item.shopify_id, change.field, kept_error([change.field])) for change in item.decision.kept]
+    left = [*item.decision.kept, *item.decision.moved]
+    kept = [FieldOutcome(item.shopify_id, change.field, kept_error([change.field])) for change in left]
     return [*right, *kept]

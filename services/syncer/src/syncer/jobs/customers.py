@@ -10,7 +10,7 @@ from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain import customers, fields
 from syncer.domain.plan import Change
-from syncer.jobs.side import Pair, Read, Writing, outcomes
+from syncer.jobs.side import MappedSide, Pair, Read, Writing, outcomes
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -19,7 +19,7 @@ METAFIELDS = 25  # Shopify's limit a call
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped customer is no longer in Nhanh's catalogue")
 
 
-class CustomerSide:
+class CustomerSide(MappedSide):
     """Contact fields and totals of mapped customers."""
 
     kind: Kind = "customer"
@@ -57,12 +57,19 @@ class CustomerSide:
             }
         return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row))
 
+    def note(self, changes: Sequence[Change]) -> str | None:
+        return customers.person_note(changes)
+
+    def check_writable(self) -> None:
+        """Nothing: every shop can hold customers."""
+
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         found = client.customers_by_ids(shopify_ids, namespace=fields.METAFIELDS)
         return {str(customer["id"]): Read(_present(customer), {}) for customer in found}
 
-    def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
-        return [*_write_contacts(writing, items), *_write_metafields(writing, items)]
+    def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+        yield from _write_contacts(writing, items)
+        yield from _write_metafields(writing, items)
 
 
 def _present(customer: dict[str, Any]) -> dict[str, str | None]:
@@ -79,17 +86,17 @@ def _present(customer: dict[str, Any]) -> dict[str, str | None]:
 
 def _write_contacts(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
     for item in items:
-        changes = [change for change in item.decision.write if fields.metafield_key(change.field) is None]
+        changes = [change for change in item.writes if fields.metafield_key(change.field) is None]
         if changes:
             result = writing.client.update_customer({"id": item.shopify_id, **_input(changes)})
             yield from outcomes(item.shopify_id, changes, result.error, writing.log.last_ms)
 
 
-def _input(changes: Sequence[Change]) -> dict[str, str]:
-    values = {change.field: change.after for change in changes}
-    name = values.pop(fields.NAME, None)
-    if name is not None:
-        values["firstName"], values["lastName"] = customers.split_name(name)
+def _input(changes: Sequence[Change]) -> dict[str, str | None]:
+    """The fields as Shopify takes them; an empty value, which only a revert has, clears the field."""
+    values: dict[str, str | None] = {change.field: change.after or None for change in changes}
+    if fields.NAME in values:
+        values["firstName"], values["lastName"] = customers.split_name(values.pop(fields.NAME) or "")
     return values
 
 
@@ -97,7 +104,7 @@ def _write_metafields(writing: Writing, items: Sequence[Intended]) -> Iterable[F
     named = [
         (item, change, key)
         for item in items
-        for change in item.decision.write
+        for change in item.writes
         if (key := fields.metafield_key(change.field)) is not None
     ]
     for start in range(0, len(named), METAFIELDS):

@@ -1,54 +1,120 @@
-"""The plan of a job: every mapped pair compared with what is believed of the shop, and the stop if it is too much."""
+"""The plan of a job: every pair compared with what is believed of the shop, and judged as a whole."""
 
-from job_events.events import FieldChange
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+
 from job_events.worker.job import Page, RunningJob
 from platforms.settings import AccountSettings
-from syncer.domain.plan import Change, expected_changes
-from syncer.domain.safety import Extent
+from syncer.domain.guard import (
+    AccountTotals,
+    Approved,
+    ChangeCounts,
+    ItemChanges,
+    sellout_reason,
+    stop_reason,
+    unapproved,
+)
+from syncer.domain.names import same_person
+from syncer.domain.plan import Change, expected_changes, new_agreements
 from syncer.jobs.side import Pair, Side
-from syncer.jobs.verdicts import field_changes
-from syncer.store import plans, rows
+from syncer.store import changes, written
 from syncer.store.plans import Item, PlanWriter
 from syncer.store.rows import Scope
 
 
-def make_plan(
-    page: Page, job: RunningJob, side: Side, scope: Scope, settings: AccountSettings
-) -> tuple[int, str | None]:
-    """Write the plan in the page's transaction and count what needs no write; the batches and the stop's reason."""
-    extent = Extent()
-    plan = PlanWriter(page.connection, job.id, side.batch_size)
-    page.tally.total = rows.count_pairs(page.connection, scope)
-    page.tally.count(batches=0, updated=0, unchanged=0, conflicts=0)
-    for found in rows.pages_of_pairs(page.connection, scope):
+class Position(Struct, frozen=True):
+    """The job's cursor once it is planned: the next batch of so many.
+
+    phase: `write`, or `list` where nothing is written and every change is shown. stop: why a run that writes stops,
+    or would stop. sellouts: why items whose stock goes to zero are held back. totals: of the account.
+    changed, sold_out: what the batches that were listed so far count for the guards.
+    """
+
+    phase: Literal["write", "list"]
+    next: int
+    batches: int
+    stop: str | None = None
+    sellouts: str | None = None
+    totals: AccountTotals = AccountTotals()
+    changed: int = 0
+    sold_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a plan is made for. approved: the changes that the job's plan token stands for."""
+
+    job: RunningJob
+    side: Side
+    scope: Scope
+    settings: AccountSettings
+    approved: Approved
+    dry_run: bool
+
+
+def make_plan(page: Page, request: PlanRequest) -> Position:
+    """Write the plan in the page's transaction and count what needs no write; where the job goes on."""
+    job, side, scope, conn = request.job, request.side, request.scope, page.connection
+    counts = ChangeCounts()
+    plan = PlanWriter(conn, job.id, side.batch_size)
+    page.tally.total = side.count(conn, scope)
+    page.tally.count(batches=0, updated=0, unchanged=0, conflicts=0, held=0)
+    for pairs in side.pages(conn, scope):
         job.check()
         items: list[Item] = []
-        for pair in side.pairs(page.connection, scope, found):
-            changes = _expected(page, pair)
-            extent.add(pair.nhanh_id, known=bool(pair.memory.written), changes=changes)
-            if changes:
-                items.append(Item(pair.nhanh_id, pair.shopify_id, dict(pair.desired), changes))
+        agreements: dict[tuple[str, str], dict[str, str]] = {}
+        for pair in pairs:
+            expected = _expected(page, pair)
+            known = bool(pair.memory.written)
+            if expected:
+                counts.add(
+                    ItemChanges(
+                        pair.shopify_id,
+                        known,
+                        unapproved(pair.shopify_id, expected, request.approved, exactly=False),
+                    ),
+                    same_person,
+                )
+                items.append(
+                    Item(
+                        pair.nhanh_id,
+                        pair.shopify_id,
+                        dict(pair.desired),
+                        expected,
+                        known,
+                        dict(pair.about),
+                        dict(pair.wrote),
+                    )
+                )
+            elif found := new_agreements(pair.desired, pair.catalogue, pair.memory):
+                agreements[pair.nhanh_id, pair.shopify_id] = found
         plan.add(items)
-    return plan.batches, extent.too_large(settings.max_change_share, settings.max_change_floor)
-
-
-def list_batch(page: Page, job_id: str, number: int) -> None:
-    """Record what a stopped run would have changed, by what is believed of the shop."""
-    for item in plans.batch(page.connection, job_id, number):
-        ids = {"nhanh": item.nhanh_id, "shopify": item.shopify_id}
-        changes: tuple[FieldChange, ...] = field_changes(item.expected)
-        page.item(item.nhanh_id, "would_update", ids, changes=changes)
-        page.tally.count(skipped=1, wouldUpdate=1)
+        if not request.dry_run:
+            written.agree(conn, scope, job.id, agreements)
+    totals = changes.account_totals(conn, scope)
+    state = changes.account_state(conn, scope, totals, job.id)
+    stop = stop_reason(counts, state, request.settings)
+    return Position(
+        phase="list" if stop or request.dry_run else "write",
+        next=0,
+        batches=plan.batches,
+        stop=stop,
+        sellouts=sellout_reason(counts, state, request.settings),
+        totals=totals,
+    )
 
 
 def _expected(page: Page, pair: Pair) -> tuple[Change, ...]:
     """The changes expected of a pair; one without any is counted at once."""
     ids = {"nhanh": pair.nhanh_id, "shopify": pair.shopify_id}
     if pair.problem is not None:
-        page.item(pair.nhanh_id, "skipped" if pair.skipped else "failed", ids, error=pair.problem)
+        action = "skipped" if pair.skipped else "failed"
+        page.item(pair.nhanh_id, action, ids, error=pair.problem, about=pair.about)
         page.tally.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
         return ()
-    changes = expected_changes(pair.desired, pair.catalogue, pair.pulled_at, pair.memory)
-    if not changes:
+    expected = expected_changes(pair.desired, pair.catalogue, pair.pulled_at, pair.memory)
+    if not expected:
         page.tally.count(successful=1, unchanged=1)
-    return changes
+    return expected

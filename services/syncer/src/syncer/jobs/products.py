@@ -14,7 +14,7 @@ from platforms.shopify.client import ShopifyClient
 from syncer.domain import desired, fields
 from syncer.domain.keys import Quantity, idempotency_key
 from syncer.domain.plan import Change
-from syncer.jobs.side import Pair, Read, Writing, outcomes
+from syncer.jobs.side import MappedSide, Pair, Read, Writing, outcomes
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -23,7 +23,7 @@ QUANTITIES = 100  # a call; Shopify takes 250
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")
 
 
-class ProductSide:
+class ProductSide(MappedSide):
     """Prices and stock of mapped variants."""
 
     kind: Kind = "product"
@@ -80,8 +80,9 @@ class ProductSide:
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(shopify_ids)}
 
-    def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
-        return [*_write_prices(writing, items), *_write_stock(writing, items)]
+    def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+        yield from _write_prices(writing, items)
+        yield from _write_stock(writing, items)
 
 
 def _price_of(row: Row, settings: AccountSettings) -> Decimal | None:
@@ -101,7 +102,7 @@ def _read(variant: dict[str, Any]) -> Read:
 
 def _write_prices(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
     """One call a product: neighbours in the plan, because it is ordered by product."""
-    priced = [(item, change) for item in items for change in item.decision.write if change.field == fields.PRICE]
+    priced = [(item, change) for item in items for change in item.writes if change.field == fields.PRICE]
     for product, group in groupby(priced, key=lambda pair: pair[0].refs["product"]):
         variants = list(group)
         inputs = [{"id": item.shopify_id, "price": change.after} for item, change in variants]
@@ -114,7 +115,7 @@ def _write_stock(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldO
     stocked = [
         (item, change, location)
         for item in items
-        for change in item.decision.write
+        for change in item.writes
         if (location := fields.location_of(change.field)) is not None
     ]
     for start in range(0, len(stocked), QUANTITIES):

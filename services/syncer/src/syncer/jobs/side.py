@@ -1,6 +1,7 @@
 """What the two kinds of sync must say about themselves; all else is the same for both."""
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +14,7 @@ from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import Present, Values
 from syncer.domain.plan import Change, Memory
+from syncer.store import rows
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -23,6 +25,7 @@ class Pair:
     """A mapped pair as the catalogue knows it. problem: why it can't be synced at all, with what it counts as.
 
     about: what people are shown of it: `title`, `sku`, `linked_by`; nothing personal.
+    wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
     """
 
     nhanh_id: str
@@ -34,6 +37,7 @@ class Pair:
     problem: ErrorInfo | None = None
     skipped: bool = False
     about: dict[str, str] = field(default_factory=dict[str, str])
+    wrote: Values = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,27 @@ class Writing:
     step: int
 
 
+class MappedSide(ABC):
+    """A side whose pairs are the account's mappings."""
+
+    @abstractmethod
+    def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
+        """What the rows of a page should be and are believed to be."""
+
+    def note(self, changes: Sequence[Change]) -> str | None:
+        """Nothing: the values are shown as they are."""
+        del changes
+
+    def count(self, conn: Connection, scope: Scope) -> int:
+        """How many pairs are mapped for good."""
+        return rows.count_pairs(conn, scope)
+
+    def pages(self, conn: Connection, scope: Scope) -> Iterator[list[Pair]]:
+        """The mapped pairs, page by page."""
+        for found in rows.pages_of_pairs(conn, scope):
+            yield self.pairs(conn, scope, found)
+
+
 class Side(Protocol):
     """What is special to products or to customers. One instance a job."""
 
@@ -70,16 +95,34 @@ class Side(Protocol):
         """Read what the plan needs of the shop itself. Raises PlatformError, JobFailed."""
         ...
 
-    def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
-        """What the rows of a page should be and are believed to be."""
+    def note(self, changes: Sequence[Change]) -> str | None:
+        """What people should know of an item's changes besides the values, which may be masked."""
+        ...
+
+    def check_writable(self) -> None:
+        """Refuse a shop or settings with which nothing may be written.
+
+        Called once an attempt, before the first batch that compares or writes. Raises PlatformError, JobFailed.
+        """
+        ...
+
+    def count(self, conn: Connection, scope: Scope) -> int:
+        """How many pairs there are."""
+        ...
+
+    def pages(self, conn: Connection, scope: Scope) -> Iterator[list[Pair]]:
+        """The pairs in a stable order: what each should be and is believed to be."""
         ...
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         """The present values of those records that exist."""
         ...
 
-    def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
-        """Write every `decision.write`; one outcome a field. Raises PlatformError only where nothing can go on."""
+    def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
+        """Write the `writes` of all items; one outcome a field, as soon as it is known.
+
+        Raises PlatformError only where nothing can go on; what was told before stays done.
+        """
         ...
 
 

@@ -2,71 +2,83 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 from psycopg.errors import UndefinedTable
 
 from job_events.database import refresh_statistics
 from job_events.errors import JobFailed
-from job_events.job_types import SyncParams
-from job_events.worker.job import RunningJob, params_of
+from job_events.events import ErrorInfo
+from job_events.job_types import RevertParams, SyncParams
+from job_events.worker.job import Ending, RunningJob, params_of
 from platforms.accounts import AccountStore
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
-from syncer.jobs.batches import BatchRunner
+from syncer.domain.guard import Approved
+from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import list_batch, make_plan
+from syncer.jobs.planning import PlanRequest, Position, make_plan
+from syncer.jobs.revert import RevertSide
 from syncer.jobs.side import Side
-from syncer.store import exchanges, plans
+from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
-from syncer.store.rows import Scope
+from syncer.store.rows import Kind, Scope
 
 log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
 _PRUNE_ROUNDS: Final = 20
 
-
-class Position(Struct, frozen=True):
-    """The job's cursor once it is planned. list: the run was stopped for `reason` and only tells its changes."""
-
-    phase: Literal["write", "list"]
-    next: int
-    batches: int
-    reason: str | None = None
+SIDE_OF: Final[dict[str, Kind]] = {"PRODUCT_SYNC": "product", "CUSTOMER_SYNC": "customer"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The handler of one job type."""
+    """The handler of the sync job types. sides: how to make the side of a kind."""
 
     accounts: AccountStore
     buckets: Buckets
-    side: Callable[[], Side]
+    sides: dict[Kind, Callable[[], Side]]
 
-    def __call__(self, job: RunningJob) -> None:
-        """Run one attempt; the loop judges it by its counters. Raises JobFailed, PlatformError, Interrupted."""
+    def __call__(self, job: RunningJob) -> Ending | None:
+        """Run one attempt; how it ended, None = by its counters. Raises JobFailed, PlatformError, Interrupted."""
         _prune(job)
         settings, connection = self._whose(job)
         exchange_log = ExchangeLog(job.around.pool, job.id)
         client = ShopifyClient(connection, wait=job.wait, buckets=self.buckets, on_exchange=exchange_log)
-        params = params_of(job, SyncParams)
-        side = self.side()
-        scope = Scope(job.tenant, job.account, side.kind, params.only or None)
-        runner = BatchRunner(job, side, scope, settings, client, exchange_log, CallCounter(client))
         try:
-            _run(runner, params)
+            params, side, scope = self._what(job)
+            approved = _approved(job, scope, params.confirm)
+            runner = BatchRunner(job, side, scope, settings, client, exchange_log, CallCounter(client), approved)
+            return _run(runner, dry_run=params.dry_run)
         except InvalidCredentials as error:
             self.accounts.mark(connection, "needs re-authorisation", error.message)
             raise
         finally:
             client.close()
+
+    def _what(self, job: RunningJob) -> tuple[SyncParams | RevertParams, Side, Scope]:
+        kind = SIDE_OF.get(job.type)
+        if kind is not None:
+            params = params_of(job, SyncParams)
+            return params, self.sides[kind](), Scope(job.tenant, job.account, kind, params.only or None)
+        params = params_of(job, RevertParams)
+        with job.around.pool.connection() as conn:
+            kind = changes.kind_of_job(conn, job.tenant, job.account, params.job_id, params.only or None)
+        if kind is None:
+            reason = (
+                f"nothing is known of writes of job {params.job_id} in account {job.account}"
+                f"{' to these items' if params.only else ''}: it wrote nothing, was no sync, or is older than "
+                f"{KEEP.days} days"
+            )
+            raise JobFailed("NOT_FOUND", "NOTHING_TO_REVERT", reason)
+        side = RevertSide(self.sides[kind](), params.job_id)
+        return params, side, Scope(job.tenant, job.account, kind, params.only or None)
 
     def _whose(self, job: RunningJob) -> tuple[AccountSettings, Connection]:
         try:
@@ -82,41 +94,98 @@ class Sync:
             raise JobFailed("INVALID_CREDENTIALS", "UNREADABLE", advice) from error
 
 
-def _run(runner: BatchRunner, params: SyncParams) -> None:
+def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
+    """The changes that the job's plan token stands for."""
+    if token is None:
+        return {}
+    with job.around.pool.connection() as conn:
+        found = tokens.approved(conn, scope, token)
+    if found is None:
+        reason = (
+            f"no run of {scope.kind}s of account {job.account} has handed out the plan token {token[:100]!r} within "
+            f"{KEEP.days} days; run without it to see what would change"
+        )
+        raise JobFailed("VALIDATION_FAILED", "UNKNOWN_PLAN", reason)
+    return found
+
+
+def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
     job = runner.job
     runner.side.prepare(runner.client, runner.settings)
     if job.cursor is None:
-        _plan(runner, params)
+        _plan(runner, dry_run=dry_run)
     position = msgspec.convert(job.cursor, Position)
+    if position.next < position.batches:
+        runner.side.check_writable()
     while position.next < position.batches:
-        number, position = position.next, replace(position, next=position.next + 1)
-        cursor = msgspec.to_builtins(position)
-        if position.phase == "list":
-            with job.page() as page:
-                list_batch(page, job.id, number)
-                page.cursor = cursor
-            continue
         job.check()
-        job.progress(f"{'comparing' if params.dry_run else 'writing'} batch {number + 1} of {position.batches}")
-        runner.record(runner.run(number, dry_run=params.dry_run), cursor)
+        verb = "comparing" if position.phase == "list" else "writing"
+        job.progress(f"{verb} batch {position.next + 1} of {position.batches}")
+        result = runner.compare(position) if position.phase == "list" else runner.write(position)
+        following = _following(position, result)
+        if position.phase == "write" and result.stop is not None:
+            with job.page() as page:
+                page.cursor = msgspec.to_builtins(following)
+        else:
+            runner.record(result, position, msgspec.to_builtins(following))
+        if result.broken_off is not None:
+            raise result.broken_off
+        position = following
     with job.around.pool.connection() as conn:
-        refresh_statistics(conn, "written")
-    if position.phase == "list":
-        advice = "Nothing was written; the job's items list every change. Ask again with confirm to let it through."
-        raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.reason}. {advice}")
+        refresh_statistics(conn, "written", "written_change")
+    return _ending(job, position, dry_run=dry_run)
 
 
-def _plan(runner: BatchRunner, params: SyncParams) -> None:
+def _following(position: Position, result: BatchResult) -> Position:
+    """Where the job goes on after a batch."""
+    if position.phase == "write":
+        if result.stop is not None:
+            return replace(position, phase="list", stop=result.stop)
+        return replace(position, next=position.next + 1)
+    changed, sold_out = result.listed
+    return replace(
+        position,
+        next=position.next + 1,
+        stop=result.stop,
+        changed=position.changed + changed,
+        sold_out=position.sold_out + sold_out,
+    )
+
+
+def _ending(job: RunningJob, position: Position, *, dry_run: bool) -> Ending | None:
+    """How a run that came to its end has ended, None = by its counters. Raises JobFailed for one that was stopped."""
+    told = job.tally.metadata
+    confirm = f"`jobtrail jobs confirm {job.id}` lets exactly these changes through"
+    if position.stop is not None and not dry_run:
+        written = told["updated"]
+        wrote = f"{written} items were written before" if written else "Nothing was written"
+        advice = f"{wrote}; the job's items list every change that was stopped. {confirm}."
+        raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.stop}. {advice}")
+    if position.stop is not None:
+        return _partial("WOULD_STOP", f"A run that writes would stop: {position.stop}. {confirm}.")
+    if told["held"]:
+        held = "would be held" if dry_run else "are held"
+        return _partial("ITEMS_HELD", f"{told['held']} items {held} back; the job's items say why. {confirm}.")
+    if told.get("partlyFailed"):
+        reason = f"{told['partlyFailed']} items were written in part; the job's items say what was not"
+        return Ending("partial", ErrorInfo("PLATFORM_ERROR", "PARTLY_WRITTEN", reason))
+    return None
+
+
+def _partial(code: str, reason: str) -> Ending:
+    return Ending("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
+
+
+def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
     job = runner.job
     job.progress("planning")
     try:
         with job.page() as page:
-            batches, reason = make_plan(page, job, runner.side, runner.scope, runner.settings)
-            page.tally.metadata["dryRun"] = params.dry_run
-            if reason is not None:
-                page.tally.metadata["tooLarge"] = reason
-            stopped = reason is not None and not params.confirm and not params.dry_run
-            position = Position("list" if stopped else "write", 0, batches, reason)
+            request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
+            position = make_plan(page, request)
+            page.tally.metadata["dryRun"] = dry_run
+            if position.stop is not None:
+                page.tally.metadata["tooLarge"] = position.stop
             page.cursor = msgspec.to_builtins(position)
             runner.calls.count(page.tally)
     except UndefinedTable as error:
@@ -127,7 +196,7 @@ def _plan(runner: BatchRunner, params: SyncParams) -> None:
 
 def _prune(job: RunningJob) -> None:
     """Bounded work a job: what is left goes with the next one."""
-    for prune in (exchanges.prune, plans.prune):
+    for prune in (exchanges.prune, plans.prune, changes.prune, tokens.prune):
         for _ in range(_PRUNE_ROUNDS):
             job.check()
             with job.around.pool.connection() as conn:

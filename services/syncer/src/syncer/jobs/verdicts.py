@@ -21,15 +21,21 @@ class Verdict:
     """One item's outcome. action None: nothing to tell.
 
     memories: what the platform now holds by our knowledge; None: nothing was sent, so there is nothing to note.
+    written, refused: fields whose writes ended well or not. held: why the changes wait for a confirmation.
+    shown: the changes that a plan token of the job stands for.
     """
 
     item: Intended
     action: Action | None
     counts: dict[str, int]
-    error: ErrorInfo | None
-    changes: tuple[FieldChange, ...]
-    memories: Mapping[str, str] | None
-    ms: int | None
+    error: ErrorInfo | None = None
+    changes: tuple[FieldChange, ...] = ()
+    memories: Mapping[str, str] | None = None
+    written: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    ms: int | None = None
+    held: str | None = None
+    shown: tuple[Change, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -37,53 +43,102 @@ class Verdict:
         return self.error is None
 
 
-def judge_item(item: Intended, desired: Mapping[str, str], outcomes: Sequence[FieldOutcome]) -> Verdict:
-    """Fold the outcomes of an item's fields. An item of which one field failed has failed; the log says which."""
+def judge_item(
+    item: Intended,
+    desired: Mapping[str, str],
+    outcomes: Sequence[FieldOutcome],
+    broken_off: ErrorInfo | None = None,
+) -> Verdict | None:
+    """Fold the outcomes of an item's fields; None where the job broke off before anything of it was sent.
+
+    An item of which nothing was written has failed; one that was written in part was updated, and its error says
+    what was not. broken_off: why the job went no further, which is the error of fields without an outcome.
+    """
+    if item.error is not None:
+        return _refused(item, item.error)
+    if item.held is not None:
+        return _held(item, item.held)
     decision = item.decision
     errors = {outcome.field: outcome.error for outcome in outcomes if outcome.error is not None}
-    right = {*decision.same, *(outcome.field for outcome in outcomes if outcome.error is None)}
-    memories = {name: memory_of(name, desired[name]) for name in sorted(right)}
-    kept = [*(change.field for change in decision.kept), *(f for f, e in errors.items() if e.code == KEPT)]
+    written = tuple(outcome.field for outcome in outcomes if outcome.error is None)
+    told = {*errors, *written}
+    unsent = [change.field for change in decision.write if change.field not in told]
+    if broken_off is not None and unsent and not told:
+        return None
     failed = {name: error for name, error in errors.items() if error.code != KEPT}
-    conflicts = int(bool(kept or decision.overwritten))
-    changes = field_changes([*decision.write, *decision.kept])
-    ms = max((outcome.ms for outcome in outcomes), default=None)
+    if broken_off is not None:
+        failed |= dict.fromkeys(unsent, broken_off)
+    kept = [*(change.field for change in decision.kept), *(f for f, e in errors.items() if e.code == KEPT)]
+    sent = [change for change in decision.write if change.field in written]
+    action, error, counts = _ending(decision, failed, kept, changed=bool(sent))
+    return Verdict(
+        item,
+        action,
+        counts,
+        error,
+        field_changes([*(sent or decision.write), *decision.kept, *decision.moved]),
+        {name: memory_of(name, desired[name]) for name in sorted({*decision.same, *written})},
+        written,
+        tuple(sorted(errors)),
+        max((outcome.ms for outcome in outcomes), default=None),
+    )
 
-    def verdict(action: Action | None, error: ErrorInfo | None, **counts: int) -> Verdict:
-        return Verdict(item, action, counts, error, changes, memories, ms)
 
-    if item.error is not None:
-        return _refused(item, item.error)
+def _ending(
+    decision: Decision, failed: Mapping[str, ErrorInfo], kept: Sequence[str], *, changed: bool
+) -> tuple[Action | None, ErrorInfo | None, dict[str, int]]:
+    """Action, error and counts of an item that was sent. changed: at least one field of it was written."""
+    conflicts = {"conflicts": 1} if kept or decision.overwritten else {}
+    done = {"successful": 1, "updated": 1, **conflicts}
+    error = None
+    action: Action | None = "updated"
     if failed:
-        return verdict("failed", _of_fields(failed), failed=1, conflicts=conflicts)
-    if kept:
-        return verdict("conflict", kept_error(kept), skipped=1, conflicts=1)
-    if decision.overwritten:
-        return verdict("conflict", None, successful=1, updated=1, conflicts=1)
-    if decision.write:
-        return verdict("updated", None, successful=1, updated=1)
-    return verdict(None, None, successful=1, unchanged=1)
+        error = _of_fields(failed)
+        if not changed:
+            return "failed", error, {"failed": 1, **conflicts}
+        done["partlyFailed"] = 1
+    elif kept:
+        action, error = "conflict", kept_error(kept)
+    elif decision.moved:
+        action, error = ("updated" if changed else "skipped"), moved_error(decision.moved)
+    elif decision.overwritten:
+        action = "conflict"
+    elif not decision.write:
+        return None, None, {"successful": 1, "unchanged": 1}
+    if not changed and error is not None:
+        done = {"skipped": 1, **conflicts}
+    return action, error, done
 
 
-def judge_dry(item: Intended) -> Verdict:
-    """What a run that writes would do with an item."""
-    decision: Decision = item.decision
-    changes = field_changes([*decision.write, *decision.kept])
+def judge_listed(item: Intended, stop: str | None) -> Verdict:
+    """What a run that writes would do with an item. stop: why such a run would stop before it."""
     if item.error is not None:
         return _refused(item, item.error)
-    if decision.kept:
-        error = kept_error([change.field for change in decision.kept])
-        return Verdict(item, "conflict", {"skipped": 1, "conflicts": 1}, error, changes, None, None)
+    decision = item.decision
+    changes = field_changes([*decision.write, *decision.kept, *decision.moved])
+    waits = item.held or (f"the run stops: {stop}" if stop else None)
+    if decision.write and waits:
+        counts = {"skipped": 1, "wouldUpdate": 1, "held": int(item.held is not None)}
+        return Verdict(item, "would_update", counts, None, changes, held=waits, shown=decision.write)
+    action, error, counts = _ending(decision, {}, [change.field for change in decision.kept], changed=True)
     if decision.write:
-        counts = {"successful": 1, "wouldUpdate": 1, "conflicts": int(bool(decision.overwritten))}
-        return Verdict(item, "would_update", counts, None, changes, None, None)
-    return Verdict(item, None, {"successful": 1, "unchanged": 1}, None, (), None, None)
+        action, counts = "would_update", {**counts, "updated": 0, "wouldUpdate": 1}
+    elif error is not None:
+        action = "skipped" if decision.moved else action
+        counts = {"skipped": 1, "conflicts": int(bool(decision.kept))}
+    return Verdict(item, action, counts, error, changes)
+
+
+def _held(item: Intended, reason: str) -> Verdict:
+    writes = item.decision.write
+    changes = field_changes(writes)
+    return Verdict(item, "skipped", {"skipped": 1, "held": 1}, None, changes, held=reason, shown=writes)
 
 
 def _refused(item: Intended, error: ErrorInfo) -> Verdict:
     if error == OUTDATED:
-        return Verdict(item, "skipped", {"skipped": 1}, error, (), None, None)
-    return Verdict(item, "failed", {"failed": 1}, error, (), None, None)
+        return Verdict(item, "skipped", {"skipped": 1}, error)
+    return Verdict(item, "failed", {"failed": 1}, error)
 
 
 def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:
@@ -98,6 +153,12 @@ def kept_error(names: Sequence[str]) -> ErrorInfo:
     """Why fields were left as they are."""
     text = f"{', '.join(names)} changed on the platform since our last write and was kept by the account's rule"
     return ErrorInfo("CONFLICT", KEPT, text)
+
+
+def moved_error(changes: Sequence[Change]) -> ErrorInfo:
+    """Why a revert left fields as they are."""
+    names = ", ".join(change.field for change in changes)
+    return ErrorInfo("CONFLICT", "CHANGED_SINCE", f"{names}: no longer what the sync wrote, so left as it is")
 
 
 def _of_fields(errors: Mapping[str, ErrorInfo]) -> ErrorInfo:

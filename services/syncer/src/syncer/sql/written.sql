@@ -9,11 +9,20 @@ values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(pendi
 on conflict (tenant, account, kind, shopify_id) do update
 set pending = written.pending || excluded.pending, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
 
+-- name: agree
+-- A pull shows these values right. The time stays: the pull itself is the newer word.
+insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id)
+values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s)
+on conflict (tenant, account, kind, shopify_id) do update
+set fields = written.fields || excluded.fields, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
+
 -- name: settle
 -- `fresh`: every field is as it should be. Otherwise the time stays, so that the next plan believes the pull.
+-- What was sent and never answered stays pending.
 insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id, written_at)
 values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s,
         case when %(fresh)s then clock_timestamp() end)
 on conflict (tenant, account, kind, shopify_id) do update
-set fields = written.fields || excluded.fields, pending = '{}', nhanh_id = excluded.nhanh_id,
+set fields = written.fields || excluded.fields, pending = written.pending - %(settled)s::text[],
+    nhanh_id = excluded.nhanh_id,
     job_id = excluded.job_id, written_at = coalesce(excluded.written_at, written.written_at)

@@ -16,22 +16,38 @@ _SQL = queries("syncer", "plans.sql")
 
 
 class Item(Struct, frozen=True):
-    """An item that differs by what is believed of it: what it should be and the changes expected."""
+    """An item that differs by what is believed of it: what it should be and the changes expected.
+
+    known: a sync had written it, or found it right, before this job. about: what people are shown of it.
+    wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
+    """
 
     nhanh_id: str
     shopify_id: str
     desired: dict[str, str]
     expected: tuple[Change, ...]
+    known: bool = False
+    about: dict[str, str] = {}
+    wrote: dict[str, str] = {}
 
 
 class Intended(Struct, frozen=True):
-    """What a batch decided for one item after reading it. refs: the platform's ids that the write needs."""
+    """What a batch decided for one item after reading it. refs: the platform's ids that the write needs.
+
+    held: why its changes, `decision.write`, are not written until somebody confirms them.
+    """
 
     nhanh_id: str
     shopify_id: str
     decision: Decision = Decision()
     refs: dict[str, str] = {}
     error: ErrorInfo | None = None
+    held: str | None = None
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """The changes that are sent."""
+        return () if self.held or self.error else self.decision.write
 
 
 class FieldOutcome(Struct, frozen=True):

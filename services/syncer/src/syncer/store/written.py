@@ -1,6 +1,6 @@
-"""What we wrote last to each item of a platform."""
+"""What we wrote last to each item of a platform, or found right there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
@@ -26,6 +26,16 @@ def pend(
     conn.execute(_SQL["pend"], values)
 
 
+def agree(conn: Connection, scope: Scope, job_id: str, agreements: Mapping[tuple[str, str], Mapping[str, str]]) -> None:
+    """Note values that a pull shows right: (Nhanh id, Shopify id) -> field -> memory."""
+    rows = [
+        scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
+        for (nhanh_id, shopify_id), memories in agreements.items()
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["agree"], rows)
+
+
 def settle(
     conn: Connection,
     scope: Scope,
@@ -34,11 +44,13 @@ def settle(
     shopify_id: str,
     memories: Mapping[str, str],
     *,
+    settled: Collection[str],
     fresh: bool,
 ) -> None:
-    """Note what is there now by our doing, or was found right; nothing is pending any more.
+    """Note what is there now by our doing, or was found right.
 
+    settled: the fields whose writes have ended, well or not; they are pending no more.
     fresh: the whole item is as it should be, so until the next pull our memory is the newest word on it.
     """
     values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
-    conn.execute(_SQL["settle"], {**values, "fresh": fresh})
+    conn.execute(_SQL["settle"], {**values, "settled": list(settled), "fresh": fresh})

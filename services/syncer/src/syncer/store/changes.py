@@ -1,0 +1,108 @@
+"""What was written field by field: the guards' view of the last hour, and what a revert takes back."""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+from psycopg import Connection
+from psycopg.rows import class_row, dict_row
+
+from job_events.sql_files import queries
+from syncer.domain.guard import AccountState, AccountTotals
+from syncer.domain.plan import Change
+from syncer.store.rows import PAGE, Kind, Row, Scope
+
+_SQL = queries("syncer", "changes.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedChange:
+    """A field that is about to be written. known, approved: how the guards count it; sold_out: its item's stock goes
+    to zero by it.
+    """
+
+    nhanh_id: str
+    shopify_id: str
+    change: Change
+    known: bool
+    approved: bool
+    sold_out: bool
+
+
+def lock(conn: Connection, scope: Scope) -> None:
+    """Hold the account's judgement until the transaction ends."""
+    conn.execute(_SQL["lock"], scope.values())
+
+
+def account_totals(conn: Connection, scope: Scope) -> AccountTotals:
+    """The numbers of the account's mapped items, whatever `scope.only` says."""
+    with conn.cursor(row_factory=class_row(AccountTotals)) as cursor:
+        return cursor.execute(_SQL["totals"], scope.values()).fetchone() or AccountTotals()
+
+
+def account_state(
+    conn: Connection, scope: Scope, totals: AccountTotals, job_id: str, batch: int | None = None
+) -> AccountState:
+    """The account's totals with what its syncs have changed within the last hour, without the items that the job's
+    plan, or a batch of it, names.
+    """
+    row = conn.execute(_SQL["last_hour"], scope.values(job_id=job_id, batch=batch)).fetchone()
+    changed, sold_out = row or (0, 0)
+    return AccountState(totals, changed, sold_out)
+
+
+def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[IntendedChange]) -> None:
+    """Note what is about to be written."""
+    rows = [
+        scope.values(
+            job_id=job_id,
+            nhanh_id=one.nhanh_id,
+            shopify_id=one.shopify_id,
+            field=one.change.field,
+            before=one.change.before,
+            after=one.change.after,
+            known=one.known,
+            approved=one.approved,
+            sold_out=one.sold_out,
+        )
+        for one in changes
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["intend"], rows)
+
+
+def settle(conn: Connection, job_id: str, shopify_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
+    """Note which fields of an item were written, and forget those that the platform refused."""
+    values = {"job_id": job_id, "shopify_id": shopify_id}
+    if written:
+        conn.execute(_SQL["settle"], {**values, "fields": list(written)})
+    if refused:
+        conn.execute(_SQL["refuse"], {**values, "fields": list(refused)})
+
+
+def kind_of_job(conn: Connection, tenant: str, account: str, job_id: str, only: Sequence[str] | None) -> Kind | None:
+    """Whether a job of this account has written products or customers; None if nothing is known of its writes."""
+    values = {"reverted": job_id, "tenant": tenant, "account": account, "only": None if only is None else list(only)}
+    row = conn.execute(_SQL["kind_of_job"], values).fetchone()
+    return None if row is None else row[0]
+
+
+def count_of_job(conn: Connection, scope: Scope, job_id: str) -> int:
+    """How many items a job of this account has written."""
+    row = conn.execute(_SQL["kind_of_job"], scope.values(reverted=job_id)).fetchone()
+    return 0 if row is None else row[1]
+
+
+def pages_of_job(conn: Connection, scope: Scope, job_id: str) -> Generator[list[Row], None, None]:
+    """What a job of this account has written, item by item, PAGE at a time."""
+    with conn.cursor("changes_of_job", row_factory=dict_row) as cursor:
+        cursor.itersize = PAGE
+        rows = iter(cursor.execute(_SQL["of_job"], scope.values(reverted=job_id)))
+        while page := list(islice(rows, PAGE)):
+            yield page
+
+
+def prune(conn: Connection, keep: timedelta, rows: int) -> int:
+    """Delete up to `rows` changes older than `keep`; how many there were."""
+    return conn.execute(_SQL["prune"], {"keep": keep, "rows": rows}).rowcount
