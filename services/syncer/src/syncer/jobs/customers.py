@@ -1,6 +1,6 @@
 """CUSTOMER_SYNC: Nhanh's name, phone and e-mail by customerUpdate, its totals as metafields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -9,11 +9,12 @@ from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain import customers, fields
+from syncer.domain.customers import Contacts
 from syncer.domain.plan import Change
-from syncer.jobs.side import Pair, Read, Writing, outcomes
+from syncer.jobs.side import Pair, Read, Writing, about, outcomes, stale_problem
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
-from syncer.store.rows import Kind, Row, Scope
+from syncer.store.rows import Holders, Kind, Row, Scope
 
 METAFIELDS = 25  # Shopify's limit a call
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped customer is no longer in Nhanh's catalogue")
@@ -27,25 +28,34 @@ class CustomerSide:
 
     def __init__(self) -> None:
         self._settings = AccountSettings()
+        self._just_read: dict[str, Read] = {}
 
     def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
         self._settings = settings
 
+    def check_writable(self) -> None:
+        """Contact fields mean the same in every shop."""
+
     def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
         phones = sorted({number for row in found for number in row["phones"] or ()})
-        emails = sorted({mail for row in found if (mail := customers.email(row["email"])) is not None})
+        emails: list[str] = []
+        if self._settings.write.customer_email:
+            emails = sorted({mail for row in found if (mail := customers.email(row["email"])) is not None})
         holders = rows.contact_holders(conn, scope, phones, emails)
         return [self._pair(row, holders) for row in found]
 
-    def _pair(self, row: Row, holders: dict[str, set[str | None]]) -> Pair:
+    def _pair(self, row: Row, holders: Mapping[str, Holders]) -> Pair:
         nhanh_id, shopify_id, write = row["nhanh_id"], row["shopify_id"], self._settings.write
-        if not row["on_nhanh"]:
-            return Pair(nhanh_id, shopify_id, problem=_ON_NHANH, skipped=True)
+        shown = about(row["method"])
+        problem = stale_problem(row) if row["on_nhanh"] else _ON_NHANH
+        if problem is not None:
+            return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
         if write.customer:
             # Phones and e-mails are unique in a shop: one that others have too would be refused, every time.
-            shared = {contact for contact, who in holders.items() if who - {shopify_id}}
-            wanted |= customers.contact_fields(row["name"], row["phones"] or (), row["email"], shared)
+            taken = {contact for contact, who in holders.items() if who.are_others_than(shopify_id)}
+            hub = Contacts(row["name"], row["phones"] or (), row["email"])
+            wanted |= customers.contact_fields(hub, self._held(row), taken, with_email=write.customer_email)
         if write.metafields:
             wanted |= customers.metafields(nhanh_id, row["totals"] or {})
         believed: dict[str, str | None] = {}
@@ -55,14 +65,26 @@ class CustomerSide:
                 fields.PHONE: row["shop_phone"],
                 fields.EMAIL: row["shop_email"],
             }
-        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row))
+        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
+
+    def _held(self, row: Row) -> Contacts:
+        """What the shop's customer holds: as just read, else as of the last pull."""
+        read = self._just_read.get(row["shopify_id"])
+        if read is None:
+            return _contacts(row["shop_name"], row["shop_phone"], row["shop_email"])
+        return _contacts(*(read.fields.get(name) for name in (fields.NAME, fields.PHONE, fields.EMAIL)))
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         found = client.customers_by_ids(shopify_ids, namespace=fields.METAFIELDS)
-        return {str(customer["id"]): Read(_present(customer), {}) for customer in found}
+        self._just_read = {str(customer["id"]): Read(_present(customer), {}) for customer in found}
+        return self._just_read
 
     def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
         return [*_write_contacts(writing, items), *_write_metafields(writing, items)]
+
+
+def _contacts(name: str | None, phone: str | None, email: str | None) -> Contacts:
+    return Contacts(name, () if phone is None else (phone,), email)
 
 
 def _present(customer: dict[str, Any]) -> dict[str, str | None]:

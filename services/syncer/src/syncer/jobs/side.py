@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from psycopg import Connection
 
@@ -16,6 +16,11 @@ from syncer.domain.plan import Change, Memory
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
+
+_STALE: Final = {
+    "unread": "could not be read by the last pull",
+    "unseen": "was not listed by the last complete pull",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,20 @@ class Side(Protocol):
         """Read what the plan needs of the shop itself. Raises PlatformError, JobFailed."""
         ...
 
+    def check_writable(self) -> None:
+        """Refuse a job whose values the shop would understand otherwise than they are meant.
+
+        Called after `prepare`, in each attempt, before the first batch of a job that has something to compare or to
+        write; a job without changes costs no request. Raises PlatformError, JobFailed.
+        """
+        ...
+
     def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
-        """What the rows of a page should be and are believed to be."""
+        """What the rows of a page should be and are believed to be. Raises PlatformError, JobFailed.
+
+        Of records that `read` has just read, it is decided by what they hold now instead of by the catalogue which of
+        the shop's values stay.
+        """
         ...
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
@@ -81,6 +98,21 @@ class Side(Protocol):
     def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
         """Write every `decision.write`; one outcome a field. Raises PlatformError only where nothing can go on."""
         ...
+
+
+def stale_problem(row: Row) -> ErrorInfo | None:
+    """Why the catalogue's word on a pair can't be trusted: what the last pull could not read, or did not find."""
+    reasons = [
+        f"{whose} record {_STALE.get(how, how)}"
+        for whose, how in (("Nhanh's", row["hub_stale"]), ("the shop's", row["shop_stale"]))
+        if how is not None
+    ]
+    return ErrorInfo("VALIDATION_FAILED", "STALE", f"{'; '.join(reasons)}; pull again") if reasons else None
+
+
+def about(linked_by: str, **more: str | None) -> dict[str, str]:
+    """What people are shown of a pair, without what is empty."""
+    return {name: text for name, text in {**more, "linked_by": linked_by}.items() if text}
 
 
 def error_info(error: PlatformError) -> ErrorInfo:
