@@ -75,7 +75,7 @@ def shop_doc(context: Context) -> Doc:
         "id": ids.gid("Shop", 1),
         "name": context.shop.account,
         "email": f"owner@{slug}.example.com",
-        "currencyCode": context.shop.shopify.currency,
+        "currencyCode": CURRENCY,
         "ianaTimezone": "Asia/Ho_Chi_Minh",
         "timezoneOffset": "+0700",
         "myshopifyDomain": domain,

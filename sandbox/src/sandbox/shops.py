@@ -47,13 +47,12 @@ class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency."""
+    """Switches of one Shopify shop: the cost bucket and the dearest query that is allowed."""
 
     bucket: float = 2000
     restore_rate: float = 100
     max_query_cost: int = 1000
     token_expired: bool = False
-    currency: str = "VND"
 
 
 class Report(msgspec.Struct, kw_only=True):

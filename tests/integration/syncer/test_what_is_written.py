@@ -210,6 +210,24 @@ def test_what_the_shop_holds_by_now_decides_what_stays(shop: Any, database_url: 
         assert pairs_of(shop, database_url, side)[one].desired == {"name": "Nguyen Van A", "phone": "+84912000021"}
 
 
+def test_a_number_of_an_address_is_none_of_the_customer(shop: Any, database_url: str) -> None:
+    """A pull shows it where the customer has none; before the write the customer's own is read, and is still none."""
+    pairs = shop.truth("customer")
+    one = sorted(pairs)[0]
+    shop.edit("nhanh", "customer", int(one), set={"name": "Văn", "mobile": "0912000031/0987000031"})
+    set_customer(shop, pairs[one], name="Nguyễn Văn Hoàng", phone=None)
+    shop.pull()
+    shop.sql("update puller.customer set phone = '0987 000 031' where customer_id = %(id)s", id=pairs[one])
+    shop.map("customer", {one: pairs[one]})
+    side = CustomerSide()
+    with connected(shop) as client:
+        side.prepare(client, parse_settings({"write": {"metafields": False}}))
+        planned = pairs_of(shop, database_url, side)[one].desired
+        assert planned["phone"] == "+84987000031"
+        assert side.read(client, [pairs[one]])[pairs[one]].fields["phone"] is None
+        assert pairs_of(shop, database_url, side)[one].desired == planned
+
+
 def test_safety_stock_is_kept_back_from_every_location(shop: Any, syncer: Any) -> None:
     pairs = shop.truth("product")
     one, other = sorted(pairs)[:2]

@@ -15,8 +15,8 @@ def test_invisible_characters_go() -> None:
 
 
 def test_words_are_letters() -> None:
-    assert words("Lan-Hoa_2, H'Lan (Q7)") == ["Lan", "Hoa", "HLan", "Q"]
-    assert words(None) == []
+    assert words("Lan-Hoa_2, H'Lan (Q7)") == ("Lan", "Hoa", "HLan", "Q")
+    assert words(None) == ()
 
 
 def test_accents_of_a_word_whatever_letter_bears_them() -> None:

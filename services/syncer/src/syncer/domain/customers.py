@@ -37,6 +37,11 @@ class Contacts:
     phones: Sequence[str] = ()
     email: str | None = None
 
+    def unique(self) -> set[str]:
+        """What only one customer of a shop may have: numbers in today's form, the address in lower case."""
+        address = email(self.email)
+        return {*map(present_form, self.phones), *([] if address is None else [address])}
+
 
 def phone(phones: Sequence[str], held: str | None = None, taken: Collection[str] = ()) -> str | None:
     """The number that the shop's customer should have; None: whatever there is stays.

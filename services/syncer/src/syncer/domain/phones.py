@@ -3,6 +3,7 @@
 Facts: on 15 September 2018 the 11-digit mobile numbers of Vietnam became 10-digit ones; the last seven digits stayed.
 """
 
+import re
 import unicodedata
 from typing import Final
 
@@ -20,12 +21,13 @@ RENUMBERED: Final = {
 
 _BEFORE: Final = {new: old for old, new in RENUMBERED.items()}
 _VIETNAM: Final = "+84"
+_NO_DIGIT: Final = re.compile(r"[^0-9]")
 
 
 def present_form(text: str) -> str:
     """The number in E.164 with today's prefix, whatever its spelling; the text itself where it is no number."""
     plain = unicodedata.normalize("NFKC", text).strip()
-    digits = "".join(char for char in plain if char.isascii() and char.isdigit())
+    digits = _NO_DIGIT.sub("", plain)
     international = plain.startswith("+") or digits.startswith("00")
     digits = digits.removeprefix("00") if international else digits
     if digits.startswith("84") and (international or len(digits) >= 11):

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from syncer.domain.spelling import accents, fold, tidy, word_set, words
@@ -62,6 +64,7 @@ _NOBODY: Final = word_set(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_placeholder_name(name: str | None) -> bool:
     """Whether a name says nothing about who a customer is, so that it is never written.
 
@@ -93,19 +96,19 @@ def is_placeholder_email(address: str) -> bool:
     return nobody or domain.rpartition(".")[2] in {"invalid", "test", "local"}
 
 
-def _is_phrase(written: list[str], folded: list[str]) -> bool:
+def _is_phrase(written: Sequence[str], folded: Sequence[str]) -> bool:
     phrase = _PHRASES.get(" ".join(folded))
     return phrase is not None and all(
         not accents(word) or accents(word) == spelling for word, spelling in zip(written, phrase, strict=True)
     )
 
 
-def _addresses_only(written: list[str]) -> bool:
+def _addresses_only(written: Sequence[str]) -> bool:
     lower = {word.casefold() for word in written}
     return bool(lower & _TITLES) and lower <= _TITLES | {"anh", "em"}
 
 
-def _means_any_buyer(written: list[str], folded: list[str]) -> bool:
+def _means_any_buyer(written: Sequence[str], folded: Sequence[str]) -> bool:
     if not any(word in _BUYER or word in _CHANNEL for word in folded):
         return False
     return all(

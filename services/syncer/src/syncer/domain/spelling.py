@@ -8,6 +8,8 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2028\u2029\u202a\
 """Soft hyphen, zero-width space, marks of direction, line separators, word joiner, byte order mark."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_APOSTROPHE = re.compile(r"(?<=[^\W\d_])['’ʼ](?=[^\W\d_])")
+_RECENT = 4096  # one text is looked at several times in a row
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -16,6 +18,7 @@ def word_set(*lines: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
+@lru_cache(maxsize=_RECENT)
 def tidy(text: str | None) -> str:
     """The text in NFC with single spaces and nothing invisible in it; "" for None."""
     visible = _CONTROL.sub(" ", (text or "").translate(_INVISIBLE))
@@ -29,13 +32,14 @@ def fold(text: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-def words(text: str | None) -> list[str]:
+@lru_cache(maxsize=_RECENT)
+def words(text: str | None) -> tuple[str, ...]:
     """The words of a text as they are written (NFC): letters only, so digits and punctuation part them.
 
     An apostrophe inside a word belongs to it: H'Lan is one word.
     """
-    joined = re.sub(r"(?<=[^\W\d_])['’ʼ](?=[^\W\d_])", "", unicodedata.normalize("NFKC", tidy(text)))
-    return _WORD.findall(joined)
+    joined = _APOSTROPHE.sub("", unicodedata.normalize("NFKC", tidy(text)))
+    return tuple(_WORD.findall(joined))
 
 
 @lru_cache(maxsize=65_536)

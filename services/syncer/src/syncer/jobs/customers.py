@@ -52,9 +52,9 @@ class CustomerSide:
             return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
         if write.customer:
-            # Phones and e-mails are unique in a shop: one that others have too would be refused, every time.
-            taken = {contact for contact, who in holders.items() if who.are_others_than(shopify_id)}
             hub = Contacts(row["name"], row["phones"] or (), row["email"])
+            # Phones and e-mails are unique in a shop: one that others have too would be refused, every time.
+            taken = {one for one in hub.unique() if one in holders and holders[one].are_others_than(shopify_id)}
             wanted |= customers.contact_fields(hub, self._held(row), taken, with_email=write.customer_email)
         if write.metafields:
             wanted |= customers.metafields(nhanh_id, row["totals"] or {})
@@ -68,11 +68,18 @@ class CustomerSide:
         return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
 
     def _held(self, row: Row) -> Contacts:
-        """What the shop's customer holds: as just read, else as of the last pull."""
+        """What the shop's customer holds: as of the last pull, and where it has changed since, as just read.
+
+        The pull shows an address's number of a customer without one, and may join a name in another order; neither
+        is a change.
+        """
+        name, phone = row["shop_name"], row["shop_phone"]
         read = self._just_read.get(row["shopify_id"])
-        if read is None:
-            return _contacts(row["shop_name"], row["shop_phone"], row["shop_email"])
-        return _contacts(*(read.fields.get(name) for name in (fields.NAME, fields.PHONE, fields.EMAIL)))
+        if read is not None:
+            now = read.fields.get(fields.NAME)
+            name = name if fields.key_of(fields.NAME, now) == fields.key_of(fields.NAME, name) else now
+            phone = read.fields.get(fields.PHONE) or phone
+        return Contacts(name, () if phone is None else (phone,))
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         found = client.customers_by_ids(shopify_ids, namespace=fields.METAFIELDS)
@@ -81,10 +88,6 @@ class CustomerSide:
 
     def write(self, writing: Writing, items: Sequence[Intended]) -> list[FieldOutcome]:
         return [*_write_contacts(writing, items), *_write_metafields(writing, items)]
-
-
-def _contacts(name: str | None, phone: str | None, email: str | None) -> Contacts:
-    return Contacts(name, () if phone is None else (phone,), email)
 
 
 def _present(customer: dict[str, Any]) -> dict[str, str | None]:
