@@ -152,9 +152,9 @@ def test_a_platform_value_that_changed_since_is_a_conflict_by_the_rule(shop: Any
         assert float(shop.variants()[gid]["price"]) == should[gid][0]
 
 
-def test_stock_without_a_depot_mapping_goes_to_the_first_location(shop: Any, syncer: Any) -> None:
+def test_the_sum_of_all_depots_goes_to_the_first_location_where_it_is_asked_for(shop: Any, syncer: Any) -> None:
     pairs, should, before = shop.truth("product"), wanted(shop), held(shop)
-    shop.store.put_account("demo", shop.account, {"write": {"price": False}})
+    shop.store.put_account("demo", shop.account, {"write": {"price": False}, "unmapped_depots": "sum"})
     shop.map("product", pairs)
     with syncer():
         _, end = shop.run("PRODUCT_SYNC")

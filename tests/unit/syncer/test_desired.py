@@ -28,6 +28,10 @@ AMOUNTS = st.decimals(min_value="0.01", max_value="1e9", places=2)
         ("49.99", 1, PriceRule(), "VND", "50"),
         ("1.5", 1, PriceRule(rounding=Decimal("0.001")), "KWD", "1.500"),
         ("0", 1, PriceRule(), "VND", "0"),
+        ("1.5", 1, PriceRule(rounding=Decimal("0.005")), None, "1.500"),
+        ("150000", 1, PriceRule(rounding=Decimal("1E+3")), None, "150000.00"),
+        ("49999.99", 1, PriceRule(rounding=Decimal("0.01")), "VND", "50000"),
+        ("150000", 2, PriceRule(field="import_vat", vat_percent=Decimal(8)), "VND", "150000"),
     ],
 )
 def test_the_price_rule(
@@ -84,6 +88,90 @@ def test_without_a_mapping_all_depots_go_to_the_first_location() -> None:
     assert desired.stock(depots, {}, "gid://shopify/Location/1") == {"stock@gid://shopify/Location/1": "0"}
     assert desired.stock(depots, {}, None) == {}
     assert desired.stock([], {}, "gid://shopify/Location/1") == {}
+
+
+@pytest.mark.parametrize(
+    ("currency", "rule", "names"),
+    [
+        (
+            "USD",
+            PriceRule(),
+            ("USD", "VND", "price_rule.currency_factor", "price_rule.rounding", "0.01", "write.price"),
+        ),
+        ("JPY", PriceRule(), ("JPY", "price_rule.currency_factor")),
+        ("JPY", PriceRule(currency_factor=Decimal("0.006"), rounding=Decimal("0.01")), ("JPY", "price_rule.rounding")),
+        ("USD", PriceRule(currency_factor=Decimal("0.00004"), rounding=Decimal("0.005")), ("price_rule.rounding",)),
+        ("vnd", PriceRule(), ("vnd",)),
+    ],
+)
+def test_a_currency_that_the_rule_does_not_make_is_refused(
+    currency: str, rule: PriceRule, names: tuple[str, ...]
+) -> None:
+    problem = desired.currency_problem(currency, rule)
+    assert problem is not None
+    assert all(name in problem for name in names)
+
+
+@pytest.mark.parametrize(
+    ("currency", "rule"),
+    [
+        ("VND", PriceRule()),
+        ("VND", PriceRule(rounding=Decimal("0.01"))),  # to whole dong all the same
+        ("VND", PriceRule(currency_factor=Decimal("1.1"))),
+        ("USD", PriceRule(currency_factor=Decimal("0.00004"), rounding=Decimal("0.01"))),
+        ("USD", PriceRule(currency_factor=Decimal("0.00004"))),
+        ("JPY", PriceRule(currency_factor=Decimal("0.006"), rounding=Decimal(10))),
+        ("KWD", PriceRule(currency_factor=Decimal("0.00001"), rounding=Decimal("0.005"))),
+    ],
+)
+def test_a_currency_that_the_rule_makes(currency: str, rule: PriceRule) -> None:
+    assert desired.currency_problem(currency, rule) is None
+
+
+@pytest.mark.parametrize(
+    ("available", "safety_stock", "expected"),
+    [
+        ("10", "0", "10"),
+        ("10", "3", "7"),
+        ("3", "3", "0"),
+        ("2", "3", "0"),
+        ("0", "3", "0"),
+        ("-5", "3", "0"),
+        ("-5", "10%", "0"),
+        ("10.7", "3", "7"),
+        ("9", "10%", "8"),
+        ("1", "10%", "0"),
+        ("100", "10%", "90"),
+        ("1000", "0.5%", "995"),
+        ("7", "100%", "0"),
+        ("7", "0%", "7"),
+        ("3", "33.3333%", "2"),
+    ],
+)
+def test_safety_stock_is_kept_back(available: str, safety_stock: str, expected: str) -> None:
+    mapping = {"1": "7"}
+    found = desired.stock([("1", Decimal(available))], mapping, None, safety_stock)
+    assert found == {"stock@gid://shopify/Location/7": expected}
+
+
+def test_safety_stock_is_kept_back_once_a_location() -> None:
+    depots = [("1", Decimal(3)), ("2", Decimal(4)), ("3", Decimal(4)), ("4", None)]
+    mapping = {"1": "10", "2": "gid://shopify/Location/10", " 3 ": " 20 ", "4": "30"}
+    assert desired.stock(depots, mapping, None, "2") == {
+        "stock@gid://shopify/Location/10": "5",
+        "stock@gid://shopify/Location/20": "2",
+    }
+
+
+@given(
+    st.lists(st.decimals(min_value=-1000, max_value=1000, places=3), min_size=1),
+    st.one_of(st.integers(0, 2000).map(str), st.integers(0, 100).map("{}%".format)),
+)
+def test_what_is_written_is_never_more_than_there_is(amounts: list[Decimal], safety_stock: str) -> None:
+    depots = [(str(place), amount) for place, amount in enumerate(amounts)]
+    (kept,) = desired.stock(depots, {}, "7", safety_stock).values()
+    (all_of_it,) = desired.stock(depots, {}, "7").values()
+    assert 0 <= int(kept) <= int(all_of_it)
 
 
 @given(st.lists(st.decimals(min_value=-1000, max_value=1000, places=3), min_size=1))

@@ -4,13 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from platforms.settings import PriceRule
+from platforms.settings import PriceRule, SafetyStock
 from syncer.domain import fields
+from syncer.domain.spelling import word_set
 
 VAT_ON_TOP = 2
 """Nhanh's priceVatMode: 1 = prices include VAT, 2 = VAT comes on top."""
 
-_SCALES = {"VND": 0, "JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+HUB_CURRENCY = "VND"
+"""The currency of Nhanh's prices."""
+
+_SCALES = {
+    **dict.fromkeys(word_set("VND JPY KRW CLP ISK BIF DJF GNF KMF PYG RWF UGX VUV XAF XOF XPF"), 0),
+    **dict.fromkeys(word_set("BHD IQD JOD KWD LYD OMR TND"), 3),
+}
 _USUAL_SCALE = 2
 
 
@@ -27,8 +34,32 @@ def scale_of(currency: str | None) -> int:
     return _SCALES.get(currency or "", _USUAL_SCALE)
 
 
+def currency_problem(currency: str, rule: PriceRule) -> str | None:
+    """Why prices by this rule can't be written to a shop that sells in `currency`, with the setting to make."""
+    if rule.currency_factor == 1:
+        if currency == HUB_CURRENCY:
+            return None
+        return (
+            f"the shop sells in {currency}, and Nhanh's prices are in {HUB_CURRENCY}: set price_rule.currency_factor "
+            f"to the {currency} of one {HUB_CURRENCY} and price_rule.rounding to the smallest step of a price, such as "
+            f"{_smallest_step(currency)}; or set write.price to false"
+        )
+    if rule.rounding % _smallest_step(currency) == 0:
+        return None
+    return (
+        f"price_rule.rounding is {fields.plain_number(rule.rounding)}, and the shop sells in {currency}: set it to "
+        f"{_smallest_step(currency)} or a multiple of it"
+    )
+
+
+def _smallest_step(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-scale_of(currency))
+
+
 def price(amount: Decimal | None, vat_mode: int | None, rule: PriceRule, currency: str | None) -> Priced:
     """Nhanh's price in the shop's currency: VAT if it comes on top, times the factor, rounded half up to the step.
+
+    currency: None where it is unknown; then the step alone says how many digits there are, two at least.
 
     A Nhanh price that is missing is never written as zero, and one that the rule would round to zero is a problem
     of the rule. Prices that are with VAT by their name (retail_vat, import_vat) get none on top.
@@ -41,36 +72,50 @@ def price(amount: Decimal | None, vat_mode: int | None, rule: PriceRule, currenc
     if vat_mode == VAT_ON_TOP and not rule.field.endswith("_vat"):
         with_vat = amount * (100 + rule.vat_percent) / 100
     steps = (with_vat * rule.currency_factor / rule.rounding).to_integral_value(ROUND_HALF_UP)
-    rounded = (steps * rule.rounding).quantize(Decimal(1).scaleb(-scale_of(currency)), ROUND_HALF_UP)
+    scale = max(_USUAL_SCALE, _decimals(rule.rounding)) if currency is None else scale_of(currency)
+    rounded = (steps * rule.rounding).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
     if rounded == 0 and amount != 0:
-        return Priced(None, f"the price rule rounds {fields.plain_number(amount)} to zero; mend rounding or factor")
+        amount_text = fields.plain_number(amount)
+        advice = "set a smaller price_rule.rounding or a greater price_rule.currency_factor"
+        return Priced(None, f"the price rule rounds {amount_text} to zero: {advice}")
     return Priced(f"{rounded:f}")
+
+
+def _decimals(number: Decimal) -> int:
+    _, _, decimals = fields.plain_number(number).partition(".")
+    return len(decimals)
 
 
 def location_gid(location: str) -> str:
     """A location's full id; settings may name it by its number alone."""
-    return location if location.startswith("gid://") else f"gid://shopify/Location/{location}"
+    name = location.strip()
+    return name if name.startswith("gid://") else f"gid://shopify/Location/{name}"
 
 
 def stock(
     by_depot: Iterable[tuple[str, Decimal | None]],
     depot_locations: Mapping[str, str],
     first_location: str | None,
+    safety_stock: SafetyStock = "0",
 ) -> dict[str, str]:
-    """Field -> quantity for every location that gets stock: the sum of its depots, floored, never below 0.
+    """Field -> quantity for every location that gets stock: the sum of its depots less `safety_stock`, floored, never
+    below 0.
 
     Without `depot_locations` all depots go to `first_location`. A location none of whose depots is known gets
     nothing written; a depot that says null counts as unknown, never as zero.
     """
     sums: dict[str, Decimal] = {}
+    locations = {depot.strip(): location for depot, location in depot_locations.items()}
     for depot, available in by_depot:
-        location = depot_locations.get(depot) if depot_locations else first_location
+        location = locations.get(depot) if locations else first_location
         if location is None or available is None:
             continue
         gid = location_gid(location)
         sums[gid] = sums.get(gid, Decimal(0)) + available
-    return {fields.stock_at(gid): _quantity(total) for gid, total in sorted(sums.items())}
+    return {fields.stock_at(gid): _quantity(total, safety_stock) for gid, total in sorted(sums.items())}
 
 
-def _quantity(total: Decimal) -> str:
-    return str(max(0, int(total.to_integral_value(ROUND_FLOOR))))
+def _quantity(total: Decimal, safety_stock: SafetyStock) -> str:
+    share, percent, _ = safety_stock.partition("%")
+    kept_back = total * Decimal(share) / 100 if percent else Decimal(share)
+    return str(max(0, int((total - kept_back).to_integral_value(ROUND_FLOOR))))

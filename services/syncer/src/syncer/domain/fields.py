@@ -9,9 +9,11 @@ Names: `price`, `stock@<location gid>`, `name`, `phone`, `email`, `nhanh.<key>` 
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+
+from syncer.domain.phones import present_form
+from syncer.domain.spelling import tidy
 
 Values = Mapping[str, str]
 Present = Mapping[str, str | None]
@@ -55,16 +57,19 @@ def plain_number(value: Decimal) -> str:
 
 
 def key_of(field: str, value: str | None) -> str:
-    """The compared form. Names ignore the order of words, because shops split and join them differently."""
+    """The compared form. Names ignore the order of words, because shops split and join them differently.
+
+    A phone number is the same in every spelling, the one of before Vietnam's renumbering too.
+    """
     if value is None:
         return ""
-    text = unicodedata.normalize("NFC", value).strip()
+    text = tidy(value)
     if field == NAME:
         return " ".join(sorted(text.split()))
     if field == EMAIL:
         return text.lower()
     if field == PHONE:
-        return text
+        return present_form(text)
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -1,19 +1,21 @@
 """CUSTOMER_SYNC: Nhanh's name, phone and e-mail by customerUpdate, its totals as metafields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain import customers, fields
+from syncer.domain.customers import Contacts
 from syncer.domain.plan import Change
-from syncer.jobs.side import MappedSide, Pair, Read, Writing, outcomes
+from syncer.jobs.side import MappedSide, Pair, Read, Writing, about, outcomes, stale_problem
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
-from syncer.store.rows import Kind, Row, Scope
+from syncer.store.rows import Holders, Kind, Row, Scope
 
 METAFIELDS = 25  # Shopify's limit a call
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped customer is no longer in Nhanh's catalogue")
@@ -27,25 +29,34 @@ class CustomerSide(MappedSide):
 
     def __init__(self) -> None:
         self._settings = AccountSettings()
+        self._just_read: dict[str, Read] = {}
 
-    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
+    def prepare(self, client: ShopifyClient, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         self._settings = settings
+
+    def check_writable(self) -> None:
+        """Contact fields mean the same in every shop."""
 
     def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
         phones = sorted({number for row in found for number in row["phones"] or ()})
-        emails = sorted({mail for row in found if (mail := customers.email(row["email"])) is not None})
+        emails: list[str] = []
+        if self._settings.write.customer_email:
+            emails = sorted({mail for row in found if (mail := customers.email(row["email"])) is not None})
         holders = rows.contact_holders(conn, scope, phones, emails)
         return [self._pair(row, holders) for row in found]
 
-    def _pair(self, row: Row, holders: dict[str, set[str | None]]) -> Pair:
+    def _pair(self, row: Row, holders: Mapping[str, Holders]) -> Pair:
         nhanh_id, shopify_id, write = row["nhanh_id"], row["shopify_id"], self._settings.write
-        if not row["on_nhanh"]:
-            return Pair(nhanh_id, shopify_id, problem=_ON_NHANH, skipped=True)
+        shown = about(row["method"])
+        problem = stale_problem(row) if row["on_nhanh"] else _ON_NHANH
+        if problem is not None:
+            return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
         if write.customer:
+            hub = Contacts(row["name"], row["phones"] or (), row["email"])
             # Phones and e-mails are unique in a shop: one that others have too would be refused, every time.
-            shared = {contact for contact, who in holders.items() if who - {shopify_id}}
-            wanted |= customers.contact_fields(row["name"], row["phones"] or (), row["email"], shared)
+            taken = {one for one in hub.unique() if one in holders and holders[one].are_others_than(shopify_id)}
+            wanted |= customers.contact_fields(hub, self._held(row), taken, with_email=write.customer_email)
         if write.metafields:
             wanted |= customers.metafields(nhanh_id, row["totals"] or {})
         believed: dict[str, str | None] = {}
@@ -55,17 +66,29 @@ class CustomerSide(MappedSide):
                 fields.PHONE: row["shop_phone"],
                 fields.EMAIL: row["shop_email"],
             }
-        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row))
+        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
+
+    def _held(self, row: Row) -> Contacts:
+        """What the shop's customer holds: as of the last pull, and where it has changed since, as just read.
+
+        The pull shows an address's number of a customer without one, and may join a name in another order; neither
+        is a change.
+        """
+        name, phone = row["shop_name"], row["shop_phone"]
+        read = self._just_read.get(row["shopify_id"])
+        if read is not None:
+            now = read.fields.get(fields.NAME)
+            name = name if fields.key_of(fields.NAME, now) == fields.key_of(fields.NAME, name) else now
+            phone = read.fields.get(fields.PHONE) or phone
+        return Contacts(name, () if phone is None else (phone,))
 
     def note(self, changes: Sequence[Change]) -> str | None:
         return customers.person_note(changes)
 
-    def check_writable(self) -> None:
-        """Nothing: every shop can hold customers."""
-
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         found = client.customers_by_ids(shopify_ids, namespace=fields.METAFIELDS)
-        return {str(customer["id"]): Read(_present(customer), {}) for customer in found}
+        self._just_read = {str(customer["id"]): Read(_present(customer), {}) for customer in found}
+        return self._just_read
 
     def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
         yield from _write_contacts(writing, items)

@@ -6,15 +6,17 @@ from itertools import groupby
 from typing import Any
 
 from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
-from syncer.domain import desired, fields
+from syncer.domain import depots, desired, fields
+from syncer.domain.depots import Location
 from syncer.domain.keys import Quantity, idempotency_key
 from syncer.domain.plan import Change
-from syncer.jobs.side import MappedSide, Pair, Read, Writing, outcomes
+from syncer.jobs.side import MappedSide, Pair, Read, Writing, about, outcomes, stale_problem
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -31,51 +33,95 @@ class ProductSide(MappedSide):
 
     def __init__(self) -> None:
         self._settings = AccountSettings()
+        self._client: ShopifyClient | None = None
         self._first_location: str | None = None
 
-    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
-        """Without a depot mapping, stock goes to the shop's first location, which only the shop can name."""
-        self._settings = settings
-        if settings.write.stock and not settings.depot_locations:
-            locations = client.locations()
-            if not locations:
-                raise JobFailed("VALIDATION_FAILED", "NO_LOCATION", "the shop has no active location to keep stock at")
-            self._first_location = str(locations[0]["id"])
+    def prepare(self, client: ShopifyClient, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
+        """Make sure that every depot's stock has its place; the shop is asked only where the catalogue can't tell."""
+        self._settings, self._client = settings, client
+        mapped = settings.depot_locations
+        if not settings.write.stock:
+            return
+        if (problem := depots.map_problem(mapped)) is not None:
+            raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", problem)
+        if not mapped and settings.unmapped_depots == "sum":
+            self._first_location = self._locations()[0].gid
+            return
+        with pool.connection() as conn:
+            if rows.count_pairs(conn, scope) == 0 or (mapped and rows.has_depot(conn, scope, map(str.strip, mapped))):
+                return
+            known = rows.places(conn, scope)
+        if not known.depots:
+            return
+        if mapped:
+            raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", depots.unknown_depots(mapped, known.depots))
+        if depots.is_plain(known.depots, known.locations):
+            self._first_location = known.locations[0]
+            return
+        locations = self._locations()
+        if not depots.is_plain(known.depots, locations):
+            raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", depots.choices(known.depots, locations))
+        self._first_location = locations[0].gid
+
+    def check_writable(self) -> None:
+        """Prices need a shop that sells in the currency of the price rule."""
+        if not self._settings.write.price:
+            return
+        currency = self._connected().shop().get("currencyCode")
+        if not isinstance(currency, str) or not currency:
+            raise JobFailed("PLATFORM_ERROR", "CURRENCY_UNKNOWN", "the shop does not tell in which currency it sells")
+        problem = desired.currency_problem(currency, self._settings.price_rule)
+        if problem is not None:
+            raise JobFailed("VALIDATION_FAILED", "CURRENCY", problem)
 
     def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
         ids = {"nhanh": [row["nhanh_id"] for row in found], "shopify": [row["shopify_id"] for row in found]}
-        depots = rows.stock(conn, scope, "nhanh", ids["nhanh"])
+        stocks = rows.stock(conn, scope, "nhanh", ids["nhanh"])
         levels = rows.stock(conn, scope, "shopify", ids["shopify"])
-        return [self._pair(row, depots.get(row["nhanh_id"], []), levels.get(row["shopify_id"], [])) for row in found]
+        return [self._pair(row, stocks.get(row["nhanh_id"], []), levels.get(row["shopify_id"], [])) for row in found]
+
+    def _locations(self) -> list[Location]:
+        found = [Location(str(one["id"]), str(one.get("name") or "")) for one in self._connected().locations()]
+        if not found:
+            raise JobFailed("VALIDATION_FAILED", "NO_LOCATION", "the shop has no active location to keep stock at")
+        return found
+
+    def _connected(self) -> ShopifyClient:
+        if self._client is None:
+            raise RuntimeError("a side must be prepared before it is used")
+        return self._client
 
     def _pair(
         self,
         row: Row,
-        depots: list[tuple[str, Decimal | None]],
+        stocks: list[tuple[str, Decimal | None]],
         levels: list[tuple[str, Decimal | None]],
     ) -> Pair:
-        nhanh_id, shopify_id, write = row["nhanh_id"], row["shopify_id"], self._settings.write
-        if not row["on_nhanh"]:
-            return Pair(nhanh_id, shopify_id, problem=_ON_NHANH, skipped=True)
+        nhanh_id, shopify_id, settings = row["nhanh_id"], row["shopify_id"], self._settings
+        shown = about(row["method"], title=_title(row), sku=row["sku"] or row["shop_sku"])
+        problem = stale_problem(row) if row["on_nhanh"] else _ON_NHANH
+        if problem is not None:
+            return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
-        if write.price:
-            priced = desired.price(
-                _price_of(row, self._settings), row["vat_mode"], self._settings.price_rule, row["currency"]
-            )
+        if settings.write.price:
+            rule = settings.price_rule
+            # A factor of 1 is let through by `check_writable` in a shop of the hub's currency only.
+            currency = row["currency"] or (desired.HUB_CURRENCY if rule.currency_factor == 1 else None)
+            priced = desired.price(_price_of(row, settings), row["vat_mode"], rule, currency)
             if priced.problem is not None:
-                problem = ErrorInfo("VALIDATION_FAILED", "PRICE_RULE", priced.problem)
-                return Pair(nhanh_id, shopify_id, problem=problem)
+                refused = ErrorInfo("VALIDATION_FAILED", "PRICE_RULE", priced.problem)
+                return Pair(nhanh_id, shopify_id, problem=refused, about=shown)
             if priced.value is not None:
                 wanted[fields.PRICE] = priced.value
-        if write.stock:
-            wanted |= desired.stock(depots, self._settings.depot_locations, self._first_location)
+        if settings.write.stock:
+            wanted |= desired.stock(stocks, settings.depot_locations, self._first_location, settings.safety_stock)
         believed: dict[str, str | None] = {
             fields.stock_at(desired.location_gid(place)): None if available is None else fields.plain_number(available)
             for place, available in levels
         }
         if row["pulled_at"] is not None and row["shop_price"] is not None:
             believed[fields.PRICE] = fields.plain_number(row["shop_price"])
-        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row))
+        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(shopify_ids)}
@@ -83,6 +129,16 @@ class ProductSide(MappedSide):
     def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
         yield from _write_prices(writing, items)
         yield from _write_stock(writing, items)
+
+
+def _title(row: Row) -> str | None:
+    """Nhanh's name of the variant, the shop's where Nhanh has the record no more."""
+    title, variant = row["title"], row["variant_title"]
+    if title is None:
+        title, variant = row["shop_title"], row["shop_variant_title"]
+    if not title or not variant or variant in title:
+        return title or variant
+    return f"{title} {variant}"
 
 
 def _price_of(row: Row, settings: AccountSettings) -> Decimal | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
@@ -37,7 +38,7 @@ class RevertSide:
     def batch_size(self) -> int:
         return self._side.batch_size
 
-    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
+    def prepare(self, client: ShopifyClient, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         """Nothing: a revert needs neither depots nor prices of the hub."""
 
     def check_writable(self) -> None:

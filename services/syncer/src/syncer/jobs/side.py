@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from psycopg import Connection
+from psycopg_pool import ConnectionPool
 
 from job_events.events import ErrorInfo
 from platforms.errors import PlatformError
@@ -18,6 +19,11 @@ from syncer.store import rows
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
+
+_STALE: Final = {
+    "unread": "could not be read by the last pull",
+    "unseen": "was not listed by the last complete pull",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,8 @@ class Side(Protocol):
         """Items that are read, written and checkpointed together."""
         ...
 
-    def prepare(self, client: ShopifyClient, settings: AccountSettings) -> None:
-        """Read what the plan needs of the shop itself. Raises PlatformError, JobFailed."""
+    def prepare(self, client: ShopifyClient, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
+        """Read what the plan needs of the shop and of the catalogue. Raises PlatformError, JobFailed."""
         ...
 
     def note(self, changes: Sequence[Change]) -> str | None:
@@ -100,9 +106,10 @@ class Side(Protocol):
         ...
 
     def check_writable(self) -> None:
-        """Refuse a shop or settings with which nothing may be written.
+        """Refuse a job whose values the shop would understand otherwise than they are meant.
 
-        Called once an attempt, before the first batch that compares or writes. Raises PlatformError, JobFailed.
+        Called after `prepare`, in each attempt, before the first batch of a job that has something to compare or to
+        write; a job without changes costs no request. Raises PlatformError, JobFailed.
         """
         ...
 
@@ -111,7 +118,11 @@ class Side(Protocol):
         ...
 
     def pages(self, conn: Connection, scope: Scope) -> Iterator[list[Pair]]:
-        """The pairs in a stable order: what each should be and is believed to be."""
+        """The pairs in a stable order: what each should be and is believed to be.
+
+        Of records that `read` has just read, it is decided by what they hold now instead of by the catalogue which of
+        the shop's values stay.
+        """
         ...
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
@@ -124,6 +135,21 @@ class Side(Protocol):
         Raises PlatformError only where nothing can go on; what was told before stays done.
         """
         ...
+
+
+def stale_problem(row: Row) -> ErrorInfo | None:
+    """Why the catalogue's word on a pair can't be trusted: what the last pull could not read, or did not find."""
+    reasons = [
+        f"{whose} record {_STALE.get(how, how)}"
+        for whose, how in (("Nhanh's", row["hub_stale"]), ("the shop's", row["shop_stale"]))
+        if how is not None
+    ]
+    return ErrorInfo("VALIDATION_FAILED", "STALE", f"{'; '.join(reasons)}; pull again") if reasons else None
+
+
+def about(linked_by: str, **more: str | None) -> dict[str, str]:
+    """What people are shown of a pair, without what is empty."""
+    return {name: text for name, text in {**more, "linked_by": linked_by}.items() if text}
 
 
 def error_info(error: PlatformError) -> ErrorInfo:

@@ -111,9 +111,14 @@ def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
 
 def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
     job = runner.job
-    runner.side.prepare(runner.client, runner.settings)
-    if job.cursor is None:
-        _plan(runner, dry_run=dry_run)
+    try:
+        runner.side.prepare(runner.client, runner.settings, job.around.pool, runner.scope)
+        if job.cursor is None:
+            _plan(runner, dry_run=dry_run)
+    except UndefinedTable as error:
+        log.warning("a view of another service is missing", job=job.id, reason=str(error).splitlines()[0])
+        advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
+        raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
     position = msgspec.convert(job.cursor, Position)
     if position.next < position.batches:
         runner.side.check_writable()
@@ -179,19 +184,14 @@ def _partial(code: str, reason: str) -> Ending:
 def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
     job = runner.job
     job.progress("planning")
-    try:
-        with job.page() as page:
-            request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
-            position = make_plan(page, request)
-            page.tally.metadata["dryRun"] = dry_run
-            if position.stop is not None:
-                page.tally.metadata["tooLarge"] = position.stop
-            page.cursor = msgspec.to_builtins(position)
-            runner.calls.count(page.tally)
-    except UndefinedTable as error:
-        log.warning("a view of another service is missing", job=job.id, reason=str(error).splitlines()[0])
-        advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
-        raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
+    with job.page() as page:
+        request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
+        position = make_plan(page, request)
+        page.tally.metadata["dryRun"] = dry_run
+        if position.stop is not None:
+            page.tally.metadata["tooLarge"] = position.stop
+        page.cursor = msgspec.to_builtins(position)
+        runner.calls.count(page.tally)
 
 
 def _prune(job: RunningJob) -> None:

@@ -8,7 +8,8 @@ where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and stat
 -- Mapped variants behind a shop's variant id, in the order of products, so that one product's variants are neighbours.
 select m.nhanh_id, m.shopify_id, n.variant_id is not null as on_nhanh, n.prices, n.vat_mode,
        s.price as shop_price, s.currency, s.pulled_at, s.product_id as group_id,
-       n.title, n.variant_title, n.sku, n.stale as hub_stale, s.stale as shop_stale, m.method,
+       n.title, n.variant_title, n.sku, s.title as shop_title, s.variant_title as shop_variant_title,
+       s.sku as shop_sku, n.stale as hub_stale, s.stale as shop_stale, m.method,
        w.fields as written, w.pending, w.written_at
 from matcher.api_matches m
 left join puller.api_products n
@@ -43,28 +44,42 @@ from puller.api_stock
 where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and variant_id = any(%(ids)s)
 order by variant_id, place_id
 
--- name: shared_contacts
--- Of the given contacts: those that two customers of Nhanh have, or that a customer of the shop has. `holder` is
--- that customer's id, null where it is Nhanh's.
-select lower(s.email) as contact, s.customer_id as holder
+-- name: places
+-- The depots and locations at which the account's records have stock.
+select platform, place_id
+from puller.api_stock
+where tenant = %(tenant)s and account = %(account)s
+group by 1, 2
+order by 1, place_id collate "C"
+
+-- name: has_depot
+select exists (
+    select from puller.api_stock
+    where tenant = %(tenant)s and account = %(account)s and platform = 'nhanh' and place_id = any(%(depots)s)
+)
+
+-- name: contact_holders
+-- Who has the given contacts: every customer of the shop, and of Nhanh's customers the first and the last by id.
+select lower(btrim(s.email)) as contact, 'shopify' as platform, s.customer_id as holder
 from puller.api_customers s
 where s.tenant = %(tenant)s and s.account = %(account)s and s.platform = 'shopify'
-  and lower(s.email) = any(%(emails)s)
+  and lower(btrim(s.email)) = any(%(emails)s)
 union
-select s.phone, s.customer_id
+select s.phone, 'shopify', s.customer_id
 from puller.api_customers s
 where s.tenant = %(tenant)s and s.account = %(account)s and s.platform = 'shopify' and s.phone = any(%(phones)s)
 union
-select lower(btrim(n.email)), null
-from puller.api_customers n
-where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
-  and lower(btrim(n.email)) = any(%(emails)s)
-group by 1
-having count(*) > 1
-union
-select number, null
-from puller.api_customers n, unnest(n.phones) as number
-where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
-  and n.phones && %(phones)s::text[] and number = any(%(phones)s)
-group by 1
-having count(distinct n.customer_id) > 1
+select found.contact, 'nhanh', unnest(array[found.first, found.last])
+from (
+    select lower(btrim(n.email)) as contact, min(n.customer_id) as first, max(n.customer_id) as last
+    from puller.api_customers n
+    where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
+      and lower(btrim(n.email)) = any(%(emails)s)
+    group by 1
+    union all
+    select number, min(n.customer_id), max(n.customer_id)
+    from puller.api_customers n, unnest(n.phones) as number
+    where n.tenant = %(tenant)s and n.account = %(account)s and n.platform = 'nhanh'
+      and n.phones && %(phones)s::text[] and number = any(%(phones)s)
+    group by 1
+) found

@@ -1,7 +1,7 @@
 """The mapped pairs with what both sides and our memory know of them, as the views give them."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from job_events.sql_files import queries
+from syncer.domain.phones import present_form, spellings
 from syncer.domain.plan import Memory
 
 _SQL = queries("syncer", "catalogue.sql")
@@ -60,14 +61,48 @@ def stock(
     return found
 
 
-def contact_holders(
-    conn: Connection, scope: Scope, phones: Sequence[str], emails: Sequence[str]
-) -> dict[str, set[str | None]]:
-    """Contact -> the shop's customers who hold it; None among them: several of Nhanh's customers share it."""
-    found: dict[str, set[str | None]] = {}
-    values = scope.values(phones=list(phones), emails=list(emails))
-    for contact, holder in conn.execute(_SQL["shared_contacts"], values):
-        found.setdefault(contact, set()).add(holder)
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The depots and the locations (full ids) at which an account's records have stock, each by ascending id."""
+
+    depots: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+
+
+def places(conn: Connection, scope: Scope) -> Places:
+    """Every place that the catalogue names."""
+    found: dict[str, list[str]] = {"nhanh": [], "shopify": []}
+    for platform, place in conn.execute(_SQL["places"], scope.values()):
+        found[platform].append(place)
+    return Places(tuple(found["nhanh"]), tuple(found["shopify"]))
+
+
+def has_depot(conn: Connection, scope: Scope, depots: Iterable[str]) -> bool:
+    """Whether the catalogue has stock at one of these depots."""
+    row = conn.execute(_SQL["has_depot"], scope.values(depots=list(depots))).fetchone()
+    return bool(row and row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who has a contact: ids of the shop's customers and of Nhanh's (of these two, where there are more)."""
+
+    shopify: set[str] = field(default_factory=set[str])
+    nhanh: set[str] = field(default_factory=set[str])
+
+    def are_others_than(self, shopify_id: str) -> bool:
+        """Whether the shop could not give the contact to this customer alone."""
+        return bool(self.shopify - {shopify_id}) or len(self.nhanh) > 1
+
+
+def contact_holders(conn: Connection, scope: Scope, phones: Sequence[str], emails: Sequence[str]) -> dict[str, Holders]:
+    """Holders by contact: a number in today's form, an address in lower case."""
+    spelled = sorted({spelling for number in phones for spelling in spellings(number)})
+    found: dict[str, Holders] = {}
+    values = scope.values(phones=spelled, emails=list(emails))
+    for contact, platform, holder in conn.execute(_SQL["contact_holders"], values):
+        holders = found.setdefault(contact if "@" in contact else present_form(contact), Holders())
+        (holders.shopify if platform == "shopify" else holders.nhanh).add(holder)
     return found
 
 

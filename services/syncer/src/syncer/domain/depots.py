@@ -1,0 +1,61 @@
+"""Where stock goes: which of Nhanh's depots belongs to which location of the shop, or why that is not known."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_LOCATION: Final = re.compile(r"(?:gid://shopify/Location/)?\d+")
+_SHOWN: Final = 20  # depots or locations that a sentence names
+_NUMBER: Final = "gid://shopify/Location/"
+_FORM: Final = 'it maps each depot\'s id to a location\'s id, such as {"120001": "90100000001"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One active location of the shop; `name` as people know it."""
+
+    gid: str
+    name: str = ""
+
+
+def map_problem(depot_locations: Mapping[str, str]) -> str | None:
+    """Why a depot map can't be right as it stands, whatever the shop has."""
+    bad = [place for place in depot_locations.values() if not _LOCATION.fullmatch(place.strip())]
+    if not bad:
+        return None
+    return f"depot_locations names {_listed([repr(one) for one in bad])}, which is no location id: {_FORM}"
+
+
+def unknown_depots(depot_locations: Mapping[str, str], depots: Sequence[str]) -> str:
+    """The sentence for a map that names none of the depots that the catalogue has."""
+    return (
+        f"depot_locations names {_listed(sorted(depot_locations))}, and Nhanh's catalogue has stock at "
+        f"{_listed(depots)} only: {_FORM}"
+    )
+
+
+def is_plain(depots: Sequence[str], locations: Sequence[object]) -> bool:
+    """Whether without a map there is one way only: one depot at most, and one location."""
+    return len(depots) <= 1 and len(locations) == 1
+
+
+def choices(depots: Sequence[str], locations: Sequence[Location]) -> str:
+    """The sentence that refuses a sync without a map, with everything that a map can name."""
+    places = [f"{one.gid.removeprefix(_NUMBER)} ({one.name})" for one in locations]
+    example = f'{{"{depots[0]}": "{locations[0].gid.removeprefix(_NUMBER)}"}}'
+    return (
+        f"the account does not say which depot's stock goes to which location: Nhanh has {_count(depots, 'depot')} "
+        f"({_listed(depots)}), the shop {_count(locations, 'location')} ({_listed(places)}). Set depot_locations, such "
+        f'as {example}; or set unmapped_depots to "sum", which writes the sum of all depots to '
+        f"{locations[0].name or places[0]}; or set write.stock to false"
+    )
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
