@@ -11,7 +11,7 @@ from platforms.accounts import AccountStore
 
 TENANT = "safety"
 PATIENCE_SECONDS = 400.0
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 PAGE = 200
 Json = dict[str, Any]
 
