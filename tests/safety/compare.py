@@ -10,6 +10,8 @@ from tests.safety.names import field_name, hub_id, normal, shop_name
 
 Json = dict[str, Any]
 NOTHING = "nothing"
+_NAMED = 4  # records of one difference that a line names
+_WIDTH = 40
 
 
 def same(expected: Any, found: Any) -> bool:
@@ -30,7 +32,7 @@ def contains(expected: str, found: str | None) -> bool:
 
 def line(what: str, expected: Any, found: Any) -> str:
     """One difference."""
-    return f"{what:<28} expected {_shown(expected)}\n{'':<28} found    {_shown(found)}"
+    return f"{what:<{_WIDTH}} expected {_shown(expected)}\n{'':<{_WIDTH}} found    {_shown(found)}"
 
 
 def _shown(value: Any) -> str:
@@ -95,13 +97,30 @@ def writes(expected: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mappin
         normal(record): {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
         for record, fields in expected.items()
     }
-    lines: list[str] = []
-    for record in sorted({*wanted, *found}):
+    wrong: list[tuple[str, str, str, str]] = []
+    for record in sorted({*wanted, *found}, key=_by_number):
         fields, real = wanted.get(record, {}), found.get(record, {})
         for name in sorted({*fields, *real}):
             one, other = fields.get(name, []), real.get(name, [])
             if len(one) != len(other) or not all(same(a, b) for a, b in zip(one, other, strict=True)):
-                lines.append(line(f"written to {record} {name}", " then ".join(map(str, one)), " then ".join(other)))
+                wrong.append((record, name, " then ".join(map(str, one)), " then ".join(other)))
+    return _together("{name} written to {records}", wrong)
+
+
+def _by_number(record: str) -> tuple[int, str]:
+    number, _, rest = record.partition("/")
+    return int(number), rest
+
+
+def _together(what: str, wrong: Iterable[tuple[str, str, str, str]]) -> list[str]:
+    """Differences of (record, field, expected, found): records with the same difference share a line."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for record, name, expected, found in wrong:
+        groups.setdefault((name, expected, found), []).append(record)
+    lines: list[str] = []
+    for (name, expected, found), records in groups.items():
+        more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
+        lines.append(line(what.format(name=name, records=", ".join(records[:_NAMED]) + more), expected, found))
     return lines
 
 
@@ -117,12 +136,13 @@ def waits(seconds: float, calls: list[Json]) -> list[str]:
 
 def holds(expected: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Values in the shop after the step."""
-    return [
-        line(f"{record} {name} in the shop", value, found.get(normal(record), {}).get(name, "no such record"))
-        for record, fields in expected.items()
-        for name, value in fields.items()
-        if not same(value, found.get(normal(record), {}).get(name, "no such record"))
-    ]
+    wrong: list[tuple[str, str, str, str]] = []
+    for record, fields in expected.items():
+        for name, value in fields.items():
+            real = found.get(normal(record), {}).get(name, "no such record")
+            if not same(value, real):
+                wrong.append((record, name, str(value), real))
+    return _together("{name} in the shop of {records}", wrong)
 
 
 def job(name: str, expected: str | JobExpectation, found: Json | None) -> list[str]:

@@ -37,7 +37,10 @@ class Runner:
 
     def run(self) -> list[str]:
         """The differences, step by step; none means that the case holds."""
-        lines = self._create()
+        try:
+            lines = self._create()
+        except Impossible as error:
+            return [f"the account could not be made: {error}"]
         for number, step in enumerate(self._case.steps, start=1):
             try:
                 found = self._step(step)
