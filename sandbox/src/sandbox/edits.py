@@ -8,7 +8,7 @@ import msgspec
 
 from sandbox import ids, nhanh_shelf, shopify_shelf
 from sandbox.articles import Article, Person
-from sandbox.shops import DEPOTS, LOCATIONS, Shop
+from sandbox.shops import Shop
 from sandbox.state import Doc, Record, State, find, get, put
 
 # What lies below a record and goes with it: (platform, kind) -> kind of the children.
@@ -16,6 +16,7 @@ _CHILDREN = {("nhanh", "product"): "product", ("shopify", "product"): "variant"}
 # The places where stock lies: (platform, kind) -> what stocks it, under which key of its document.
 _STOCKED = {("nhanh", "depot"): ("product", "_stock"), ("shopify", "location"): ("variant", "_levels")}
 
+_PLACES = {"nhanh": "depot", "shopify": "location"}
 _OWNERS = {"product": "Product", "variant": "ProductVariant", "customer": "Customer"}
 
 
@@ -104,9 +105,9 @@ def add(state: State, shop: Shop, new: Article | Person) -> Doc:
 
 def _new_records(connection: sqlite3.Connection, shop: Shop, new: Article | Person) -> list[Record]:
     if isinstance(new, Article):
-        if shop.platform == "nhanh":
-            return list(nhanh_shelf.product_records([new], [number for number, _ in DEPOTS]))
-        return list(shopify_shelf.product_records([new], [number for number, _ in LOCATIONS]))
+        places = [place.id for place in find(connection, shop.key, _PLACES[shop.platform])]
+        made = nhanh_shelf.product_records if shop.platform == "nhanh" else shopify_shelf.product_records
+        return list(made([new], places))
     if shop.platform == "nhanh":
         return [nhanh_shelf.customer_record(new)]
     others = find(connection, shop.key, "customer")

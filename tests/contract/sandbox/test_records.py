@@ -119,6 +119,9 @@ def test_a_deleted_place_takes_its_stock_along(server: Any, new_account: Any) ->
     assert [depot["id"] for depot in cooker["inventory"]["depots"]] == [DEPOTS[0][0]]
     assert [depot["id"] for depot in account.nhanh("business/depot")["data"]] == [DEPOTS[0][0]]
     assert account.records("shopify", "variant")[0]["_levels"] == {str(LOCATIONS[0][0]): 5}
+    server.control("PUT", f"records/{account.name}/shopify/product", {**COOKER, "id": 505})
+    levels = {doc["_number"]: doc["_levels"] for doc in account.records("shopify", "variant")}
+    assert levels[50501] == {str(LOCATIONS[0][0]): 5}
     query = "{ locations(first: 5) { nodes { legacyResourceId } } }"
     listed = account.graphql(query)["data"]["locations"]["nodes"]
     assert [node["legacyResourceId"] for node in listed] == [str(LOCATIONS[0][0])]
