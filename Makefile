@@ -1,6 +1,6 @@
 # Jobtrail. `make` alone prints this help; Python 3.11+ and make are all a machine needs.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down kafka test chaos bench bench-full bench-page schemas lint format lock clean
+.PHONY: help install demo up down kafka test safety chaos bench bench-full bench-page schemas lint format lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,6 +38,9 @@ kafka: $(READY) ## Run one of Kafka's own tools: make kafka ARGS="consumer-group
 
 test: $(READY) ## Run the unit, contract, integration and acceptance tests on real servers
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+safety: $(READY) ## Run the table of small catalogues through the whole system and compare every write (ARGS="-k customers")
+	$(BIN)/python -m pytest tests/safety $(ARGS)
 
 PEERS := .bench/venv/.ready
 

@@ -1,5 +1,6 @@
 """The control API for people and tests: shops, switches, faults, edits, the log. No platform has it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -7,8 +8,9 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from sandbox.articles import Article, Person
 from sandbox.catalogues import CatalogueUnreadable
-from sandbox.edits import Edit, UnknownRecord, apply, dump, truth
+from sandbox.edits import Edit, RecordExists, UnknownRecord, add, apply, dump, remove, truth
 from sandbox.faults import Fault, Faults
 from sandbox.requestlog import RequestLog
 from sandbox.serving import Serving
@@ -106,21 +108,7 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
             raise HTTPException(422, str(error)) from error
         return answer(shop.settings)
 
-    @routes.get("/records/{account}/{platform}/{kind}")
-    def records(account: str, platform: PlatformName, kind: str) -> Response:
-        return answer(dump(state, known(account, platform), kind))
-
-    @routes.post("/records/{account}/{platform}/{kind}")
-    async def edit(account: str, platform: PlatformName, kind: str, request: Request) -> Response:
-        shop = known(account, platform)
-        try:
-            return answer(apply(state, shop, kind, await _body(request, Edit)))
-        except UnknownRecord as error:
-            raise HTTPException(404, str(error)) from error
-
-    @routes.get("/truth/{account}/{kind}")
-    def pairs_of(account: str, kind: Literal["product", "customer"]) -> Response:
-        return answer(truth(state, known(account, "nhanh"), known(account, "shopify"), kind))
+    _add_record_routes(routes, state, known)
 
     @routes.get("/faults")
     def active() -> Response:
@@ -146,3 +134,42 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
         return answer(log.read(account, platform, after, limit, writes_only=writes))
 
     return routes
+
+
+def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, Platform], Shop]) -> None:
+    """Read, edit, create and delete single records."""
+
+    @routes.get("/records/{account}/{platform}/{kind}")
+    def records(account: str, platform: PlatformName, kind: str) -> Response:
+        return answer(dump(state, known(account, platform), kind))
+
+    @routes.post("/records/{account}/{platform}/{kind}")
+    async def edit(account: str, platform: PlatformName, kind: str, request: Request) -> Response:
+        shop = known(account, platform)
+        try:
+            return answer(apply(state, shop, kind, await _body(request, Edit)))
+        except UnknownRecord as error:
+            raise HTTPException(404, str(error)) from error
+
+    @routes.put("/records/{account}/{platform}/{kind}")
+    async def create_record(
+        account: str, platform: PlatformName, kind: Literal["product", "customer"], request: Request
+    ) -> Response:
+        shop = known(account, platform)
+        new = await _body(request, Article if kind == "product" else Person)
+        try:
+            return answer(await run_in_threadpool(add, state, shop, new), 201)
+        except RecordExists as error:
+            raise HTTPException(409, str(error)) from error
+
+    @routes.delete("/records/{account}/{platform}/{kind}/{number}")
+    def delete_record(account: str, platform: PlatformName, kind: str, number: int) -> Response:
+        try:
+            remove(state, known(account, platform), kind, number)
+        except UnknownRecord as error:
+            raise HTTPException(404, str(error)) from error
+        return answer({"deleted": number})
+
+    @routes.get("/truth/{account}/{kind}")
+    def pairs_of(account: str, kind: Literal["product", "customer"]) -> Response:
+        return answer(truth(state, known(account, "nhanh"), known(account, "shopify"), kind))

@@ -1,17 +1,31 @@
-"""What people do in the platforms' own back offices: change a price, count stock, correct a phone. And what a
+"""What people do in the platforms' own back offices: change a price, add a customer, delete a product. And what a
 test needs to see: every record, and which records of the two sides are the same thing."""
 
+import sqlite3
 from typing import Any, Literal
 
 import msgspec
 
-from sandbox import nhanh_shelf, shopify_shelf
+from sandbox import ids, nhanh_shelf, shopify_shelf
+from sandbox.articles import Article, Person
 from sandbox.shops import Shop
 from sandbox.state import Doc, Record, State, find, get, put
+
+# What lies below a record and goes with it: (platform, kind) -> kind of the children.
+_CHILDREN = {("nhanh", "product"): "product", ("shopify", "product"): "variant"}
+# The places where stock lies: (platform, kind) -> what stocks it, under which key of its document.
+_STOCKED = {("nhanh", "depot"): ("product", "_stock"), ("shopify", "location"): ("variant", "_levels")}
+
+_PLACES = {"nhanh": "depot", "shopify": "location"}
+_OWNERS = {"product": "Product", "variant": "ProductVariant", "customer": "Customer"}
 
 
 class UnknownRecord(Exception):
     """There is no such record in the shop."""
+
+
+class RecordExists(Exception):
+    """The shop has a record with this id already."""
 
 
 class Edit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +90,57 @@ def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit) -> Record:
         updated_at=edit.at,
         stock_updated_at=stock_at,
     )
+
+
+def add(state: State, shop: Shop, new: Article | Person) -> Doc:
+    """Create one product or customer as a person would. Raises RecordExists. Not counted as a write received."""
+    with state.writing() as connection:
+        records = _new_records(connection, shop, new)
+        for record in records:
+            if get(connection, shop.key, record.kind, record.id) is not None:
+                raise RecordExists(f"{shop.platform} has {record.kind} {record.id} already")
+        put(connection, shop.key, records)
+    return records[0].doc
+
+
+def _new_records(connection: sqlite3.Connection, shop: Shop, new: Article | Person) -> list[Record]:
+    if isinstance(new, Article):
+        places = [place.id for place in find(connection, shop.key, _PLACES[shop.platform])]
+        made = nhanh_shelf.product_records if shop.platform == "nhanh" else shopify_shelf.product_records
+        return list(made([new], places))
+    if shop.platform == "nhanh":
+        return [nhanh_shelf.customer_record(new)]
+    others = find(connection, shop.key, "customer")
+    taken = {one.phone for one in others if one.phone}, {one.email for one in others if one.email}
+    return list(shopify_shelf.customer_records([new], *taken))
+
+
+def remove(state: State, shop: Shop, kind: str, number: int) -> None:
+    """Delete one record, with the variants of a product. Raises UnknownRecord.
+
+    A depot or location takes its stock with it.
+    """
+    with state.writing() as connection:
+        if get(connection, shop.key, kind, number) is None:
+            raise UnknownRecord(f"{shop.platform} has no {kind} {number}")
+        _delete(connection, shop, kind, number)
+        children = _CHILDREN.get((shop.platform, kind))
+        if children:
+            for child in find(connection, shop.key, children, "parent = ?", (str(number),)):
+                _delete(connection, shop, children, child.id)
+        if (shop.platform, kind) in _STOCKED:
+            stocked, key = _STOCKED[shop.platform, kind]
+            for record in find(connection, shop.key, stocked):
+                levels = {place: quantity for place, quantity in record.doc[key].items() if place != str(number)}
+                put(connection, shop.key, [msgspec.structs.replace(record, doc={**record.doc, key: levels})])
+
+
+def _delete(connection: sqlite3.Connection, shop: Shop, kind: str, number: int) -> None:
+    row = (shop.key, kind, number)
+    connection.execute("DELETE FROM records WHERE shop = ? AND kind = ? AND id = ?", row)
+    if shop.platform == "shopify" and kind in _OWNERS:
+        metafields = (shop.key, ids.gid(_OWNERS[kind], number))
+        connection.execute("DELETE FROM records WHERE shop = ? AND kind = 'metafield' AND parent = ?", metafields)
 
 
 def dump(state: State, shop: Shop, kind: str) -> list[Doc]:

@@ -17,9 +17,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong and for whom.
 
     `count` calls are hit (None: all), after `skip` were spared; `rate` of them, if below 1, by a seeded draw.
-    `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's
-    path ("product/list"); `status` the HTTP status of a 5xx; `body` what a garbage call is answered with under HTTP
-    200, each of its characters a byte, so that U+00FF is one that no UTF-8 has.
+    `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's path
+    ("product/list"), `says` part of its body, such as an operation's name; `status` the HTTP status of a 5xx; `body`
+    what a garbage call is answered with under HTTP 200, each of its characters a byte, so that U+00FF is one that no
+    UTF-8 has.
     """
 
     platform: Literal["nhanh", "shopify"]
@@ -30,6 +31,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     rate: float = 1.0
     seconds: float | None = None
     path: str | None = None
+    says: str | None = None
     status: int = 503
     body: Annotated[str, msgspec.Meta(pattern="^[\\x00-\\xff]*$")] = ""
 
@@ -78,17 +80,14 @@ class Faults:
                 connection.execute("DELETE FROM faults")
             return count
 
-    def strike(self, platform: str, account: str | None, path: str) -> list[Fault]:
+    def strike(self, platform: str, account: str | None, path: str, body: bytes = b"") -> list[Fault]:
         """The faults that hit this call; they are counted."""
         with self._guard:
-            return [active.fault for active in self._active if self._hits(active, platform, account, path)]
+            meant = [active for active in self._active if _is_for(active.fault, platform, account, path, body)]
+            return [active.fault for active in meant if self._hits(active)]
 
-    def _hits(self, active: Active, platform: str, account: str | None, path: str) -> bool:
+    def _hits(self, active: Active) -> bool:
         fault = active.fault
-        if fault.platform != platform or (fault.account and fault.account != account):
-            return False
-        if fault.path and fault.path not in path:
-            return False
         if active.until is not None and self._clock() >= active.until:
             return False
         if fault.count is not None and active.hits >= fault.count:
@@ -105,6 +104,14 @@ class Faults:
     def _save(self, active: Active) -> None:
         with self._state.writing() as connection:
             _store(connection, active)
+
+
+def _is_for(fault: Fault, platform: str, account: str | None, path: str, body: bytes) -> bool:
+    if fault.platform != platform or (fault.account and fault.account != account):
+        return False
+    if fault.path and fault.path not in path:
+        return False
+    return fault.says is None or fault.says.encode() in body
 
 
 def _store(connection: sqlite3.Connection, active: Active) -> None:

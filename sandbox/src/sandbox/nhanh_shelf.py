@@ -111,7 +111,7 @@ def customer_record(person: Person) -> Record:
     doc: Doc = {
         "id": person.id,
         "type": 2 if person.company else 1,
-        "name": f"{person.family} {person.given}",
+        "name": f"{person.family} {person.given}".strip(),
         "mobile": person.phone,
         "code": f"KH{person.id}",
         "gender": person.gender,

@@ -63,7 +63,8 @@ class Serving:
         call.body = await request.body()
         shop = self._shop(call)
         started = time.perf_counter()
-        faults = await run_in_threadpool(self._faults.strike, call.platform, shop.account if shop else None, call.path)
+        account = shop.account if shop else None
+        faults = await run_in_threadpool(self._faults.strike, call.platform, account, call.path, call.body)
         for fault in faults:
             if fault.kind == "slow":
                 await self._wait(fault.seconds or 5)

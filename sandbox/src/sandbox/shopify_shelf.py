@@ -1,7 +1,7 @@
 """Articles and persons as Shopify keeps them: documents in the shape of its GraphQL objects."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -131,11 +131,13 @@ def _address(number: int, person: Person) -> Doc:
     }
 
 
-def customer_records(persons: list[Person]) -> Iterator[Record]:
+def customer_records(
+    persons: list[Person], taken_phones: Collection[str] = (), taken_emails: Collection[str] = ()
+) -> Iterator[Record]:
     """Customers. Phones and e-mails are unique in a shop, and a phone is E.164: one that can't be the customer's
     own (taken already, or written too messily for Shopify's form) stays in the address, where anything goes."""
-    phones: set[str] = set()
-    emails: set[str] = set()
+    phones = set(taken_phones)
+    emails = set(taken_emails)
     for person in persons:
         local = local_form(person.phone or "")
         phone = e164(local) if _CLEAN_MOBILE.fullmatch(local) else None

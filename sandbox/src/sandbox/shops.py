@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from sandbox import nhanh_shelf, seeds, shopify_shelf
-from sandbox.articles import Article, Unit, day_of
+from sandbox.articles import Article, Person, Unit, day_of
 from sandbox.catalogues import Row, Skipped, load
 from sandbox.chance import number_of, rng
 from sandbox.people import people
@@ -24,12 +24,15 @@ FILE_STOCK = 20
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What one side of an account holds: a catalogue file or seeded products, and seeded customers."""
+    """What one side of an account holds.
+
+    path: a catalogue file; without it, `products`. products, customers: how many seeded ones, or the very records.
+    """
 
     path: str | None = None
     perturb: Recipe | None = None
-    products: int = 240
-    customers: int = 300
+    products: int | list[Article] = 240
+    customers: int | list[Person] = 300
     seed: int = 7
 
 
@@ -115,7 +118,8 @@ def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
 
 def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report]:
     if source.path is None:
-        made = seeds.products(platform, source.products, source.seed)
+        given = source.products
+        made = given if isinstance(given, list) else seeds.products(platform, given, source.seed)
         return made, Report(rows=len(made))
     catalogue = load(Path(source.path))
     report = Report(rows=len(catalogue.rows) + len(catalogue.skipped), skipped=catalogue.skipped)
@@ -128,7 +132,8 @@ def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report
 
 def _records(source: Source, platform: Platform) -> tuple[list[Record], Report]:
     articles, report = _articles(source, platform)
-    persons = people(platform, source.customers, source.seed)
+    given = source.customers
+    persons = given if isinstance(given, list) else people(platform, given, source.seed)
     if platform == "nhanh":
         records = [nhanh_shelf.depot_record(number, name) for number, name in DEPOTS]
         records += nhanh_shelf.product_records(articles, [number for number, _ in DEPOTS])

@@ -88,6 +88,15 @@ def test_garbage_is_answered_as_it_was_given(account: Any) -> None:
     assert refused.status_code == 422
 
 
+def test_a_fault_may_hit_only_calls_that_say_something(account: Any) -> None:
+    account.fault("shopify", "5xx", says="customerUpdate")
+    account.fault("nhanh", "5xx", says='"size":7')
+    assert account.post("{ shop { name } }").status_code == 200
+    assert account.post("mutation { customerUpdate(input: {}) { userErrors { message } } }").status_code == 503
+    assert account.call("customer/list", {"paginator": {"size": 5}}).status_code == 200
+    assert account.call("customer/list", {"paginator": {"size": 7}}).status_code == 503
+
+
 def test_slow_calls_end_when_the_faults_are_cleared(account_on: Any, own_server: Any, wait_until: Any) -> None:
     account = account_on(own_server, "slow-shop")
     account.fault("nhanh", "slow", seconds=0.3, count=1)
