@@ -19,7 +19,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `count` calls are hit (None: all), after `skip` were spared; `rate` of them, if below 1, by a seeded draw.
     `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's
     path ("product/list"); `status` the HTTP status of a 5xx; `body` what a garbage call is answered with under HTTP
-    200, each of its characters a byte, so that U+00FF is one that no UTF-8 has.
+    200, each of its characters a byte, so that U+00FF is one that no UTF-8 has. `retry_after` is the text of the header
+    Retry-After of a 5xx and of Shopify's 429, whatever it says; "" = without the header.
     """
 
     platform: Literal["nhanh", "shopify"]
@@ -31,6 +32,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: float | None = None
     path: str | None = None
     status: int = 503
+    retry_after: Annotated[str, msgspec.Meta(pattern="^[\\x20-\\x7e]*$")] | None = None
     body: Annotated[str, msgspec.Meta(pattern="^[\\x00-\\xff]*$")] = ""
 
 
