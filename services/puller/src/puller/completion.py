@@ -11,7 +11,7 @@ from platforms.errors import SettingsUnreadable
 from platforms.settings import AccountSettings
 from puller.domain.completeness import plan_token, too_many_gone
 from puller.store import gone
-from puller.store.catalogue import Shelf
+from puller.store.catalogue import Shelf, mark_gone
 
 _TOO_LARGE, _PLAN = "tooLarge", "planToken"
 
@@ -39,7 +39,7 @@ class Completion:
         missing = gone.missing(page.connection, self.shelf, began, self.confirmed)
         known = missing.known - missing.approved - page.tally.metadata["created"]
         if not too_many_gone(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
-            page.tally.count(gone=gone.mark_gone(page.connection, self.shelf, began))
+            page.tally.count(gone=mark_gone(page.connection, self.shelf, began))
             return
         if self.confirmed is not None and missing.approved:
             page.tally.count(gone=gone.mark_approved_gone(page.connection, self.shelf, began, self.confirmed))

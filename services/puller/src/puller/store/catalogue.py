@@ -66,6 +66,11 @@ def write_page(
     return Written({record_id: verdict for record_id, verdict, _ in seen})
 
 
+def mark_gone(connection: Connection, shelf: Shelf, began: datetime) -> int:
+    """Mark what no pull has seen since `began`; returns how many records that were."""
+    return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount
+
+
 def database_time(connection: Connection) -> datetime:
     """The time that rows written in this transaction carry."""
     row = connection.execute("select now()").fetchone()

@@ -31,13 +31,9 @@ def missing(connection: Connection, shelf: Shelf, began: datetime, plan: str | N
     return Missing(*row)
 
 
-def mark_gone(connection: Connection, shelf: Shelf, began: datetime) -> int:
-    """Mark what no pull has seen since `began`; returns how many records that were."""
-    return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount
-
-
 def mark_approved_gone(connection: Connection, shelf: Shelf, began: datetime, plan: str) -> int:
-    """The same, only for the records that `plan` names and that have not been seen since it was made."""
+    """Mark what no pull has seen since `began`, of the records that `plan` names and that none has seen since it was
+    made; returns how many records that were."""
     values = {**shelf.key(), "began": began, "token": plan}
     return connection.execute(_SQL["mark_approved_gone"], values).rowcount
 
