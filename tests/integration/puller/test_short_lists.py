@@ -176,6 +176,45 @@ def test_a_list_that_never_ends_is_given_up(
     assert 100 < data.metadata["pages"] < 110
 
 
+class _EndlessNhanh(BaseHTTPRequestHandler):
+    """A Nhanh that lists one customer for ever, behind ever new cursors."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = body["paginator"].get("next") or {"id": "0"}
+        one = {"id": 1, "name": "Khách", "mobile": None, "updatedAt": 1733387520}
+        paginator = {"next": {"id": str(int(asked["id"]) + 1)}}
+        answer = json.dumps({"code": 1, "data": [one], "paginator": paginator}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the test's output is for the test."""
+
+
+def test_a_nhanh_list_of_seen_records_only_is_given_up(world: Any, puller: Callable[[], Any]) -> None:
+    credentials = {"app_id": "1", "business_id": "2", "access_token": "token"}
+    with served(_EndlessNhanh) as address, puller():
+        world.store.put_connection("demo", world.account, "nhanh", address, credentials)
+        data = world.run("PULL_NHANH_CUSTOMERS").data
+    assert (data.outcome, data.error.category, data.error.code) == ("failure", "PLATFORM_ERROR", "ENDLESS_LIST")
+    assert (data.counters.processed, "gone" in data.metadata) == (1, False)
+
+
+@pytest.mark.parametrize("data", ["true", '"x"', '{"5": {"id": 5}}'])
+def test_data_of_another_type_ends_no_list(world: Any, puller: Callable[[], Any], data: str) -> None:
+    with puller():
+        world.run("PULL_NHANH_CUSTOMERS")
+        body = f'{{"code": 1, "data": {data}, "paginator": {{"next": null}}}}'
+        world.sandbox.fault("nhanh", world.account, "garbage", body=body)
+        end = world.run("PULL_NHANH_CUSTOMERS").data
+    assert (end.outcome, end.error.category, end.error.code) == ("failure", "PLATFORM_ERROR", "BAD_ENVELOPE")
+    assert "gone" not in end.metadata
+
+
 def test_null_data_beside_a_next_is_asked_again(world: Any, puller: Callable[[], Any]) -> None:
     held = world.shops["nhanh"]["records"]["customers"]
     body = '{"code": 1, "data": null, "paginator": {"next": {"updatedAt": "1", "id": "1"}}}'

@@ -12,6 +12,9 @@ MAX_DIGITS: Final = 24
 """No price or quantity has more digits; text such as 1e999999 must not reach the database."""
 _SHOWN: Final = 40  # characters of a refused text that its error repeats
 
+_FLOAT_DIGITS: Final = 15
+"""A float stands for every number of so many digits."""
+
 _PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _GROUPED_PERHAPS = re.compile(r"[+-]?(?!0\.)[0-9]{1,3}\.[0-9]{3}")
 _DOLLARS = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]{1,2})?")
@@ -90,6 +93,8 @@ def json_number(text: str) -> float | Decimal:
     """A JSON number with a fraction or an exponent without losing a digit: a float that stands for exactly that number,
     else a Decimal. For a decoder's `float_hook`."""
     number = float(text)
+    if len(text) <= _FLOAT_DIGITS and "e" not in text.lower():
+        return number
     try:
         exact = Decimal(text)
     except InvalidOperation:  # an exponent of more digits than a Decimal has
