@@ -1,22 +1,23 @@
 """Reading a merchant's catalogue file: CSV or JSON lines, plain or gzipped. docs/howto/catalogues.md tells how.
 
-A malformed row is skipped and reported with its line number; it never stops the rest of the file.
+A bad record is skipped as a whole and reported with its first line; it never stops the rest of the file.
 """
 
-import csv
 import gzip
 import io
-from collections import Counter
-from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import msgspec
 
+from platforms.values import NotANumber, code_text, json_number, normal_text, price_of
 from sandbox.chance import number_of
+from sandbox.records import RecordReader, sniff_delimiter, undecoded
 
-DELIMITERS = ("\t", "|", "#", ";", ",")
 # Ids up to this many digits are kept as they are; variants and inventory items are numbered from them.
 ID_DIGITS = 15
 ALIASES = {
@@ -29,6 +30,14 @@ ALIASES = {
     "description": ("description",),
     "price": ("price",),
 }
+CODES = frozenset({"id", "sku", "barcode", "modelno"})
+_OTHER_FORMS = {
+    b"PK\x03\x04": "an Excel workbook or another zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of the old form",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_decoder = msgspec.json.Decoder(float_hook=json_number)
 
 
 class CatalogueUnreadable(Exception):
@@ -67,42 +76,37 @@ class _BadRow(Exception):
     """Why one row is skipped."""
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+@contextmanager
+def _lines(path: Path) -> Generator[Iterator[str]]:
+    """The lines with their endings (LF, CRLF or CR), without a byte order mark; bytes that are no UTF-8 come as
+    surrogates."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            yield number, line.rstrip(b"\r\n")
+        _check_form(file.peek(4096))
+        yield io.TextIOWrapper(cast("IO[bytes]", file), "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def sniff_delimiter(header: str) -> str:
-    """The delimiter that cuts the header line into the most pieces; ties go to the rarer character."""
-    counts = Counter({delimiter: header.count(delimiter) for delimiter in DELIMITERS})
-    delimiter, found = counts.most_common(1)[0]
-    return delimiter if found else ","
+def _check_form(head: bytes) -> None:
+    for mark, form in _OTHER_FORMS.items():
+        if head.startswith(mark):
+            raise CatalogueUnreadable(f"the file is {form}; save it as CSV in UTF-8")
+    if b"\0" in head:
+        raise CatalogueUnreadable("the file is no text in UTF-8 (it holds zero bytes); save it as CSV in UTF-8")
 
 
-def _text(line: bytes) -> str:
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _BadRow(f"not UTF-8 at byte {error.start + 1} of the line") from error
+def _clean(value: object, column: str) -> str:
+    if value is None:
+        return ""
+    return code_text(str(value)) if column in CODES else normal_text(str(value))
 
 
-def _clean(value: object) -> str:
-    return str(value).strip() if value is not None else ""
-
-
-def _price(text: str) -> Decimal | None:
-    """A price in VND: '14.95', '$14.95', '1,699.00' and '' (unknown) are understood."""
-    bare = text.lstrip("$₫ ").removesuffix("₫").removesuffix("VND").strip().replace(",", "")
-    if not bare:
+def _price(value: Any) -> Decimal | None:
+    """A price in VND, see `price_of`; None where it is blank."""
+    if value is None or (isinstance(value, str) and not normal_text(value)):
         return None
     try:
-        price = Decimal(bare)
-    except InvalidOperation as error:
-        raise _BadRow(f"price {text[:40]!r} is not a number") from error
-    if not price.is_finite() or price < 0:
-        raise _BadRow(f"price {text[:40]!r} is not a price")
-    return price
+        return price_of(value)
+    except NotANumber as error:
+        raise _BadRow(f"price {error}") from error
 
 
 def platform_id(text: str) -> int:
@@ -113,11 +117,15 @@ def platform_id(text: str) -> int:
 
 
 def _row(line: int, fields: dict[str, Any]) -> Row:
+    raw: dict[str, Any] = {}
     values: dict[str, str] = {}
     for name, headers in ALIASES.items():
-        values[name] = next((text for header in headers if (text := _clean(fields.get(header)))), "")
+        given = next((header for header in headers if _clean(fields.get(header), name)), None)
+        raw[name] = fields.get(given) if given else None
+        values[name] = _clean(raw[name], name)
     if "product_name" in fields or "_id" in fields:  # Open Food Facts: its ids are barcodes, not a platform's
-        values["barcode"] = values["barcode"] or _clean(fields.get("code")) or _clean(fields.get("_id"))
+        code = _clean(fields.get("code"), "barcode") or _clean(fields.get("_id"), "barcode")
+        values["barcode"] = values["barcode"] or code
         values["id"] = str(line)
         values["brand"] = values["brand"].split(",")[0].strip()
     if not values["id"]:
@@ -133,39 +141,69 @@ def _row(line: int, fields: dict[str, Any]) -> Row:
         modelno=values["modelno"] or None,
         brand=values["brand"],
         description=values["description"],
-        price=_price(values["price"]),
+        price=_price(raw["price"]),
     )
 
 
-def _json_fields(line: bytes) -> dict[str, Any]:
+def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | _BadRow]]:
+    for number, line in enumerate(lines, start=1):
+        text = line.strip("\ufeff \t\r\n")
+        if not text:
+            continue
+        try:
+            yield number, _json_fields(text)
+        except _BadRow as error:
+            yield number, error
+
+
+def _json_fields(text: str) -> dict[str, Any]:
+    problem = undecoded(text)
+    if problem:
+        raise _BadRow(problem)
     try:
-        fields = msgspec.json.decode(_text(line).encode())
-    except msgspec.DecodeError as error:
+        fields = _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _BadRow(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise _BadRow("not a JSON object")
     return fields
 
 
-def _csv_cells(line: str, delimiter: str) -> list[str]:
-    # A lone quotation mark is an inch sign (`19" screen`), so quoting counts only where the line balances.
-    quoting = csv.QUOTE_MINIMAL if line.count('"') % 2 == 0 else csv.QUOTE_NONE
-    return next(csv.reader(io.StringIO(line), delimiter=delimiter, quoting=quoting), [])
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | _BadRow]]:
+    """Each record by the names of the header, which is the first record."""
+    reader = RecordReader(lines)
+    names = _header(reader)
+    for record in reader:
+        problem = record.problem
+        if problem is None and len(record.cells) != len(names):
+            problem = f"{len(record.cells)} columns where the header has {len(names)}"
+        yield record.line, _BadRow(problem) if problem else dict(zip(names, record.cells, strict=True))
 
 
-def _header(line: bytes) -> tuple[list[str], str]:
-    try:
-        text = _text(line)
-    except _BadRow as error:
-        raise CatalogueUnreadable(f"the header is {error}") from error
-    delimiter = sniff_delimiter(text)
-    names = [name.strip().lower() for name in _csv_cells(text, delimiter)]
+def _header(reader: RecordReader) -> list[str]:
+    """The names of the columns in small letters; the reader is told the delimiter and the shape of a record."""
+    first = reader.first_line()
+    if first is None:
+        raise CatalogueUnreadable("the file is empty")
+    told = re.fullmatch(r"sep=(.)\r?\n?", first)  # Excel's way to tell the delimiter
+    if told:
+        reader.skip_line()
+        first = reader.first_line() or ""
+    reader.delimiter = told[1] if told else sniff_delimiter(first)
+    header = next(reader, None)
+    if header is None or header.problem:
+        raise CatalogueUnreadable(f"the header is unreadable: {header.problem if header else 'it is missing'}")
+    names = [" ".join(code_text(name).lower().split()) for name in header.cells]
     missing = [" or ".join(ALIASES[needed]) for needed in ("id", "title") if not set(ALIASES[needed]) & set(names)]
     if missing:
         raise CatalogueUnreadable(
             f"the header has no column {' and no column '.join(missing)}; it has: {', '.join(names)[:200]}"
         )
-    return names, delimiter
+    twice = next((name for headers in ALIASES.values() for name in headers if names.count(name) > 1), None)
+    if twice:
+        raise CatalogueUnreadable(f"the header has two columns {twice}")
+    reader.columns, reader.id_column = len(names), names.index("id")
+    return names
 
 
 def _is_json(path: Path) -> bool:
@@ -176,40 +214,28 @@ def _is_json(path: Path) -> bool:
 def load(path: Path) -> Catalogue:
     """Read a catalogue file.
 
-    Raises CatalogueUnreadable when the file is missing, can't be opened or lacks the id or title column.
-    Blank lines are not rows. Records may not span lines.
+    Raises CatalogueUnreadable when the file is missing, can't be opened, is no UTF-8 text or lacks the id or title
+    column. Blank lines are not rows.
     """
     rows: list[Row] = []
     skipped: list[Skipped] = []
     seen: dict[int, int] = {}
-    names: list[str] = []
-    delimiter = ","
-    as_json = _is_json(path)
     try:
-        for number, line in _lines(path):
-            if not line.strip():
-                continue
-            if not as_json and not names:
-                names, delimiter = _header(line)
-                continue
-            try:
-                if as_json:
-                    fields = _json_fields(line)
-                else:
-                    cells = _csv_cells(_text(line), delimiter)
-                    if len(cells) != len(names):
-                        raise _BadRow(f"{len(cells)} columns where the header has {len(names)}")
-                    fields = dict(zip(names, cells, strict=True))
-                row = _row(number, fields)
-                if row.id in seen:
-                    raise _BadRow(f"id already used on line {seen[row.id]}")
-            except (_BadRow, csv.Error) as error:
-                skipped.append(Skipped(number, str(error)))
-                continue
-            seen[row.id] = number
-            rows.append(row)
+        with _lines(path) as lines:
+            for number, fields in _json_rows(lines) if _is_json(path) else _csv_rows(lines):
+                try:
+                    if isinstance(fields, _BadRow):
+                        raise fields
+                    row = _row(number, fields)
+                    if row.id in seen:
+                        raise _BadRow(f"id already used on line {seen[row.id]}")
+                except _BadRow as error:
+                    skipped.append(Skipped(number, str(error)))
+                    continue
+                seen[row.id] = number
+                rows.append(row)
     except (OSError, EOFError) as error:
         raise CatalogueUnreadable(f"{path}: {error}") from error
-    if not as_json and not names:
-        raise CatalogueUnreadable(f"{path} is empty")
+    except CatalogueUnreadable as error:
+        raise CatalogueUnreadable(f"{path}: {error}") from None
     return Catalogue(rows, skipped)

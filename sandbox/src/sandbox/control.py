@@ -80,7 +80,8 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
                 "report": shop.report,
                 "records": shops.holdings(shop),
             }
-        pairs = zip(DEPOTS, LOCATIONS, strict=True)
+        fewest = min((source.places for _, source in sides if source), default=len(DEPOTS))
+        pairs = zip(DEPOTS[:fewest], LOCATIONS[:fewest], strict=True)
         result["depot_locations"] = {str(depot): str(location) for (depot, _), (location, _) in pairs}
         return answer(result)
 

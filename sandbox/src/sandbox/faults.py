@@ -20,7 +20,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's path
     ("product/list"), `says` part of its body, such as an operation's name; `status` the HTTP status of a 5xx; `body`
     what a garbage call is answered with under HTTP 200, each of its characters a byte, so that U+00FF is one that no
-    UTF-8 has.
+    UTF-8 has. `retry_after` is the text of the header Retry-After of a 5xx and of Shopify's 429, whatever it says; "" =
+    without the header.
     """
 
     platform: Literal["nhanh", "shopify"]
@@ -33,6 +34,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     path: str | None = None
     says: str | None = None
     status: int = 503
+    retry_after: Annotated[str, msgspec.Meta(pattern="^[\\x20-\\x7e]*$")] | None = None
     body: Annotated[str, msgspec.Meta(pattern="^[\\x00-\\xff]*$")] = ""
 
 

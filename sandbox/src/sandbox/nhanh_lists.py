@@ -10,7 +10,7 @@ from sandbox.nhanh_errors import Refused, Reply, invalid_field
 from sandbox.nhanh_shelf import inventory, public
 from sandbox.people import local_form
 from sandbox.shops import Shop
-from sandbox.state import Doc, Record, State, find, get
+from sandbox.state import FIRST_RECORDS, Doc, Record, State, find, get
 
 MAX_SIZE = 100
 
@@ -101,6 +101,14 @@ def _common(condition: _Condition, filters: dict[str, Any], moment: str, known: 
     return {f"filters.{name}": "unknown filter, ignored" for name in unknown} or None
 
 
+def _listed_part(asked: Asked, kind: str) -> _Condition:
+    condition = _Condition()
+    end = asked.shop.nhanh.lists_end_after
+    if end is not None:
+        condition.add(FIRST_RECORDS, asked.shop.key, kind, end)
+    return condition
+
+
 def _shortened(asked: Asked, size: int, cursor: dict[str, str]) -> int:
     """How many of a page's rows are really given. The documentation warns of short and empty pages that have a
     `next`: here the first page of several is short, and about every ninth later one is empty."""
@@ -157,7 +165,7 @@ def _walk_by_id(
     direction = str(_object(paginator, "sort").get(key, "desc")).lower()
     if direction not in {"asc", "desc"}:
         raise invalid_field("paginator.sort", f"paginator.sort.{key} must be asc or desc")
-    condition = _Condition()
+    condition = _listed_part(asked, "product")
     warning = _common(condition, filters, moment, known)
     _name_filter(condition, filters)
     if filters.get("parentId"):
@@ -238,7 +246,7 @@ def customers(asked: Asked) -> Reply:
     """customer/list. Its order is undocumented: here by change time, so a change during a walk shows twice."""
     filters, paginator = _object(asked.body, "filters"), _object(asked.body, "paginator")
     size, cursor = _size(paginator), _cursor(paginator, "updatedAt", "id")
-    condition = _Condition()
+    condition = _listed_part(asked, "customer")
     warning = _common(condition, filters, "updated_at", {"mobile", "type"})
     if filters.get("mobile"):
         condition.add("phone = ?", local_form(str(filters["mobile"])))

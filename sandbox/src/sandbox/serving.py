@@ -102,7 +102,8 @@ class Serving:
         """The platform's own way of saying what the fault says; None when it says nothing there."""
         if fault.kind == "5xx":
             page = b"<html><body><h1>Service Unavailable</h1></body></html>"
-            return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8")
+            headers = _retry_after(fault.retry_after or "")
+            return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8", headers=headers)
         if fault.kind == "garbage":
             return Answer(body=fault.body.encode("latin-1"))
         if call.platform == "nhanh":
@@ -115,7 +116,8 @@ class Serving:
         if fault.kind == "expired_token":
             return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
         if fault.kind == "429":
-            headers = {"Retry-After": f"{fault.seconds or 2:.1f}"}
+            told = f"{fault.seconds or 2:.1f}" if fault.retry_after is None else fault.retry_after
+            headers = _retry_after(told)
             return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers=headers)
         if shop is None:
             return None
@@ -138,6 +140,10 @@ class Serving:
             errors=_errors(answer) if answer and "garbage" not in kinds else [],
             items=answer.items if answer else [],
         )
+
+
+def _retry_after(text: str) -> dict[str, str]:
+    return {"Retry-After": text} if text else {}
 
 
 def _errors(answer: Answer) -> list[str]:

@@ -14,7 +14,7 @@ from sandbox.exchange import Item
 from sandbox.search import parse
 from sandbox.shopify_shelf import CURRENCY, display_name
 from sandbox.shops import Shop
-from sandbox.state import Doc, count, find, get
+from sandbox.state import FIRST_RECORDS, Doc, count, find, get
 
 KINDS = {"Product": "product", "ProductVariant": "variant", "Customer": "customer", "Location": "location"}
 DEFAULT_NAMESPACE = "app--jobtrail-sandbox"
@@ -75,7 +75,7 @@ def shop_doc(context: Context) -> Doc:
         "id": ids.gid("Shop", 1),
         "name": context.shop.account,
         "email": f"owner@{slug}.example.com",
-        "currencyCode": CURRENCY,
+        "currencyCode": context.shop.shopify.currency,
         "ianaTimezone": "Asia/Ho_Chi_Minh",
         "timezoneOffset": "+0700",
         "myshopifyDomain": domain,
@@ -93,7 +93,13 @@ def shop_doc(context: Context) -> Doc:
 def _listing(kind: str) -> Callable[..., Doc]:
     def resolve(_root: Any, info: GraphQLResolveInfo, **args: Any) -> Doc:
         context: Context = info.context
-        return of_records(context.database, context.shop.key, kind, args, warn=context.warnings.extend)
+        where, params = "1", ()
+        end = context.shop.shopify.lists_end_after if kind in {"product", "customer"} else None
+        if end is not None:
+            where, params = FIRST_RECORDS, (context.shop.key, kind, end)
+        return of_records(
+            context.database, context.shop.key, kind, args, where=where, params=params, warn=context.warnings.extend
+        )
 
     return resolve
 
@@ -246,6 +252,10 @@ RESOLVERS: dict[str, Callable[..., Any]] = {
     "InventoryLevel.location": lambda level, info: doc_of(info.context, ids.gid("Location", level["_location"])),
     "InventoryLevel.quantities": _quantities,
     "Customer.displayName": lambda customer, _info: display_name(customer),
+    "Customer.amountSpent": lambda customer, info: {
+        **customer["amountSpent"],
+        "currencyCode": info.context.shop.shopify.currency,
+    },
     "Customer.addressesV2": lambda customer, _info, **args: of_list(customer["_addresses"], args),
     "Customer.defaultAddress": lambda customer, _info: next(iter(customer["_addresses"]), None),
     "CustomerEmailAddress.validFormat": lambda email, _info: "@" in email["emailAddress"],

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -27,6 +27,7 @@ class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What one side of an account holds.
 
     path: a catalogue file; without it, `products`. products, customers: how many seeded ones, or the very records.
+    places: how many of the depots or locations it has.
     """
 
     path: str | None = None
@@ -34,10 +35,14 @@ class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     products: int | list[Article] = 240
     customers: int | list[Person] = 300
     seed: int = 7
+    places: Annotated[int, msgspec.Meta(ge=1, le=len(DEPOTS))] = len(DEPOTS)
 
 
 class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots."""
+    """Switches of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
+
+    `lists_end_after` ends each list after its first so many records (by id), as if there were no more.
+    """
 
     calls: int = 150
     window_seconds: float = 30
@@ -47,15 +52,22 @@ class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     upsert_customers: bool = False
     depot_ids: list[int] | None = None
     token_expired: bool = False
+    lists_end_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Shopify shop: the cost bucket and the dearest query that is allowed."""
+    """Switches of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
+
+    `lists_end_after` ends the lists of products and customers after their first so many records (by id), while their
+    counts still tell all.
+    """
 
     bucket: float = 2000
     restore_rate: float = 100
     max_query_cost: int = 1000
     token_expired: bool = False
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "VND"
+    lists_end_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -93,7 +105,10 @@ class ContentDiffers(Exception):
 
 
 def _digest(source: Source) -> str:
-    digest = hashlib.sha256(msgspec.json.encode(source))
+    content = msgspec.to_builtins(source)
+    if source.places == len(DEPOTS):
+        del content["places"]  # shops of before there was a choice keep their digest
+    digest = hashlib.sha256(msgspec.json.encode(content))
     if source.path:
         path = Path(source.path)
         digest.update(path.read_bytes() if path.is_file() else b"")
@@ -135,12 +150,14 @@ def _records(source: Source, platform: Platform) -> tuple[list[Record], Report]:
     given = source.customers
     persons = given if isinstance(given, list) else people(platform, given, source.seed)
     if platform == "nhanh":
-        records = [nhanh_shelf.depot_record(number, name) for number, name in DEPOTS]
-        records += nhanh_shelf.product_records(articles, [number for number, _ in DEPOTS])
+        depots = DEPOTS[: source.places]
+        records = [nhanh_shelf.depot_record(number, name) for number, name in depots]
+        records += nhanh_shelf.product_records(articles, [number for number, _ in depots])
         records += [nhanh_shelf.customer_record(person) for person in persons]
         return records, report
-    records = [shopify_shelf.location_record(number, name) for number, name in LOCATIONS]
-    records += shopify_shelf.product_records(articles, [number for number, _ in LOCATIONS])
+    locations = LOCATIONS[: source.places]
+    records = [shopify_shelf.location_record(number, name) for number, name in locations]
+    records += shopify_shelf.product_records(articles, [number for number, _ in locations])
     records += shopify_shelf.customer_records(persons)
     return records, report
 

@@ -29,6 +29,8 @@ class Record(msgspec.Struct, kw_only=True):
     title: str | None = None
 
 
+FIRST_RECORDS = "id IN (SELECT id FROM records f WHERE f.shop = ? AND f.kind = ? ORDER BY id LIMIT ?)"
+"""A condition: one of the first records of a kind. Its parameters: shop, kind, how many."""
 COLUMNS = "id, kind, doc, updated_at, stock_updated_at, parent, code, barcode, email, phone, title"
 
 

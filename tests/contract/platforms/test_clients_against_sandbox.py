@@ -156,6 +156,35 @@ def test_shopify_throttling_is_waited_out(shopify: ShopifyClient, fault: Callabl
     assert shopify.rate_limit_hits == 1
 
 
+@pytest.mark.parametrize("told", ["0", "nan", "-3", "Thu, 01 Jan 1970 00:00:00 GMT", ""])
+@pytest.mark.parametrize(("platform", "kind"), [("shopify", "429"), ("shopify", "5xx"), ("nhanh", "5xx")])
+def test_no_retry_after_makes_a_client_call_more_than_once_a_second(
+    nhanh: NhanhClient, shopify: ShopifyClient, fault: Callable[..., None], platform: str, kind: str, told: str
+) -> None:
+    client = nhanh if platform == "nhanh" else shopify
+    fault(platform, kind, count=2, retry_after=told)
+    started = time.monotonic()
+    assert client.products(size=5).items
+    assert client.requests == 3
+    assert time.monotonic() - started >= 1.5  # pauses of the client's own are at least 0.5 and 1 s
+
+
+def test_counts_tell_what_the_lists_hold(
+    sandbox: httpx.Client, account: tuple[str, Account], shopify: ShopifyClient
+) -> None:
+    held = _records(sandbox, account[0], "shopify")
+    assert (shopify.count_products(), shopify.count_customers()) == (held["products"], held["customers"])
+    first = shopify.products(size=1).items[0]["id"].rpartition("/")[2]
+    assert shopify.count_products(f"id:>{first}") == held["products"] - 1
+
+
+def test_null_clears_a_customers_phone(shopify: ShopifyClient) -> None:
+    customer = next(c for c in _all(shopify.customers) if c["defaultPhoneNumber"] and c["firstName"])
+    assert shopify.update_customer({"id": customer["id"], "phone": None}).ok
+    (seen,) = shopify.customers_by_ids([customer["id"]])
+    assert seen["defaultPhoneNumber"] is None
+
+
 @pytest.mark.parametrize("kind", ["5xx", "drop"])
 def test_passing_failures_only_delay(
     nhanh: NhanhClient, shopify: ShopifyClient, fault: Callable[..., None], kind: str

@@ -25,7 +25,7 @@ def test_the_pinned_version_is_the_one_checked_here() -> None:
 
 
 def test_there_are_documents() -> None:
-    assert len(documents.names()) == 13
+    assert len(documents.names()) == 15
 
 
 @pytest.mark.parametrize("name", documents.names())
@@ -67,7 +67,8 @@ def test_what_the_client_sends_fits_the_input_types(shopify_schema: GraphQLSchem
     def platform(request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
         sent.append(body)
-        names = {"shop": _SHOP, "nodes": []} | dict.fromkeys(_CONNECTIONS, _EMPTY)
+        counts = {key: {"count": 0} for key in ("productsCount", "customersCount")}
+        names = {"shop": _SHOP, "nodes": [], **counts} | dict.fromkeys(_CONNECTIONS, _EMPTY)
         return httpx.Response(200, json={"data": {**names, **{key: {"userErrors": []} for key in _MUTATIONS}}})
 
     connection = Connection("demo", "shop", "shopify", "https://shop.test", {"access_token": "shpat_0123456789"})
@@ -76,6 +77,8 @@ def test_what_the_client_sends_fits_the_input_types(shopify_schema: GraphQLSchem
     client.check()
     client.products(query="updated_at:>='2026-11-01T00:00:00Z'")
     client.customers()
+    client.count_products("status:active")
+    client.count_customers()
     client.locations()
     client.variants_by_ids(["gid://shopify/ProductVariant/1"])
     client.customers_by_ids(["gid://shopify/Customer/1"])
@@ -85,7 +88,7 @@ def test_what_the_client_sends_fits_the_input_types(shopify_schema: GraphQLSchem
     client.update_customer({"id": "gid://shopify/Customer/1", "phone": "+84912345678", "note": "x"})
     metafield = {"namespace": "nhanh", "key": "points", "type": "number_integer", "value": "5"}
     client.set_metafields([{"ownerId": "gid://shopify/Customer/1", **metafield}])
-    assert len(sent) == 10
+    assert len(sent) == 12
     for body in sent:
         assert _variable_errors(shopify_schema, body["query"], body["variables"]) == []
 

@@ -62,6 +62,9 @@ class Sandbox:
     def clear_faults(self) -> None:
         self.http.delete("/faults").raise_for_status()
 
+    def switch(self, account: str, platform: str, **changes: object) -> None:
+        self.http.patch(f"/shops/{account}/{platform}", json=changes).raise_for_status()
+
     def edit(self, account: str, platform: str, kind: str, record: int, **changes: object) -> None:
         body = {"id": record, "at": 1_780_000_000, **changes}
         self.http.post(f"/records/{account}/{platform}/{kind}", json=body).raise_for_status()

@@ -136,9 +136,11 @@ def test_a_catalogue_is_not_taken_for_gone_unless_asked_to(world: Any, puller: C
         assert (stopped.outcome, stopped.error.category) == ("failure", "CHANGE_TOO_LARGE")
         assert f"{held} of {held} known customers" in stopped.error.message
         assert "gone" not in stopped.metadata
+        token = stopped.metadata["planToken"]
+        assert f"confirm={token}" in stopped.error.message
         assert world.rows("select count(*)::int as n from puller.api_customers") == [{"n": held}]
         assert world.store.connection("demo", world.account, "nhanh").status == "ok"
-        confirmed = world.run("PULL_NHANH_CUSTOMERS", confirm=True).data
+        confirmed = world.run("PULL_NHANH_CUSTOMERS", confirm=token).data
         assert (confirmed.outcome, confirmed.metadata["gone"]) == ("success", held)
         back = world.run("PULL_NHANH_CUSTOMERS").data
         assert (back.outcome, back.metadata["created"]) == ("success", held)

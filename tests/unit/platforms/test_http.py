@@ -2,6 +2,8 @@
 
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -14,6 +16,8 @@ from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, RateLimited, Unavailable
 from platforms.nhanh import NhanhClient
 from platforms.shopify import ShopifyClient
+
+NO_NODES = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -45,7 +49,8 @@ def test_a_token_that_no_header_can_carry_is_refused_at_once_and_not_shown(
         assert part not in f"{caught.value} {result} {logs} {exchanges}"
 
 
-UNTOLD = ["inf", "nan", "1e999", "soon"]
+UNTOLD = ["inf", "nan", "1e999", "soon", "-inf", "0, 5", "5 s", ",", "Mon,", "99 99 99"]
+AT_ONCE = ["0", "0.0", "-5", "0.001", "-1e300", "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 -0000"]
 TOO_LONG = ["1000000000", "Fri, 31 Dec 9999 23:59:59 -0000", "Fri, 31 Dec 9999 23:59:59 GMT"]
 
 
@@ -62,6 +67,27 @@ def test_no_retry_after_outlasts_the_patience(
         waits = [seconds for seconds, _ in fake_time.waits[before:]]
         assert (waits == []) == (value in TOO_LONG), value
         assert sum(waits) < 1800 + 60, value
+
+
+@pytest.mark.parametrize("platform", ["nhanh", "shopify"])
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("value", [*AT_ONCE, *UNTOLD])
+def test_who_is_refused_calls_once_a_second_at_most(
+    request: pytest.FixtureRequest, script: Any, fake_time: Any, platform: str, status: int, value: str
+) -> None:
+    refusing = script(httpx.Response(status, headers={"Retry-After": value}))
+    with pytest.raises((Unavailable, RateLimited)):
+        request.getfixturevalue(platform)(refusing, patience=60.0).products()
+    assert len(refusing.requests) <= fake_time.waited + 2
+    if value in AT_ONCE:
+        assert {seconds for seconds, reason in fake_time.waits if not reason.startswith("rate limit")} == {1.0}
+
+
+def test_a_retry_after_date_is_waited_for(shopify: Any, script: Any, fake_time: Any) -> None:
+    date = format_datetime(datetime.fromtimestamp(fake_time.now + 30, UTC), usegmt=True)
+    busy = httpx.Response(503, headers={"Retry-After": date})
+    assert shopify(script(busy, httpx.Response(200, json={"data": {"locations": NO_NODES}}))).locations() == []
+    assert fake_time.waited == 30
 
 
 def _parts(fake_time: Any, part: bytes, count: int, seconds: float) -> Iterator[bytes]:

@@ -81,7 +81,33 @@ def test_asking_the_same_page_again_is_no_repetition(nhanh: Any, script: Any) ->
 
 def test_an_empty_result_may_be_an_object(nhanh: Any, script: Any) -> None:
     assert nhanh(script(_ok({}))).products().items == []
-    assert nhanh(script(_ok(None))).products().items == []
+
+
+@pytest.mark.parametrize("following", [None, {"id": "5"}])
+def test_data_that_is_null_is_asked_again(nhanh: Any, script: Any, following: Any) -> None:
+    client = nhanh(script(_ok(None, following), _ok(None, following), _ok([{"id": 1}])))
+    assert client.products().items == [{"id": 1}]
+    assert client.requests == 3
+    with pytest.raises(Unavailable) as caught:
+        nhanh(script(_ok(None, following)), patience=60.0).products()
+    assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
+
+
+@pytest.mark.parametrize("data", ["", "x", 0, 1, False, True, {"5": {"id": 5}}, 1.5])
+def test_data_of_another_type_is_an_error(nhanh: Any, script: Any, data: Any) -> None:
+    with pytest.raises(Rejected) as caught:
+        nhanh(script(_ok(data))).products()
+    assert caught.value.code == "BAD_ENVELOPE"
+
+
+def test_a_cursor_keeps_digits_that_no_float_has(nhanh: Any, script: Any) -> None:
+    cursor = '{"totalRevenue":12345678901234567.89,"productId":3}'
+    first = httpx.Response(200, text=f'{{"code":1,"data":[],"paginator":{{"next":{cursor}}}}}')
+    platform = script(first, _ok([]))
+    client = nhanh(platform)
+    stored = json.loads(json.dumps(client.products().next))
+    client.products(stored)
+    assert cursor in platform.requests[1].content.decode()
 
 
 def test_wrong_credentials_are_raised_at_once(nhanh: Any, script: Any, fake_time: Any) -> None:

@@ -1,6 +1,7 @@
 """Every form in which Nhanh says what happened."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -45,7 +46,18 @@ def test_no_next_is_the_end(paginator: Any) -> None:
     assert answer.next is None
 
 
-@pytest.mark.parametrize("more", [{}, {"paginator": {"next": None}}, {"paginator": {"next": "5"}}, {"warning": "x"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"paginator": {"next": None}},
+        {"paginator": {"next": "5"}},
+        {"warning": "x"},
+        {"data": None},
+        {"data": None, "paginator": {"next": {"id": "5"}}},
+        {"data": None, "paginator": {"next": None}},
+    ],
+)
 def test_success_without_data_is_no_empty_list(more: Any) -> None:
     answer = _read({"code": 1, **more})
     assert isinstance(answer, Failure)
@@ -119,6 +131,51 @@ def test_no_lock_is_kept_for_good(seconds: float) -> None:
     assert isinstance(answer, Failure)
     assert isinstance(answer.error, RateLimited)
     assert (answer.pause, answer.error.until) == (3600, NOW + 3600)
+
+
+@pytest.mark.parametrize("paginator", ["5", 5, True, [1], [{"next": "5"}]])
+def test_a_paginator_that_cannot_be_read_is_no_end(paginator: Any) -> None:
+    answer = _read({"code": 1, "data": [{"id": 1}], "paginator": paginator})
+    assert isinstance(answer, Failure)
+    assert (answer.error.code, answer.passing) == ("BAD_ENVELOPE", True)
+
+
+@pytest.mark.parametrize(
+    ("data", "pause"),
+    [
+        ({"lockedSeconds": 0}, 10),
+        ({"lockedSeconds": -5}, 10),
+        ({"lockedSeconds": "soon"}, 10),
+        ({"lockedSeconds": True}, 10),
+        ({"lockedSeconds": [5]}, 10),
+        ({"lockedSeconds": 0.2}, 1),
+        ({"lockedSeconds": "12"}, 12),
+        ({"lockedSeconds": 0, "unlockedAt": NOW - 1}, 10),
+        ({"lockedSeconds": 0, "unlockedAt": NOW + 0.01}, 1),
+        ({"lockedSeconds": 7, "unlockedAt": NOW * 1000}, 7),  # milliseconds
+        ({"unlockedAt": str(NOW + 9)}, 9),
+        ([], 10),
+        ("locked", 10),
+    ],
+)
+def test_a_lock_is_a_second_at_least_and_nonsense_is_not_believed(data: Any, pause: float) -> None:
+    for status in (200, 429):
+        answer = _read({"code": 0, "errorCode": "ERR_429", "data": data}, status)
+        assert isinstance(answer, Failure)
+        assert answer.pause == pytest.approx(pause)
+
+
+def test_a_429_without_its_code_is_a_rate_limit() -> None:
+    answer = _read({"code": 0, "messages": "slow"}, 429, **{"Retry-After": "5"})
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, RateLimited)
+    assert (answer.passing, answer.pause) == (True, 5)
+
+
+def test_numbers_lose_no_digit() -> None:
+    answer = _read('{"code": 1, "data": [{"price": 129000.10000000001, "stock": 1.5}], "paginator": {}}')
+    assert isinstance(answer, Success)
+    assert answer.data == [{"price": Decimal("129000.10000000001"), "stock": 1.5}]
 
 
 def test_a_lock_without_data_lasts_ten_seconds() -> None:

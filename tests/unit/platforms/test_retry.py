@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from platforms.errors import Unavailable
+from platforms.errors import RateLimited, Unavailable
 from platforms.retry import LONGEST_TOLD, Retrying, told
 
 ERROR = Unavailable("503", "down")
@@ -44,7 +44,7 @@ def test_a_told_pause_beyond_the_patience_left_is_not_begun(fake_time: Any) -> N
 
 @pytest.mark.parametrize(
     ("seconds", "pause"),
-    [(4.5, 4.5), (-3.0, 0.0), (1e12, LONGEST_TOLD), (float("inf"), None), (float("nan"), None)],
+    [(4.5, 4.5), (0.0, 1.0), (0.2, 1.0), (-3.0, 1.0), (1e12, LONGEST_TOLD), (float("inf"), None), (float("nan"), None)],
 )
 def test_what_platforms_tell_is_bounded(seconds: float, pause: float | None) -> None:
     assert told(seconds) == pause
@@ -71,3 +71,10 @@ def test_a_very_long_outage_does_not_overflow(fake_time: Any) -> None:
     for _ in range(2000):
         retrying.again(ERROR)
     assert fake_time.waits[-1][0] == 30
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001, None])
+def test_who_is_refused_for_calling_too_often_waits_a_second_at_least(fake_time: Any, pause: float | None) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 60, jitter=lambda: 0.0)
+    retrying.again(RateLimited("429", "slow down", until=0.0), pause=pause)
+    assert fake_time.waited == 1.0

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from platforms.errors import Rejected
+from platforms.errors import Rejected, Unavailable
 from platforms.shopify import queries
 
 
@@ -96,6 +96,15 @@ class Shop:
         return {"nodes": [self._customer(int(gid.rpartition("/")[2]), variables) for gid in variables["ids"]]}
 
 
+def _product_page(number: int, end: str) -> httpx.Response:
+    """A page of one product that promises another page behind the cursor `end`."""
+    variants = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+    nodes = [{"id": f"gid://shopify/Product/{number}", "variants": variants}]
+    return httpx.Response(
+        200, json={"data": {"products": {"nodes": nodes, "pageInfo": {"hasNextPage": True, "endCursor": end}}}}
+    )
+
+
 def _walk(client: Any, name: str = "products", **options: Any) -> list[Any]:
     items: list[Any] = []
     cursor = None
@@ -149,10 +158,68 @@ def test_a_long_walk_starts_anew_before_shopify_ends_it(shopify: Any, monkeypatc
 
 
 def test_a_cursor_that_does_not_move_is_refused(shopify: Any, script: Any) -> None:
-    stuck = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}}
-    client = shopify(script(httpx.Response(200, json={"data": {"products": stuck}})))
+    client = shopify(script(_product_page(5, "x")))
     with pytest.raises(Rejected):
         client.products({"after": "x", "walked": 5})
+
+
+def test_a_circle_of_cursors_is_refused(shopify: Any, script: Any) -> None:
+    client = shopify(script(_product_page(1, "a"), _product_page(2, "b"), _product_page(3, "c"), _product_page(4, "a")))
+    cursor = None
+    for _ in range(3):
+        cursor = client.products(cursor).next
+    with pytest.raises(Rejected) as caught:
+        client.products(cursor)
+    assert caught.value.code == "REPEATED_CURSOR"
+
+
+def test_a_circle_inside_one_record_is_refused(shopify: Any) -> None:
+    shop = Shop([[1] * 10])
+    ends = iter(["a", "b", "a"])
+
+    def circle(variables: dict[str, Any]) -> Any:
+        page = {"nodes": [shop._variant(0, 9, variables)], "pageInfo": {"hasNextPage": True, "endCursor": next(ends)}}
+        return {"product": {"variants": page}}
+
+    shop.ProductVariants = circle  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(Rejected) as caught:
+        shopify(shop).products()
+    assert caught.value.code == "REPEATED_CURSOR"
+
+
+def test_an_empty_page_that_promises_another_is_asked_again(shopify: Any, script: Any) -> None:
+    empty = {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}}
+    broken = httpx.Response(200, json={"data": {"products": empty}})
+    assert len(shopify(script(broken, broken, _product_page(1, "a"))).products().items) == 1
+    with pytest.raises(Unavailable) as caught:
+        shopify(script(broken), patience=60.0).products()
+    assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
+
+
+def test_counts_are_asked_with_the_walks_query(shopify: Any, script: Any) -> None:
+    def counted(field: str, count: Any) -> httpx.Response:
+        return httpx.Response(200, json={"data": {field: count}})
+
+    platform = script(counted("productsCount", {"count": 7}), counted("customersCount", None))
+    client = shopify(platform)
+    assert client.count_products("status:active") == 7
+    assert client.count_customers() is None
+    assert [json.loads(request.content)["variables"] for request in platform.requests] == [
+        {"query": "status:active"},
+        {"query": None},
+    ]
+
+
+def test_a_new_walk_begins_behind_the_last_item_that_has_an_id(shopify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "WALK_LIMIT", 50)
+    shop = Shop([[1]] * 60)
+    read = shop._product
+    shop._product = lambda p, variables: {  # pyright: ignore[reportAttributeAccessIssue]
+        name: value for name, value in read(p, variables).items() if p != 49 or name != "id"
+    }
+    client = shopify(shop)
+    first = client.products()
+    assert client.products(first.next).next["above"] == "48"
 
 
 def test_a_product_deleted_between_two_pages_keeps_what_was_seen(shopify: Any) -> None:

@@ -82,6 +82,38 @@ def test_a_shop_that_throttles_against_its_own_numbers_is_not_hammered(
     assert fake_time.waited > 10
 
 
+NONSENSE = [
+    _cost(900, None, 0, rate=0),
+    _cost(900, None, 0, rate=-100),
+    _cost(900, None, 1e300, maximum=1e300),
+    _cost(900, None, 2000, rate=1e300),
+    _cost(1e300, 1e300, 1e300),
+    _cost(900, -1e300, 2000),
+    _cost("nan", "nan", "nan"),
+    _cost([], {}, None),
+    {"cost": "none"},
+    {"cost": {"throttleStatus": []}},
+]
+
+
+@pytest.mark.parametrize("extensions", NONSENSE)
+@pytest.mark.parametrize("status", [200, 429])
+def test_no_told_cost_makes_a_refused_client_call_more_than_once_a_second(
+    shopify: Any, script: Any, fake_time: Any, status: int, extensions: Any
+) -> None:
+    platform = script(*[_errors("THROTTLED", extensions=extensions, status=status)] * 5, _ok(NO_PRODUCTS))
+    shopify(platform).products()
+    assert len(platform.requests) == 6
+    assert 5 <= fake_time.waited < 300
+
+
+@pytest.mark.parametrize("body", ['{"errors": [{"message": "slow"}]}', '{"data": null}', '{"errors": "slow"}', "slow"])
+def test_a_429_is_a_rate_limit_whatever_its_body(shopify: Any, script: Any, fake_time: Any, body: str) -> None:
+    client = shopify(script(httpx.Response(429, text=body, headers={"Retry-After": "0"}), _ok(SHOP)))
+    assert client.check().ok
+    assert (fake_time.waited, client.rate_limit_hits) == (1.0, 1)
+
+
 def test_the_bucket_prevents_throttling(shopify: Any, fake_time: Any) -> None:
     """A shop with the real arithmetic never has to say THROTTLED to a client alone."""
     state = {"available": 2000.0, "at": fake_time.now}
@@ -216,6 +248,12 @@ def test_the_gateways_own_json_is_read_by_its_status(shopify: Any, script: Any) 
         httpx.Response(200, json={"data": {}}),
         httpx.Response(200, json={"data": {"locations": None}}),
         httpx.Response(200, json={"data": {"locations": {"nodes": [None], "pageInfo": {}}}}),
+        _ok({"locations": {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}}}),
+        _ok({"locations": {"nodes": [{"id": "1"}], "pageInfo": {"hasNextPage": True, "endCursor": None}}}),
+        _ok({"locations": {"nodes": [{"id": "1"}], "pageInfo": {"hasNextPage": True, "endCursor": ""}}}),
+        _ok({"locations": {"nodes": {}, "pageInfo": {"hasNextPage": False, "endCursor": None}}}),
+        _ok({"locations": {"nodes": [], "pageInfo": {"hasNextPage": None, "endCursor": None}}}),
+        _ok([]),
         _errors("INTERNAL_SERVER_ERROR"),
     ],
 )

@@ -1,5 +1,6 @@
 """Single fields: blank is None, wrong names its path, nothing else escapes."""
 
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,6 +24,7 @@ READERS: list[Callable[[Any, str], Any]] = [
     fields.key_text,
     fields.identifier,
     fields.number,
+    fields.price,
     fields.integer,
     fields.unix_time,
     fields.iso_time,
@@ -52,7 +54,7 @@ def test_every_reader_gives_a_value_or_names_the_path(value: object) -> None:
 def test_a_number_is_the_same_as_text_and_as_number(value: Decimal) -> None:
     read = fields.number(str(value), "x")
     assert read == value
-    assert str(read) == str(fields.number(f" {value}0 ", "x"))
+    assert str(read) == str(fields.number(f" {value}00 ", "x"))
 
 
 def test_numbers() -> None:
@@ -61,7 +63,22 @@ def test_numbers() -> None:
     assert str(fields.number(120000.0, "x")) == "120000"
     assert str(fields.number("120000.50", "x")) == "120000.5"
     assert str(fields.number(1e3, "x")) == "1000"
-    for wrong in ("12,5", "nhiều", float("nan"), float("inf"), "1e999999", 1e29, "9" * 27, True, [1], {"a": 1}):
+    for wrong in (
+        "12,5",
+        "1.250",
+        "1.355,90",
+        "1,250,000",
+        "1e3",
+        "nhiều",
+        float("nan"),
+        float("inf"),
+        "1e999999",
+        1e29,
+        "9" * 27,
+        True,
+        [1],
+        {"a": 1},
+    ):
         with pytest.raises(MalformedRecord, match=r"^price: "):
             fields.number(wrong, "price")
 
@@ -73,6 +90,41 @@ def test_text_is_never_empty_and_always_storable() -> None:
     for wrong in ("a\0b", "\ud800", True, [], {}):
         with pytest.raises(MalformedRecord):
             fields.text(wrong, "x")
+
+
+def test_a_refused_number_is_told_with_its_raw_text() -> None:
+    with pytest.raises(MalformedRecord, match=r"^prices\.retail: '1\.250' is ambiguous"):
+        fields.price("1.250", "prices.retail")
+    with pytest.raises(MalformedRecord, match=r"^price: '1\.355,90' is no number"):
+        fields.number("1.355,90", "price")
+
+
+def test_a_price_is_never_below_zero_and_a_quantity_may_be() -> None:
+    assert fields.price("0.00", "x") == 0
+    assert fields.price(None, "x") is None
+    assert fields.number(-3, "x") == -3
+    for wrong in (-1, "-0.01", -0.5):
+        with pytest.raises(MalformedRecord, match="below zero"):
+            fields.price(wrong, "x")
+
+
+def test_numbers_of_the_decoder_are_read_exactly() -> None:
+    assert fields.number(Decimal("129000.10000000001"), "x") == Decimal("129000.10000000001")
+    assert fields.text(Decimal("1.10"), "x") == "1.10"
+    for reader in (fields.text, fields.key_text):
+        with pytest.raises(MalformedRecord):
+            reader(10**5000, "x")
+
+
+def test_text_and_codes_come_in_one_form() -> None:
+    decomposed = unicodedata.normalize("NFD", "Cà phê sữa đá")
+    assert fields.text(decomposed, "x") == fields.required_text(decomposed, "x") == "Cà phê sữa đá"
+    assert fields.key_text(unicodedata.normalize("NFD", "ÁO-01"), "x") == "ÁO-01"
+    assert fields.key_text("\ufeff893\u200b850\u00a0", "x") == "893850"
+    assert fields.key_text("\u200b", "x") is fields.text("\ufeff\u00a0", "x") is None
+    assert fields.identifier("\ufeff38200000", "x") == "38200000"
+    with pytest.raises(MalformedRecord):
+        fields.required_text("\u200b", "title")
 
 
 def test_what_is_looked_up_by_fits_an_index() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -52,8 +53,8 @@ def test_malformed_rows_are_skipped_with_line_and_reason(write: Write) -> None:
         (6, "2 columns where the header has 3"),
         (7, "not UTF-8 at byte 5 of the line"),
         (8, "id already used on line 2"),
-        (9, "price 'abc' is not a number"),
-        (10, "price '-1' is not a price"),
+        (9, "price 'abc' is no number"),
+        (10, "price '-1' is below zero"),
     ]
 
 
@@ -63,9 +64,80 @@ def test_quoted_cells_and_lone_inch_signs(write: Write) -> None:
 
 
 def test_prices_are_read_as_people_write_them(write: Write) -> None:
-    content = "id|title|price\n1|a|$14.95\n2|b|1,699.00\n3|c|120000₫\n4|d|\n"
+    content = "id|title|price\n1|a|$14.95\n2|b|$1,699.00\n3|c|120000₫\n4|d|\n5|e|1.250.000 đ\n6|f|\u00a0\n"
     prices = [row.price for row in load(write(content)).rows]
-    assert prices == [Decimal("14.95"), Decimal("1699.00"), Decimal(120000), None]
+    assert prices == [Decimal("14.95"), Decimal("1699.00"), Decimal(120000), None, Decimal(1250000), None]
+
+
+@pytest.mark.parametrize("price", ["1.250", "1.355,90", "1,250,000", "1,699.00", "1.250.000", "1e6", "\uff15"])
+def test_an_ambiguous_price_rejects_its_record_with_the_raw_text(write: Write, price: str) -> None:
+    loaded = load(write(f'id;title;price\n1;"Áo\nthun";{price}\n2;b;5\n'))
+    assert [row.id for row in loaded.rows] == [2]
+    ((line, reason),) = [(skipped.line, skipped.reason) for skipped in loaded.skipped]
+    assert line == 2
+    assert repr(price) in reason
+
+
+def test_prices_in_json_lines_are_numbers_or_text(write: Write) -> None:
+    lines = ['{"id": 1, "title": "a", "price": 1.125}', '{"id": 2, "title": "b", "price": "1.125"}']
+    loaded = load(write("\n".join(lines), "c.jsonl"))
+    assert [(row.id, row.price) for row in loaded.rows] == [(1, Decimal("1.125"))]
+    assert [skipped.line for skipped in loaded.skipped] == [2]
+
+
+def test_records_may_span_lines_and_count_from_their_first(write: Write) -> None:
+    content = 'id,title,description\r\n1,"Áo ""đẹp"", đỏ","Dòng 1\r\nDòng 2"\r\n,"không\r\nmã",x\r\n3,Ba\r\n4,Bốn,\r\n'
+    loaded = load(write(content))
+    assert [(row.line, row.id, row.title) for row in loaded.rows] == [(2, 1, 'Áo "đẹp", đỏ'), (7, 4, "Bốn")]
+    assert [(skipped.line, skipped.reason) for skipped in loaded.skipped] == [
+        (4, "no id"),
+        (6, "2 columns where the header has 3"),
+    ]
+
+
+def test_an_unclosed_quote_is_one_bad_record_and_swallows_none(write: Write) -> None:
+    loaded = load(write('id,title,price\n1,a,5\n2,"Tivi 19,6\n3,b,7\n4,"Loa, đài",8\n'))
+    assert [row.id for row in loaded.rows] == [1, 3, 4]
+    assert [(skipped.line, skipped.reason) for skipped in loaded.skipped] == [(3, "a quotation mark is not closed")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_ending_and_a_byte_order_mark(write: Write, end: str) -> None:
+    loaded = load(write("\ufeff" + end.join(["id;title", "1;Áo", "2;Quần", ""])))
+    assert [(row.line, row.id, row.title) for row in loaded.rows] == [(2, 1, "Áo"), (3, 2, "Quần")]
+    assert loaded.skipped == []
+
+
+def test_codes_come_without_invisible_characters_and_names_in_one_form(write: Write) -> None:
+    title = unicodedata.normalize("NFD", "Cà phê sữa đá")
+    content = f"id,sku,barcode,title\n\ufeff7,AT\u200b-01\u00a0,\u200e8938505970011,\u200b{title}\u00a0\n"
+    row = load(write(content)).rows[0]
+    assert (row.id, row.sku, row.barcode, row.title) == (7, "AT-01", "8938505970011", "Cà phê sữa đá")
+
+
+def test_excel_tells_the_delimiter_in_a_line_of_its_own(write: Write) -> None:
+    loaded = load(write('sep=;\r\nid;title\r\n1;"a, b, c"\r\n'))
+    assert [(row.line, row.title) for row in loaded.rows] == [(3, "a, b, c")]
+
+
+def test_a_header_may_be_quoted_and_span_lines(write: Write) -> None:
+    loaded = load(write('"ID","Title","Ghi\nchú, khác"\n1,a,x\n'))
+    assert [(row.line, row.title) for row in loaded.rows] == [(3, "a")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("id,title\n1,Áo\n".encode("utf-16"), "UTF-16"),
+        ("id,title\n1,Áo\n".encode("utf-16-le"), "UTF-8"),
+        (b"PK\x03\x04rest of a workbook", "Excel"),
+        (b"id,title,price,price\n1,a,5,6\n", "two columns price"),
+        (b'id,"title\n1,a\n', "header"),
+    ],
+)
+def test_files_of_another_form_are_refused_in_a_sentence(write: Write, content: bytes, reason: str) -> None:
+    with pytest.raises(CatalogueUnreadable, match=reason):
+        load(write(content))
 
 
 def test_ids_are_the_files_when_they_are_numbers() -> None:

@@ -1,8 +1,10 @@
 """One HTTP exchange: sent, counted, shown to `on_exchange` without secrets, its failures named."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from platforms.errors import InvalidCredentials, Unavailable
 from platforms.redaction import Redactor
 from platforms.results import Exchange, OnExchange
 from platforms.retry import told
+from platforms.values import json_number
 
 BODY_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 500
@@ -25,6 +28,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 # Control characters and half surrogate pairs: no event and no text in PostgreSQL can hold them all.
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+_decoder = msgspec.json.Decoder(float_hook=json_number)
 
 _log = structlog.get_logger(__name__)
 
@@ -144,16 +149,16 @@ class NotJson(Exception):
 
 
 def json_body(response: httpx.Response) -> Any:
-    """What an answer says. Raises NotJson.
+    """What an answer says. Raises NotJson. A fraction is a float, or a Decimal where a float would lose digits.
 
     Bytes that are no UTF-8 become U+FFFD, which the log tells: a wrong character in one name loses less than the
     whole list would.
     """
     try:
         try:
-            return msgspec.json.decode(response.content)
+            return _decoder.decode(response.content)
         except UnicodeDecodeError:
-            body = msgspec.json.decode(response.content.decode("utf-8", "replace"))
+            body = _decoder.decode(response.content.decode("utf-8", "replace"))
             _log.warning("bytes that are no UTF-8 replaced", path=response.request.url.path)
             return body
     except (msgspec.DecodeError, RecursionError):
@@ -171,8 +176,19 @@ def retry_after(response: httpx.Response, now: float) -> float | None:
         pass
     try:
         return told(parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def span(value: Any) -> float | None:
+    """A number in a platform's answer, also as text, as finite seconds or points; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        found = float(value)
     except (ValueError, OverflowError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def _unsendable() -> InvalidCredentials:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import structlog
 
-from platforms.errors import PlatformError
+from platforms.errors import PlatformError, RateLimited
 from platforms.results import Wait
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+SHORTEST_TOLD = 1.0  # seconds; a platform that refuses is not called more often, whatever it told
 LONGEST_TOLD = 3600.0  # seconds; no platform means more, and everybody at one bucket waits as told
 DEFAULT_PATIENCE = 1800.0  # seconds; a platform that is down for minutes delays a job and does not fail it
 
@@ -18,8 +19,8 @@ _log = structlog.get_logger(__name__)
 
 
 def told(seconds: float) -> float | None:
-    """A pause that a platform told, in seconds: from 0 to LONGEST_TOLD; None if it is no span of time."""
-    return min(max(seconds, 0.0), LONGEST_TOLD) if math.isfinite(seconds) else None
+    """A pause that a platform told, in seconds: from SHORTEST_TOLD to LONGEST_TOLD; None if it is no span of time."""
+    return min(max(seconds, SHORTEST_TOLD), LONGEST_TOLD) if math.isfinite(seconds) else None
 
 
 class Retrying:
@@ -49,7 +50,7 @@ class Retrying:
         """Return after the pause before the next attempt; raise `error` when patience is over, or would be then.
 
         pause: seconds told by the platform, kept exactly; None = ours, 1 s doubling to 30 s, the last
-        half of it random, so that workers do not come back all at once.
+        half of it random, so that workers do not come back all at once. After RateLimited it is SHORTEST_TOLD at least.
         """
         now = self._clock()
         if self._failures == 0:
@@ -62,6 +63,8 @@ class Retrying:
             # The exponent is bounded because 2.0 to the power of a long outage overflows.
             ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
             pause = ceiling * (0.5 + 0.5 * self._jitter())
+        if isinstance(error, RateLimited):
+            pause = max(pause, SHORTEST_TOLD)
         self._failures += 1
         _log.info("platform call repeated", code=error.code, reason=error.message, pause=pause, failures=self._failures)
         if pause > 0:

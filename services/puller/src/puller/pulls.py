@@ -21,29 +21,37 @@ from platforms.accounts import AccountStore
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
+from platforms.results import Page
+from puller.completion import Completion, settings_of, stopped
+from puller.domain.completeness import is_endless
 from puller.domain.fields import identifier, mapping
 from puller.domain.records import MalformedRecord, ProductRecord, Record
 from puller.sources import Client, Opened, Source
 from puller.store import catalogue
 from puller.store.catalogue import Shelf
+from puller.store.gone import knows_plan
 
 OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
-# A platform that lists less than half of what it had listed more probably answers wrongly than sells so little.
-_GONE_SHARE, _GONE_FLOOR = 0.5, 20
-_TOO_LARGE = "tooLarge"
 
 
 class Position(Struct, omit_defaults=True):
     """A pull's checkpoint.
 
     next: the platform's cursor of the page to come. began: database time of the first attempt's first page.
-    pages: written so far. blind: an item could not even be told by its id. done: the last page is written.
+    pages: written so far; idle: of these the last ones that brought no new record.
+    blind: an item could not even be told by its id. done: the last page is written.
+    again: the page to come is the last one, asked once more because the platform counts more than the `short` records
+    that were met. incomplete: what it counts in the end, where that is still more.
     """
 
     next: Any = None
     began: datetime | None = None
     pages: int = 0
+    idle: int = 0
     blind: bool = False
+    again: bool = False
+    short: int | None = None
+    incomplete: int | None = None
     done: bool = False
 
 
@@ -67,19 +75,21 @@ class Pull:
     def __call__(self, job: RunningJob) -> None:
         params = params_of(job, PullParams)
         connection = self._connection(job)
+        self._check_plan(job, params)
         opened = self._source.open(connection, params, job.wait, self._buckets)
         try:
-            self._walk(job, params, opened)
+            position = self._walk(job, params, opened)
         except InvalidCredentials as error:
             self._accounts.mark(connection, NEEDS_AUTHORISATION, error.message)
             raise
         finally:
             opened.client.close()
         self._accounts.mark(connection, OK)
-        reason = job.tally.metadata.get(_TOO_LARGE)
-        if reason is not None:
-            advice = "None was marked as gone. Ask again with confirm if they are."
-            raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}")
+        if position.incomplete is not None:
+            raise self._incomplete(job, position.incomplete)
+        failure = stopped(job.tally)
+        if failure is not None:
+            raise failure
 
     def _connection(self, job: RunningJob) -> Connection:
         platform = self._source.platform
@@ -95,33 +105,63 @@ class Pull:
         except CredentialsUnreadable as error:
             raise JobFailed("INVALID_CREDENTIALS", "CREDENTIALS_UNREADABLE", str(error)) from None
 
-    def _walk(self, job: RunningJob, params: PullParams, opened: Opened) -> None:
+    def _check_plan(self, job: RunningJob, params: PullParams) -> None:
+        """Refuse a plan token that was not handed out for these records, before the first page."""
+        if params.confirm is None or job.cursor:
+            return
+        with job.around.pool.connection() as db:
+            if knows_plan(db, self._shelf(job), params.confirm):
+                return
+        raise JobFailed(
+            "VALIDATION_FAILED",
+            "UNKNOWN_PLAN",
+            f"confirm: {params.confirm!r} is no plan of {self._source.platform} {self._source.kind}s of account "
+            f"{job.account!r} from the last 14 days; pull without it, and take the planToken of a pull that is stopped",
+        )
+
+    def _walk(self, job: RunningJob, params: PullParams, opened: Opened) -> Position:
         position = msgspec.convert(job.cursor or {}, Position)
         spent = _Spent(opened.client)
         job.progress(f"reading {self._source.kind}s")
         try:
             while not position.done:
+                if is_endless(position.pages, position.idle):
+                    raise self._endless(position)
                 answer = opened.page(position.next)
+                # Counted when the list has ended: what was added to it before then is in both numbers.
+                counted = opened.count() if answer.next is None else None
                 records, broken = self._read(answer.items, position.pages + 1)
+                if position.again:
+                    broken = [b for b in broken if b.record_id is not None]  # the others are counted already
                 with job.page() as page:
-                    position = Position(
-                        next=answer.next,
-                        began=position.began or catalogue.database_time(page.connection),
-                        pages=position.pages + 1,
-                        blind=position.blind or any(b.record_id is None for b in broken),
-                        done=answer.next is None,
-                    )
+                    met = page.tally.processed
                     self._write(job, page, records, broken)
-                    if position.done and not position.blind and not params.filters and not params.query:
-                        self._mark_gone(job, page, position, params.confirm)
+                    position = _moved(
+                        position,
+                        answer,
+                        began=position.began or catalogue.database_time(page.connection),
+                        counted=answer.total if counted is None else counted,
+                        met=page.tally.processed,
+                        idle=page.tally.processed == met,
+                        blind=any(b.record_id is None for b in broken),
+                    )
                     if position.done:
-                        refresh_statistics(page.connection, *catalogue.TABLES)
+                        self._finish(job, params, page, position)
                     page.tally.count(pages=1, **spent.since_last())
                     page.tally.total = answer.total
                     _name_selection(page, params)
                     page.cursor = msgspec.to_builtins(position)
         finally:
             job.tally.count(**spent.since_last())  # what a failed page cost
+        return position
+
+    def _finish(self, job: RunningJob, params: PullParams, page: JobPage, position: Position) -> None:
+        assert position.began is not None  # noqa: S101  set with the first page
+        if position.incomplete is None and not params.filters and not params.query:
+            settings = settings_of(self._accounts, job.tenant, job.account)
+            completion = Completion(self._shelf(job), job.id, params.confirm, settings)
+            completion.finish(page, position.began, blind=position.blind)
+        refresh_statistics(page.connection, *catalogue.TABLES)
 
     def _read(self, items: list[Any], page_number: int) -> tuple[list[Record], list[Broken]]:
         records: list[Record] = []
@@ -154,19 +194,48 @@ class Pull:
         if self._source.kind == "product":
             page.tally.count(**_contents(records, written.verdicts))
 
-    def _mark_gone(self, job: RunningJob, page: JobPage, position: Position, confirmed: bool) -> None:
-        assert position.began is not None  # noqa: S101  set with the first page
-        shelf = self._shelf(job)
-        gone, held = catalogue.missing(page.connection, shelf, position.began)
-        before = held - page.tally.metadata["created"]
-        if gone > _GONE_FLOOR and gone > _GONE_SHARE * before and not confirmed:
-            # In the checkpoint, because the attempt may be killed before it ends with this.
-            page.tally.metadata[_TOO_LARGE] = f"{gone} of {before} known {shelf.kind}s are not listed any more"
-        else:
-            page.tally.count(gone=catalogue.mark_gone(page.connection, shelf, position.began))
+    def _incomplete(self, job: RunningJob, counted: int) -> JobFailed:
+        kind = self._source.kind
+        return JobFailed(
+            "PLATFORM_ERROR",
+            "INCOMPLETE",
+            f"{self._source.platform} counts {counted} {kind}s but listed only {job.tally.processed}. What it listed "
+            f"is stored, and nothing was marked as gone. Pull again.",
+        )
+
+    def _endless(self, position: Position) -> JobFailed:
+        return JobFailed(
+            "PLATFORM_ERROR",
+            "ENDLESS_LIST",
+            f"{self._source.platform} promises further pages of {self._source.kind}s, but the last {position.idle} of "
+            f"{position.pages} brought no new one. What it listed is stored, and nothing was marked as gone.",
+        )
 
     def _shelf(self, job: RunningJob) -> Shelf:
         return Shelf(job.tenant, job.account, self._source.platform, self._source.kind)
+
+
+def _moved(
+    position: Position, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
+) -> Position:
+    """The checkpoint behind the page `answer`.
+
+    met: records met so far; counted: how many the platform says there are. A list that ends before it is asked once
+    more for its last page: records may have been added between that page and the count.
+    """
+    short = answer.next is None and counted is not None and met < counted
+    again = short and (position.short is None or met > position.short)
+    return Position(
+        next=position.next if again else answer.next,
+        began=began,
+        pages=position.pages + 1,
+        idle=position.idle + 1 if idle else 0,
+        blind=position.blind or blind,
+        again=again,
+        short=met if again else position.short,
+        incomplete=counted if short and not again else None,
+        done=answer.next is None and not again,
+    )
 
 
 class _Spent:

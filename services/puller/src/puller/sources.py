@@ -29,12 +29,22 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-class Opened:
-    """A walk over one shop: `page(next)` gives the page behind a cursor (None = the first)."""
+def _untold() -> None:
+    """The count of a platform that tells none."""
 
-    def __init__(self, client: Client, page: Callable[[Any | None], Page]) -> None:
+
+class Opened:
+    """A walk over one shop: `page(next)` gives the page behind a cursor (None = the first).
+
+    count: how many records the walk should meet, as the platform counts them now; None = it does not say.
+    """
+
+    def __init__(
+        self, client: Client, page: Callable[[Any | None], Page], count: Callable[[], int | None] = _untold
+    ) -> None:
         self.client = client
         self.page = page
+        self.count = count
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +72,21 @@ def _nhanh_customers(connection: Connection, params: PullParams, wait: Wait, buc
 def _shopify_products(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
     size = _shopify_size(params, _SHOPIFY_PRODUCTS)
     client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return Opened(client, lambda next: client.products(next, query=params.query, size=size))
+    return Opened(
+        client,
+        lambda next: client.products(next, query=params.query, size=size),
+        lambda: client.count_products(params.query),
+    )
 
 
 def _shopify_customers(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
     size = _shopify_size(params, _SHOPIFY_CUSTOMERS)
     client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return Opened(client, lambda next: client.customers(next, query=params.query, size=size))
+    return Opened(
+        client,
+        lambda next: client.customers(next, query=params.query, size=size),
+        lambda: client.count_customers(params.query),
+    )
 
 
 def _nhanh_size(params: PullParams) -> int:

@@ -11,9 +11,9 @@ import structlog
 
 from platforms.buckets import Buckets, LocalBuckets, WindowRule
 from platforms.connections import Connection
+from platforms.cursors import CursorGuard, original, portable
 from platforms.errors import PlatformError, RateLimited, Rejected, Unavailable
 from platforms.http import HttpCaller
-from platforms.nhanh.cursors import CursorGuard
 from platforms.nhanh.envelope import Success, as_text, read
 from platforms.results import CheckResult, Json, OnExchange, Page, Wait
 from platforms.retry import DEFAULT_PATIENCE, Retrying
@@ -104,11 +104,12 @@ class NhanhClient:
         if sort is not None:
             paginator["sort"] = sort
         if cursor is not None:
-            paginator["next"] = cursor
+            paginator["next"] = original(cursor)
         answer = self._call(action, {"filters": filters or {}, "paginator": paginator}, self._patience)
-        guard = self._guards.setdefault(action + msgspec.json.encode(filters).decode(), CursorGuard())
-        guard.check(cursor, answer.next)
-        return Page(items=_records(answer.data), next=answer.next)
+        following = portable(answer.next)
+        key = action + msgspec.json.encode(filters).decode()
+        self._guards.setdefault(key, _guard()).check(cursor, following)
+        return Page(items=_records(answer.data), next=following)
 
     def _call(self, action: str, body: Json, patience: float) -> Success:
         credentials = self._connection.credentials
@@ -142,8 +143,12 @@ class NhanhClient:
                 raise error
 
 
+def _guard() -> CursorGuard:
+    return CursorGuard("REPEATED_NEXT", "Nhanh answered a cursor that it had given before")
+
+
 def _records(data: Any) -> list[Json]:
-    if not data:  # an empty list comes as [], {} or null
+    if data == {}:  # how PHP writes some empty lists
         return []
     if isinstance(data, list):
         return data

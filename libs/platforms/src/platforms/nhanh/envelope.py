@@ -20,7 +20,7 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import NotJson, json_body, retry_after
+from platforms.http import NotJson, json_body, retry_after, span
 from platforms.results import Json
 from platforms.retry import LONGEST_TOLD, told
 
@@ -70,12 +70,14 @@ def read(response: httpx.Response, now: float, clean: Callable[[str], str]) -> S
 
 def _read(body: Any, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Success | Failure:
     if isinstance(body, dict) and body.get("code") == 1:
-        if "data" not in body:
+        if body.get("data") is None:
             # An empty list says `data` too. Taken for one, this would say that the shop sells nothing any more.
-            error = Unavailable("BAD_ENVELOPE", "Nhanh said success without any data", category="PLATFORM_ERROR")
-            return Failure(error, passing=True)
+            return _unreadable("Nhanh said success without any data")
         paginator = body.get("paginator")
-        cursor = paginator.get("next") if isinstance(paginator, dict) else None
+        if paginator and not isinstance(paginator, dict):
+            # Whether more pages follow is unknown, and that is not the end of the list.
+            return _unreadable(f"expected an object as paginator, got {type(paginator).__name__}")
+        cursor = paginator.get("next") if paginator else None
         return Success(body["data"], cursor, clean(as_text(body.get("warning"))))
     if isinstance(body, dict) and body.get("code") == 0:
         return _failure(body, response, now, clean)
@@ -84,11 +86,15 @@ def _read(body: Any, response: httpx.Response, now: float, clean: Callable[[str]
     return Failure(Rejected("BAD_ENVELOPE", f"HTTP {response.status_code} without Nhanh's envelope"))
 
 
+def _unreadable(text: str) -> Failure:
+    return Failure(Unavailable("BAD_ENVELOPE", text, category="PLATFORM_ERROR"), passing=True)
+
+
 def _failure(body: Json, response: httpx.Response, now: float, clean: Callable[[str], str]) -> Failure:
     code = clean(str(body.get("errorCode") or response.status_code))
     text = clean(as_text(body.get("messages")) or as_text(body.get("message")) or "no reason given")
-    if code in _RATE_LIMITS:
-        pause = _lock_seconds(body.get("data"), now)
+    if code in _RATE_LIMITS or response.status_code == 429:
+        pause = _lock_seconds(body.get("data"), now) or retry_after(response, now) or _DEFAULT_LOCK
         return Failure(RateLimited(code, text, until=now + pause), passing=True, pause=pause)
     if code in _ERRORS:
         return Failure(_ERRORS[code](code, text))
@@ -127,17 +133,14 @@ def _not_json(response: httpx.Response, now: float) -> Failure:
     return Failure(Rejected(str(status), f"HTTP {status} with a body that is not JSON"))
 
 
-def _lock_seconds(data: Any, now: float) -> float:
-    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right.
+def _lock_seconds(data: Any, now: float) -> float | None:
+    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right; None = untold.
 
     Clocks disagree where that lies behind us, or further off than any lock.
     """
     fields: dict[str, Any] = data if isinstance(data, dict) else {}
-    unlocked_at = fields.get("unlockedAt")
-    if isinstance(unlocked_at, int | float):
-        left = float(unlocked_at) - now
-        if 0 < left <= LONGEST_TOLD:
-            return left
-    seconds = fields.get("lockedSeconds")
-    pause = told(float(seconds)) if isinstance(seconds, int | float) else None
-    return pause or _DEFAULT_LOCK
+    left = (span(fields.get("unlockedAt")) or 0.0) - now
+    if 0 < left <= LONGEST_TOLD:
+        return told(left)
+    seconds = span(fields.get("lockedSeconds"))
+    return told(seconds) if seconds is not None and seconds > 0 else None

@@ -72,6 +72,14 @@ class ShopifyClient:
         """Customers by ascending id, `addressesV2.nodes` complete. `updated_at` filters match whole days."""
         return self._reader.customers(cursor, query, size)
 
+    def count_products(self, query: str | None = None) -> int | None:
+        """How many products there are for `query` now; None = the shop does not say."""
+        return self._reader.count("products", query)
+
+    def count_customers(self, query: str | None = None) -> int | None:
+        """How many customers there are for `query` now; None = the shop does not say."""
+        return self._reader.count("customers", query)
+
     def shop(self) -> Json:
         """The shop itself: `id`, `name`, `myshopifyDomain`, `currencyCode`."""
         return self._reader.shop(self._patience)

@@ -6,6 +6,7 @@ Every connection inside a record is complete: it comes as `{"nodes": [...]}` wit
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
+from platforms.cursors import CursorGuard
 from platforms.errors import Rejected
 from platforms.results import Json, Page
 from platforms.shopify import cost
@@ -26,6 +27,7 @@ class Reader:
         self._transport = transport
         self._nested: dict[Kind, Nested] = {}
         self._ceilings: dict[Kind, int] = {}
+        self._guards: dict[tuple[str, str | None], CursorGuard] = {}
 
     def products(self, cursor: Json | None, query: str | None, size: int) -> Page:
         """A page of products with all their variants and levels, by ascending id."""
@@ -41,6 +43,11 @@ class Reader:
         for customer in page.items:
             self._finish_customer(customer)
         return page
+
+    def count(self, kind: Literal["products", "customers"], query: str | None) -> int | None:
+        """How many records a walk with this `query` would meet now, as the shop counts them; None = it does not say."""
+        found = self._transport.execute(f"{kind}_count", {"query": query}, cost=1)[f"{kind}Count"]
+        return found and found["count"]
 
     def variants_by_ids(self, ids: Sequence[str]) -> list[Json]:
         """The variants among `ids` that exist, in that order, each with its `product {id}` and all levels."""
@@ -69,6 +76,7 @@ class Reader:
 
     def _page(self, kind: Literal["products", "customers"], cursor: Json | None, query: str | None, size: int) -> Page:
         position: Json = cursor or {}
+        wanted = (kind, query)
         above = position.get("above")
         if above is not None:
             query = f"({query}) AND id:>{above}" if query else f"id:>{above}"
@@ -80,7 +88,10 @@ class Reader:
         data = self._sized(kind, size, variables)
         count = data.get(f"{kind}Count")
         total = count["count"] if count else position.get("total")
-        return _as_page(data[kind], position, total)
+        page = _as_page(data[kind], position, total)
+        guard = self._guards.setdefault(wanted, _guard())
+        guard.check(cursor and _place(cursor), page.next and _place(page.next))
+        return page
 
     def _by_ids(self, kind: Kind, ids: Sequence[str], extra: Json) -> list[Json]:
         found: list[Json] = []
@@ -169,15 +180,18 @@ class Reader:
 
     def _follow(self, nodes: list[Json], after: str | None, more: Callable[[str | None], Json | None]) -> None:
         """Append the pages behind `after`. `more` answers None when the record has been deleted meanwhile."""
+        guard = _guard()
         for _ in range(_MAX_NESTED_PAGES):
             part = more(after)
             if part is None:
                 return
             nodes.extend(part["nodes"])
             info = part["pageInfo"]
-            if not info["hasNextPage"]:
+            following = info["endCursor"] if info["hasNextPage"] else None
+            guard.check(after, following)
+            if following is None:
                 return
-            after = _moved(after, info["endCursor"])
+            after = following
         raise Rejected("TOO_MANY_PAGES", f"more than {_MAX_NESTED_PAGES} pages inside one record")
 
     def _locations_page(self, after: str | None) -> Json:
@@ -192,19 +206,23 @@ def _as_page(part: Json, position: Json, total: int | None) -> Page:
         return Page(items=nodes, next=None, total=total)
     walked = position.get("walked", 0) + len(nodes)
     following: Json = {"total": total}
-    if walked >= WALK_LIMIT and nodes:
-        following["above"] = nodes[-1]["id"].rpartition("/")[2]
+    last = next((node["id"] for node in reversed(nodes) if isinstance(node.get("id"), str)), None)
+    if walked >= WALK_LIMIT and last is not None:
+        following["above"] = last.rpartition("/")[2]
     else:
-        following["after"] = _moved(position.get("after"), info["endCursor"])
+        following["after"] = info["endCursor"]
         following["walked"] = walked
         following["above"] = position.get("above")
     return Page(items=nodes, next=following, total=total)
 
 
-def _moved(before: str | None, after: str | None) -> str:
-    if after is None or after == before:
-        raise Rejected("REPEATED_CURSOR", "Shopify promised another page behind the cursor that we came from")
-    return after
+def _place(cursor: Json) -> list[str | None]:
+    """Where in the shop's list a cursor stands, without what it counts."""
+    return [cursor.get("above"), cursor.get("after")]
+
+
+def _guard() -> CursorGuard:
+    return CursorGuard("REPEATED_CURSOR", "Shopify promised another page behind a cursor that it had given before")
 
 
 def _sizes(kind: Kind, nested: Nested) -> Json:

@@ -22,6 +22,13 @@ class _Many(Struct, Generic[Node], rename="camel"):
     nodes: list[Node]
     page_info: _PageInfo
 
+    def __post_init__(self) -> None:
+        # A list that breaks off must not look like one that has ended.
+        if self.page_info.has_next_page and not self.nodes:
+            raise ValueError("an empty page promises another one")
+        if self.page_info.has_next_page and not self.page_info.end_cursor:
+            raise ValueError("a page promises another one without a cursor")
+
 
 class _Count(Struct):
     count: int
@@ -51,6 +58,14 @@ class _Products(Struct, rename="camel"):
 class _Customers(Struct, rename="camel"):
     customers: _Many[_Addresses]
     customers_count: _Count | None = None
+
+
+class _ProductsCount(Struct, rename="camel"):
+    products_count: _Count | None
+
+
+class _CustomersCount(Struct, rename="camel"):
+    customers_count: _Count | None
 
 
 class _ProductVariants(Struct):
@@ -109,6 +124,8 @@ class _SetMetafields(Struct, rename="camel"):
 SHAPES: Final[dict[str, type[Struct]]] = {
     "products": _Products,
     "customers": _Customers,
+    "products_count": _ProductsCount,
+    "customers_count": _CustomersCount,
     "product_variants": _ProductVariants,
     "inventory_levels": _InventoryLevels,
     "customer_addresses": _CustomerAddresses,

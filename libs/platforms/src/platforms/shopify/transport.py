@@ -20,9 +20,9 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import HttpCaller, NotJson, json_body, retry_after
+from platforms.http import HttpCaller, NotJson, json_body, retry_after, span
 from platforms.results import Json, OnExchange, Wait
-from platforms.retry import DEFAULT_PATIENCE, Retrying
+from platforms.retry import DEFAULT_PATIENCE, SHORTEST_TOLD, Retrying
 from platforms.shopify import documents, shapes
 
 API_VERSION: Final = "2026-10"
@@ -41,6 +41,7 @@ _CODES: Final[dict[str, type[PlatformError]]] = {
     "UNAUTHORIZED": InvalidCredentials,
 }
 _SLOWEST_RATE: Final = 1.0  # points a second; the slowest plan has 100
+_MOST_POINTS: Final = 1e9  # the largest bucket of any plan has some 10,000
 _PASSING: Final = {"INTERNAL_SERVER_ERROR", "TIMEOUT"}
 
 _log = structlog.get_logger(__name__)
@@ -119,6 +120,8 @@ class GraphqlTransport:
             else:
                 learned = self._learn(name, cost, charged, body)
                 error = self._graphql_error(name, body)
+                if response.status_code == 429 and not isinstance(error, RateLimited | QueryTooDear):
+                    error, learned = self._http_error(response), False
                 if error is None:
                     return body["data"]
             charged = 0.0
@@ -152,20 +155,17 @@ class GraphqlTransport:
         """Correct the bucket and the estimates; False if the answer told nothing."""
         cost = _dict(_dict(body.get("extensions")).get("cost"))
         status = _dict(cost.get("throttleStatus"))
-        requested, actual = cost.get("requestedQueryCost"), cost.get("actualQueryCost")
-        try:
-            points = PointsStatus(
-                maximum=float(status["maximumAvailable"]),
-                available=float(status["currentlyAvailable"]),
-                restore_rate=float(status["restoreRate"]),
-            )
-        except (KeyError, TypeError, ValueError):
+        maximum, available = span(status.get("maximumAvailable")), span(status.get("currentlyAvailable"))
+        restore_rate = span(status.get("restoreRate"))
+        if maximum is None or available is None or restore_rate is None:
             return False
-        if isinstance(requested, int | float) and requested > 0:
-            self._ratios[name] = float(requested) / estimate
-        if points.maximum <= 0 or points.restore_rate < _SLOWEST_RATE or points.available < -points.maximum:
-            return False  # a bucket that would be waited for without end
-        used = float(actual) if isinstance(actual, int | float) else 0.0
+        if not 0 < maximum < _MOST_POINTS or not _SLOWEST_RATE <= restore_rate < _MOST_POINTS or available < -maximum:
+            return False  # a bucket that would be waited for without end, or one without bounds
+        requested, actual = span(cost.get("requestedQueryCost")), span(cost.get("actualQueryCost"))
+        if requested is not None and 0 < requested <= maximum:
+            self._ratios[name] = requested / estimate
+        used = min(max(actual or 0.0, 0.0), maximum)
+        points = PointsStatus(maximum, min(available, maximum), restore_rate)
         self._buckets.settle_points(self._key, refund=charged - used, status=points)
         return True
 
@@ -192,7 +192,7 @@ class GraphqlTransport:
         status = response.status_code
         text = f"Shopify answered HTTP {status}"
         if status == 429:
-            pause = retry_after(response, self._clock()) or 0.0
+            pause = retry_after(response, self._clock()) or SHORTEST_TOLD
             return RateLimited("429", text, until=self._clock() + pause)
         if status in _STATUSES:
             return _STATUSES[status](str(status), text)

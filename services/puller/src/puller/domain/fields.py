@@ -3,17 +3,17 @@
 Every function raises MalformedRecord with the path as the platform spells it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from platforms.values import NotANumber, code_text, decimal_of, normal_text
 from puller.domain.records import MalformedRecord
 
-MAX_DIGITS = 24
-"""No price or quantity has more digits; text such as 1e999999 must not reach the database."""
 MAX_KEY = 255
 """PostgreSQL's indexes refuse rows beyond some 2,700 bytes; no shop has a SKU, barcode or phone of that length."""
+MAX_ID = 128
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -35,23 +35,15 @@ def sequence(value: Any, path: str) -> list[Any]:
     return value
 
 
-def text(value: Any, path: str, longest: int | None = None) -> str | None:
-    """Text without blanks around it; None where nothing is left. Numbers are taken as written (a code of 123)."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise MalformedRecord(path, f"expected text, got {_kind(value)}")
-    found = str(value).strip()
-    if "\0" in found or not _encodable(found):
-        raise MalformedRecord(path, "holds a character that cannot be stored")
-    if longest is not None and len(found) > longest:
-        raise MalformedRecord(path, f"is longer than {longest} characters")
-    return found or None
+def text(value: Any, path: str) -> str | None:
+    """Text in one normal form, without blanks around it; None where nothing is left. Numbers are taken as written
+    (a name of 123)."""
+    return _read(value, path, normal_text)
 
 
-def key_text(value: Any, path: str) -> str | None:
-    """Text that is looked up by: a SKU, a barcode, a phone."""
-    return text(value, path, MAX_KEY)
+def key_text(value: Any, path: str, longest: int = MAX_KEY) -> str | None:
+    """Text that is looked up and compared: a SKU, a barcode, a phone, an e-mail. No invisible character stays in it."""
+    return _read(value, path, code_text, longest)
 
 
 def required_text(value: Any, path: str) -> str:
@@ -64,27 +56,33 @@ def required_text(value: Any, path: str) -> str:
 
 def identifier(value: Any, path: str) -> str:
     """A platform's id as text. Nhanh writes "none" as a negative number; 0 is an id like any other."""
-    found = None if isinstance(value, float) else text(value, path)
+    found = None if isinstance(value, float | Decimal) else key_text(value, path)
     if found is None:
         raise MalformedRecord(path, "is missing or no id")
-    if len(found) > 128 or (found.lstrip("-").isdecimal() and int(found) < 0):
+    if len(found) > MAX_ID or (found.lstrip("-").isdecimal() and int(found) < 0):
         raise MalformedRecord(path, f"{found[:40]!r} is no id")
     return found
 
 
 def number(value: Any, path: str) -> Decimal | None:
-    """A number, also where it comes as text; None where it is blank. 120000.0 and '120000.00' are the same."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    """A number, also where it comes as text; None where it is blank. 120000.0 and '120000.00' are the same.
+
+    Text that can mean two numbers (`1.250`) is refused, see `platforms.values.decimal_of`.
+    """
+    if value is None or (isinstance(value, str) and not normal_text(value)):
         return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise MalformedRecord(path, f"expected a number, got {_kind(value)}")
     try:
-        found = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise MalformedRecord(path, f"{str(value)[:40]!r} is no number") from None
-    if not found.is_finite() or abs(found.adjusted()) > MAX_DIGITS or len(found.as_tuple().digits) > MAX_DIGITS:
-        raise MalformedRecord(path, f"{str(value)[:40]!r} is no number that a shop can mean")
-    return found.quantize(Decimal(1)) if found == found.to_integral_value() else found.normalize()
+        return decimal_of(value)
+    except NotANumber as error:
+        raise MalformedRecord(path, str(error)) from None
+
+
+def price(value: Any, path: str) -> Decimal | None:
+    """A number that is not below zero."""
+    found = number(value, path)
+    if found is not None and found < 0:
+        raise MalformedRecord(path, f"{found} is below zero")
+    return found
 
 
 def integer(value: Any, path: str) -> int | None:
@@ -122,6 +120,22 @@ def iso_time(value: Any, path: str) -> datetime | None:
         return moment.astimezone(UTC)
     except OverflowError:
         raise MalformedRecord(path, f"{found[:40]!r} is out of range") from None
+
+
+def _read(value: Any, path: str, clean: Callable[[str], str], longest: int | None = None) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise MalformedRecord(path, f"expected text, got {_kind(value)}")
+    try:
+        found = clean(str(value))
+    except ValueError:  # a whole number of thousands of digits
+        raise MalformedRecord(path, "is a number too long for text") from None
+    if "\0" in found or not _encodable(found):
+        raise MalformedRecord(path, "holds a character that cannot be stored")
+    if longest is not None and len(found) > longest:
+        raise MalformedRecord(path, f"is longer than {longest} characters")
+    return found or None
 
 
 def _encodable(found: str) -> bool:

@@ -15,6 +15,7 @@ from puller.domain.fields import (
     key_text,
     mapping,
     number,
+    price,
     required_text,
     sequence,
     text,
@@ -72,7 +73,7 @@ def customer(item: Mapping[str, Any]) -> CustomerRecord:
         name=text(item.get("name"), "name"),
         phone=phone,
         phones=phones.alternates([phone]),
-        email=text(item.get("email"), "email"),
+        email=key_text(item.get("email"), "email"),
         address=text(item.get("address"), "address"),
         totals=_totals(item),
         updated_at=unix_time(item.get("updatedAt"), "updatedAt"),
@@ -132,8 +133,8 @@ def _described(item: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _prices(item: Mapping[str, Any]) -> dict[str, Decimal]:
     found = mapping(item.get("prices"), "prices")
-    read = {ours: number(found.get(theirs), f"prices.{theirs}") for theirs, ours in _PRICES.items()}
-    return {name: price for name, price in read.items() if price is not None}
+    read = {ours: price(found.get(theirs), f"prices.{theirs}") for theirs, ours in _PRICES.items()}
+    return {name: value for name, value in read.items() if value is not None}
 
 
 def _vat_mode(value: Any) -> int | None:

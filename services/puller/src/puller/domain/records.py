@@ -14,7 +14,7 @@ from msgspec import Struct
 
 Kind = Literal["product", "customer"]
 
-_HASH_VERSION = b"1"
+_HASH_VERSION = b"2"
 """A new number writes every record anew at its next pull: raise it when the mapping changes what it keeps."""
 
 

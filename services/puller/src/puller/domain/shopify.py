@@ -5,7 +5,18 @@ from decimal import Decimal
 from typing import Any
 
 from puller.domain import phones
-from puller.domain.fields import identifier, integer, iso_time, key_text, mapping, number, required_text, sequence, text
+from puller.domain.fields import (
+    identifier,
+    integer,
+    iso_time,
+    key_text,
+    mapping,
+    number,
+    price,
+    required_text,
+    sequence,
+    text,
+)
 from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 
 _NO_OPTIONS = "Default Title"  # Shopify's name for the one variant of a product without options
@@ -46,7 +57,7 @@ def customer(node: Mapping[str, Any]) -> CustomerRecord:
     number_field = mapping(node.get("defaultPhoneNumber"), "defaultPhoneNumber")
     phone = key_text(number_field.get("phoneNumber"), "defaultPhoneNumber.phoneNumber")
     email_field = mapping(node.get("defaultEmailAddress"), "defaultEmailAddress")
-    email = text(email_field.get("emailAddress"), "defaultEmailAddress.emailAddress")
+    email = key_text(email_field.get("emailAddress"), "defaultEmailAddress.emailAddress")
     addresses = [
         mapping(address, f"addressesV2[{place}]") for place, address in enumerate(_nodes(node, "addressesV2", ""))
     ]
@@ -70,7 +81,7 @@ def _variant(node: Mapping[str, Any], product_id: str, path: str) -> Variant:
     item = mapping(node.get("inventoryItem"), f"{path}inventoryItem")
     places = _places(item, f"{path}inventoryItem.")
     options = text(node.get("title"), f"{path}title")
-    price, old = number(node.get("price"), f"{path}price"), number(node.get("compareAtPrice"), f"{path}compareAtPrice")
+    retail, old = price(node.get("price"), f"{path}price"), price(node.get("compareAtPrice"), f"{path}compareAtPrice")
     known = [place.available for place in places if place.available is not None]
     listed = number(node.get("inventoryQuantity"), f"{path}inventoryQuantity")
     return Variant(
@@ -79,8 +90,8 @@ def _variant(node: Mapping[str, Any], product_id: str, path: str) -> Variant:
         options=None if options == _NO_OPTIONS else options,
         sku=key_text(node.get("sku"), f"{path}sku"),
         barcode=key_text(node.get("barcode"), f"{path}barcode"),
-        price=price,
-        prices={name: value for name, value in {"retail": price, "old": old}.items() if value is not None},
+        price=retail,
+        prices={name: value for name, value in {"retail": retail, "old": old}.items() if value is not None},
         stock=sum(known, Decimal(0)) if known else listed,
         inventory_item_id=text(item.get("id"), f"{path}inventoryItem.id"),
         places=places,

@@ -11,11 +11,13 @@ with incoming as (
     where r.tenant = %(tenant)s and r.account = %(account)s and r.platform = %(platform)s and r.kind = %(kind)s
 ), written as (
     insert into record as r
-        (tenant, account, platform, kind, record_id, content_hash, seen_by_job, seen_at, changed_at)
-    select %(tenant)s, %(account)s, %(platform)s, %(kind)s, record_id, content_hash, %(job_id)s, now(), now()
+        (tenant, account, platform, kind, record_id, content_hash, unread, seen_by_job, seen_at, changed_at)
+    select %(tenant)s, %(account)s, %(platform)s, %(kind)s, record_id, content_hash, content_hash is null,
+           %(job_id)s, now(), now()
     from incoming
     on conflict (tenant, account, platform, kind, record_id) do update
     set content_hash = coalesce(excluded.content_hash, r.content_hash),
+        unread = excluded.unread,
         seen_by_job = excluded.seen_by_job,
         seen_at = excluded.seen_at,
         changed_at = case
@@ -109,13 +111,62 @@ set name = excluded.name, phone = excluded.phone, phones = excluded.phones, emai
     address = excluded.address, city = excluded.city, totals = excluded.totals, updated_at = excluded.updated_at
 
 -- name: missing
-select count(*) filter (where seen_at < %(began)s), count(*)
-from record
-where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
-  and gone_at is null
+-- Records that no pull has seen since `began`: those that the plan `token` does not approve, those that it does; and
+-- how many records there are with those. A plan approves nothing that was seen again after it was made.
+with plan as (
+    select record_ids, made_at from gone_plan
+    where token = %(token)s and tenant = %(tenant)s and account = %(account)s and platform = %(platform)s
+      and kind = %(kind)s
+)
+select count(*) filter (where missing and not approved), count(*) filter (where missing and approved), count(*)
+from (
+    select seen_at < %(began)s as missing,
+           coalesce(seen_at <= (select made_at from plan), false)
+               and record_id in (select unnest(record_ids) from plan) as approved
+    from record
+    where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
+      and gone_at is null
+) records
 
 -- name: mark_gone
 update record
 set gone_at = now(), changed_at = now()
 where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
   and gone_at is null and seen_at < %(began)s
+
+-- name: mark_approved_gone
+with plan as (
+    select record_ids, made_at from gone_plan
+    where token = %(token)s and tenant = %(tenant)s and account = %(account)s and platform = %(platform)s
+      and kind = %(kind)s
+)
+update record
+set gone_at = now(), changed_at = now()
+where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
+  and gone_at is null and seen_at < %(began)s
+  and seen_at <= (select made_at from plan) and record_id in (select unnest(record_ids) from plan)
+
+-- name: forget_plans
+delete from gone_plan where made_at < now() - interval '14 days'
+
+-- name: plan_gone
+insert into gone_plan (token, tenant, account, platform, kind, record_ids)
+select %(token)s, %(tenant)s, %(account)s, %(platform)s, %(kind)s, coalesce(array_agg(record_id), '{}')
+from record
+where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
+  and gone_at is null and seen_at < %(began)s
+on conflict (token) do update set record_ids = excluded.record_ids, made_at = excluded.made_at
+
+-- name: knows_plan
+select exists (
+    select from gone_plan
+    where token = %(token)s and tenant = %(tenant)s and account = %(account)s and platform = %(platform)s
+      and kind = %(kind)s and made_at >= now() - interval '14 days'
+)
+
+-- name: note_complete_pull
+insert into complete_pull as c (tenant, account, platform, kind, job_id, began)
+values (%(tenant)s, %(account)s, %(platform)s, %(kind)s, %(job_id)s, %(began)s)
+on conflict (tenant, account, platform, kind) do update
+set job_id = excluded.job_id, began = excluded.began, finished_at = excluded.finished_at
+where c.began <= excluded.began

@@ -66,13 +66,6 @@ def write_page(
     return Written({record_id: verdict for record_id, verdict, _ in seen})
 
 
-def missing(connection: Connection, shelf: Shelf, began: datetime) -> tuple[int, int]:
-    """How many records no pull has seen since `began`, and how many there are with those."""
-    row = connection.execute(_SQL["missing"], {**shelf.key(), "began": began}).fetchone()
-    assert row is not None  # noqa: S101  an aggregate always gives a row
-    return row[0], row[1]
-
-
 def mark_gone(connection: Connection, shelf: Shelf, began: datetime) -> int:
     """Mark what no pull has seen since `began`; returns how many records that were."""
     return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount

@@ -1,0 +1,69 @@
+"""What the last page of a pull decides, in its own transaction: what is gone, what is stale, what waits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from job_events.errors import JobFailed
+from job_events.worker.job import Page as JobPage
+from job_events.worker.tally import Tally
+from platforms.accounts import AccountStore
+from platforms.errors import SettingsUnreadable
+from platforms.settings import AccountSettings
+from puller.domain.completeness import plan_token, too_many_gone
+from puller.store import gone
+from puller.store.catalogue import Shelf, mark_gone
+
+_TOO_LARGE, _PLAN = "tooLarge", "planToken"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of one job's pull of everything.
+
+    confirmed: the plan token that the job was given; settings: the account's, for the guard.
+    """
+
+    shelf: Shelf
+    job_id: str
+    confirmed: str | None
+    settings: AccountSettings
+
+    def finish(self, page: JobPage, began: datetime, *, blind: bool) -> None:
+        """Note the pull, and mark what it did not meet as gone, unless too much is missing.
+
+        blind: it met items that cannot be told by an id. What it missed may be among them, so nothing is marked.
+        """
+        gone.note_complete_pull(page.connection, self.shelf, self.job_id, began)
+        if blind:
+            return
+        missing = gone.missing(page.connection, self.shelf, began, self.confirmed)
+        known = missing.known - missing.approved - page.tally.metadata["created"]
+        if not too_many_gone(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
+            page.tally.count(gone=mark_gone(page.connection, self.shelf, began))
+            return
+        if self.confirmed is not None and missing.approved:
+            page.tally.count(gone=gone.mark_approved_gone(page.connection, self.shelf, began, self.confirmed))
+        token = plan_token(self.job_id)
+        gone.plan_gone(page.connection, self.shelf, began, token)
+        # In the checkpoint, because the attempt may be killed before it ends with this.
+        page.tally.metadata[_PLAN] = token
+        page.tally.metadata[_TOO_LARGE] = (
+            f"{missing.others} of {known} known {self.shelf.kind}s are not listed any more"
+        )
+
+
+def stopped(tally: Tally) -> JobFailed | None:
+    """How a job ends whose pull missed too much; None where it did not."""
+    reason = tally.metadata.get(_TOO_LARGE)
+    if reason is None:
+        return None
+    advice = f"None of these was marked as gone. If they are, pull again with confirm={tally.metadata[_PLAN]}"
+    return JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}.")
+
+
+def settings_of(accounts: AccountStore, tenant: str, account: str) -> AccountSettings:
+    """The account's settings; the defaults, which are the careful ones, where this version cannot read them."""
+    try:
+        return accounts.settings(tenant, account)
+    except SettingsUnreadable:
+        return AccountSettings()
