@@ -13,7 +13,7 @@ from math import log
 
 from matcher.domain.text import compact, model_numbers, plain, words
 
-STRANGERS = 0.3
+STRANGERS = 0.28
 """Titles of which no more than this share agrees have nothing in common."""
 FEW = 20
 """Products of the larger side up to which words cannot be told rare from common."""

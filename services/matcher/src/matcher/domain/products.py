@@ -82,7 +82,7 @@ class ProductIndex:
                 hits.setdefault(right, []).append(method)
         found: dict[int, Candidate] = {}
         for right, methods in hits.items():
-            unique = [method for method in methods if self._keys(method).unique(left)]
+            unique: list[Method] = [method for method in methods if self._keys(method).unique(left)]
             if unique:
                 found[right] = self._evidence(left, right, unique)
             else:
