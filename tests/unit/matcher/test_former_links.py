@@ -100,6 +100,9 @@ def test_two_records_that_swapped_their_codes_move_nothing():
     account.run(swapped, {"a": SOAP, "b": BOWL})
     assert account.links() == {}
     assert account.reviews().keys() == {("1", "a"), ("1", "b"), ("2", "a"), ("2", "b")}
+    assert account.reviews()["1", "b"].startswith("the SKU BS-02 agrees, but the titles have nothing in common; 1 was")
+    assert "1 was linked to a by its SKU until now" in account.reviews()["1", "b"]
+    assert "2 was linked to b by its SKU until now" in account.reviews()["1", "b"]
     # Also where the titles moved with the codes: which record is which, only a person knows.
     account.run({"1": BOWL, "2": SOAP}, {"a": SOAP, "b": BOWL})
     assert account.links() == {}

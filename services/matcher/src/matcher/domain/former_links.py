@@ -57,10 +57,12 @@ def settle(
     held: dict[Pair, Candidate] = {}
     for chosen, pool in ((kept, links), (kept_waiting, waiting)):
         for one in pool:
+            if one.pair in memory.broken:
+                continue
             reason = memory.against(one)
             if reason is None:
                 chosen.append(one)
-            elif one.pair not in memory.broken:
+            else:
                 held[one.pair] = replace(one, doubt=reason)
     present = {one.pair: one for one in (*leads, *others)}
     would_wait = {one.pair for one in waiting}
@@ -73,7 +75,16 @@ def settle(
             if shown is not None
             else Candidate(former.nhanh_id, former.shopify_id, former.method, 0.0, reason)
         )
-    rest = [one for one in others if one.pair not in held and not memory.only_a_name_beside(one)]
+    codes = {one.pair for one in leads}
+    rest: list[Candidate] = []
+    for one in others:
+        if one.pair in held or memory.only_a_name_beside(one):
+            continue
+        shown = memory.explained(one)
+        if shown is not one and one.pair in codes:
+            held[one.pair] = shown
+        else:
+            rest.append(shown)
     return Settled(
         kept,
         kept_waiting,
@@ -83,7 +94,7 @@ def settle(
             {one.nhanh_id for one in kept_waiting}
             | {left for left, right in memory.broken if (left, right) in would_wait}
         ),
-        memory.to_remember(kept),
+        memory.to_remember(kept, known),
     )
 
 
@@ -91,10 +102,11 @@ class _Memory:
     """Earlier links that the present evidence does not give again."""
 
     def __init__(self, known: Known, linked: set[Pair]) -> None:
+        self._linked = linked
         rejected, taken = set(known.rejected), set(known.confirmed.values())
         self.broken: dict[Pair, FormerLink] = {}
-        self._left: dict[str, FormerLink] = {}
-        self._right: dict[str, FormerLink] = {}
+        self._left: dict[str, list[FormerLink]] = {}
+        self._right: dict[str, list[FormerLink]] = {}
         self._lost: dict[Pair, str] = {}
         for former in sorted(known.former, key=lambda former: former.pair):
             if former.pair in linked or former.pair in rejected:
@@ -106,37 +118,47 @@ class _Memory:
             if left_free and right_free:
                 self.broken[former.pair] = former
             if left_free:
-                self._left.setdefault(former.nhanh_id, former)
+                self._left.setdefault(former.nhanh_id, []).append(former)
                 self._lost[former.pair] = _CONFIRMED if former.shopify_present else _GONE
             if right_free:
-                self._right.setdefault(former.shopify_id, former)
+                self._right.setdefault(former.shopify_id, []).append(former)
                 self._lost[former.pair] = _CONFIRMED if former.nhanh_present else _GONE
 
     def against(self, one: Candidate) -> str | None:
         """Why a pair that the evidence would link must wait: an earlier link of one of its records."""
-        reasons = [
-            self._reason(one, former)
-            for former in (self._left.get(one.nhanh_id), self._right.get(one.shopify_id))
-            if former is not None
-        ]
-        given = [reason for reason in reasons if reason is not None]
-        return "; ".join([f"the {LABELS[one.method]} agrees", *given]) if given else None
+        reasons = self._reasons(one)
+        return "; ".join([f"the {LABELS[one.method]} agrees", *reasons]) if reasons else None
+
+    def explained(self, one: Candidate) -> Candidate:
+        """A pair that waits anyway, with the earlier partners of its records in its reason."""
+        reasons = self._reasons(one)
+        return replace(one, doubt="; ".join([*([one.doubt] if one.doubt else []), *reasons])) if reasons else one
 
     def only_a_name_beside(self, one: Candidate) -> bool:
         """Whether a suggestion by name would only hide the two partners between which a person chooses."""
-        beside = (self._left.get(one.nhanh_id), self._right.get(one.shopify_id))
-        return one.method == "title" and any(former is not None and former.pair in self.broken for former in beside)
+        return one.method == "title" and any(former.pair in self.broken for former in self._beside(one))
 
-    def to_remember(self, links: Iterable[Candidate]) -> frozenset[tuple[Pair, Method]]:
+    def to_remember(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
         """All that is still open; a record with a new link has no former one."""
         every = list(links)
         lefts, rights = {one.nhanh_id for one in every}, {one.shopify_id for one in every}
-        open_links = {*self._left.values(), *self._right.values()}
+        # What would link again but is held back by another earlier link is still an earlier link.
+        held_back = (former for former in known.former if former.pair in self._linked)
+        open_links = {former for row in (*self._left.values(), *self._right.values()) for former in row}
         return frozenset(
             (former.pair, former.method)
-            for former in open_links
+            for former in (*open_links, *held_back)
             if former.nhanh_id not in lefts and former.shopify_id not in rights
         )
+
+    def _reasons(self, one: Candidate) -> list[str]:
+        reasons = [self._reason(one, former) for former in self._beside(one) if former.pair != one.pair]
+        return [reason for reason in reasons if reason is not None]
+
+    def _beside(self, one: Candidate) -> list[FormerLink]:
+        """Earlier links of either record; a pair's own is one of each."""
+        lefts = self._left.get(one.nhanh_id, [])
+        return [*lefts, *(former for former in self._right.get(one.shopify_id, []) if former not in lefts)]
 
     def _reason(self, one: Candidate, former: FormerLink) -> str | None:
         was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
