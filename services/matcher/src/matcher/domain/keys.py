@@ -52,6 +52,7 @@ _UP, _DOWN = "01234567890123456789", "98765432109876543210"
 _PARTS = re.compile(r"[^\W\d_]+|\d+")
 
 
+@lru_cache(maxsize=65_536)
 def as_written(text: str | None) -> str:
     """A code trimmed, NFC, casefolded, without invisible characters and the apostrophe that marks text in sheets."""
     return unicodedata.normalize("NFC", visible(visible(text).lstrip(_QUOTES)).casefold())

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[a-z0-9]+")
 _ANY_WORD = re.compile(r"[^\W_]+")
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 """Vietnamese tone marks, decomposed: a word has one at most, and its place within the word is a matter of taste."""
 _CODE = re.compile(r"[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*")
@@ -27,8 +28,7 @@ def fold(text: str | None) -> str:
 
 def visible(text: str | None) -> str:
     """NFC, without characters that nobody sees (BOM, zero width, soft hyphen), and with plain spaces; trimmed."""
-    composed = unicodedata.normalize("NFC", text or "")
-    return " ".join("".join(c for c in composed if unicodedata.category(c) != "Cf").split())
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text or "")).split())
 
 
 def words(text: str | None) -> list[str]:
