@@ -36,6 +36,7 @@ def reasons(decision: Decision) -> dict[tuple[str, str], str]:
         (Product("Áo thun trắng", sku="AT-01"), Product("Áo thun trắng", sku="AT-02")),
         (Product("Áo thun trắng", sku="AT-01"), Product("Áo thun trắng", sku="AT01")),
         (Product("Áo thun trắng", sku="A1"), Product("Áo thun trắng", sku="B7")),
+        (Product("Quần jean nam", sku="Xanh"), Product("Quần jean nam", sku="Đỏ")),
         (Product("Nước ngọt lon", barcode=COCA), Product("Nước ngọt lon", barcode=FANTA)),
         (Product("Bia lon", barcode=BIA), Product("Bia lon", barcode="18934563138162")),  # the carton of it
     ],

@@ -30,7 +30,11 @@ _PLACEHOLDERS = frozenset(
         *("mavach", "masku", "mahanghoa", "sp", "sanpham", "hang", "hanghoa", "product", "item", "variant"),
         *("default", "defaulttitle", "macdinh", "standard", "sample", "example", "vidu", "dummy", "asd", "asdf"),
         *("qwerty", "qwe", "abc", "abcd", "abcde", "abc123", "abcxyz", "xyz", "aaa", "foo", "bar", "foobar"),
-        # What whole shelves have in common.
+    }
+)
+"""Squashed: without accents, case, spaces and punctuation."""
+_GENERAL = frozenset(
+    {
         *("khac", "other", "others", "misc", "moi", "new", "cu", "old", "sale", "hot", "gift", "qua", "quatang"),
         *("combo", "set", "bo", "le", "si", "all", "tatca", "chung", "ao", "quan", "giay", "dep", "tui", "mu", "vay"),
         *("nam", "nu", "tre", "treem", "unisex", "size", "freesize", "onesize", "mau", "nhieumau", "color", "colour"),
@@ -39,7 +43,7 @@ _PLACEHOLDERS = frozenset(
         *("blue", "green", "yellow", "pink", "purple", "brown", "grey", "gray", "orange"),
     }
 )
-"""Squashed: without accents, case, spaces and punctuation."""
+"""What many products have in common, squashed. It names none of them, but two that differ are two products."""
 _TRIAL = re.compile(r"^(test|testing|thu|demo|temp|tmp|tam|copy)\d*$")
 _SPREADSHEET_ERROR = re.compile(r"^#(n/?a|ref|value|name|div/0|num|null|spill|#+)[!?]?$")
 _SCIENTIFIC = re.compile(r"^[+-]?\d+(?:[.,]\d+e[+-]?\d+|e[+-]\d+)$")
@@ -65,7 +69,7 @@ def sku_code(text: str | None) -> str | None:
 
 
 def sku_key(text: str | None) -> str | None:
-    """An SKU as written; None where it holds no code or one that is too short to name one product."""
+    """An SKU as written; None where it holds no code, or one that is too short or too general for one product."""
     code = sku_code(text)
     return code if code is not None and _is_specific(squash(code)) else None
 
@@ -135,7 +139,7 @@ def _is_counting(bare: str) -> bool:
 
 
 def _is_specific(bare: str) -> bool:
-    return len(bare) >= (MIN_NUMBER if bare.isdigit() else MIN_SKU)
+    return len(bare) >= (MIN_NUMBER if bare.isdigit() else MIN_SKU) and bare not in _GENERAL
 
 
 def _digits(text: str | None) -> str:
