@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 from tests.deliveries import Deliveries
 from tests.requests import job_control, job_request
@@ -111,6 +112,18 @@ class Room:
             *(platform, kind, record_id),
         )
 
+    def set_product(self, record_id: str, **values: str | None) -> None:
+        """The platform now says this of a product: title, sku, barcode."""
+        for name, value in values.items():
+            if name == "title":
+                self.run("update puller.product set title = %s where product_id = %s", value, f"p{record_id}")
+            else:
+                self.run(f"update puller.variant set {name} = %s where variant_id = %s", value, record_id)
+
+    def set_settings(self, settings: dict[str, Any]) -> None:
+        """Replace the account's settings."""
+        self.run("update accounts.account set settings = %s", Jsonb(settings))
+
     def drop(self, platform: str, record_id: str) -> None:
         """The platform no longer lists the record."""
         self.run("update puller.record set gone_at = now() where platform = %s and record_id = %s", platform, record_id)
@@ -152,6 +165,12 @@ class Room:
         assert sorted(map(repr, counted)) == sorted(map(repr, kept))
         found = self.rows("select nhanh_id, shopify_id, status from matcher.api_matches")
         return {(row["nhanh_id"], row["shopify_id"]): row["status"] for row in found}
+
+    def reasons(self) -> dict[tuple[str, str], str]:
+        """Why each review waits; nothing else may have a reason."""
+        found = self.rows("select nhanh_id, shopify_id, status, reason from matcher.api_matches")
+        assert all((row["reason"] is not None) == (row["status"] == "review") for row in found)
+        return {(row["nhanh_id"], row["shopify_id"]): row["reason"] for row in found if row["reason"] is not None}
 
     def messages(self, topic: str) -> list[bytes]:
         """All there is on a topic now."""

@@ -38,5 +38,23 @@ def test_phones_link_then_emails_and_contradictions_wait_for_people(room, ended)
     told = end.metadata
     assert (told["nhanhCustomersLoaded"], told["shopifyCustomersLoaded"], told["phoneVariations"]) == (6, 6, 6)
     assert (told["potentialMatches"], told["exactMatches"], told["matched"], told["review"]) == (5, 3, 3, 1)
+    reasons = room.reasons()
+    assert all("a chain of shared phones and e-mails" in reason for reason in reasons.values())
     again = ended(room.request("AUTO_MATCH_CUSTOMERS")).data.metadata
     assert (again["created"], again["unchanged"]) == (0, 3)
+
+
+def test_two_people_with_one_phone_wait_for_a_person(room, ended):
+    room.put_customers(
+        "nhanh",
+        {"1": {"name": "Nguyễn Văn Nam", "phone": "0912345699"}, "2": {"name": "N. V. Hùng", "phone": "0387654399"}},
+    )
+    room.put_customers(
+        "shopify",
+        {"a": {"name": "Lan Tran", "phone": "+84912345699"}, "b": {"name": "Hung Nguyen", "phone": "+84387654399"}},
+    )
+    room.start("agent")
+    room.start()
+    ended(room.request("AUTO_MATCH_CUSTOMERS"))
+    assert room.matches() == {("1", "a"): "review", ("2", "b"): "auto"}
+    assert room.reasons() == {("1", "a"): "both have the phone, the names differ"}

@@ -52,7 +52,11 @@ def test_what_links_by_itself_is_right(missing):
     shopify = {one: product for one, product in shopify.items() if chance.random() >= missing}
     truth = {pair for pair in truth if pair[1] in shopify}
     result = ProductIndex(nhanh, shopify).score(0, len(nhanh) - 1)
-    decision = resolve_products(result.candidates, Known(), Bands())
+    decision = resolve_products(result.candidates, Known(), Bands(link_by_name="auto"))
     precision, f1 = measure(decision, truth, "abt_buy" if not missing else "abt_buy_half")
+    waits = resolve_products(result.candidates, Known(), Bands())
+    assert waits.links == []
+    assert {one.pair for one in waits.reviews} == {one.pair for one in (*decision.links, *decision.reviews)}
+    assert waits.waiting_by_name == len(decision.links)
     assert precision >= 0.95
     assert f1 >= 0.85  # the plain TF-IDF baseline reaches 0.773

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,107 @@ def test_083_needs_a_second_sign_where_it_may_be_an_old_landline():
         assert (links(decision), reviews(decision)) == ({}, {("1", "a")})
     both = Customer("An", "0838251234", email="an@firma.vn", updated_at=old)
     assert links(decide({"1": both}, shopify)) == {"1": "a"}
+
+
+P, Q, E, F = "0912345699", "0387654399", "nam.nguyen@firma.vn", "lan.tran@firma.vn"
+
+
+def reasons(decision: Decision) -> dict[tuple[str, str], str]:
+    return {one.pair: one.doubt or "" for one in decision.reviews}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Customer("Nguyễn Văn Nam", P), Customer("nam nguyen", P)),
+        (Customer("N. V. Nam", P), Customer("Nguyễn Văn Nam", P)),
+        (Customer("anh Nam", P), Customer("Nguyễn Văn Nam", P)),
+        (Customer("Khách lẻ", P), Customer("Nguyễn Văn Nam", P)),
+        (Customer("0912345699", P), Customer("Nguyễn Văn Nam", P)),
+        (Customer(None, P), Customer(None, P)),
+        (Customer("Nguyễn Văn Nam", P, email=E), Customer("Nguyễn Nam", P, email=F)),  # two addresses of one man
+        (Customer("Nam", P, email="noemail@shop.vn"), Customer("Nam", P, email=F)),  # one is no address
+        (Customer("Nguyễn Văn Nam", P, email=E), Customer("Nam Nguyen", Q, email=E)),
+        (Customer("Công ty TNHH An Phát", P), Customer("Cty An Phát", P)),
+    ],
+)
+def test_what_links_by_a_phone_or_an_address(one, other):
+    assert links(decide({"1": one}, {"a": other})) == {"1": "a"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        (Customer("Nguyễn Văn Nam", P), Customer("Trần Thị Lan", P), "both have the phone, the names differ"),
+        (Customer("Nguyễn Văn Nam", P), Customer("Nguyễn Thị Lan", P), "both have the phone, the names differ"),
+        (Customer("Nam", P), Customer("Công ty An Phát", P), "both have the phone, the names differ"),
+        (Customer("Nam", P, email=E), Customer("Nguyễn Văn Nam", P, email=F), "the e-mails differ"),
+        (Customer("Khách lẻ", P, email=E), Customer("Nguyễn Văn Nam", P, email=F), "the e-mails differ"),
+        (Customer(None, P, email=E), Customer(None, P, email=F), "the e-mails differ"),
+        (Customer("Nguyễn Văn Nam", email=E), Customer("Trần Thị Lan", email=E), "both have the e-mail, the names"),
+        (Customer("Nguyễn Văn Nam", P, email=E), Customer("Trần Thị Lan", P, email=E), "phone and e-mail, the names"),
+    ],
+)
+def test_what_contradicts_a_phone_or_an_address(one, other, says):
+    decision = decide({"1": one}, {"a": other})
+    assert links(decision) == {}
+    assert says in reasons(decision)["1", "a"]
+
+
+def test_a_family_phone_links_nobody_by_itself():
+    family = {"1": Customer("Nguyễn Văn Nam", P), "2": Customer("Trần Thị Lan", P)}
+    decision = decide(family, {"a": Customer("Nguyễn Văn Nam", P)})
+    assert links(decision) == {}
+    assert reviews(decision) == {("1", "a"), ("2", "a")}
+    assert all("another customer of Nhanh has the same phone" in reason for reason in reasons(decision).values())
+
+
+def test_also_after_a_person_has_excluded_one_of_them():
+    index = CustomerIndex(
+        {"1": Customer("Nguyễn Văn Nam", P), "2": Customer("Trần Thị Lan", P)}, {"a": Customer("Nguyễn Văn Nam", P)}
+    )
+    decision = resolve_customers(index.score(0, 1).candidates, Known(rejected={("2", "a")}), Bands())
+    assert (links(decision), reviews(decision)) == ({}, {("1", "a")})
+
+
+@pytest.mark.parametrize("same_side", [False, True])
+def test_a_chain_is_a_conflict_and_shown(same_side):
+    name = "Nguyễn Văn Nam"
+    if same_side:
+        # A and B of Nhanh share the phone; B and C of Shopify the address.
+        decision = decide({"1": Customer(name, P), "2": Customer(name, P, email=E)}, {"c": Customer(name, Q, email=E)})
+        assert reviews(decision) == {("2", "c")}
+        assert "another customer of Nhanh has the same phone" in reasons(decision)["2", "c"]
+    else:
+        decision = decide({"1": Customer(name, P), "3": Customer(name, Q, email=E)}, {"b": Customer(name, P, email=E)})
+        assert reviews(decision) == {("1", "b"), ("3", "b")}
+        assert all("a chain of shared phones and e-mails" in reason for reason in reasons(decision).values())
+    assert links(decision) == {}
+
+
+def test_a_longer_chain_links_nobody_either():
+    decision = decide(
+        {"1": Customer(None, P), "2": Customer(None, Q, email=E)},
+        {"a": Customer(None, P, email=E), "b": Customer(None, Q)},
+    )
+    assert links(decision) == {}
+    assert reviews(decision) == {("1", "a"), ("2", "a"), ("2", "b")}
+
+
+def test_one_name_twice_in_a_shop_is_no_key():
+    name = "Nguyễn Văn Nam"
+    decision = decide({"1": Customer(name), "2": Customer(name, P)}, {"a": Customer(name), "b": Customer(name, P)})
+    assert links(decision) == {"2": "b"}
+    assert reviews(decision) == set()
+
+
+def test_reasons_quote_nothing_personal():
+    nhanh = {"1": Customer("Nguyễn Văn Nam", P, email=E), "2": Customer("Nguyễn Văn Nam", P)}
+    decision = decide(nhanh, {"a": Customer("Trần Thị Lan", P, email=F), "b": Customer("Lan", Q, email=E)})
+    text = " ".join(reasons(decision).values())
+    assert text
+    for personal in ("Nam", "Lan", "912345699", "@", "firma"):
+        assert personal not in text
 
 
 phones = st.sampled_from(["0912345699", "+84912345699", "01621234568", "0387654399", "0838251234", "zalo"])

@@ -15,18 +15,20 @@ from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from job_events.database import refresh_statistics
+from job_events.errors import JobFailed
 from job_events.events import Action, ErrorInfo
 from job_events.job_types import MatchParams
 from job_events.worker.inbox import SQL as INBOX
 from job_events.worker.job import Ending, Page, RunningJob, params_of
 from matcher.domain.candidates import EXACT
-from matcher.domain.mappings import Changes, Match, compare, known
-from matcher.domain.resolution import RESOLVERS, Bands, Decision
+from matcher.domain.mappings import Changes, Match, compare, earlier_links, known
+from matcher.domain.resolution import RESOLVERS, Bands, Decision, LinkByName
 from matcher.edits import nothing_pulled
 from matcher.messages import chunk_key, encode_chunk
 from matcher.store import chunks, matches, snapshots
 from matcher.store.matches import Scope
 from matcher.store.snapshots import Kind
+from platforms.errors import InvalidAccount
 
 _WHY = "agents score the chunks"
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows
@@ -108,11 +110,14 @@ class AutomaticMatch:
             candidates = [one for result in results for one in result.candidates]
             matches.lock(conn, scope)
             rows = matches.read_all(conn, scope)
-            people = known(rows)
-            bands = Bands.of(params.auto, params.review)
+            remembered = matches.read_former(conn, scope)
+            former = snapshots.former_links(conn, job.id, earlier_links(rows, remembered))
+            people = known(rows, former)
+            bands = Bands.of(params.auto, params.review, _link_by_name(conn, scope))
             decision = RESOLVERS[self._kind](candidates, people, bands)
             changes = compare(rows, decision)
             matches.apply(conn, scope, job.id, changes)
+            matches.keep_former(conn, scope, remembered, decision.former)
             confirmed = snapshots.both_present(conn, job.id, people.confirmed.items())
             _record(page, self._kind, changes)
             _count(page, decision, changes, confirmed)
@@ -124,6 +129,14 @@ class AutomaticMatch:
             snapshots.drop(conn, job.id)
             refresh_statistics(conn, "match")
             page.cursor = {"step": "written"}
+
+
+def _link_by_name(conn: Connection, scope: Scope) -> LinkByName:
+    try:
+        return matches.settings(conn, scope.tenant, scope.account).link_by_name
+    except InvalidAccount as error:
+        reason = f"{error}: stored for {scope.tenant}/{scope.account} by another version; store its settings anew"
+        raise JobFailed("VALIDATION_FAILED", "SETTINGS_UNREADABLE", reason) from None
 
 
 def _send(conn: Connection, job: RunningJob, numbers: Iterable[int]) -> None:
@@ -166,5 +179,6 @@ def _count(page: Page, decision: Decision, changes: Changes, confirmed: int) -> 
             "unchanged": changes.unchanged_links + confirmed,
             "removed": changes.lost_links,
             "review": len({one.nhanh_id for one in decision.reviews}),
+            "waitingByName": decision.waiting_by_name,
         }
     )

@@ -10,17 +10,34 @@ Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]
 """(nhanh_id, shopify_id)."""
 
+LABELS: dict[Method, str] = {
+    "sku": "SKU",
+    "barcode": "barcode",
+    "title": "name",
+    "phone": "phone",
+    "email": "e-mail",
+    "manual": "confirmation",
+}
+"""What the methods are called in sentences."""
 EXACT: frozenset[str] = frozenset({"sku", "barcode", "phone", "email"})
 
 
 class Candidate(Struct, frozen=True, omit_defaults=True):
-    """Two records that may be the same. `score` is 0 to 1; `doubt` says why they must not link by themselves."""
+    """Two records that may be the same. `score` is 0 to 1; `doubt` says why they must not link by themselves.
+
+    hint: the code that agrees is no evidence, only a reason to ask a person.
+    name_score: of a hint: how alike the names are, 0 to 1, where names alone may decide; 0 where they may not.
+    same_name: the names are the same words, accents counted.
+    """
 
     nhanh_id: str
     shopify_id: str
     method: Method
     score: float
     doubt: str | None = None
+    hint: bool = False
+    name_score: float = 0.0
+    same_name: bool = False
 
     @property
     def pair(self) -> Pair:
@@ -35,11 +52,31 @@ class ChunkResult(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class FormerLink:
+    """A pair that an earlier run linked, and which of its records the snapshot still has."""
+
+    nhanh_id: str
+    shopify_id: str
+    method: Method
+    nhanh_present: bool = True
+    shopify_present: bool = True
+
+    @property
+    def pair(self) -> Pair:
+        return self.nhanh_id, self.shopify_id
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
-    """What people decided. Records in `confirmed` keep their partner; pairs in `rejected` never meet again."""
+    """What people and earlier runs decided.
+
+    Records in `confirmed` keep their partner; pairs in `rejected` never meet again; `former` pairs were linked until
+    now, or until a run that had to leave them to a person.
+    """
 
     confirmed: Mapping[str, str] = field(default_factory=dict[str, str])
     rejected: Collection[Pair] = ()
+    former: Collection[FormerLink] = ()
 
     def open(self, candidates: Collection[Candidate]) -> list[Candidate]:
         """The candidates that are still anybody's to decide, in an order that depends on nothing else."""

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from matcher.domain import names
 from matcher.domain.candidates import Candidate, ChunkResult
 from matcher.domain.emails import email_key
 from matcher.domain.phones import Phone, is_filler, read_phones
-from matcher.domain.text import fold
+from matcher.domain.text import fold, same_words
 
 SHARED = 5
 """A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
@@ -83,14 +84,34 @@ class CustomerIndex:
         ]
 
     def _judge(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
-        ids = self._left.ids[left], self._right.ids[right]
-        if not numbers:
-            return Candidate(*ids, "email", 0.95)
-        if same_email:
-            return Candidate(*ids, "phone", 1.0)
-        if all(self._old_landline(left, right, number) for number in numbers):
-            return Candidate(*ids, "phone", 0.6, "083 may be an old landline of Ho Chi Minh City")
-        return Candidate(*ids, "phone", 0.99)
+        doubts = self._doubts(left, right, numbers, same_email)
+        score = 0.6 if doubts else 1.0 if numbers and same_email else 0.99 if numbers else 0.95
+        return Candidate(
+            self._left.ids[left],
+            self._right.ids[right],
+            "phone" if numbers else "email",
+            score,
+            "; ".join(doubts) or None,
+            same_name=same_words(self._left.customers[left].name, self._right.customers[right].name),
+        )
+
+    def _doubts(self, left: int, right: int, numbers: list[str], same_email: bool) -> list[str]:
+        """What speaks against one person. No name, number or address is quoted: a reason is read by many."""
+        shared = "phone and e-mail" if numbers and same_email else "phone" if numbers else "e-mail"
+        doubts: list[str] = []
+        verdict = names.compare(self._left.customers[left].name, self._right.customers[right].name)
+        if verdict == "differ":
+            doubts.append(f"both have the {shared}, the names differ")
+        other_email = not same_email and self._left.emails[left] is not None and self._right.emails[right] is not None
+        if other_email and verdict not in {"agree", "differ"}:
+            doubts.append("both have the phone, the e-mails differ and the names do not settle it")
+        elif other_email and verdict == "differ":
+            doubts.append("the e-mails differ, too")
+        if not same_email and all(self._old_landline(left, right, number) for number in numbers):
+            doubts.append("083 may be an old landline of Ho Chi Minh City")
+        for side, at, shop in ((self._left, left, "Nhanh"), (self._right, right, "Shopify")):
+            doubts.extend(f"another customer of {shop} has the same {kind}" for kind in side.shares(at))
+        return doubts
 
     def _old_landline(self, left: int, right: int, number: str) -> bool:
         sides = ((self._left, left), (self._right, right))
@@ -112,3 +133,10 @@ class _Side:
             for key in (*phones, *([] if email is None else [email])):
                 self.by_key[key].append(position)
         self.shared = {key for key, owners in self.by_key.items() if len(owners) > SHARED}
+
+    def shares(self, position: int) -> list[str]:
+        """Which of a customer's keys another customer of this side has, too; keys of too many are none."""
+        kinds = [("phone", key) for key in self.phones[position]]
+        email = self.emails[position]
+        kinds += [] if email is None else [("e-mail", email)]
+        return list(dict.fromkeys(kind for kind, key in kinds if 1 < len(self.by_key[key]) <= SHARED))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from matcher.domain.candidates import Candidate, Known, Method, Pair
+from matcher.domain.candidates import Candidate, FormerLink, Known, Method, Pair
 from matcher.domain.resolution import Decision
 
 DRIFT = 0.05
@@ -15,13 +15,14 @@ Status = Literal["auto", "review", "confirmed", "rejected"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A stored mapping. `confirmed` and `rejected` are a person's word."""
+    """A stored mapping. `confirmed` and `rejected` are a person's word; `reason`: why a review waits for one."""
 
     nhanh_id: str
     shopify_id: str
     status: Status
     method: Method
     score: float
+    reason: str | None = None
 
     @property
     def pair(self) -> Pair:
@@ -44,13 +45,19 @@ class Changes:
     lost_links: int
 
 
-def known(rows: Iterable[Match]) -> Known:
-    """What people decided, out of all rows."""
+def known(rows: Iterable[Match], former: Iterable[FormerLink] = ()) -> Known:
+    """What people decided, out of all rows; `former` as `earlier_links` and the snapshot give them."""
     every = list(rows)
     return Known(
         confirmed={row.nhanh_id: row.shopify_id for row in every if row.status == "confirmed"},
         rejected=frozenset(row.pair for row in every if row.status == "rejected"),
+        former=tuple(former),
     )
+
+
+def earlier_links(rows: Iterable[Match], remembered: Mapping[Pair, Method]) -> dict[Pair, Method]:
+    """Every pair that the last run linked, or that it remembered as linked before; with the method of the link."""
+    return {**remembered, **{row.pair: row.method for row in rows if row.status == "auto"}}
 
 
 def compare(rows: Iterable[Match], decision: Decision) -> Changes:
@@ -72,10 +79,20 @@ def compare(rows: Iterable[Match], decision: Decision) -> Changes:
 
 
 def _same(before: Match, after: Match) -> bool:
-    if (before.status, before.method) != (after.status, after.method):
+    if (before.status, before.method, before.reason) != (after.status, after.method, after.reason):
         return False
     return before.score == after.score or (after.method == "title" and abs(before.score - after.score) < DRIFT)
 
 
 def _rows(candidates: list[Candidate], status: Status) -> Mapping[Pair, Match]:
-    return {one.pair: Match(one.nhanh_id, one.shopify_id, status, one.method, one.score) for one in candidates}
+    return {
+        one.pair: Match(
+            one.nhanh_id,
+            one.shopify_id,
+            status,
+            one.method,
+            one.score,
+            one.doubt if status == "review" else None,
+        )
+        for one in candidates
+    }

@@ -1,12 +1,17 @@
 """From candidates to links and reviews. One-to-one; whoever has several candidates is never linked silently.
 
-The order of the candidates and how they were chunked make no difference.
+The order of the candidates and how they were chunked make no difference. former_links.py says what becomes of a link
+that no longer holds.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
-from matcher.domain.candidates import Candidate, Known, Pair
+from msgspec.structs import replace
+
+from matcher.domain.candidates import LABELS, Candidate, Known, Method, Pair
+from matcher.domain.former_links import settle
 
 AUTO = 0.45
 REVIEW = 0.3
@@ -15,41 +20,159 @@ MARGIN = 0.03
 MAX_REVIEWS = 5
 """Suggestions that a person is shown for one record of Nhanh."""
 
+LinkByName = Literal["review", "auto"]
+_NAMES_WAIT = "only the names agree; set link_by_name to auto to link such pairs"
+_TOO_LITTLE = "the names are alike, but too little to link by them"
+_OTHERS_NEAR = "the names are alike, but those of another record are as near"
+_CODE_ELSEWHERE = "the names are alike, but a code of one of the two leads to another record"
+
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """Scores of names, 0 to 1: from `auto` on a pair may link by itself, from `review` on a person is asked."""
+    """Scores of names, 0 to 1: from `auto` on a pair may link by itself, from `review` on a person is asked.
+
+    link_by_name: whether names link by themselves at all, or every such pair waits for a person.
+    """
 
     auto: float = AUTO
     review: float = REVIEW
+    link_by_name: LinkByName = "review"
 
     @classmethod
-    def of(cls, auto: float | None, review: float | None) -> "Bands":
+    def of(cls, auto: float | None, review: float | None, link_by_name: LinkByName = "review") -> "Bands":
         """The defaults where nothing is asked; the review band never begins above the automatic one."""
         chosen = AUTO if auto is None else auto
-        return cls(chosen, min(chosen, REVIEW if review is None else review))
+        return cls(chosen, min(chosen, REVIEW if review is None else review), link_by_name)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`links` are one-to-one; `reviews` touch no linked record and wait for a person."""
+    """`links` are one-to-one; `reviews` touch no linked record and wait for a person, `doubt` being the reason.
+
+    waiting_by_name: records of Nhanh that wait only because names do not link by themselves.
+    former: pairs that were linked before and are not now, with the method, to be remembered.
+    """
 
     links: list[Candidate]
     reviews: list[Candidate]
+    waiting_by_name: int = 0
+    former: frozenset[tuple[Pair, Method]] = frozenset()
 
 
-def _decide(links: Collection[Candidate], others: Collection[Candidate]) -> Decision:
-    """Links, and for each record without one the best of what is left for review."""
-    taken_left = {one.nhanh_id for one in links}
-    taken_right = {one.shopify_id for one in links}
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """What the present evidence alone says. `links` would link, `waiting` too if names did; `others` are for review.
+
+    leads: all pairs that a code speaks for, doubted ones too.
+    """
+
+    links: list[Candidate]
+    waiting: list[Candidate]
+    others: list[Candidate]
+    leads: list[Candidate]
+
+
+def resolve_products(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
+    """Which products belong together.
+
+    An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
+    nothing. Names decide, where the account lets them, among the records that no exact key speaks for.
+    """
+    remaining = known.open(candidates)
+    leads = [one for one in remaining if one.method != "title" and not one.hint]
+    alone = {one.pair for one in _only_partners(leads)}
+    links = [one for one in leads if one.pair in alone and one.doubt is None]
+    names = _Names(remaining, links, leads, bands)
+    by_name, others = names.decide()
+    undecided = [one for one in _explained(leads) if one.doubt is not None]
+    if bands.link_by_name == "auto":
+        return _settled(_Proposal([*links, *by_name], [], [*undecided, *others], leads), known)
+    return _settled(_Proposal(links, by_name, [*undecided, *others], leads), known)
+
+
+class _Names:
+    """Decides by names among the candidates whose records no exact key has linked."""
+
+    def __init__(
+        self, remaining: list[Candidate], links: list[Candidate], leads: list[Candidate], bands: Bands
+    ) -> None:
+        linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
+        spoken_for = {one.nhanh_id for one in leads}, {one.shopify_id for one in leads}
+        free = [one for one in remaining if one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]]
+        self._titles = [one for one in free if one.method == "title"]
+        self._hints = [one for one in free if one.hint]
+        self._bands = bands
+        self._spoken_for = spoken_for
+        self._best = _mutual_best(
+            [*self._titles, *(_as_name(one) for one in self._hints if one.name_score >= bands.review)]
+        )
+
+    def decide(self) -> tuple[list[Candidate], list[Candidate]]:
+        """What would link by its names, and what is left for review, with the reason."""
+        linked: list[Candidate] = []
+        others: list[Candidate] = []
+        for one in self._titles:
+            reason = one.doubt or self._against(one)
+            if reason is None:
+                linked.append(one)
+            elif one.score >= self._bands.review:
+                others.append(replace(one, doubt=reason))
+        for one in self._hints:
+            # The code is no evidence, so the names decide as if it were not there.
+            if one.name_score and self._against(_as_name(one)) is None:
+                linked.append(_as_name(one))
+            else:
+                others.append(one)
+        return linked, others
+
+    def _against(self, one: Candidate) -> str | None:
+        if one.nhanh_id in self._spoken_for[0] or one.shopify_id in self._spoken_for[1]:
+            return _CODE_ELSEWHERE
+        if one.score < self._bands.auto:
+            return _TOO_LITTLE
+        return None if one.pair in self._best else _OTHERS_NEAR
+
+
+def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
+    """Who is who.
+
+    A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
+    B link nothing, nor does a longer chain. `bands` are for names and mean nothing here.
+    """
+    del bands
+    remaining = known.open(candidates)
+    alone = {one.pair for one in _only_partners(remaining)}
+    links = [one for one in remaining if one.pair in alone and one.doubt is None]
+    chain = "a chain of shared phones and e-mails joins several customers: "
+    undecided = [one for one in _explained(remaining, chain) if one.doubt is not None]
+    return _settled(_Proposal(links, [], undecided, remaining), known)
+
+
+Resolver = Callable[[Collection[Candidate], Known, Bands], Decision]
+RESOLVERS: dict[str, Resolver] = {"product": resolve_products, "customer": resolve_customers}
+
+
+def _settled(proposal: _Proposal, known: Known) -> Decision:
+    """Hold back what would move a link, then choose for each record without a link the best of the rest."""
+    settled = settle(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
+    waiting = [replace(one, doubt=_NAMES_WAIT) for one in settled.waiting]
+    taken_left = {one.nhanh_id for one in (*settled.links, *waiting)}
+    taken_right = {one.shopify_id for one in (*settled.links, *waiting)}
+    reviews = [*settled.held, *waiting]
     shown: dict[str, int] = {}
-    reviews: list[Candidate] = []
-    for one in sorted(others, key=lambda one: (-one.score, one.pair)):
+    for one in reviews:
+        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
+    for one in sorted(settled.others, key=lambda one: (-one.score, one.pair)):
         if one.nhanh_id in taken_left or one.shopify_id in taken_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
             continue
         shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
         reviews.append(one)
-    return Decision(sorted(links, key=lambda one: one.pair), sorted(reviews, key=lambda one: one.pair))
+    return Decision(
+        sorted(settled.links, key=lambda one: one.pair),
+        sorted(reviews, key=lambda one: one.pair),
+        settled.waiting_records,
+        settled.former,
+    )
 
 
 def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
@@ -60,35 +183,6 @@ def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
         lefts.setdefault(one.nhanh_id, set()).add(one.shopify_id)
         rights.setdefault(one.shopify_id, set()).add(one.nhanh_id)
     return [one for one in candidates if len(lefts[one.nhanh_id]) == 1 and len(rights[one.shopify_id]) == 1]
-
-
-def resolve_products(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Which products belong together.
-
-    An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
-    nothing. Names decide among the records that no exact key speaks for.
-    """
-    remaining = known.open(candidates)
-    exact = [one for one in remaining if one.method != "title"]
-    links = [one for one in _only_partners(exact) if one.doubt is None]
-    spoken_for = {one.nhanh_id for one in exact}, {one.shopify_id for one in exact}
-    linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
-    names = [
-        one
-        for one in remaining
-        if one.method == "title" and one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]
-    ]
-    best = _mutual_best(names)
-    links += [
-        one
-        for one in names
-        if one.doubt is None
-        and one.score >= bands.auto
-        and one.pair in best
-        and one.nhanh_id not in spoken_for[0]
-        and one.shopify_id not in spoken_for[1]
-    ]
-    return _decide(links, [*exact, *(one for one in names if one.score >= bands.review)])
 
 
 def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
@@ -109,17 +203,31 @@ def _leads(one: Candidate, scores: list[float]) -> bool:
     return one.score == scores[0] and (len(scores) == 1 or scores[0] - scores[1] >= MARGIN)
 
 
-def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Who is who.
-
-    A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
-    B link nothing. `bands` are for names and mean nothing here.
-    """
-    del bands
-    remaining = known.open(candidates)
-    links = [one for one in _only_partners(remaining) if one.doubt is None]
-    return _decide(links, remaining)
+def _as_name(one: Candidate) -> Candidate:
+    """A hint taken for its names alone."""
+    return Candidate(one.nhanh_id, one.shopify_id, "title", one.name_score)
 
 
-Resolver = Callable[[Collection[Candidate], Known, Bands], Decision]
-RESOLVERS: dict[str, Resolver] = {"product": resolve_products, "customer": resolve_customers}
+def _explained(candidates: Collection[Candidate], introduction: str = "") -> list[Candidate]:
+    """The candidates; those whose records have others as well say so in their doubt."""
+    lefts: dict[str, list[Candidate]] = {}
+    rights: dict[str, list[Candidate]] = {}
+    for one in sorted(candidates, key=lambda one: one.pair):
+        lefts.setdefault(one.nhanh_id, []).append(one)
+        rights.setdefault(one.shopify_id, []).append(one)
+    explained: list[Candidate] = []
+    for one in candidates:
+        ways = [
+            *(
+                f"the {LABELS[o.method]} of {o.nhanh_id} leads to {o.shopify_id}"
+                for o in lefts[one.nhanh_id]
+                if o != one
+            ),
+            *(f"the {LABELS[o.method]} of {o.shopify_id} to {o.nhanh_id}" for o in rights[one.shopify_id] if o != one),
+        ]
+        if not ways:
+            explained.append(one)
+            continue
+        also = f"{introduction}the {LABELS[one.method]} agrees, but {' and '.join(ways[:MAX_REVIEWS])}"
+        explained.append(replace(one, doubt=also if one.doubt is None else f"{also}; {one.doubt}"))
+    return explained

@@ -1,10 +1,14 @@
-"""Texts as they compare: without case, accents and punctuation; and the tokens that tell products apart."""
+"""Texts as they compare: words with and without accents; and the tokens that tell products apart."""
 
 import re
 import unicodedata
 from functools import lru_cache
 
 _WORD = re.compile(r"[a-z0-9]+")
+_ANY_WORD = re.compile(r"[^\W_]+")
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
+_TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
+"""Vietnamese tone marks, decomposed: a word has one at most, and its place within the word is a matter of taste."""
 _CODE = re.compile(r"[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*")
 _APOSTROPHE = re.compile(r"(?<=[^\W\d])['’](?=s\b)")
 _TAG = re.compile(r"<[^>]{0,200}>")
@@ -20,6 +24,40 @@ def fold(text: str | None) -> str:
         return ""
     plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", text.casefold().replace("đ", "d")))
     return " ".join(_WORD.findall("".join(c for c in plain if not unicodedata.combining(c))))
+
+
+def visible(text: str | None) -> str:
+    """NFC, without characters that nobody sees (BOM, zero width, soft hyphen), and with plain spaces; trimmed."""
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text or "")).split())
+
+
+def words(text: str | None) -> list[str]:
+    """Casefolded words of any script with their accents, each tone mark at the end of its word.
+
+    So `hòa` and `hoà`, which are two spellings of one word, are equal; `bò`, `bơ` and `bó` are not.
+    """
+    return [_tone_last(word) for word in _ANY_WORD.findall(unicodedata.normalize("NFC", visible(text).casefold()))]
+
+
+@lru_cache(maxsize=65_536)
+def plain(word: str) -> str:
+    """A word without its accents; `đ` is `d`."""
+    decomposed = unicodedata.normalize("NFKD", word.replace("đ", "d"))
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+def same_words(one: str | None, other: str | None) -> bool:
+    """Whether two names are the same words, accents counted, in any order; never for empty names."""
+    ours = sorted(words(one))
+    return bool(ours) and ours == sorted(words(other))
+
+
+def _tone_last(word: str) -> str:
+    if word.isascii():
+        return word
+    decomposed = unicodedata.normalize("NFD", word)
+    tones = "".join(c for c in decomposed if c in _TONES)
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if c not in _TONES)) + tones
 
 
 def compact(text: str | None) -> str:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sparse_dot_topn import sp_matmul_topn
 
-from matcher.domain.text import distinctions, fold, measures, model_numbers
+from matcher.domain.text import distinctions, fold, measures, model_numbers, plain, words
 
 CANDIDATES = 10
 """Neighbours that each view of a name contributes."""
@@ -28,6 +28,8 @@ OTHER_MODEL = 0.8
 """Factor where both names carry model numbers and none of them agree."""
 CAP = 0.4
 """Highest score of a pair whose numbers or sizes contradict each other: a sibling until a person says otherwise."""
+UNACCENTED = 0.9
+"""Factor where one name is typed without accents: the other, with its accents, may be another word."""
 DESCRIPTION_CHARS = 400
 _FLOAT: Any = np.float32  # half the memory; scikit-learn's hints know float64 alone
 
@@ -39,6 +41,15 @@ class Described:
     name: str
     model: str = ""
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccentDifference:
+    """Two words of a pair of names that only their accents tell apart; `untyped`: one name has no accents at all."""
+
+    left: str
+    right: str
+    untyped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,19 @@ class TitleIndex:
         """How alike two names are, 0 to 1, without the evidence of model numbers."""
         return fuzz.token_set_ratio(self._left.names[left], self._right.names[right]) / 100
 
+    def accent_difference(self, left: int, right: int) -> AccentDifference | None:
+        """The first words that are one word only without accents: `bò` and `bơ`."""
+        ours, theirs = self._left.spelled[left], self._right.spelled[right]
+        if ours == theirs:
+            return None
+        mine, yours = ours - theirs, theirs - ours
+        by_plain = {plain(word): word for word in sorted(yours)}
+        for word in sorted(mine):
+            other = by_plain.get(plain(word))
+            if other is not None:
+                return AccentDifference(word, other, _is_plain(ours) or _is_plain(theirs))
+        return None
+
     def _refine(self, left: int, right: int, cosines: list[float]) -> float:
         one, other = self._left, self._right
         parts = (*cosines, self.similarity(left, right))
@@ -100,6 +124,9 @@ class TitleIndex:
             score *= OTHER_MODEL
         if _contradict(one.names[left], other.names[right], same_model=evidence == 1):
             score = min(score, CAP)
+        accents = self.accent_difference(left, right)
+        if accents is not None:
+            score = score * UNACCENTED if accents.untyped else min(score, CAP)
         return round(min(max(score, 0.0), 1.0), 4)
 
     def _model_evidence(self, left: frozenset[str], right: frozenset[str]) -> float:
@@ -125,6 +152,7 @@ class _Side:
 
     def __init__(self, products: Sequence[Described]) -> None:
         self.names = [fold(product.name) for product in products]
+        self.spelled = [frozenset(words(product.name)) for product in products]
         self.name_models = [model_numbers(product.name) for product in products]
         self.models = [
             numbers | model_numbers(product.model) | model_numbers(product.description[:DESCRIPTION_CHARS])
@@ -149,6 +177,10 @@ def _contradict(one: str, other: str, *, same_model: bool) -> bool:
         return False
     ours, theirs = distinctions(one), distinctions(other)
     return bool(ours - theirs) and bool(theirs - ours)
+
+
+def _is_plain(spelled: frozenset[str]) -> bool:
+    return all(word == plain(word) for word in spelled)
 
 
 def _characters() -> TfidfVectorizer:

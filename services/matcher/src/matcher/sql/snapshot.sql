@@ -29,6 +29,13 @@ from unnest(%(nhanh_ids)s::text[], %(shopify_ids)s::text[]) as pair (nhanh_id, s
 where exists (select from snapshot where job_id = %(job_id)s and side = 'nhanh' and record_id = nhanh_id)
   and exists (select from snapshot where job_id = %(job_id)s and side = 'shopify' and record_id = shopify_id)
 
+-- name: presence
+-- Of each pair: whether the snapshot has its record of Nhanh, and its record of Shopify.
+select pair.nhanh_id, pair.shopify_id, n.record_id is not null, s.record_id is not null
+from unnest(%(nhanh_ids)s::text[], %(shopify_ids)s::text[]) as pair (nhanh_id, shopify_id)
+left join snapshot n on n.job_id = %(job_id)s and n.side = 'nhanh' and n.record_id = pair.nhanh_id
+left join snapshot s on s.job_id = %(job_id)s and s.side = 'shopify' and s.record_id = pair.shopify_id
+
 -- name: records
 select side, record_id, record from snapshot where job_id = %(job_id)s
 

@@ -1,14 +1,16 @@
 """Mappings. People's rows are only ever changed by people's jobs; the caller holds `lock` while it decides."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from job_events.sql_files import queries
+from matcher.domain.candidates import Method, Pair
 from matcher.domain.mappings import Changes, Match
 from matcher.store.snapshots import Kind
+from platforms.settings import AccountSettings, stored_settings
 
 _SQL = queries("matcher", "matches.sql")
 
@@ -65,10 +67,44 @@ def delete(conn: Connection, scope: Scope, rows: Iterable[Match]) -> None:
         cursor.executemany(_SQL["delete"], [_values(scope, row) for row in rows])
 
 
+def read_former(conn: Connection, scope: Scope) -> dict[Pair, Method]:
+    """The pairs that were linked before and are not now, with the method of their link."""
+    rows = conn.execute(_SQL["former"], scope.values()).fetchall()
+    return {(nhanh_id, shopify_id): method for nhanh_id, shopify_id, method in rows}
+
+
+def keep_former(
+    conn: Connection, scope: Scope, before: Mapping[Pair, Method], after: Collection[tuple[Pair, Method]]
+) -> None:
+    """Remember these pairs as linked before, and no others; writes what differs from `before`."""
+    kept = dict(after)
+    gone = [pair for pair in before if pair not in kept]
+    new = [(pair, method) for pair, method in kept.items() if before.get(pair) != method]
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["forget_former"], [{**scope.values(), **_ids(pair)} for pair in gone])
+        cursor.executemany(
+            _SQL["keep_former"], [{**scope.values(), **_ids(pair), "method": method} for pair, method in new]
+        )
+
+
+def settings(conn: Connection, tenant: str, account: str) -> AccountSettings:
+    """The account's settings; the defaults for an account that is gone.
+
+    Raises:
+        InvalidAccount: they were stored by another version.
+    """
+    row = conn.execute(_SQL["settings"], {"tenant": tenant, "account": account}).fetchone()
+    return AccountSettings() if row is None else stored_settings(row[0])
+
+
 def account_exists(conn: Connection, tenant: str, account: str) -> bool:
     """Whether jobs may run for the account."""
     row = conn.execute(_SQL["account_exists"], {"tenant": tenant, "account": account}).fetchone()
     return row is not None and row[0]
+
+
+def _ids(pair: Pair) -> dict[str, str]:
+    return {"nhanh_id": pair[0], "shopify_id": pair[1]}
 
 
 def _values(scope: Scope, row: Match) -> dict[str, object]:
@@ -79,4 +115,5 @@ def _values(scope: Scope, row: Match) -> dict[str, object]:
         "status": row.status,
         "method": row.method,
         "score": row.score,
+        "reason": row.reason,
     }

@@ -1,12 +1,12 @@
 """A job's inputs as they were when it was planned, so that every agent and every attempt sees the same records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from psycopg import Connection
 
 from job_events.sql_files import queries
-from matcher.domain.candidates import Pair
+from matcher.domain.candidates import FormerLink, Method, Pair
 
 Kind = Literal["product", "customer"]
 Platform = Literal["nhanh", "shopify"]
@@ -36,6 +36,16 @@ def both_present(conn: Connection, job_id: str, pairs: Iterable[Pair]) -> int:
     values = {"job_id": job_id, "nhanh_ids": [left for left, _ in every], "shopify_ids": [right for _, right in every]}
     row = conn.execute(_SQL["both_present"], values).fetchone()
     return 0 if row is None else row[0]
+
+
+def former_links(conn: Connection, job_id: str, pairs: Mapping[Pair, Method]) -> list[FormerLink]:
+    """The pairs with what the snapshot still has of them."""
+    values = {"job_id": job_id, "nhanh_ids": [left for left, _ in pairs], "shopify_ids": [right for _, right in pairs]}
+    rows = conn.execute(_SQL["presence"], values).fetchall()
+    return [
+        FormerLink(nhanh_id, shopify_id, pairs[nhanh_id, shopify_id], nhanh_present, shopify_present)
+        for nhanh_id, shopify_id, nhanh_present, shopify_present in rows
+    ]
 
 
 def records(conn: Connection, job_id: str) -> dict[Platform, dict[str, Any]]:

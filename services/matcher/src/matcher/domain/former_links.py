@@ -1,0 +1,209 @@
+"""What becomes of a link whose evidence is gone or leads elsewhere. Nothing that was linked moves silently.
+
+- A pair that still links is linked, also if it waited for a person in between.
+- A pair that does not, while both its records are there, waits for a person, and so does whatever else would link
+  one of the two. That lasts until a person decides or the evidence leads back.
+- A record whose partner is gone (or was given to another by a person) is never given away by name, and by a code
+  only to a record whose name is the same words.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from matcher.domain.candidates import LABELS, Candidate, FormerLink, Known, Method, Pair
+
+_GONE = "is no longer there"
+_CONFIRMED = "is now confirmed with another record"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`links` link; `waiting` would if names did; `held` wait for a person by reason of an earlier link.
+
+    waiting_records: records of Nhanh that wait only because names do not link. former: pairs to remember.
+    """
+
+    links: list[Candidate]
+    waiting: list[Candidate]
+    held: list[Candidate]
+    others: list[Candidate]
+    waiting_records: int
+    former: frozenset[tuple[Pair, Method]]
+
+
+def settle(
+    links: Collection[Candidate],
+    waiting: Collection[Candidate],
+    leads: Collection[Candidate],
+    others: Collection[Candidate],
+    known: Known,
+) -> Settled:
+    """Hold back the links that would move an earlier one, and show the earlier ones that no longer hold.
+
+    Args:
+        links: what the present evidence links.
+        waiting: what it would link if names did.
+        leads: all pairs that a code speaks for, doubted or not.
+        others: what is left for review.
+        known: what people and earlier runs decided.
+    """
+    if not known.former:
+        return Settled([*links], [*waiting], [], [*others], len(waiting), frozenset())
+    memory = _Memory(known, {one.pair for one in links})
+    kept: list[Candidate] = []
+    kept_waiting: list[Candidate] = []
+    held: dict[Pair, Candidate] = {}
+    for chosen, pool in ((kept, links), (kept_waiting, waiting)):
+        for one in pool:
+            if one.pair in memory.broken:
+                continue
+            reason = memory.against(one)
+            if reason is None:
+                chosen.append(one)
+            else:
+                held[one.pair] = replace(one, doubt=reason)
+    present = {one.pair: one for one in (*leads, *others)}
+    would_wait = {one.pair for one in waiting}
+    elsewhere = _by_record([*leads, *waiting])
+    for pair, former in memory.broken.items():
+        reason = _broken(former, elsewhere, present.get(pair), waits=pair in would_wait)
+        shown = present.get(pair) or next((one for one in waiting if one.pair == pair), None)
+        held[pair] = (
+            replace(shown, doubt=reason)
+            if shown is not None
+            else Candidate(former.nhanh_id, former.shopify_id, former.method, 0.0, reason)
+        )
+    codes = {one.pair for one in leads}
+    rest: list[Candidate] = []
+    for one in others:
+        if one.pair in held or memory.only_a_name_beside(one):
+            continue
+        shown = memory.explained(one)
+        if shown is not one and one.pair in codes:
+            held[one.pair] = shown
+        else:
+            rest.append(shown)
+    return Settled(
+        kept,
+        kept_waiting,
+        [held[pair] for pair in sorted(held)],
+        rest,
+        len(
+            {one.nhanh_id for one in kept_waiting}
+            | {left for left, right in memory.broken if (left, right) in would_wait}
+        ),
+        memory.to_remember(kept, known),
+    )
+
+
+class _Memory:
+    """Earlier links that the present evidence does not give again."""
+
+    def __init__(self, known: Known, linked: set[Pair]) -> None:
+        self._linked = linked
+        rejected, taken = set(known.rejected), set(known.confirmed.values())
+        self.broken: dict[Pair, FormerLink] = {}
+        self._left: dict[str, list[FormerLink]] = {}
+        self._right: dict[str, list[FormerLink]] = {}
+        self._lost: dict[Pair, str] = {}
+        for former in sorted(known.former, key=lambda former: former.pair):
+            if former.pair in linked or former.pair in rejected:
+                continue
+            if known.confirmed.get(former.nhanh_id) == former.shopify_id:
+                continue
+            left_free = former.nhanh_present and former.nhanh_id not in known.confirmed
+            right_free = former.shopify_present and former.shopify_id not in taken
+            if left_free and right_free:
+                self.broken[former.pair] = former
+            if left_free:
+                self._left.setdefault(former.nhanh_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.shopify_present else _GONE
+            if right_free:
+                self._right.setdefault(former.shopify_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.nhanh_present else _GONE
+
+    def against(self, one: Candidate) -> str | None:
+        """Why a pair that the evidence would link must wait: an earlier link of one of its records."""
+        reasons = self._reasons(one)
+        return "; ".join([f"the {LABELS[one.method]} agrees", *reasons]) if reasons else None
+
+    def explained(self, one: Candidate) -> Candidate:
+        """A pair that waits anyway, with the earlier partners of its records in its reason."""
+        reasons = self._reasons(one)
+        return replace(one, doubt="; ".join([*([one.doubt] if one.doubt else []), *reasons])) if reasons else one
+
+    def only_a_name_beside(self, one: Candidate) -> bool:
+        """Whether a suggestion by name would only hide the two partners between which a person chooses."""
+        return one.method == "title" and any(former.pair in self.broken for former in self._beside(one))
+
+    def to_remember(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
+        """All that is still open; a record with a new link has no former one."""
+        every = list(links)
+        lefts, rights = {one.nhanh_id for one in every}, {one.shopify_id for one in every}
+        # What would link again but is held back by another earlier link is still an earlier link.
+        held_back = (former for former in known.former if former.pair in self._linked)
+        open_links = {former for row in (*self._left.values(), *self._right.values()) for former in row}
+        return frozenset(
+            (former.pair, former.method)
+            for former in (*open_links, *held_back)
+            if former.nhanh_id not in lefts and former.shopify_id not in rights
+        )
+
+    def _reasons(self, one: Candidate) -> list[str]:
+        reasons = [self._reason(one, former) for former in self._beside(one) if former.pair != one.pair]
+        return [reason for reason in reasons if reason is not None]
+
+    def _beside(self, one: Candidate) -> list[FormerLink]:
+        """Earlier links of either record; a pair's own is one of each."""
+        lefts = self._left.get(one.nhanh_id, [])
+        return [*lefts, *(former for former in self._right.get(one.shopify_id, []) if former not in lefts)]
+
+    def _reason(self, one: Candidate, former: FormerLink) -> str | None:
+        was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+        if former.pair in self.broken:
+            return was
+        if one.method != "title" and one.same_name:
+            return None
+        gone = former.shopify_id if former.nhanh_id == one.nhanh_id else former.nhanh_id
+        return f"{was}, and {gone} {self._lost[former.pair]}"
+
+
+def _by_record(candidates: Iterable[Candidate]) -> tuple[dict[str, list[Candidate]], dict[str, list[Candidate]]]:
+    lefts: dict[str, list[Candidate]] = {}
+    rights: dict[str, list[Candidate]] = {}
+    for one in sorted(candidates, key=lambda one: one.pair):
+        lefts.setdefault(one.nhanh_id, []).append(one)
+        rights.setdefault(one.shopify_id, []).append(one)
+    return lefts, rights
+
+
+def _broken(
+    former: FormerLink,
+    elsewhere: tuple[dict[str, list[Candidate]], dict[str, list[Candidate]]],
+    present: Candidate | None,
+    *,
+    waits: bool,
+) -> str:
+    """Why a pair that was linked waits: where its evidence leads now, or what is left of it."""
+    was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+    moves = [
+        *(
+            f"the {LABELS[one.method]} of {one.nhanh_id} now leads to {one.shopify_id}"
+            for one in elsewhere[0].get(former.nhanh_id, [])
+            if one.shopify_id != former.shopify_id
+        ),
+        *(
+            f"the {LABELS[one.method]} of {one.shopify_id} now leads to {one.nhanh_id}"
+            for one in elsewhere[1].get(former.shopify_id, [])
+            if one.nhanh_id != former.nhanh_id
+        ),
+    ]
+    if moves:
+        return "; ".join([was, *moves])
+    if waits:
+        return f"{was}; now only the names agree, and names do not link by themselves"
+    if present is not None and present.doubt is not None:
+        return f"{was}; {present.doubt}"
+    return f"{was}; nothing links the two any more"
