@@ -13,7 +13,6 @@ from platforms.shopify.client import ShopifyClient
 from syncer.jobs.customers import CustomerSide
 from syncer.jobs.products import ProductSide
 from syncer.jobs.side import Pair
-from syncer.store import rows
 from syncer.store.rows import Scope
 
 UNREAD, UNSEEN = "could not be read by the last pull", "was not listed by the last complete pull"
@@ -86,13 +85,14 @@ def connected(shop: Any) -> Iterator[ShopifyClient]:
 
 
 def pairs_of(shop: Any, database_url: str, side: CustomerSide | ProductSide) -> dict[str, Pair]:
-    scope = Scope("demo", shop.account, side.kind)
     migrate_schema(database_url, "syncer", ["job_events.worker", "syncer"])
     with shop.pool.connection() as conn:
         conn.execute("set local search_path to syncer")
-        return {
-            pair.nhanh_id: pair for found in rows.pages_of_pairs(conn, scope) for pair in side.pairs(conn, scope, found)
-        }
+        return {pair.nhanh_id: pair for page in side.pages(conn, scope(shop, side)) for pair in page}
+
+
+def scope(shop: Any, side: CustomerSide | ProductSide) -> Scope:
+    return Scope("demo", shop.account, side.kind)
 
 
 @pytest.mark.parametrize(("job_type", "kind"), [("PRODUCT_SYNC", "product"), ("CUSTOMER_SYNC", "customer")])
@@ -176,8 +176,8 @@ def test_a_number_of_two_customers_is_given_to_neither(shop: Any, syncer: Any) -
     husband, wife = sorted(pairs)[:2]
     shop.edit("nhanh", "customer", int(husband), set={"name": "Lê Hùng", "mobile": "01621000011"})
     shop.edit("nhanh", "customer", int(wife), set={"name": "Lê Hoa", "mobile": "0321000011/0912000012"})
-    for one in (husband, wife):
-        set_customer(shop, pairs[one], phone=None)
+    for one, name in ((husband, "Le Hung"), (wife, "Le Hoa")):
+        set_customer(shop, pairs[one], name=name, phone=None)
     shop.pull()
     shop.map("customer", {one: pairs[one] for one in (husband, wife)})
     with syncer():
@@ -200,7 +200,7 @@ def test_what_the_shop_holds_by_now_decides_what_stays(shop: Any, database_url: 
     shop.map("customer", {one: gid})
     side = CustomerSide()
     with connected(shop) as client:
-        side.prepare(client, parse_settings({"write": {"metafields": False}}))
+        side.prepare(client, parse_settings({"write": {"metafields": False}}), shop.pool, scope(shop, side))
         assert pairs_of(shop, database_url, side)[one].desired == {"name": "Nguyen Van A", "phone": "+84912000021"}
         set_customer(shop, gid, name="Nguyễn Văn A", phone="+84987000021")
         side.read(client, [gid])
@@ -221,7 +221,7 @@ def test_a_number_of_an_address_is_none_of_the_customer(shop: Any, database_url:
     shop.map("customer", {one: pairs[one]})
     side = CustomerSide()
     with connected(shop) as client:
-        side.prepare(client, parse_settings({"write": {"metafields": False}}))
+        side.prepare(client, parse_settings({"write": {"metafields": False}}), shop.pool, scope(shop, side))
         planned = pairs_of(shop, database_url, side)[one].desired
         assert planned["phone"] == "+84987000031"
         assert side.read(client, [pairs[one]])[pairs[one]].fields["phone"] is None
@@ -382,7 +382,7 @@ def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
     shop.sql("delete from puller.variant where variant_id = %(id)s", id=gone)
     side = ProductSide()
     with connected(shop) as client:
-        side.prepare(client, parse_settings({"depot_locations": shop.depot_locations}))
+        side.prepare(client, parse_settings({"depot_locations": shop.depot_locations}), shop.pool, scope(shop, side))
         found = pairs_of(shop, database_url, side)
     assert found[one].about == {"title": "Cà phê sữa 500 g", "sku": "CF-500", "linked_by": "sku"}
     assert found[other].about == {"title": "Trà sen 100 g", "linked_by": "sku"}
@@ -393,5 +393,5 @@ def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
     shop.map("customer", dict(list(customers.items())[:3]))
     people = CustomerSide()
     with connected(shop) as client:
-        people.prepare(client, parse_settings({}))
+        people.prepare(client, parse_settings({}), shop.pool, scope(shop, people))
         assert [pair.about for pair in pairs_of(shop, database_url, people).values()] == [{"linked_by": "sku"}] * 3
