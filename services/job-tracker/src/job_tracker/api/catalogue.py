@@ -34,6 +34,8 @@ PRODUCTS = Listing(
     served=_along("variant_product", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("title", "variant_title", "brand", "model", "sku", "barcode", "product_id", "variant_id"),
+    search_view=("puller", "api_product_search"),
+    search_index=("puller", "variant_search"),
 )
 CUSTOMERS = Listing(
     source=("puller", "api_customers"),
@@ -42,6 +44,8 @@ CUSTOMERS = Listing(
     served=_along("customer_listed", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("name", "phone", "email", "customer_id", "city"),
+    search_view=("puller", "api_customer_search"),
+    search_index=("puller", "customer_search"),
 )
 MATCHES = Listing(
     source=("matcher", "api_matches"),
@@ -169,7 +173,7 @@ async def list_dead_letters(
 def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
-    if request.text or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
+    if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
     conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
     text = f"SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM {service}.api_totals WHERE true"
