@@ -40,19 +40,20 @@ CUSTOMER = """
 INSERT INTO puller.customer (tenant, account, platform, customer_id, name, phone, phones, email, totals)
 VALUES (%(tenant)s, %(account)s, %(platform)s, %(id)s, %(name)s, %(phone)s, %(phones)s, %(email)s, '{}')
 """
-# A hundred and twenty thousand variants of one account and as many of another; every hundredth is a milk coffee.
-FILL = """
-WITH numbers AS (SELECT n, account FROM generate_series(1, %(many)s) AS n, (VALUES ('shop'), ('other')) AS a (account)),
-products AS (
-    INSERT INTO puller.product (tenant, account, platform, product_id, title)
-    SELECT 't', account, 'nhanh', lpad(n::text, 7, '0'),
-           CASE WHEN n %% 100 = 0 THEN 'Cà phê sữa đá ' || n ELSE 'Áo thun cổ tròn ' || md5(n::text) END
-    FROM numbers
-)
+# Many variants of one account, some of another; every hundredth is a milk coffee.
+NUMBERED = """
+FROM (SELECT 'shop' AS account, n FROM generate_series(1, %(many)s) AS n
+      UNION ALL SELECT 'other', n FROM generate_series(1, %(many)s / 10) AS n) AS numbers,
+LATERAL (SELECT lpad(n::text, 7, '0') AS id,
+                CASE WHEN n %% 100 = 0 THEN 'Cà phê sữa đá ' || n ELSE 'Áo thun cổ tròn ' || md5(n::text) END AS title)
+"""
+FILL_PRODUCTS = f"""
+INSERT INTO puller.product (tenant, account, platform, product_id, title)
+SELECT 't', account, 'nhanh', id, title {NUMBERED}
+"""
+FILL_VARIANTS = f"""
 INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, product_id, name, sku, prices)
-SELECT 't', account, 'nhanh', 'v' || n, lpad(n::text, 7, '0'), lpad(n::text, 7, '0'),
-       CASE WHEN n %% 100 = 0 THEN 'Cà phê sữa đá ' || n ELSE 'Áo thun cổ tròn ' || md5(n::text) END, 'SKU-' || n, '{}'
-FROM numbers
+SELECT 't', account, 'nhanh', 'v' || n, id, id, title, 'SKU-' || n, '{{}}' {NUMBERED}
 """
 
 
@@ -89,7 +90,8 @@ def full(postgres_server: str) -> Iterator[str]:
     """A database of its own with many variants."""
     with made(postgres_server) as url:
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(FILL, {"many": MANY})
+            connection.execute(FILL_PRODUCTS, {"many": MANY})
+            connection.execute(FILL_VARIANTS, {"many": MANY})
             connection.execute("VACUUM ANALYZE puller.variant")
         yield url
 
@@ -239,7 +241,7 @@ def plan(database: str, wanted: Wanted) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("filters", [{}, {"tenant": ["t"]}, FILTERS], ids=["none", "tenant", "platform"])
-@pytest.mark.parametrize(("asked", "hits"), [("ca phe sua da 777", 1), ("0912 345 678", 0), ("sku-77777", 1)])
+@pytest.mark.parametrize(("asked", "hits"), [("ca phe sua da 7700 ", 1), ("0912 345 678", 0), ("sku-7777 ", 1)])
 def test_a_search_reads_the_index_of_trigrams(
     *, full: str, filters: dict[str, list[str]], asked: str, hits: int
 ) -> None:
@@ -257,9 +259,9 @@ def test_pages_of_a_search_hold_each_row_once_in_the_lists_order(full: str) -> N
     pages = walk(full, PRODUCTS, "CÀ PHÊ", limit=200, filters={"tenant": ["t"]})
     found = [(row["account"], row["product_id"]) for page in pages for row in page["rows"]]
     assert found == sorted(found)
-    assert len(found) == len(set(found)) == 2 * MANY // 100
+    assert len(found) == len(set(found)) == MANY // 100 + MANY // 1000
     assert {(page["total"], page["total_exact"], page["partial"]) for page in pages} == {(len(found), True, False)}
-    assert [len(page["rows"]) for page in pages] == [200] * 12
+    assert [len(page["rows"]) for page in pages] == [200] * 6 + [120]
 
 
 @pytest.mark.parametrize("asked", ["ao thun co tron", "da"])

@@ -140,11 +140,12 @@ def found_by_index(listing: Listing, wanted: Wanted) -> tuple[Question, Count | 
 def rows_of(listing: Listing, keys: Sequence[Row]) -> Question:
     """The rows with these keys, in the list's order."""
     names = ", ".join(f"%({column})s::text[]" for column in listing.key)
-    same = " AND ".join(f'shown."{column}" = keys."{column}"' for column in listing.key)
+    same = " AND ".join(f'"{column}" = keys."{column}"' for column in listing.key)
     order = ", ".join(f'shown."{column}"' for column in listing.key)
+    # One by one: the planner would read whole accounts and join them.
     return _question(
-        f"SELECT shown.* FROM unnest({names}) AS keys ({_columns(listing.key)}) "
-        f"JOIN {'.'.join(listing.source)} AS shown ON {same} ORDER BY {order}",
+        f"SELECT shown.* FROM unnest({names}) AS keys ({_columns(listing.key)}), "
+        f"LATERAL (SELECT * FROM {'.'.join(listing.source)} WHERE {same} LIMIT 1) AS shown ORDER BY {order}",
         {column: [row[column] for row in keys] for column in listing.key},
     )
 
