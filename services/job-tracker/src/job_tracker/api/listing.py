@@ -137,12 +137,17 @@ def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | 
     """The rows to show, and the one after which the next page begins: none when all rows have been looked at."""
     if not plan.bounded:
         return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+    return cut_scan(rows, limit, SCAN_ROWS)
+
+
+def cut_scan(rows: list[Row], limit: int, scanned: int) -> tuple[list[Row], Row | None]:
+    """The same of a bounded scan of `scanned` rows, whose rows say whether they fit and how many were looked at."""
     judged = [(row, row.pop("fits"), row.pop("looked")) for row in rows]
-    fitting = [row for row, fits, looked in judged if fits and looked <= SCAN_ROWS]
+    fitting = [row for row, fits, looked in judged if fits and looked <= scanned]
     if len(fitting) > limit:
         return fitting[:limit], fitting[limit - 1]
     # One beyond the bound is there only behind the one at it.
-    return fitting, rows[-2] if judged and judged[-1][2] > SCAN_ROWS else None
+    return fitting, rows[-2] if judged and judged[-1][2] > scanned else None
 
 
 def _total(counted: Count) -> Row:
