@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobtrail import accounts, jobs
+from jobtrail import accounts, jobs, matches
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.log import become_part
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
 app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
+app.add_typer(matches.app, name="matches", help="Look at linked records, and decide on pairs that wait for review.")
 
 ApiPort = Annotated[
     int | None, typer.Option(envvar="API_PORT", min=1, max=65535, help="port of the API (default 8400 if free)")
