@@ -52,6 +52,10 @@ Archive = Annotated[
 def demo(
     nhanh: Annotated[Path | None, typer.Option(help="catalogue of the Nhanh shop (CSV or JSONL)")] = None,
     shopify: Annotated[Path | None, typer.Option(help="catalogue of the Shopify shop")] = None,
+    link_by_name: Annotated[
+        str | None,
+        typer.Option(help="auto: products whose names alone agree are linked; review: they wait (default: as stored)"),
+    ] = None,
     api_port: ApiPort = None,
     sandbox_port: SandboxPort = None,
     kafka_port: KafkaPort = None,
@@ -59,9 +63,11 @@ def demo(
 ) -> None:
     """Run the whole road once on real servers, and show it."""
     from jobtrail.demo.command import run_demo
+    from jobtrail.demo.plan import checked_link_by_name
 
     ports = Ports(api_port, sandbox_port, kafka_port, postgres_port)
-    raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports))
+    chosen = checked_link_by_name(link_by_name)
+    raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports, chosen))
 
 
 @app.command()
