@@ -24,8 +24,8 @@ $(READY): requirements.lock pyproject.toml $(PROJECTS)
 
 install: $(READY) ## Install everything into .venv
 
-demo: $(READY) ## Run the whole road once on real servers and show it (NHANH=FILE SHOPIFY=FILE for your own catalogues)
-	@$(BIN)/jobtrail demo $(if $(NHANH),--nhanh "$(NHANH)") $(if $(SHOPIFY),--shopify "$(SHOPIFY)")
+demo: $(READY) ## Run pull, match and sync end to end (NHANH=FILE SHOPIFY=FILE for your own, LINK_BY_NAME=auto links by names)
+	@$(BIN)/jobtrail demo $(if $(NHANH),--nhanh "$(NHANH)") $(if $(SHOPIFY),--shopify "$(SHOPIFY)") $(if $(LINK_BY_NAME),--link-by-name "$(LINK_BY_NAME)")
 
 up: $(READY) ## Start the system and leave it running until Ctrl-C
 	@$(BIN)/jobtrail up

@@ -21,8 +21,10 @@ from jobtrail import terminal
 from jobtrail.errors import Refused
 from jobtrail.freshness import staleness
 from jobtrail.home import Home
+from jobtrail.items_table import items_table
 from jobtrail.json_option import json_object
-from jobtrail.tables import Jobs, items_table
+from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reverting, takes, with_token
+from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker, job_path
 from jobtrail.watch import changes_shown, follow_job
 
@@ -39,6 +41,7 @@ def _checked_id(job_id: str) -> str:
     return job_id
 
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="list what would be written, and write nothing")]
 JobId = Annotated[str, typer.Argument(help="the job's id", callback=_checked_id)]
 Reason = Annotated[str, typer.Option(help="why, for the job's timeline")]
 
@@ -76,6 +79,7 @@ def show(job_id: JobId) -> None:
         console.print(Jobs([job], datetime.now(UTC)))
         known = {name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}
         console.print_json(json.dumps(known))
+        _tell_next_step(job)
         timeline = Table(title="Timeline", title_justify="left", header_style="bold")
         for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
             timeline.add_column(name, overflow="fold")
@@ -89,10 +93,17 @@ def show(job_id: JobId) -> None:
 
 
 @app.command()
-def items(job_id: JobId, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100) -> None:
+def items(
+    job_id: JobId,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    held: Annotated[bool, typer.Option("--held", help="only those that wait for a confirmation")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="only those that failed")] = False,
+    action: Annotated[list[str] | None, typer.Option(help="only these, such as updated; may be repeated")] = None,
+) -> None:
     """What happened to each item of a job, or what a dry run would have done: oldest first."""
+    actions = [*(action or []), *(["failed"] if failed else [])]
     with _reading() as tracker:
-        found, more = tracker.items(job_id, limit)
+        found, more = tracker.items(job_id, limit, action=actions or None, held=True if held else None)
         console.print(items_table(found))
         console.print(f"{len(found):,} items shown{'; there are more: --limit' if more else ''}")
 
@@ -100,8 +111,10 @@ def items(job_id: JobId, limit: Annotated[int, typer.Option(min=1, max=10_000)] 
 @app.command()
 def watch(job_id: JobId) -> None:
     """Follow a job to its end; exit code 0 if it ended well or in part."""
-    with _reading() as tracker, changes_shown(console) as changes:
-        job = follow_job(tracker, job_id, changes)
+    with _reading() as tracker:
+        with changes_shown(console) as changes:
+            job = follow_job(tracker, job_id, changes)
+        _tell_next_step(job)
     raise typer.Exit(0 if job["outcome"] in {"success", "partial"} else 1)
 
 
@@ -112,9 +125,10 @@ def start(
     tenant: Annotated[str, typer.Option(help="of which tenant")] = "default",
     params: Annotated[str, typer.Option(help="parameters as JSON")] = "{}",
     priority: Annotated[str, typer.Option(help="low, normal, high or urgent")] = "normal",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="let the sync list what it would write, and write nothing")
-    ] = False,
+    dry_run: DryRun = False,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="the plan token of a job that stopped or held items back")
+    ] = None,
 ) -> None:
     """Request a job, or all first jobs of a chain."""
     if what not in JOB_TYPES and what not in CHAINS:
@@ -123,19 +137,46 @@ def start(
     chain = CHAINS.get(what)
     given = json_object(params, "--params")
     then = chain.then if chain else ()
+    first: dict[str, Json] = {}
+    if confirm is not None and chain:
+        first, then = with_token(chain, issuer(tracker, tenant, account, confirm), confirm)
+    elif confirm is not None:
+        if not takes(what, "confirm"):
+            raise Refused(f"{what} neither stops nor holds items back: there is nothing to confirm")
+        given |= {"confirm": confirm}
     if dry_run and chain:
         then = tuple(map(_dry, then))
     elif dry_run:
-        if not _may_be_dry(what):
+        if not takes(what, "dry_run"):
             raise Refused(f"{what} writes to no platform, so there is nothing to leave out: --dry-run is for a sync")
         given |= {"dry_run": True}
-    common = {"tenant": tenant, "account": account, "params": given, "priority": priority}
+    common = {"tenant": tenant, "account": account, "priority": priority}
     together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}
     for job_type in chain.first if chain else (what,):
-        answer = tracker.post("/jobs", {"type": job_type, **common, **together})
-        job_id = answer["job_id"]
-        follow = f"  (follow: jobtrail jobs watch {job_id})"
-        console.print(Text.assemble(f"{job_type} ", (job_id, "bold"), follow))
+        own = given | first.get(job_type, {})
+        answer = tracker.post("/jobs", {"type": job_type, **common, "params": own, **together})
+        _tell_request(job_type, answer)
+
+
+@app.command()
+def confirm(job_id: JobId) -> None:
+    """Approve exactly the changes that a stopped job, or one that held items back, shows: a new job writes them."""
+    tracker = _tracker()
+    job = tracker.job(job_id)
+    request = confirmation(job)
+    console.print(Text(f"Approves {approved_text(job)} of {job['type']} {job_id}"), soft_wrap=True)
+    _tell_request(job["type"], tracker.post("/jobs", request))
+
+
+@app.command()
+def revert(
+    job_id: JobId,
+    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this Nhanh id; may be repeated")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take back what a sync wrote: each value of before, where the shop still holds what was written."""
+    tracker = _tracker()
+    _tell_request("REVERT_SYNC", tracker.post("/jobs", reverting(tracker.job(job_id), only or [], dry_run)))
 
 
 @app.command()
@@ -166,12 +207,23 @@ def retry(job_id: JobId) -> None:
 
 def _dry(step: Then) -> Then:
     """The same step, and all that follow it, writing to no platform."""
-    params = {**step.params, "dry_run": True} if _may_be_dry(step.type) else step.params
+    params = {**step.params, "dry_run": True} if takes(step.type, "dry_run") else step.params
     return replace(step, params=params, then=tuple(map(_dry, step.then)))
 
 
-def _may_be_dry(job_type: str) -> bool:
-    return "dry_run" in JOB_TYPES[job_type].params.__struct_fields__
+def _tell_request(job_type: str, answer: Json) -> None:
+    job_id = answer["job_id"]
+    console.print(Text.assemble(f"{job_type} ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
+
+
+def _tell_next_step(job: Json) -> None:
+    """How to approve what a job shows, where it waits for that: each command on one line, so that it can be copied."""
+    if command := next_step(job):
+        for said in (
+            f"Look at the items: jobtrail jobs items {job['job_id']}",
+            f"To let exactly these through: {command}",
+        ):
+            console.print(Text(said, style="yellow"), soft_wrap=True)
 
 
 def _command(job_id: str, verb: str, reason: str) -> None:

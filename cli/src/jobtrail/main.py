@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobtrail import accounts, jobs
+from jobtrail import accounts, jobs, matches
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.log import become_part
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
 app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
+app.add_typer(matches.app, name="matches", help="Look at linked records, and decide on pairs that wait for review.")
 
 ApiPort = Annotated[
     int | None, typer.Option(envvar="API_PORT", min=1, max=65535, help="port of the API (default 8400 if free)")
@@ -51,6 +52,10 @@ Archive = Annotated[
 def demo(
     nhanh: Annotated[Path | None, typer.Option(help="catalogue of the Nhanh shop (CSV or JSONL)")] = None,
     shopify: Annotated[Path | None, typer.Option(help="catalogue of the Shopify shop")] = None,
+    link_by_name: Annotated[
+        str | None,
+        typer.Option(help="auto: products whose names alone agree are linked; review: they wait (default: as stored)"),
+    ] = None,
     api_port: ApiPort = None,
     sandbox_port: SandboxPort = None,
     kafka_port: KafkaPort = None,
@@ -58,9 +63,11 @@ def demo(
 ) -> None:
     """Run the whole road once on real servers, and show it."""
     from jobtrail.demo.command import run_demo
+    from jobtrail.demo.plan import checked_link_by_name
 
     ports = Ports(api_port, sandbox_port, kafka_port, postgres_port)
-    raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports))
+    chosen = checked_link_by_name(link_by_name)
+    raise typer.Exit(run_demo(console(), Home(), nhanh, shopify, ports, chosen))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 What others wrote, such as names, phases and messages, goes into a Text: as a str it would be read as Rich's markup.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,25 +78,13 @@ class Jobs:
             yield Text.assemble("  ", details, overflow="fold")
 
 
-def items_table(items: Iterable[Json]) -> Table:
-    """One row an item, with a line for each of its fields that changed, or would have."""
-    table = Table(header_style="bold")
-    table.add_column("Item", overflow="fold")
-    table.add_column("Action", no_wrap=True)
-    table.add_column("Changes", overflow="fold")
-    for item in items:
-        said = [Text(f"{one['name']}: {_value(one, 'before')} → {_value(one, 'after')}") for one in item["changes"]]
-        if error := item["error"]:
-            said.append(Text(f"{error['category']}: {error['message']}", style="red"))
-        table.add_row(Text(item["item"]), Text(item["action"]), Text("\n").join(said))
-    return table
-
-
 def job_line(job: Json) -> Text:
     """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
     line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
     if job.get("phase") and job["state"] == "running":
         line.append(f" · {job['phase']}")
+    if note := note_text(job):
+        line.append(f" · {note}", style="yellow")
     if job.get("error"):
         line.append(f" · {job['error']['message']}")
     return line
@@ -142,8 +130,21 @@ def details_text(job: Json) -> str:
     return ", ".join(f"{name} {metadata[name]:,}" for name in SHOWN_DETAILS if isinstance(metadata.get(name), int))
 
 
+def note_text(job: Json) -> str:
+    """What waits for a person: `3 held`, `stopped: too large`, `would stop`; nothing where nothing does."""
+    held, code = job.get("held"), job.get("error_code")
+    if code == "WOULD_STOP":
+        return "would stop"
+    if code == "CHANGE_TOO_LARGE":
+        return "stopped: too large"
+    return f"{held:,} held" if held else ("items held" if code == "ITEMS_HELD" else "")
+
+
 def _details(job: Json) -> Text:
-    """Why a job failed, or what it counted; lists know only the error's category."""
+    """What waits for a person, why a job failed, or what it counted; lists know only the error's category."""
+    if note := note_text(job):
+        counted = details_text(job)
+        return Text(f"{note}, {counted}" if counted else note, style="yellow")
     error = job.get("error")
     why = f"{error['category']}: {error['message']}" if error else job["error_category"]
     return Text(why, style="red") if why else Text(details_text(job))
@@ -156,11 +157,6 @@ def age_text(job: Json, now: datetime) -> str:
         if age >= length:
             return f"{age // length} {unit}"
     return "0 s"
-
-
-def _value(change: Json, when: str) -> str:
-    value = change.get(when)
-    return "nothing" if value is None else str(value)
 
 
 def took_text(job: Json) -> str:

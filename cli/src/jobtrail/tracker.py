@@ -73,17 +73,21 @@ class Tracker:
         total = f"{last['total']:,}" if last["total_exact"] else f"more than {last['total']:,}"
         return History(events, total, bool(last["next"]))
 
-    def items(self, job_id: str, most: int) -> tuple[list[Json], bool]:
-        """What happened to the first `most` items of a job, and whether there are more."""
-        items, last = self._collect(job_path(job_id, "items"), "items", most)
+    def items(self, job_id: str, most: int, **filters: Any) -> tuple[list[Json], bool]:
+        """What happened to the first `most` items of a job that fit, and whether there are more."""
+        items, last = self._collect(job_path(job_id, "items"), "items", most, **filters)
         return items, bool(last["next"])
 
-    def _collect(self, path: str, name: str, most: int) -> tuple[list[Json], Json]:
+    def matches(self, most: int, **filters: Any) -> tuple[list[Json], Json]:
+        """The first `most` pairs that fit, and the last page that they took."""
+        return self._collect("/matches", "matches", most, **filters)
+
+    def _collect(self, path: str, name: str, most: int, **filters: Any) -> tuple[list[Json], Json]:
         """The first `most` members of a list, and the last page that they took."""
         found: list[Json] = []
         cursor: str | None = None
         while True:
-            page = self.get(path, limit=min(most - len(found), PAGE), cursor=cursor)
+            page = self.get(path, limit=min(most - len(found), PAGE), cursor=cursor, **filters)
             found += page[name]
             cursor = page["next"]
             if not cursor or len(found) >= most:

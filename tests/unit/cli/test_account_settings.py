@@ -1,5 +1,6 @@
 """Settings that nobody names stay as they are, and what changes is said."""
 
+import json
 from contextlib import nullcontext
 from typing import Any
 
@@ -94,3 +95,59 @@ def test_settings_make_no_account(run: Any, store: Stored) -> None:
 def test_objects_are_merged_and_other_values_replaced() -> None:
     assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": None}, "d": {"e": 4}}) == {"a": {"c": 2}, "d": {"e": 4}}
     assert changes({"a": {"b": 1}}, {"a": {"b": 1}}) == []
+
+
+SHARE = "a share from 0 to 1, such as 0.2 for a fifth"
+COUNT = "a whole number of records, 0 or more"
+STOCK = 'a number of pieces in quotation marks, such as "3", or a share, such as "10%"'
+CHOICES = {
+    "link_by_name": ("review", "auto"),
+    "unmapped_depots": ("refuse", "sum"),
+    "conflict_rule": ("nhanh_wins", "keep_platform"),
+    "stock_conflict_rule": ("nhanh_wins", "keep_platform"),
+}
+WRONG = [
+    *(("safety_stock", wrong, STOCK) for wrong in (3, "-1", "10 %", "101%", "3.5", "", "viel")),
+    *((name, wrong, SHARE) for name in ("sellout_share", "max_gone_share") for wrong in (1.5, -0.1, "20%", True)),
+    *((name, wrong, COUNT) for name in ("sellout_floor", "max_gone_floor") for wrong in (-1, 2.5, "5")),
+    *(
+        (name, wrong, " or ".join(f'"{one}"' for one in choices))
+        for name, choices in CHOICES.items()
+        for wrong in ("x", 1)
+    ),
+    ("write.customer_email", "yes", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "wrong", "form"), WRONG, ids=str)
+def test_a_wrong_value_is_refused_with_the_form_that_it_should_have(
+    run: Any, store: Stored, name: str, wrong: Any, form: str
+) -> None:
+    held = store.held
+    value: Any = wrong
+    for step in reversed(name.split(".")):
+        value = {step: value}
+    ended = run("accounts", "settings", "lan-shop", "--set", json.dumps(value))
+    assert (ended.code, ended.out, ended.err) == (1, "", f"settings.{name}: must be {form}\n")
+    assert store.held == held
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("safety_stock", "3", 'safety_stock: "0" → "3"'),
+        ("safety_stock", "12.5%", 'safety_stock: "0" → "12.5%"'),
+        ("link_by_name", "auto", 'link_by_name: "review" → "auto"'),
+        ("unmapped_depots", "sum", 'unmapped_depots: "refuse" → "sum"'),
+        ("stock_conflict_rule", "keep_platform", 'stock_conflict_rule: "nhanh_wins" → "keep_platform"'),
+        ("sellout_share", 0.5, "sellout_share: 0.2 → 0.5"),
+        ("sellout_floor", 0, "sellout_floor: 5 → 0"),
+        ("max_gone_share", 1, "max_gone_share: 0.2 → 1.0"),
+        ("max_gone_floor", 50, "max_gone_floor: 5 → 50"),
+    ],
+)
+def test_a_setting_is_shown_and_its_change_is_said(run: Any, store: Stored, name: str, value: Any, said: str) -> None:
+    assert f'"{name}": ' in run("accounts", "settings", "lan-shop").out
+    ended = run("accounts", "settings", "lan-shop", "--set", json.dumps({name: value}))
+    assert (ended.code, ended.out) == (0, f"{said}\n")
+    assert getattr(store.settings(), name) == value

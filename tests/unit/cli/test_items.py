@@ -5,7 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
+from jobtrail.items_table import items_table
 from jobtrail.tables import details_text
 
 Make = Callable[..., dict[str, Any]]
@@ -60,3 +62,66 @@ def test_as_many_are_shown_as_were_asked_for(
 
 def test_the_result_of_a_dry_run_is_among_the_details(job: Make) -> None:
     assert details_text(job(metadata={"updated": 0, "wouldUpdate": 7})) == "updated 0, wouldUpdate 7"
+
+
+PAIR = {
+    "item": "product/504",
+    "action": "skipped",
+    "ids": {"nhanh": "504", "shopify": "gid://shopify/ProductVariant/9007"},
+    "about": {
+        "title": "Nồi cơm điện Sharp 1.8L",
+        "sku": "NC1",
+        "linked_by": "barcode",
+        "note": "name and e-mail differ",
+    },
+    "changes": [{"name": "price", "before": "900000", "after": "90000"}],
+    "held": "the price falls to a tenth",
+}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_a_change_is_read_with_what_it_concerns_and_why_it_is_held(width: int) -> None:
+    console = Console(width=width, record=True)
+    console.print(items_table([item(1, **PAIR)]))
+    said = console.export_text()
+    for words in (
+        *("Nồi cơm điện Sharp", "SKU NC1", "shopify 9007", "linked by barcode", "product/504", "HELD"),
+        *("price: 900000 → 90000", "held: the price falls", "name and e-mail differ"),
+    ):
+        assert words in said
+    assert "skipped" not in said and "gid:" not in said
+    assert max(map(len, said.splitlines())) <= width
+
+
+def test_markup_of_others_is_shown_as_it_is() -> None:
+    console = Console(width=120, record=True)
+    names = {"title": "[/b]:x:", "sku": "[red]", "linked_by": "[/x]", "note": "[/note]"}
+    console.print(items_table([item(1, about=names, held="[/held]", ids={"shopify": "[/id]"})]))
+    said = console.export_text()
+    for words in ("[/b]:x:", "SKU [red]", "linked by [/x]", "[/note]", "held: [/held]", "shopify [/id]"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ([], []),
+        (["--held"], [("held", "true")]),
+        (["--failed"], [("action", "failed")]),
+        (["--action", "updated", "--action", "created"], [("action", "updated"), ("action", "created")]),
+        (["--failed", "--action", "updated"], [("action", "updated"), ("action", "failed")]),
+    ],
+)
+def test_the_items_that_are_wanted_are_asked_for(
+    api: Any, run: Any, options: list[str], asked: list[tuple[str, str]]
+) -> None:
+    """Pages may be short, and even empty, before the last one."""
+    pages = [{"items": [], "next": "1"}, {"items": [item(7)], "next": None}]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        given = [(name, value) for name, value in request.url.params.multi_items() if name in {"held", "action"}]
+        assert given == asked
+        return httpx.Response(200, json=pages[int(request.url.params.get("cursor", 0))])
+
+    api(answer)
+    assert run("jobs", "items", "job-1", *options).out.endswith("1 items shown\n")

@@ -41,9 +41,9 @@ def test_a_chain_runs_dry_where_it_would_write(
 
 
 def test_a_single_sync_runs_dry_and_keeps_its_other_parameters(asked: list[dict[str, Any]], run: Any) -> None:
-    params = ("--params", '{"confirm": true}')
+    params = ("--params", '{"confirm": "plan-1"}')
     assert run("jobs", "start", "PRODUCT_SYNC", "--account", "lan-shop", "--dry-run", *params).code == 0
-    assert [body["params"] for body in asked] == [{"confirm": True, "dry_run": True}]
+    assert [body["params"] for body in asked] == [{"confirm": "plan-1", "dry_run": True}]
 
 
 def test_what_writes_nothing_anyway_cannot_run_dry(asked: list[dict[str, Any]], run: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jobtrail.account_store import open_accounts
-from jobtrail.demo.plan import TENANT, DemoPlan, plan_demo
+from jobtrail.demo.plan import TENANT, DemoPlan, LinkByName, plan_demo
 from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.demo.view import DemoView
@@ -16,10 +16,21 @@ from jobtrail.sandbox_client import Json, Sandbox, source
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
 from jobtrail.tracker import Tracker
+from platforms.settings import settings_to_json
 
 
-def run_demo(console: Console, home: Home, nhanh: Path | None, shopify: Path | None, ports: Ports) -> int:
-    """Exit code 0 when every job ended well or in part, 1 when one failed."""
+def run_demo(
+    console: Console,
+    home: Home,
+    nhanh: Path | None,
+    shopify: Path | None,
+    ports: Ports,
+    link_by_name: LinkByName | None = None,
+) -> int:
+    """Exit code 0 when every job ended well or in part, 1 when one failed.
+
+    link_by_name: the account's setting from now on; None leaves it as it is.
+    """
     plan = plan_demo(nhanh, shopify)
     view = StackView(console)
     with view, running_system(home, ports, view) as system:
@@ -28,7 +39,7 @@ def run_demo(console: Console, home: Home, nhanh: Path | None, shopify: Path | N
         load = sandbox.load(
             plan.account, source(plan.nhanh, perturb=False), source(plan.shopify, perturb=plan.perturbed)
         )
-        connect(system.running.database, home, plan, load)
+        connect(system.running.database, home, plan, load, link_by_name)
         before = sandbox.shops()[plan.account]
         tracker = Tracker(system.running.api, actor="demo")
         chains = start_chains(tracker, plan.account)
@@ -44,11 +55,14 @@ def run_demo(console: Console, home: Home, nhanh: Path | None, shopify: Path | N
     return 1 if any(job["status"] in {"FAILED", "CANCELLED"} for job in jobs) else 0
 
 
-def connect(database_url: str, home: Home, plan: DemoPlan, load: Json) -> None:
+def connect(database_url: str, home: Home, plan: DemoPlan, load: Json, link_by_name: LinkByName | None) -> None:
     """Make the account and its connections to the sandbox's shops; settings that a person changed are kept."""
     with open_accounts(database_url, home.secret_key()) as accounts:
         if not accounts.exists(TENANT, plan.account):
             accounts.put_account(TENANT, plan.account, {"depot_locations": load["depot_locations"]})
+        if link_by_name is not None:
+            stored = settings_to_json(accounts.settings(TENANT, plan.account))
+            accounts.put_account(TENANT, plan.account, stored | {"link_by_name": link_by_name})
         for platform in ("nhanh", "shopify"):
             shop = load[platform]
             accounts.put_connection(TENANT, plan.account, platform, shop["base_url"], shop["credentials"])

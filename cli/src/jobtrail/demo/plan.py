@@ -4,10 +4,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jobtrail.errors import Refused
 
 TENANT = "demo"
+LinkByName = Literal["review", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,17 @@ class DemoPlan:
     @property
     def perturbed(self) -> bool:
         return self.nhanh is not None and self.nhanh == self.shopify
+
+
+def checked_link_by_name(text: str | None) -> LinkByName | None:
+    """Read the option.
+
+    Raises:
+        Refused: it is neither.
+    """
+    if text in (None, "review", "auto"):
+        return text
+    raise Refused(f"--link-by-name is {text!r}; choose review or auto")
 
 
 def plan_demo(nhanh: Path | None, shopify: Path | None) -> DemoPlan:

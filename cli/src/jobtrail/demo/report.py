@@ -42,6 +42,7 @@ def build_report(
         "job_types": {job["type"]: _job(job) for job in jobs},
         "platforms": platforms,
         "catalogue": _catalogue(tracker, plan.account),
+        "waiting_by_name": _waiting_by_name(jobs),
         "wrote_nothing": not any(sum(p["writes_received"].values()) for p in platforms.values()),
         "seconds": round(seconds, 1),
     }
@@ -50,6 +51,12 @@ def build_report(
 def _job(job: Json) -> Json:
     names = ("job_id", "status", "outcome", "attempt", "counters", "metadata", "error", "duration_ms")
     return {name: job.get(name) for name in names}
+
+
+def _waiting_by_name(jobs: list[Json]) -> int:
+    """How many products wait for a person because names alone link nothing by themselves."""
+    found = [(job.get("metadata") or {}).get("waitingByName") for job in jobs if job["type"] == "AUTO_MATCH_PRODUCTS"]
+    return sum(count for count in found if isinstance(count, int))
 
 
 def _catalogue(tracker: Tracker, account: str) -> Json:
@@ -98,11 +105,30 @@ def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> N
         for skipped in report["platforms"][name]["loaded"].get("skipped", [])[:10]:
             said = f"{name}: line {skipped['line']} skipped: {skipped['reason']}"
             console.print(Text(said, style="yellow"))
+    for line in waiting_lines(report):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
     if report["wrote_nothing"]:
         console.print("[green]Nothing was written to any platform: everything was unchanged.[/]")
     console.print(f"The same as data: {REPORT.resolve()}", markup=False)
     console.print("Next: [bold]make up[/] leaves the system running; then [bold].venv/bin/jobtrail jobs list[/],")
     console.print(f'      {api}/docs for the API, and [bold]make kafka ARGS="topics --list"[/] for the log.')
+
+
+def waiting_lines(report: Json) -> list[str]:
+    """What to do where products wait because only their names agree; nothing where none does."""
+    waiting, account = report["waiting_by_name"], report["account"]
+    if not waiting:
+        return []
+    whom = "1 product waits" if waiting == 1 else f"{waiting:,} products wait"
+    linked = "" if report["catalogue"]["product matches auto"] else " No product is linked."
+    of_demo = f"--tenant {TENANT} --account {account}"
+    setting = """'{"link_by_name": "auto"}'"""
+    return [
+        f"{whom} for review: only their names agree.{linked} While `make up` runs:",
+        f"  look at them:    .venv/bin/jobtrail matches list {of_demo} --kind product --status review",
+        f"  let names link:  .venv/bin/jobtrail accounts settings {account} --tenant {TENANT} --set {setting}",
+        "Or let names link in a run of its own: `make demo` with the same files and LINK_BY_NAME=auto",
+    ]
 
 
 def write_report(report: Json) -> None:

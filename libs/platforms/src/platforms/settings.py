@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -16,6 +16,15 @@ Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Floor = Annotated[int, Meta(ge=0)]
 ConflictRule = Literal["nhanh_wins", "keep_platform"]
 SafetyStock = Annotated[str, Meta(pattern=r"^(\d{1,9}|(\d{1,2}(\.\d{1,4})?|100)%)$")]
+
+
+_FORMS: tuple[tuple[Any, str], ...] = (
+    (SafetyStock, 'a number of pieces in quotation marks, such as "3", or a share, such as "10%"'),
+    (Share, "a share from 0 to 1, such as 0.2 for a fifth"),
+    (Floor, "a whole number of records, 0 or more"),
+    (bool, "true or false"),
+)
+"""How a value is written, for people; msgspec names its own types and patterns instead."""
 
 
 def _require_between(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
@@ -96,7 +105,9 @@ def parse_settings(values: Mapping[str, Any]) -> AccountSettings:
     try:
         return msgspec.convert(dict(values), AccountSettings)
     except msgspec.ValidationError as error:
-        raise InvalidAccount(*_field_and_reason(str(error))) from None
+        field, reason = _field_and_reason(str(error))
+        form = _form(field)
+        raise InvalidAccount(field, f"must be {form}" if form else reason) from None
 
 
 def stored_settings(values: Mapping[str, Any]) -> AccountSettings:
@@ -120,6 +131,21 @@ def _known_within(value: Any, kind: Any) -> Any:
 def settings_to_json(settings: AccountSettings) -> dict[str, Any]:
     """The settings as JSON types (decimals as strings), all fields written out."""
     return msgspec.to_builtins(settings)
+
+
+def _form(path: str) -> str | None:
+    """The form of the setting at `settings.…`, for people; None for a group of settings and for an unknown one."""
+    kind: Any = AccountSettings
+    for name in path.split(".")[1:]:
+        if not (isinstance(kind, type) and issubclass(kind, Struct)):
+            return None
+        kind = {each.encode_name: each.type for each in msgspec.structs.fields(kind)}.get(name)
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+    for known, form in _FORMS:
+        if kind == known:
+            return form
+    return None
 
 
 def _field_and_reason(message: str) -> tuple[str, str]:

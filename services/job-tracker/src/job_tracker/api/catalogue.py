@@ -1,7 +1,7 @@
 """What the other services show through views: products, customers, matches, accounts, queues; and dead letters."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from job_tracker.api.listing import exists, page
 from job_tracker.domain.list_plans import Served
 
 _QUEUES = queries("job_tracker", "queues.sql")
+_READS = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
 
@@ -34,6 +35,8 @@ PRODUCTS = Listing(
     served=_along("variant_product", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("title", "variant_title", "brand", "model", "sku", "barcode", "product_id", "variant_id"),
+    search_view=("puller", "api_product_search"),
+    search_index=("puller", "variant_search"),
 )
 CUSTOMERS = Listing(
     source=("puller", "api_customers"),
@@ -42,6 +45,8 @@ CUSTOMERS = Listing(
     served=_along("customer_listed", "tenant", "account", "platform"),
     filters=("tenant", "account", "platform"),
     search=("name", "phone", "email", "customer_id", "city"),
+    search_view=("puller", "api_customer_search"),
+    search_index=("puller", "customer_search"),
 )
 MATCHES = Listing(
     source=("matcher", "api_matches"),
@@ -110,6 +115,7 @@ async def list_matches(
     method: str | None = None,
     nhanh_id: str | None = None,
     shopify_id: str | None = None,
+    names: Annotated[bool, Query(description="add the title and SKU of both records, or the customer's name")] = False,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -125,7 +131,8 @@ async def list_matches(
         "shopify_id": shopify_id,
     }
     request = wanted(filters, text, cursor, limit)
-    return await _list(parts, wait, MATCHES, request, "matches", tally=_total("matcher", request))
+    add = _add_names if names else None
+    return await _list(parts, wait, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
 
 
 @router.get("/accounts")
@@ -169,7 +176,7 @@ async def list_dead_letters(
 def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
-    if request.text or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
+    if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
     conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
     text = f"SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM {service}.api_totals WHERE true"
@@ -184,14 +191,40 @@ async def _list(
     name: str,
     show: Callable[[Row], Row] = dict,
     tally: Question | None = None,
+    add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
 ) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
-        return await page(connection, listing, request, show, name, tally)
+        shown = await page(connection, listing, request, show, name, tally)
+        if add is not None:
+            await add(connection, shown[name])
+        return shown
 
     return await parts.reader.answer(read, wait)
+
+
+async def _add_names(connection: AsyncConnection, matches: list[Row]) -> None:
+    """Add `nhanh` and `shopify`, each with `title` and `sku`, or null where the record is gone."""
+    for platform in ("nhanh", "shopify"):
+        for kind, view in (("product", "api_products"), ("customer", "api_customers")):
+            of_kind = [match for match in matches if match["kind"] == kind]
+            named: dict[tuple[str, str, str], Row] = {}
+            if of_kind and await exists(connection, ("puller", view)):
+                asked = {
+                    "tenants": [match["tenant"] for match in of_kind],
+                    "accounts": [match["account"] for match in of_kind],
+                    "ids": [match[f"{platform}_id"] for match in of_kind],
+                    "platform": platform,
+                }
+                rows = await (await connection.execute(_READS[f"{kind}_names"], asked, prepare=True)).fetchall()
+                named = {
+                    (row["tenant"], row["account"], row["id"]): {"title": row["title"], "sku": row["sku"]}
+                    for row in rows
+                }
+            for match in of_kind:
+                match[platform] = named.get((match["tenant"], match["account"], match[f"{platform}_id"]))
 
 
 async def _queue(connection: AsyncConnection, service: str) -> Row:

@@ -80,7 +80,10 @@ class ReasonBody(_Body):
 
 
 class RetryBody(_Body):
-    """`params` are laid over those of the job that is retried, such as {"confirm": true}."""
+    """`params` are laid over those of the job that is retried, such as {"confirm": TOKEN}.
+
+    TOKEN is the plan token that a stopped run, or one that held items back, has handed out in its metadata.
+    """
 
     params: Params = Field(default_factory=dict)
 

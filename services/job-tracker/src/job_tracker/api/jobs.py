@@ -12,12 +12,12 @@ from job_events.sql_files import queries
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
-from job_tracker.api.listing import page
+from job_tracker.api.listing import cut_scan, page
 from job_tracker.api.problems import Problem
 from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents, summary
-from job_tracker.domain.list_plans import JOB_LISTS
+from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
+from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
 
 _SQL = queries("job_tracker", "reads.sql")
@@ -78,7 +78,9 @@ async def list_jobs(
     tally = tally_of(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        return await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
+        shown = await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
+        await _tell_ends(connection, shown["jobs"])
+        return shown
 
     return await parts.reader.answer(read, wait)
 
@@ -122,19 +124,32 @@ async def show_events(
 
 @router.get("/jobs/{job_id}/items")
 async def show_items(
-    *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 100
+    *,
+    parts: PartsNow,
+    wait: Wait,
+    job_id: str,
+    action: Annotated[list[str] | None, Query(description="what became of the items, such as failed")] = None,
+    held: Annotated[bool, Query(description="only those whose changes wait for a confirmation")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Response:
     """What happened item by item. The token of this answer is that of the items' own projection."""
     after: list[Any] = [None, None] if cursor is None else _decode(cursor, (datetime, str))
+    # Without a filter every row that is looked at is shown.
+    scanned = SCAN_ROWS if held or action else limit
+    wanted = {"job_id": job_id, "after_at": after[0], "after_id": after[1], "actions": action or None, "held": held}
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        parameters = {"job_id": job_id, "after_at": after[0], "after_id": after[1], "most": limit + 1}
-        rows = await (await connection.execute(_SQL["items"], parameters)).fetchall()
+        asked = wanted | {"scanned": scanned, "most": limit + 2}
+        rows = await (await connection.execute(_SQL["items"], asked)).fetchall()
         if not rows and cursor is None:
             await find_job(connection, job_id)
-        shown = rows[:limit]
-        last = [shown[-1]["at"], shown[-1]["event_id"]] if len(rows) > limit else None
-        return {"items": [_item(row) for row in shown], "next": encode_cursor(last) if last else None}
+        shown, last = cut_scan(rows, limit, scanned)
+        return {
+            "items": [_item(row) for row in shown],
+            "next": encode_cursor([last["at"], last["event_id"]]) if last else None,
+            "partial": last is not None and len(shown) < limit,
+        }
 
     return await parts.reader.answer(read, wait, parts.reader.items)
 
@@ -216,6 +231,15 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
     return _known(await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone(), job_id)
 
 
+async def _tell_ends(connection: AsyncConnection, jobs: list[Row]) -> None:
+    """Add how each of `jobs` ended: the error's code, and how many items are held back."""
+    failed = [job["job_id"] for job in jobs if job["error_category"]]
+    rows = await (await connection.execute(_SQL["ends"], {"job_ids": failed})).fetchall() if failed else []
+    ends = {row["job_id"]: row["e_body"] for row in rows}
+    for job in jobs:
+        job.update(how_it_ended(ends.get(job["job_id"])))
+
+
 def _known(row: Row | None, job_id: str) -> Row:
     if row is None:
         raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
@@ -235,6 +259,8 @@ def _item(row: Row) -> Row:
         "worker": row["worker"],
         "error": data.get("error"),
         "changes": data.get("changes", []),
+        "held": data.get("held"),
+        "about": data.get("about") or {},
     }
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any
-from unicodedata import normalize
 
 import msgspec
 
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
+from job_tracker.domain.search_text import like_pattern, search_forms
 
 Row = dict[str, Any]
 Values = dict[str, object]
@@ -25,8 +25,11 @@ class Listing:
     """A list that can be paged. `key` orders it and is unique; all its columns go the same way.
 
     `served` says which filters an index serves; `filters` are all columns that a caller may fix, `search` names text
-    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. All are
-    constants of this package.
+    columns, `columns` what is read of a row (all, when empty), `only` is a condition on every row. All are constants of
+    this package.
+
+    `search_view` holds the key and, as `search`, the folded text of each row; `search_index` is its index of trigrams.
+    `folded`: the list is read from that view, and this is the column.
     """
 
     source: tuple[str, str]
@@ -38,6 +41,9 @@ class Listing:
     columns: tuple[str, ...] = ()
     only: str | None = None
     newest_first: bool = False
+    folded: str | None = None
+    search_view: tuple[str, str] | None = None
+    search_index: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +55,11 @@ class Wanted:
     ranges: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     cursor: str | None = None
     limit: int = 50
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What is searched for: rows whose folded text holds one of these; empty means all rows."""
+        return search_forms(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +97,57 @@ def questions(listing: Listing, wanted: Wanted) -> Questions:
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
-    for column in wanted.filters:
-        if column not in listing.filters:
-            raise Problem(422, f"this list cannot be filtered by {column}", [(column, "is no filter here")])
-    after, counted = (None, None) if wanted.cursor is None else _after(listing, wanted, wanted.cursor)
-    plan = plan_list(listing.served, wanted.filters, bool(wanted.text))
+    after, counted = _begin(listing, wanted)
+    plan = plan_list(listing.served, wanted.filters, bool(wanted.forms))
     if plan.bounded:
         return Questions(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted), counted)
     return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted), counted)
+
+
+def found_by_index(listing: Listing, wanted: Wanted) -> tuple[Question, Count | None]:
+    """The keys of a page of what the index of trigrams finds, with `found`, the number of all; and the count known.
+
+    Each row carries `found`, also the only one of an empty page. More than COUNT_TO are not all looked at: then the
+    keys are any.
+
+    Raises:
+        Problem: the cursor is none of this list, or a column is no filter.
+    """
+    assert listing.search_view is not None  # noqa: S101 - the caller has looked
+    after, counted = _begin(listing, wanted)
+    values: Values = {}
+    conditions = _searched("search", wanted.forms, values)
+    for column, allowed in wanted.filters.items():
+        # The planner takes an array of a length that it does not know for ten scans of the index.
+        single = len(allowed) == 1
+        values[f"rest_{column}"] = allowed[0] if single else allowed
+        conditions.append(f'"{column}" = %(rest_{column})s' if single else f'"{column}" = ANY(%(rest_{column})s)')
+    key, order = _columns(listing.key), ", ".join(f'"{column}"' for column in listing.key)
+    beyond = " AND ".join(_beyond(listing, after, values)) or "true"
+    return (
+        _question(
+            f"WITH hits AS MATERIALIZED (SELECT {key} FROM {'.'.join(listing.search_view)} "
+            f"WHERE {' AND '.join(conditions)} LIMIT {COUNT_TO + 1}) "
+            f"SELECT counted.found, page.* FROM (SELECT count(*) AS found FROM hits) AS counted "
+            f"LEFT JOIN LATERAL (SELECT * FROM hits WHERE {beyond} ORDER BY {order} LIMIT {wanted.limit + 1}) AS page "
+            "ON true",
+            values,
+        ),
+        counted,
+    )
+
+
+def rows_of(listing: Listing, keys: Sequence[Row]) -> Question:
+    """The rows with these keys, in the list's order."""
+    names = ", ".join(f"%({column})s::text[]" for column in listing.key)
+    same = " AND ".join(f'"{column}" = keys."{column}"' for column in listing.key)
+    order = ", ".join(f'shown."{column}"' for column in listing.key)
+    # One by one: the planner would read whole accounts and join them.
+    return _question(
+        f"SELECT shown.* FROM unnest({names}) AS keys ({_columns(listing.key)}), "
+        f"LATERAL (SELECT * FROM {'.'.join(listing.source)} WHERE {same} LIMIT 1) AS shown ORDER BY {order}",
+        {column: [row[column] for row in keys] for column in listing.key},
+    )
 
 
 def cursor_after(listing: Listing, wanted: Wanted, row: Row, counted: Count) -> str:
@@ -107,7 +161,7 @@ def _mark(listing: Listing, wanted: Wanted) -> str:
     """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
     ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
-    asked = [listing.source, filters, wanted.text, ranges]
+    asked = [listing.source, filters, wanted.forms or None, ranges]
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
 
 
@@ -203,7 +257,8 @@ def _ranges(
             conditions.append(f'"{column}" = %({name})s')
         conditions += common
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"SELECT {columns} FROM {'.'.join(listing.source)}{where}"
+        source = listing.search_view if listing.folded and listing.search_view else listing.source
+        return f"SELECT {columns} FROM {'.'.join(source)}{where}"
 
     return [one(fixed.items()) for fixed in plan.ranges]
 
@@ -234,17 +289,25 @@ def _fits(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> s
     for column, allowed in plan.rest.items():
         values[f"rest_{column}"] = list(allowed)
         conditions.append(f'"{column}" = ANY(%(rest_{column})s)')
-    if wanted.text:
-        # Rows come as their platforms wrote them. To normalize each costs ten times what looking for both forms does.
-        forms = {normalize("NFC", wanted.text), normalize("NFD", wanted.text)}
-        values["text"] = [f"%{_escaped(form)}%" for form in sorted(forms)]
-        # Ids are kept in the collation "C", which knows no case but ASCII's, and would hand it on to all the text.
-        conditions.append(f"concat_ws(' ', {_columns(listing.search)}) COLLATE pg_c_utf8 ILIKE ANY(%(text)s)")
+    if wanted.forms:
+        words = listing.folded or f"tracker.search_folded(concat_ws(' ', '', {_columns(listing.search)}, ''))"
+        conditions += _searched(words, wanted.forms, values)
     return f"({' AND '.join(conditions)})"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _searched(words: str, forms: Sequence[str], values: Values) -> list[str]:
+    values |= {f"text_{number}": like_pattern(form) for number, form in enumerate(forms)}
+    # Columns of several collations come together here; folded text needs none.
+    likes = [f'{words} COLLATE "C" LIKE %(text_{number})s' for number in range(len(forms))]
+    return [f"({' OR '.join(likes)})"]
+
+
+def _begin(listing: Listing, wanted: Wanted) -> tuple[list[object] | None, Count | None]:
+    """Where the page begins, and the count that its cursor carries."""
+    for column in wanted.filters:
+        if column not in listing.filters:
+            raise Problem(422, f"this list cannot be filtered by {column}", [(column, "is no filter here")])
+    return (None, None) if wanted.cursor is None else _after(listing, wanted, wanted.cursor)
 
 
 def _order(listing: Listing, plan: ListPlan) -> str:

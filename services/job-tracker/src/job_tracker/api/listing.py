@@ -3,15 +3,45 @@
 Which lists an index serves, and how far the others are scanned, is planned in domain/list_plans.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.api.list_statements import COUNT_TO, Count, Listing, Question, Row, Wanted, cursor_after, questions
+from job_tracker.api.list_statements import (
+    COUNT_TO,
+    Count,
+    Listing,
+    Question,
+    Row,
+    Wanted,
+    cursor_after,
+    found_by_index,
+    questions,
+    rows_of,
+)
 from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan
+from job_tracker.domain.search_text import has_trigram
 
 MAX_PAGE = 200
 # Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
 IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
+
+# Of a pattern that is not known when a statement is planned, the planner expects too little of the trigrams.
+BY_TRIGRAMS = (
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true), "
+    "set_config('enable_indexonlyscan', 'off', true)"
+)
+AS_USUAL = BY_TRIGRAMS.replace("'off'", "'on'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of a page, what is counted, the row after which the next page begins, and whether rows are left out."""
+
+    rows: list[Row]
+    counted: Count
+    last: Row | None
+    partial: bool
 
 
 async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
@@ -35,40 +65,89 @@ async def page(
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
+    there, by_index = await _search_parts(connection, listing, wanted) if wanted.forms else (False, False)
+    found = await _by_trigrams(connection, listing, wanted) if by_index else None
+    if found is None or found.counted.rows > COUNT_TO:
+        known = found.counted if found else None
+        searched = replace(listing, folded="search") if there else listing
+        found = await _in_order(connection, searched, wanted, tally, known)
+    rows = await _whole(connection, listing, found.rows) if there else found.rows
+    return {
+        name: [show(row) for row in rows],
+        "next": cursor_after(listing, wanted, found.last, found.counted) if found.last else None,
+        **_total(found.counted),
+        "partial": found.partial,
+        "scanned_to": {column: found.last[column] for column in listing.key} if found.partial and found.last else None,
+    }
+
+
+async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> tuple[bool, bool]:
+    """Whether the list's search view is there, and whether its index can find what is wanted."""
+    if listing.search_view is None or listing.search_index is None:
+        return False, False
+    there = await exists(connection, listing.search_view)
+    indexed = there and all(map(has_trigram, wanted.forms)) and await exists(connection, listing.search_index)
+    return there, indexed
+
+
+async def _by_trigrams(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> _Found | None:
+    """None where the page before has counted too many."""
+    question, counted = found_by_index(listing, wanted)
+    if counted is not None and counted.rows > COUNT_TO:
+        return None
+    await connection.execute(BY_TRIGRAMS, prepare=True)
+    rows = await (await connection.execute(question.text, question.values, prepare=True)).fetchall()
+    await connection.execute(AS_USUAL, prepare=True)
+    counted = Count(rows[0]["found"], whole=True)
+    keys = [row for row in rows if row[listing.key[0]] is not None]
+    return _Found(keys[: wanted.limit], counted, keys[wanted.limit - 1] if len(keys) > wanted.limit else None, False)
+
+
+async def _whole(connection: AsyncConnection, listing: Listing, keys: Sequence[Row]) -> list[Row]:
+    question = rows_of(listing, keys)
+    return await (await connection.execute(question.text, question.values, prepare=True)).fetchall() if keys else []
+
+
+async def _in_order(
+    connection: AsyncConnection, listing: Listing, wanted: Wanted, tally: Question | None, known: Count | None
+) -> _Found:
+    """From an index in the list's order. `known`: what the index of trigrams has counted."""
     asked = questions(listing, wanted)
     if not asked.plan.served.few:
         await connection.execute(IN_INDEX_ORDER, prepare=True)
     reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
+    before = asked.counted or known
     # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
-    total = tally or (None if asked.counted or asked.plan.bounded else asked.total)
+    total = tally or (None if before or asked.plan.bounded else asked.total)
     counting = await connection.execute(total.text, total.values, prepare=True) if total else None
     shown, last = _cut(asked.plan, await reading.fetchall(), wanted.limit)
-    counted = asked.counted or Count(len(shown), last is None)
-    if total is None and asked.counted is None and len(shown) == wanted.limit:
+    counted = before or Count(len(shown), last is None)
+    if total is None and before is None and len(shown) == wanted.limit:
         counting = await connection.execute(asked.total.text, asked.total.values, prepare=True)
     if counting is not None:
         (row,) = await counting.fetchall()
         counted = Count(row["rows"], row["whole"])
-    partial = asked.plan.bounded and last is not None
-    return {
-        name: [show(row) for row in shown],
-        "next": cursor_after(listing, wanted, last, counted) if last else None,
-        **_total(counted),
-        "partial": partial,
-        "scanned_to": {column: last[column] for column in listing.key} if partial and last else None,
-    }
+    # Where the index has counted too many, a full page still leaves out none that lies before its end.
+    many = before is not None and before.rows > COUNT_TO and listing.folded is not None
+    whole = many and len(shown) == wanted.limit
+    return _Found(shown, counted, last, asked.plan.bounded and last is not None and not whole)
 
 
 def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None]:
     """The rows to show, and the one after which the next page begins: none when all rows have been looked at."""
     if not plan.bounded:
         return rows[:limit], rows[limit - 1] if len(rows) > limit else None
+    return cut_scan(rows, limit, SCAN_ROWS)
+
+
+def cut_scan(rows: list[Row], limit: int, scanned: int) -> tuple[list[Row], Row | None]:
+    """The same of a bounded scan of `scanned` rows, whose rows say whether they fit and how many were looked at."""
     judged = [(row, row.pop("fits"), row.pop("looked")) for row in rows]
-    fitting = [row for row, fits, looked in judged if fits and looked <= SCAN_ROWS]
+    fitting = [row for row, fits, looked in judged if fits and looked <= scanned]
     if len(fitting) > limit:
         return fitting[:limit], fitting[limit - 1]
     # One beyond the bound is there only behind the one at it.
-    return fitting, rows[-2] if judged and judged[-1][2] > SCAN_ROWS else None
+    return fitting, rows[-2] if judged and judged[-1][2] > scanned else None
 
 
 def _total(counted: Count) -> Row:

@@ -18,7 +18,7 @@ def tally_of(listing: Listing, request: Wanted) -> Question | None:
     """
     filters, bounds = request.filters, request.ranges.get("created_at", (None, None))
     of_account = {"tenant", "account"} <= filters.keys() <= {"tenant", "account", "status"}
-    if request.text or not (of_account or filters.keys() <= {"tenant", "job_type", "status"}):
+    if request.forms or not (of_account or filters.keys() <= {"tenant", "job_type", "status"}):
         return None
     (tenant,) = filters.get("tenant", [""])
     values: dict[str, object] = {

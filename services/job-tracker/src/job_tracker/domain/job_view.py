@@ -56,15 +56,29 @@ def detail(row: Row, now: datetime) -> Row:
     """Everything that is known of one job."""
     request = _read(row["r_body"])
     progress, end = _read(row["p_body"]), _read(row["e_body"])
-    return summary(row, now) | {
-        "about": request.get("job", {}).get("about"),
-        "params": request.get("params"),
-        "then": request.get("then"),
-        "parents": parents(row),
-        "metadata": (end or progress).get("metadata") or {},
-        "error": end.get("error"),
-        "remaining_then": end.get("then") or [],
-        "last_sign_at": last_sign(row),
+    return (
+        summary(row, now)
+        | how_it_ended(row["e_body"])
+        | {
+            "about": request.get("job", {}).get("about"),
+            "params": request.get("params"),
+            "then": request.get("then"),
+            "parents": parents(row),
+            "metadata": (end or progress).get("metadata") or {},
+            "error": end.get("error"),
+            "remaining_then": end.get("then") or [],
+            "last_sign_at": last_sign(row),
+        }
+    )
+
+
+def how_it_ended(body: str | None) -> Row:
+    """Of a finished event's body: `error_code`, which says more than the category, and `held`, the items held back."""
+    end = _read(body)
+    held = (end.get("metadata") or {}).get("held")
+    return {
+        "error_code": (end.get("error") or {}).get("code"),
+        "held": held if isinstance(held, int) and not isinstance(held, bool) else None,
     }
 
 
@@ -104,5 +118,5 @@ def eta_seconds(row: Row, now: datetime) -> int | None:
     return seconds if seconds <= YEAR else None
 
 
-def _read(body: str) -> Row:
+def _read(body: str | None) -> Row:
     return msgspec.json.decode(body) if body else {}

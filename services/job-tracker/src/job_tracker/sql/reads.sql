@@ -12,12 +12,27 @@ LIMIT %(most)s
 FETCH 100 FROM history
 
 -- name: items
-SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
-FROM tracker.item
-WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
-  AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
+-- The first rows of a job's items that fit, as a bounded scan meets them; its last row; and one beyond, if any. Only
+-- what people are shown of an event is called "held" and has a text: inside a text the quotation marks are escaped.
+SELECT * FROM (
+    SELECT *, (%(actions)s::text[] IS NULL OR action = ANY(%(actions)s)) AND (NOT %(held)s OR body LIKE '%%"held":"%%') AS fits,
+           row_number() OVER (ORDER BY at, event_id) AS looked
+    FROM (
+        SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
+        FROM tracker.item
+        WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
+          AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
+        ORDER BY at, event_id
+        LIMIT %(scanned)s + 1
+    ) AS first
+) AS judged
+WHERE fits OR looked >= %(scanned)s
 ORDER BY at, event_id
 LIMIT %(most)s
+
+-- name: ends
+-- How jobs ended, for those few of a list that have an error: the bodies may be large.
+SELECT job_id, e_body FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND e_body IS NOT NULL
 
 -- name: chain
 -- Of families `columns` are read: a row's bodies may be large.
@@ -79,6 +94,25 @@ SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(ac
 
 -- name: status_counts
 SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND account = '' AND day = '-infinity' GROUP BY status
+
+-- name: product_names
+-- What people call these records. One by one: a page shows few of them.
+SELECT keys.tenant, keys.account, keys.id, shown.title, shown.sku
+FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(ids)s::text[]) AS keys (tenant, account, id),
+LATERAL (
+    SELECT concat_ws(' / ', title, variant_title) AS title, sku FROM puller.api_products
+    WHERE tenant = keys.tenant AND account = keys.account AND platform = %(platform)s AND variant_id = keys.id
+    LIMIT 1
+) AS shown
+
+-- name: customer_names
+SELECT keys.tenant, keys.account, keys.id, shown.name AS title, NULL AS sku
+FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(ids)s::text[]) AS keys (tenant, account, id),
+LATERAL (
+    SELECT name FROM puller.api_customers
+    WHERE tenant = keys.tenant AND account = keys.account AND platform = %(platform)s AND customer_id = keys.id
+    LIMIT 1
+) AS shown
 
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)

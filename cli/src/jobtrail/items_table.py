@@ -1,0 +1,55 @@
+"""The items of a job as a table: what each is, what became of it, and every value before and after."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from jobtrail.tracker import Json
+
+
+def items_table(items: Iterable[Json]) -> Table:
+    """One row an item, with a line for each of its fields that changed, or would have; fits 80 columns."""
+    table = Table(header_style="bold")
+    table.add_column("Item", overflow="fold", ratio=2)
+    table.add_column("Result", no_wrap=True)
+    table.add_column("Changes", overflow="fold", ratio=3)
+    for item in items:
+        table.add_row(Text("\n").join(_what(item)), _result(item), Text("\n").join(_changes(item)))
+    return table
+
+
+def _what(item: Json) -> Iterator[Text]:
+    about = item.get("about") or {}
+    if about.get("title"):
+        yield Text(about["title"], style="bold")
+    yield Text(item["item"], style="dim" if about.get("title") else "")
+    if about.get("sku"):
+        yield Text(f"SKU {about['sku']}")
+    ids: dict[str, str] = item.get("ids") or {}
+    for platform, remote in ids.items():
+        number = remote.removeprefix("gid://").rpartition("/")[2] if remote.startswith("gid://") else remote
+        if not item["item"].endswith(f"/{number}"):
+            yield Text(f"{platform} {number}", style="dim")
+    if about.get("linked_by"):
+        yield Text(f"linked by {about['linked_by']}", style="dim")
+
+
+def _result(item: Json) -> Text:
+    return Text("HELD", style="bold yellow") if item.get("held") else Text(item["action"])
+
+
+def _changes(item: Json) -> Iterator[Text]:
+    for change in item["changes"]:
+        yield Text(f"{change['name']}: {_value(change, 'before')} → {_value(change, 'after')}")
+    if note := (item.get("about") or {}).get("note"):
+        yield Text(note)
+    if item.get("held"):
+        yield Text(f"held: {item['held']}", style="yellow")
+    if error := item["error"]:
+        yield Text(f"{error['category']}: {error['message']}", style="red")
+
+
+def _value(change: Json, when: str) -> str:
+    value = change.get(when)
+    return "nothing" if value is None else str(value)

@@ -1,0 +1,112 @@
+"""Plan tokens: what a stopped run, or one that held items back, hands out so that a person can approve its changes."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from job_events.events import Then
+from job_events.job_types import JOB_TYPES, Chain
+from jobtrail.errors import Refused
+from jobtrail.tracker import Json, Tracker
+
+SEARCHED = 1000  # jobs of the account, newest first, in which a token is looked for
+SYNCS = ("PRODUCT_SYNC", "CUSTOMER_SYNC")
+
+
+def token_of(job: Json) -> str | None:
+    """The token that a finished job handed out."""
+    token = (job.get("metadata") or {}).get("planToken")
+    return token if job["state"] == "finished" and isinstance(token, str) and token else None
+
+
+def next_step(job: Json) -> str | None:
+    """The command that approves what a job shows; None where nothing waits."""
+    return f"jobtrail jobs confirm {job['job_id']}" if token_of(job) else None
+
+
+def confirmation(job: Json) -> Json:
+    """The request that approves exactly what `job` shows: the same type, account and parameters, with its token.
+
+    Raises:
+        Refused: it handed out no token, or nobody knows what it was asked.
+    """
+    token, job_id = token_of(job), job["job_id"]
+    if job["state"] != "finished":
+        raise Refused(f"{job_id} is {job['state']}: there is something to confirm only when it has finished")
+    if token is None:
+        raise Refused(f"{job_id} handed out no plan token: it neither stopped nor held items back")
+    if job.get("params") is None:
+        raise Refused(f"The request of {job_id} is not known, so nobody knows what to confirm")
+    params: Json = {name: value for name, value in job["params"].items() if name != "dry_run"} | {"confirm": token}
+    return {"type": job["type"], "tenant": job["tenant"], "account": job["account"], "params": params}
+
+
+def approved_text(job: Json) -> str:
+    """`3 held items` or what the job says of its changes."""
+    metadata: dict[str, Any] = job.get("metadata") or {}
+    held, would = metadata.get("held"), metadata.get("wouldUpdate")
+    if isinstance(held, int) and held:
+        return f"{held:,} held {'item' if held == 1 else 'items'}"
+    if isinstance(would, int) and would:
+        return f"{would:,} {'change' if would == 1 else 'changes'}"
+    reason = metadata.get("tooLarge") or (job.get("error") or {}).get("message")
+    return f"what it shows ({reason})" if reason else "what it shows"
+
+
+def issuer(tracker: Tracker, tenant: str, account: str, token: str) -> str:
+    """The type of the account's job that handed out `token`.
+
+    Raises:
+        Refused: none of the last SEARCHED jobs did.
+    """
+    for listed in tracker.jobs(SEARCHED, tenant=tenant, account=account):
+        if listed["state"] != "finished" or not (listed["error_category"] or listed["outcome"] == "partial"):
+            continue
+        job = tracker.job(listed["job_id"])
+        if token_of(job) == token:
+            return job["type"]
+    raise Refused(f"No job of {tenant}/{account} handed out the plan token {token!r} lately: jobtrail jobs list")
+
+
+def with_token(chain: Chain, job_type: str, token: str) -> tuple[dict[str, Json], tuple[Then, ...]]:
+    """The parameters of the chain's first jobs by type, and its steps, with `token` at the step of `job_type`.
+
+    Raises:
+        Refused: the chain has no such step.
+    """
+    first: dict[str, Json] = {name: {"confirm": token} for name in chain.first if name == job_type}
+    then = tuple(_confirmed(step, job_type, token) for step in chain.then)
+    if not first and then == chain.then:
+        raise Refused(f"That plan token is of a {job_type}, which this chain does not run")
+    return first, then
+
+
+def _confirmed(step: Then, job_type: str, token: str) -> Then:
+    params = {**step.params, "confirm": token} if step.type == job_type else step.params
+    return replace(step, params=params, then=tuple(_confirmed(each, job_type, token) for each in step.then))
+
+
+def takes(job_type: str, name: str) -> bool:
+    """Whether jobs of this type have a parameter of this name."""
+    return name in JOB_TYPES[job_type].params.__struct_fields__
+
+
+def reverting(job: Json, only: list[str], dry_run: bool) -> Json:
+    """The request that takes back what the sync `job` wrote, or, of that, the items with these Nhanh ids.
+
+    Raises:
+        Refused: the job is no sync, is not finished, or wrote nothing by its nature.
+    """
+    job_id = job["job_id"]
+    if job["type"] not in SYNCS:
+        raise Refused(f"{job_id} is a {job['type']}; only what a sync wrote can be taken back: {' or '.join(SYNCS)}")
+    if job["state"] != "finished":
+        raise Refused(f"{job_id} is {job['state']}: wait for its end, or cancel it first")
+    if (job.get("params") or {}).get("dry_run"):
+        raise Refused(f"{job_id} was a dry run: it wrote nothing")
+    params: Json = {"job_id": job_id}
+    if only:
+        params["only"] = only
+    if dry_run:
+        params["dry_run"] = True
+    return {"type": "REVERT_SYNC", "tenant": job["tenant"], "account": job["account"], "params": params}

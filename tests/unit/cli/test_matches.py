@@ -1,0 +1,51 @@
+"""Pairs that wait for review, with what people need to decide, and their decision."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+PAIR = {
+    "tenant": "t",
+    "account": "lan-shop",
+    "kind": "product",
+    "nhanh_id": "504",
+    "shopify_id": "gid://9",
+    "status": "review",
+    "method": "title",
+    "score": 0.9,
+    "reason": "only their names agree [/b]",
+    "nhanh": {"title": "Nồi cơm [/red]", "sku": "NC1"},
+    "shopify": None,
+}
+
+
+def test_both_records_are_shown_with_the_reason(api: Any, run: Any) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = dict(request.url.params)
+        assert asked.pop("names") == "true" and asked.pop("limit") == "20"
+        assert asked == {"tenant": "t", "status": "review"}
+        return httpx.Response(200, json={"matches": [PAIR, PAIR | {"reason": None}], "next": None, "total_text": "2"})
+
+    api(answer)
+    ended = run("matches", "list", "--tenant", "t", "--status", "review")
+    assert ended.code == 0
+    for words in ("Nồi cơm [/red]", "SKU NC1", "gid://9", "title 0.90", "only their names agree [/b]", "2 shown of 2"):
+        assert words in ended.out
+
+
+@pytest.mark.parametrize(("command", "action"), [("confirm", "create"), ("reject", "delete")])
+def test_a_decision_is_a_job(api: Any, run: Any, command: str, action: str) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        return httpx.Response(202, json={"job_id": "job-1"})
+
+    api(answer)
+    ended = run("matches", command, "504", "gid://9", "--account", "lan-shop", "--tenant", "t")
+    assert ended.code == 0 and "jobtrail jobs watch job-1" in ended.out
+    (body,) = bodies
+    assert (body["type"], body["tenant"], body["account"]) == ("EDIT_MATCH", "t", "lan-shop")
+    assert body["params"] == {"action": action, "kind": "product", "nhanh_id": "504", "shopify_id": "gid://9"}
