@@ -1,5 +1,6 @@
 """The items of a job as a table: what each is, what became of it, and every value before and after."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from rich.table import Table
@@ -19,6 +20,11 @@ def items_table(items: Iterable[Json]) -> Table:
     return table
 
 
+def short_id(text: str) -> str:
+    """`text` with each of Shopify's ids as its number: `gid://shopify/ProductVariant/81` is 81."""
+    return re.sub(r"gid://shopify/\w+/(\d+)", r"\1", text)
+
+
 def _what(item: Json) -> Iterator[Text]:
     about = item.get("about") or {}
     if about.get("title"):
@@ -28,8 +34,8 @@ def _what(item: Json) -> Iterator[Text]:
         yield Text(f"SKU {about['sku']}")
     ids: dict[str, str] = item.get("ids") or {}
     for platform, remote in ids.items():
-        number = remote.removeprefix("gid://").rpartition("/")[2] if remote.startswith("gid://") else remote
-        if not item["item"].endswith(f"/{number}"):
+        number = short_id(remote)
+        if item["item"] not in (number, remote) and not item["item"].endswith(f"/{number}"):
             yield Text(f"{platform} {number}", style="dim")
     if about.get("linked_by"):
         yield Text(f"linked by {about['linked_by']}", style="dim")
@@ -41,7 +47,7 @@ def _result(item: Json) -> Text:
 
 def _changes(item: Json) -> Iterator[Text]:
     for change in item["changes"]:
-        yield Text(f"{change['name']}: {_value(change, 'before')} → {_value(change, 'after')}")
+        yield Text(f"{short_id(change['name'])}: {_value(change, 'before')} → {_value(change, 'after')}")
     if note := (item.get("about") or {}).get("note"):
         yield Text(note)
     if item.get("held"):

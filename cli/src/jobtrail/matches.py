@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from jobtrail import terminal
+from jobtrail.errors import Refused
 from jobtrail.home import Home
+from jobtrail.items_table import short_id
 from jobtrail.tracker import Json, Tracker
 
 app = typer.Typer(no_args_is_help=True)
@@ -16,7 +18,8 @@ Account = Annotated[str, typer.Option(help="of which account")]
 Tenant = Annotated[str, typer.Option(help="of which tenant")]
 Kind = Annotated[str, typer.Option(help="product or customer")]
 NhanhId = Annotated[str, typer.Argument(help="the Nhanh record's id")]
-ShopifyId = Annotated[str, typer.Argument(help="the Shopify record's id")]
+ShopifyId = Annotated[str, typer.Argument(help="the Shopify record's id, or the number in it")]
+SHOPIFY_TYPES = {"product": "ProductVariant", "customer": "Customer"}
 
 
 @app.command("list")
@@ -60,7 +63,10 @@ def reject(
 def _edit(
     action: Literal["create", "delete"], nhanh_id: str, shopify_id: str, account: str, tenant: str, kind: str
 ) -> None:
-    params = {"action": action, "kind": kind, "nhanh_id": nhanh_id, "shopify_id": shopify_id}
+    if kind not in SHOPIFY_TYPES:
+        raise Refused(f"--kind is {kind!r}; choose {' or '.join(SHOPIFY_TYPES)}")
+    whole = f"gid://shopify/{SHOPIFY_TYPES[kind]}/{shopify_id}" if shopify_id.isdecimal() else shopify_id
+    params = {"action": action, "kind": kind, "nhanh_id": nhanh_id, "shopify_id": whole}
     request = {"type": "EDIT_MATCH", "tenant": tenant, "account": account, "params": params, "priority": "high"}
     job_id = Tracker(Home().api()).post("/jobs", request)["job_id"]
     console.print(Text.assemble("EDIT_MATCH ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
@@ -70,7 +76,7 @@ def _record(match: Json, platform: Literal["nhanh", "shopify"]) -> Text:
     known = match.get(platform) or {}
     lines = [Text(known["title"], style="bold")] if known.get("title") else []
     lines += [Text(f"SKU {known['sku']}")] if known.get("sku") else []
-    return Text("\n").join([*lines, Text(match[f"{platform}_id"], style="dim" if lines else "")])
+    return Text("\n").join([*lines, Text(short_id(match[f"{platform}_id"]), style="dim" if lines else "")])
 
 
 def _status(match: Json) -> Text:

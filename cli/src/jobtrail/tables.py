@@ -142,10 +142,10 @@ def note_text(job: Json) -> str:
 
 def _details(job: Json) -> Text:
     """What waits for a person, why a job failed, or what it counted; lists know only the error's category."""
-    if note := note_text(job):
-        counted = details_text(job)
-        return Text(f"{note}, {counted}" if counted else note, style="yellow")
     error = job.get("error")
+    if note := note_text(job):
+        more = error["message"] if error else details_text(job)
+        return Text(f"{note}: {more}" if more else note, style="yellow")
     why = f"{error['category']}: {error['message']}" if error else job["error_category"]
     return Text(why, style="red") if why else Text(details_text(job))
 

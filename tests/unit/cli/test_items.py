@@ -74,7 +74,10 @@ PAIR = {
         "linked_by": "barcode",
         "note": "name and e-mail differ",
     },
-    "changes": [{"name": "price", "before": "900000", "after": "90000"}],
+    "changes": [
+        {"name": "price", "before": "900000", "after": "90000"},
+        {"name": "stock@gid://shopify/Location/77", "before": "31", "after": "38"},
+    ],
     "held": "the price falls to a tenth",
 }
 
@@ -86,7 +89,7 @@ def test_a_change_is_read_with_what_it_concerns_and_why_it_is_held(width: int) -
     said = console.export_text()
     for words in (
         *("Nồi cơm điện Sharp", "SKU NC1", "shopify 9007", "linked by barcode", "product/504", "HELD"),
-        *("price: 900000 → 90000", "held: the price falls", "name and e-mail differ"),
+        *("price: 900000 → 90000", "stock@77: 31 → 38", "held: the price falls", "name and e-mail differ"),
     ):
         assert words in said
     assert "skipped" not in said and "gid:" not in said

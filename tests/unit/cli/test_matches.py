@@ -11,7 +11,7 @@ PAIR = {
     "account": "lan-shop",
     "kind": "product",
     "nhanh_id": "504",
-    "shopify_id": "gid://9",
+    "shopify_id": "gid://shopify/ProductVariant/9",
     "status": "review",
     "method": "title",
     "score": 0.9,
@@ -31,12 +31,20 @@ def test_both_records_are_shown_with_the_reason(api: Any, run: Any) -> None:
     api(answer)
     ended = run("matches", "list", "--tenant", "t", "--status", "review")
     assert ended.code == 0
-    for words in ("Nồi cơm [/red]", "SKU NC1", "gid://9", "title 0.90", "only their names agree [/b]", "2 shown of 2"):
+    for words in ("Nồi cơm [/red]", "SKU NC1", "│ 9 ", "title 0.90", "only their names agree [/b]", "2 shown of 2"):
         assert words in ended.out
 
 
 @pytest.mark.parametrize(("command", "action"), [("confirm", "create"), ("reject", "delete")])
-def test_a_decision_is_a_job(api: Any, run: Any, command: str, action: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "given", "sent"),
+    [
+        ("product", "9", "gid://shopify/ProductVariant/9"),
+        ("customer", "9", "gid://shopify/Customer/9"),
+        ("product", "gid://shopify/ProductVariant/9", "gid://shopify/ProductVariant/9"),
+    ],
+)
+def test_a_decision_is_a_job(api: Any, run: Any, command: str, action: str, kind: str, given: str, sent: str) -> None:
     bodies: list[dict[str, Any]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -44,8 +52,10 @@ def test_a_decision_is_a_job(api: Any, run: Any, command: str, action: str) -> N
         return httpx.Response(202, json={"job_id": "job-1"})
 
     api(answer)
-    ended = run("matches", command, "504", "gid://9", "--account", "lan-shop", "--tenant", "t")
+    ended = run("matches", command, "504", given, "--account", "lan-shop", "--tenant", "t", "--kind", kind)
     assert ended.code == 0 and "jobtrail jobs watch job-1" in ended.out
     (body,) = bodies
     assert (body["type"], body["tenant"], body["account"]) == ("EDIT_MATCH", "t", "lan-shop")
-    assert body["params"] == {"action": action, "kind": "product", "nhanh_id": "504", "shopify_id": "gid://9"}
+    assert body["params"] == {"action": action, "kind": kind, "nhanh_id": "504", "shopify_id": sent}
+    assert run("matches", command, "504", given, "--account", "lan-shop", "--kind", "Product").code == 1
+    assert len(bodies) == 1
