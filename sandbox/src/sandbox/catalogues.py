@@ -202,7 +202,6 @@ def _header(reader: RecordReader) -> list[str]:
     twice = next((name for headers in ALIASES.values() for name in headers if names.count(name) > 1), None)
     if twice:
         raise CatalogueUnreadable(f"the header has two columns {twice}")
-    reader.columns, reader.id_column = len(names), names.index("id")
     return names
 
 

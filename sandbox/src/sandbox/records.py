@@ -16,7 +16,6 @@ import msgspec
 DELIMITERS: Final = ("\t", "|", "#", ";", ",")
 MOST_LINES: Final = 1000
 """No record is longer; behind a quotation mark that is not closed the file is not searched any further."""
-_ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9._-]{1,64}")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
@@ -29,7 +28,7 @@ class Cells(msgspec.Struct):
 
 
 class _Unclosed(Exception):
-    """The record swallows what are records of their own."""
+    """The record is longer than any."""
 
 
 def sniff_delimiter(header: str) -> str:
@@ -42,14 +41,11 @@ def sniff_delimiter(header: str) -> str:
 class RecordReader:
     """Reads the records of `lines` (each with its ending, undecodable bytes as surrogates); blank lines are none.
 
-    delimiter: may be set before each record. columns, id_column: how many cells a record has and where its id is, to
-    tell records that a quotation mark which is not closed would swallow; 0 columns = unknown.
+    delimiter: may be set before each record.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.delimiter = ","
-        self.columns = 0
-        self.id_column = 0
         self._source = _Lines(lines)
 
     def first_line(self) -> str | None:
@@ -87,19 +83,9 @@ class RecordReader:
     def _feed(self, taken: list[str]) -> Iterator[str]:
         for line in self._source.following():
             taken.append(line)
-            if len(taken) > MOST_LINES or (len(taken) > 1 and self._is_record(line)):
+            if len(taken) > MOST_LINES:
                 raise _Unclosed
             yield line
-
-    def _is_record(self, line: str) -> bool:
-        """Whether a line inside a quoted cell is, by itself, a record with an id."""
-        if self.columns < 2 or line.count(self.delimiter) < self.columns - 1:
-            return False
-        try:
-            cells = next(csv.reader([line], delimiter=self.delimiter, strict=True), [])
-        except csv.Error:
-            return False
-        return len(cells) == self.columns and _ID.fullmatch(cells[self.id_column].strip()) is not None
 
 
 def undecoded(text: str) -> str | None:

@@ -1,6 +1,7 @@
 """The sandbox's shops: building them from a recipe or a file, finding them by their credentials, counting them."""
 
 import hashlib
+import threading
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,11 +183,13 @@ class Shops:
     def __init__(self, state: State) -> None:
         self._state = state
         self._cache: dict[str, Shop] = {}
+        self._reloading = threading.Lock()
         self._reload()
 
     def _reload(self) -> None:
-        rows = self._state.connection().execute("SELECT * FROM shops ORDER BY account, platform").fetchall()
-        self._cache = {row["shop"]: _shop(dict(row)) for row in rows}
+        with self._reloading:  # a slower thread must not put back what it read before the newest shop came
+            rows = self._state.connection().execute("SELECT * FROM shops ORDER BY account, platform").fetchall()
+            self._cache = {row["shop"]: _shop(dict(row)) for row in rows}
 
     def all(self) -> list[Shop]:
         """Every shop, by account."""

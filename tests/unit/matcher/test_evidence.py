@@ -280,3 +280,18 @@ def test_ten_different_products_with_codes_of_their_own_stay_apart():
     decision = decide(nhanh, shopify)
     assert links(decision) == {}
     assert all("differ" in reason for reason in reasons(decision).values())
+
+
+def test_everybody_who_shares_a_code_is_shown() -> None:
+    hub = {
+        "501": Product("Túi vải canvas in chữ", sku="TUI-01"),
+        "502": Product("Túi vải canvas trơn", sku="TUI-01"),
+    }
+    shop = {"601": Product("Túi vải", sku="TUI-01")}
+    assert set(reasons(decide(hub, shop, "review"))) == {("501", "601"), ("502", "601")}
+    one = {"501": Product("Túi vải canvas in chữ", sku="TUI-01")}
+    two = {
+        "601": Product("Túi vải canvas in chữ", sku="TUI-01"),
+        "602": Product("Túi vải canvas in chữ (mới)", sku="TUI-01"),
+    }
+    assert set(reasons(decide(one, two, "review"))) == {("501", "601"), ("501", "602")}

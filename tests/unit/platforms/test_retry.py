@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from platforms.errors import RateLimited, Unavailable
-from platforms.retry import LONGEST_TOLD, Retrying, told
+from platforms.retry import LONGEST_TOLD, MOST_UNREADABLE, Retrying, told
 
 ERROR = Unavailable("503", "down")
 
@@ -78,3 +78,14 @@ def test_who_is_refused_for_calling_too_often_waits_a_second_at_least(fake_time:
     retrying = Retrying(fake_time.wait, fake_time.clock, 60, jitter=lambda: 0.0)
     retrying.again(RateLimited("429", "slow down", until=0.0), pause=pause)
     assert fake_time.waited == 1.0
+
+
+def test_an_answer_without_sense_is_asked_for_a_few_times_only(fake_time: Any) -> None:
+    retrying = Retrying(fake_time.wait, fake_time.clock, 1800, jitter=lambda: 1.0)
+    nonsense = Unavailable("BAD_ENVELOPE", "data is null beside a next", category="PLATFORM_ERROR")
+    for _ in range(MOST_UNREADABLE):
+        retrying.again(nonsense)
+    with pytest.raises(Unavailable):
+        retrying.again(nonsense)
+    assert [seconds for seconds, _ in fake_time.waits] == [1, 2, 4, 8]
+    retrying.again(ERROR)  # a platform that is away by then has its patience

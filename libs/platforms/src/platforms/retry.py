@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from platforms.errors import PlatformError, RateLimited
+from platforms.errors import PlatformError, RateLimited, Unavailable
 from platforms.results import Wait
 
 FIRST_PAUSE = 1.0
@@ -21,6 +21,9 @@ _log = structlog.get_logger(__name__)
 def told(seconds: float) -> float | None:
     """A pause that a platform told, in seconds: from SHORTEST_TOLD to LONGEST_TOLD; None if it is no span of time."""
     return min(max(seconds, SHORTEST_TOLD), LONGEST_TOLD) if math.isfinite(seconds) else None
+
+
+MOST_UNREADABLE = 4
 
 
 class Retrying:
@@ -38,7 +41,7 @@ class Retrying:
         self._clock = clock
         self._patience = patience
         self._jitter = jitter
-        self._failures = 0
+        self._failures = self._unreadable = 0
         self._first_failure = 0.0
 
     @property
@@ -51,8 +54,14 @@ class Retrying:
 
         pause: seconds told by the platform, kept exactly; None = ours, 1 s doubling to 30 s, the last
         half of it random, so that workers do not come back all at once. After RateLimited it is SHORTEST_TOLD at least.
+        An answer without sense is asked for MOST_UNREADABLE times again: a platform that is there and keeps saying the
+        same is not waited for.
         """
         now = self._clock()
+        if isinstance(error, Unavailable) and error.category == "PLATFORM_ERROR":
+            if self._unreadable >= MOST_UNREADABLE:
+                raise error
+            self._unreadable += 1
         if self._failures == 0:
             self._first_failure = now
         elif now - self._first_failure >= self._patience:

@@ -156,14 +156,17 @@ def _settled(proposal: _Proposal, known: Known) -> Decision:
     """Hold back what would move a link, then choose for each record without a link the best of the rest."""
     settled = settle(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
     waiting = [replace(one, doubt=_NAMES_WAIT) for one in settled.waiting]
-    taken_left = {one.nhanh_id for one in (*settled.links, *waiting)}
-    taken_right = {one.shopify_id for one in (*settled.links, *waiting)}
+    linked_left, linked_right = _records(settled.links)
+    waiting_left, waiting_right = _records(waiting)
     reviews = [*settled.held, *waiting]
     shown: dict[str, int] = {}
     for one in reviews:
         shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
     for one in sorted(settled.others, key=lambda one: (-one.score, one.pair)):
-        if one.nhanh_id in taken_left or one.shopify_id in taken_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
+        if one.nhanh_id in linked_left or one.shopify_id in linked_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
+            continue
+        # Other names are less alike than the pair that waits; an equal code is something a person must see.
+        if not one.hint and (one.nhanh_id in waiting_left or one.shopify_id in waiting_right):
             continue
         shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
         reviews.append(one)
@@ -173,6 +176,11 @@ def _settled(proposal: _Proposal, known: Known) -> Decision:
         settled.waiting_records,
         settled.former,
     )
+
+
+def _records(pairs: Collection[Candidate]) -> tuple[set[str], set[str]]:
+    """The records of both sides that are in any of the pairs."""
+    return {one.nhanh_id for one in pairs}, {one.shopify_id for one in pairs}
 
 
 def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
