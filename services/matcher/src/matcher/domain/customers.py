@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from matcher.domain import names
 from matcher.domain.candidates import Candidate, ChunkResult
 from matcher.domain.emails import email_key
 from matcher.domain.phones import Phone, is_filler, read_phones
 from matcher.domain.text import fold, same_words
+from platforms.person_names import compare
 
 SHARED = 5
 """A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
@@ -99,7 +99,7 @@ class CustomerIndex:
         """What speaks against one person. No name, number or address is quoted: a reason is read by many."""
         shared = "phone and e-mail" if numbers and same_email else "phone" if numbers else "e-mail"
         doubts: list[str] = []
-        verdict = names.compare(self._left.customers[left].name, self._right.customers[right].name)
+        verdict = compare(self._left.customers[left].name, self._right.customers[right].name)
         if verdict == "differ":
             doubts.append(f"both have the {shared}, the names differ")
         other_email = not same_email and self._left.emails[left] is not None and self._right.emails[right] is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.domain.placeholders import is_placeholder_email, is_placeholder_name
+from platforms.placeholders import is_placeholder_email, is_placeholder_name
 
 NOBODY = (
     *(None, "", "   ", ".", "---", "?", "❤️", "😀😀", "\u200b\ufeff", "0", "12", "0912345678", "+84 912 345 678"),
