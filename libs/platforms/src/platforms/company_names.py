@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from platforms.spelling import Spellings, is_spelled, spellings
+from platforms.spelling import Spellings, is_spelled, letter_words, spellings, without_accents
 
 _FORMS: Final = spellings(
     *("công ty", "công ti", "cty", "ctcp", "cttnhh", "tnhh", "jsc", "ltd", "llc", "inc", "corp", "corporation", "plc"),
@@ -27,6 +27,12 @@ _TRADES: Final = spellings(
 
 _LONGEST: Final = 4  # words of a phrase
 _STARTS: Final = frozenset(phrase.partition(" ")[0] for table in (_FORMS, _TRADES) for phrase in table)
+
+
+def is_company_name(name: str | None) -> bool:
+    """Whether a name has a company's or shop's form or begins with a trade."""
+    written = letter_words(name)
+    return distinctive_words(written, [without_accents(word) for word in written]) is not None
 
 
 def distinctive_words(written: Sequence[str], plain: Sequence[str]) -> tuple[str, ...] | None:

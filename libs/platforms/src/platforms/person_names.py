@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from platforms.company_names import distinctive_words
 from platforms.placeholders import is_placeholder_name, without_addresses
-from platforms.spelling import letter_words, without_accents, word_set
+from platforms.spelling import is_initial, letter_words, without_accents, word_set
 
 Verdict = Literal["agree", "compatible", "silent", "differ"]
 """`agree`: two full words or more are the same; `compatible`: what is there fits; `silent`: one is no name."""
@@ -30,6 +30,10 @@ _ONLY_FAMILIES: Final = word_set("nguyen tran pham huynh phan vo dang bui ngo di
 _FAMILIES: Final = _ONLY_FAMILIES | word_set(
     "le hoang vu do ho duong ly luong trieu ha mai to ta cao dao lam la chu quach thai tang vuong phung kieu"
 )
+_MIDDLE: Final = frozenset({"van", "thi"})
+"""The second words of most men's and women's names."""
+_OPENING: Final = frozenset("([{")
+_MOST_WORDS = 64  # of a name that are compared; a platform takes 255 characters
 _MOST_TITLES = 3  # that one name can begin with
 
 
@@ -73,12 +77,20 @@ def called_by(name: Sequence[str]) -> set[str]:
     """
     if len(name) == 1:
         return set(name) - _ONLY_FAMILIES
-    family_first, family_last = name[0] in _FAMILIES, name[-1] in _FAMILIES
-    if family_first and not family_last:
+    first, last = _family_rank(name[0]), _family_rank(name[-1])
+    if first < last:
+        given = [*name[:-1]]
+        while len(given) > 1 and given[-1] in _MIDDLE:  # Nam Văn Nguyễn is Nguyễn Văn Nam
+            given.pop()
+        return {given[-1]}
+    if first > last or (first and len(name) > 2):
         return {name[-1]}
-    if family_last and not family_first:
-        return {name[-2]}
-    return {name[-1], name[-2], name[0]} if not family_first else {name[-1], name[-2]}
+    return {name[-1], name[-2], *({name[0]} - _TITLES)}
+
+
+def _family_rank(word: str) -> int:
+    """2: a family name, 1: a family name or a given name, 0: no family name."""
+    return (word in _FAMILIES) + (word in _ONLY_FAMILIES)
 
 
 def count_titles(name: Sequence[str]) -> int:
@@ -92,13 +104,13 @@ def count_titles(name: Sequence[str]) -> int:
 @lru_cache(maxsize=65_536)
 def _read(name: str) -> _Name:
     text = _without_brackets(without_addresses(name))
-    written = letter_words(text)
+    written = letter_words(text)[:_MOST_WORDS]
     plain = tuple(without_accents(word) for word in written)
     company = distinctive_words(written, plain)
     if company is not None:
         return _Name((company,), is_company=True)
     forms = [plain]
-    parted = tuple(without_accents(part) for word in written for part in _part_humps(word))
+    parted = tuple(without_accents(part) for word in written for part in _part_humps(word))[:_MOST_WORDS]
     if parted != plain:
         forms.append(parted)
     return _Name(
@@ -109,16 +121,20 @@ def _read(name: str) -> _Name:
 
 def _without_brackets(text: str) -> str:
     """The text outside of brackets; all of it if there is no name outside."""
+    if not _OPENING.intersection(text):
+        return text
     kept, depth = "", 0
     for char in text:
-        depth += char in "([{"
+        depth += char in _OPENING
         kept += char if depth == 0 else " "
         depth -= char in ")]}" and depth > 0
-    return text if kept == text or is_placeholder_name(kept) else kept
+    return text if is_placeholder_name(kept) else kept
 
 
 def _part_humps(word: str) -> list[str]:
     """NguyenVanNam is Nguyen Van Nam."""
+    if word[1:] == word[1:].lower() or word.isupper():
+        return [word]
     starts = [0, *(at for at in range(1, len(word)) if word[at].isupper() and word[at - 1].islower()), len(word)]
     return [word[start:end] for start, end in pairwise(starts)]
 
@@ -147,11 +163,13 @@ def _fit_persons(left: Sequence[str], right: Sequence[str]) -> Verdict:
         return "differ"
     if len(shorter) < len(longer) and not _are_called_alike(shorter, longer):
         return "differ"
+    if left[0] == right[0] and left[0] in _TITLES:
+        full -= 1  # a form of address that two names begin with says little
     return "agree" if full >= 2 else "compatible"
 
 
 def _full_words(name: Sequence[str]) -> int:
-    return sum(len(word) > 1 for word in name)
+    return sum(not is_initial(word) for word in name)
 
 
 def _common_words(shorter: Sequence[str], longer: Sequence[str]) -> int | None:
@@ -163,20 +181,23 @@ def _common_words(shorter: Sequence[str], longer: Sequence[str]) -> int | None:
     for word in shorter:
         if word in rest:
             rest.remove(word)
-            full += len(word) > 1
+            full += not is_initial(word)
         else:
             open_words.append(word)
     if not open_words:
         return full
     # What is left of each letter: initials need words, words need initials.
-    wanted = Counter((word[0], len(word) > 1) for word in open_words)
-    offered = Counter((word[0], len(word) == 1) for word in rest)
+    wanted = Counter((word[0], not is_initial(word)) for word in open_words)
+    offered = Counter((word[0], is_initial(word)) for word in rest)
     return full if wanted <= offered else None
 
 
-def _are_called_alike(one: Sequence[str], other: Sequence[str]) -> bool:
-    return any(_matches(ours, theirs) for ours in called_by(one) for theirs in called_by(other))
+def _are_called_alike(shorter: Sequence[str], longer: Sequence[str]) -> bool:
+    called = called_by(shorter)
+    if len(shorter) > 1 and _family_rank(shorter[-1]) == 1 and not _family_rank(shorter[0]):
+        called.add(shorter[-1])  # Ngọc Hà may be Nguyễn Ngọc Hà and Hà Thị Ngọc
+    return any(_matches(ours, theirs) for ours in called for theirs in called_by(longer))
 
 
 def _matches(one: str, other: str) -> bool:
-    return one == other or (1 in {len(one), len(other)} and one[0] == other[0])
+    return one == other or ((is_initial(one) or is_initial(other)) and one[0] == other[0])

@@ -7,10 +7,20 @@ from functools import lru_cache
 from typing import Final
 
 from platforms.company_names import distinctive_words
-from platforms.spelling import accents, is_spelled, letter_words, spellings, visible, without_accents, word_set
+from platforms.spelling import (
+    accents,
+    is_initial,
+    is_spelled,
+    letter_words,
+    spellings,
+    visible,
+    without_accents,
+    word_set,
+)
 
 _BUYER: Final = word_set(
     "khach khachle khachhang khachvanglai khachmoi khachonline kh guest guests customer customers cust client",
+    "khachla khachquen khachsi vanglai walkincustomer retailcustomer cashcustomer",
     "buyer buyers shopper user users member visitor anonymous anon unknown unnamed noname demo dummy fake sample",
 )
 """Folded words that name a buyer without saying who. A placeholder of several words has one of them or a channel."""
@@ -34,7 +44,8 @@ _QUALIFIER: Final = {
 
 Many are names as well: Lê, Hằng, Mới. So a word that is written with accents must have these."""
 
-_PHRASES: Final = spellings(
+_LONG: Final = 6  # letters; a shorter phrase written as one word may be a name: N/A and Na
+_WORDINGS: Final = (
     *("n a", "null", "none", "nil", "nan", "undefined", "not available", "not provided", "not given", "no name"),
     *("name", "first name", "last name", "full name", "firstname", "lastname", "fullname", "your name"),
     *("firstname lastname", "first last", "first name last name", "walk in", "to be updated", "sir madam"),
@@ -47,25 +58,34 @@ _PHRASES: Final = spellings(
     *("người tiêu dùng", "bán lẻ", "mua lẻ", "tên", "họ tên", "họ và tên", "tên người nhận", "tên người mua"),
     *("abc", "abcd", "abcxyz", "xyz", "asd", "asdf", "asdfgh", "qwe", "qwer", "qwerty", "zxc", "zxcv", "blabla"),
     *("khách ẩn danh", "khách vô danh", "người dùng ẩn danh", "người mua ẩn danh"),
-    *("mr", "mrs", "ms", "miss", "mister", "madam", "sir"),
+    *("mr", "mrs", "ms", "miss", "mister", "madam", "sir", "walkin", "retail", "cash", "cod", "ship"),
+    *("shipper", "default"),
 )
-"""Whole names that hold no word of a buyer or a channel: Võ Danh is somebody."""
+_PHRASES: Final = spellings(
+    *_WORDINGS, *(glued for wording in _WORDINGS if len(glued := wording.replace(" ", "")) >= _LONG)
+)
+"""Whole names that hold no word of a buyer or a channel, also written as one word: Võ Danh is somebody."""
 
 _TITLES: Final = frozenset({"chị", "cô", "chú", "bác", "ông", "bà", "thím", "dì", "cậu", "mợ"})
 """Forms of address that no one is called by, as they are written: `chi` without its accent may be Chi."""
 
 _TEST: Final = frozenset({"test", "tester", "testing"})
 _MASKED = re.compile(r"[*•●]{2,}|\w[*•●]\w")
-_ADDRESS = re.compile(r"\S+(?:@|://)\S+|www\.\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r".+(?:@|://).+|www\..+", re.IGNORECASE)
+_SIGNS_OF_ADDRESSES = ("@", "://", "www.")
 _NOBODY: Final = word_set(
     "noemail nomail noreply donotreply none null unknown undefined test tester khach khachle khachhang khong",
     "khongco khongcoemail khongemail guest customer anonymous abc a aa aaa xxx",
 )
 
 
+@lru_cache(maxsize=4096)
 def without_addresses(name: str | None) -> str:
     """A name in compatibility form without the e-mail addresses and links in it."""
-    return _ADDRESS.sub(" ", unicodedata.normalize("NFKC", visible(name)))
+    text = unicodedata.normalize("NFKC", visible(name))
+    if not any(sign in text.lower() for sign in _SIGNS_OF_ADDRESSES):
+        return text
+    return " ".join(word for word in text.split() if not _ADDRESS.fullmatch(word))
 
 
 @lru_cache(maxsize=65_536)
@@ -86,8 +106,7 @@ def is_placeholder_name(name: str | None) -> bool:
     letters = "".join(plain)
     if not letters or _TEST.intersection(plain):
         return True
-    # A character of a script without case, such as 王, is a whole word.
-    if len(set(letters)) == 1 and letters.upper() != letters:
+    if len(set(letters)) == 1 and is_initial(letters[0]):
         return True
     if is_spelled(_PHRASES, written, plain) or (len(set(plain)) == 1 and is_spelled(_PHRASES, written[:1], plain[:1])):
         return True
@@ -104,8 +123,11 @@ def is_placeholder_email(address: str) -> bool:
 
 
 def _addresses_only(written: Sequence[str]) -> bool:
-    lower = {word.casefold() for word in written}
-    return bool(lower & _TITLES) and lower <= _TITLES | {"anh", "em"}
+    """Anh/Chị is nobody, Chị Anh is called Anh."""
+    lower = [word.casefold() for word in written]
+    if not _TITLES.issuperset(lower[-1:]) and lower[:2] != ["anh", "chị"]:
+        return False
+    return _TITLES.union({"anh", "em"}).issuperset(lower)
 
 
 def _means_any_buyer(written: Sequence[str], plain: Sequence[str]) -> bool:

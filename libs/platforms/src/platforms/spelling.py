@@ -76,6 +76,11 @@ def accents(word: str) -> tuple[str, ...]:
     return tuple(sorted(marks + ["đ" for char in decomposed if char in "đðɖ"]))
 
 
+def is_initial(word: str) -> bool:
+    """Whether a word is one letter that stands for more. In a script without case one character, as 王, is a word."""
+    return len(word) == 1 and unicodedata.category(word) != "Lo"
+
+
 def spellings(*phrases: str) -> Spellings:
     """A table of phrases for `is_spelled`."""
     return {without_accents(phrase): tuple(accents(word) for word in phrase.split()) for phrase in phrases}

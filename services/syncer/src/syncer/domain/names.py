@@ -6,7 +6,7 @@ from typing import Final
 
 from platforms.person_names import called_by, count_titles, is_contained
 from platforms.placeholders import is_placeholder_name
-from platforms.spelling import accents, letter_words, tidy, without_accents
+from platforms.spelling import accents, is_initial, letter_words, tidy, without_accents
 from syncer.domain.fields import NAME, key_of
 
 LONGEST_NAME: Final = 255
@@ -45,7 +45,7 @@ def _hub_shortens(shop: Sequence[str], hub: Sequence[str]) -> bool:
     for ours in ([*hub], [*hub][count_titles(_plain(hub)) :]):
         if not ours or len(ours) > len(shop) or not is_contained(_plain(ours), _plain(shop)):
             continue
-        full = [word for word in ours if len(word) > 1]
+        full = [word for word in ours if not is_initial(word)]
         if any(
             without_accents(word) not in known or not _has_accents_of(word, known[without_accents(word)])
             for word in full
