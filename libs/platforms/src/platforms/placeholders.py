@@ -32,13 +32,13 @@ _CHANNEL: Final = word_set(
 """Where a buyer came from, or the label of a contact."""
 
 _QUALIFIER: Final = {
-    word: frozenset(accents(spelling) for spelling in spellings.split("|"))
-    for spellings in word_set(
+    word: frozenset(accents(spelling) for spelling in variants.split("|"))
+    for variants in word_set(
         "lẻ|lẽ hàng vãng|vảng lai mới cũ quen sỉ|sĩ buôn vip nữ lạ thường ngoài nước tây sàn tmđt qua đường tại quầy",
         "quán cửa tiệm mua bán đặt đơn từ trên mạng trực tuyến của người dùng nhận số điện thoại không chưa có tên",
         "walk in walkin new old cash retail wholesale default first last name no id",
     )
-    for word in {without_accents(spelling) for spelling in spellings.split("|")}
+    for word in {without_accents(spelling) for spelling in variants.split("|")}
 }
 """Words that say something of a buyer but not who it is, by their folded form, with the accents of their spellings.
 
