@@ -6,17 +6,16 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from matcher.domain import names
 from matcher.domain.candidates import Candidate, ChunkResult
 from matcher.domain.emails import email_key
 from matcher.domain.phones import Phone, is_filler, read_phones
-from matcher.domain.text import fold, same_words
+from matcher.domain.text import same_words
+from platforms.company_names import is_company_name
+from platforms.person_names import compare
 
 SHARED = 5
 """A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
 RENUMBERING = datetime(2018, 9, 15, tzinfo=UTC)
-_COMPANY = frozenset(["cty", "tnhh", "jsc", "ltd", "company", "shop", "store"])
-_COMPANY_PHRASES = ("cong ty", "cua hang", "doanh nghiep", "co phan", "dai ly")
 
 
 class Customer(Struct, frozen=True, omit_defaults=True):
@@ -40,9 +39,7 @@ class Customer(Struct, frozen=True, omit_defaults=True):
 
     def may_have_old_landline(self) -> bool:
         """A company, or a record that nobody has touched since before the numbering change."""
-        words = fold(self.name)
-        company = bool(_COMPANY.intersection(words.split())) or any(phrase in words for phrase in _COMPANY_PHRASES)
-        return company or (self.updated_at is not None and self.updated_at < RENUMBERING)
+        return is_company_name(self.name) or (self.updated_at is not None and self.updated_at < RENUMBERING)
 
 
 class CustomerIndex:
@@ -99,7 +96,7 @@ class CustomerIndex:
         """What speaks against one person. No name, number or address is quoted: a reason is read by many."""
         shared = "phone and e-mail" if numbers and same_email else "phone" if numbers else "e-mail"
         doubts: list[str] = []
-        verdict = names.compare(self._left.customers[left].name, self._right.customers[right].name)
+        verdict = compare(self._left.customers[left].name, self._right.customers[right].name)
         if verdict == "differ":
             doubts.append(f"both have the {shared}, the names differ")
         other_email = not same_email and self._left.emails[left] is not None and self._right.emails[right] is not None

@@ -3,17 +3,12 @@
 import re
 import unicodedata
 
+from platforms.placeholders import is_placeholder_email
+
 _SHAPE = re.compile(r"^[^@\s]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,63}$")
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
-_NOBODY = frozenset(
-    {
-        *("noemail", "no-email", "nomail", "khongcoemail", "khongemail", "khong", "none", "null", "unknown"),
-        *("test", "example", "abc", "a", "noreply", "no-reply", "donotreply"),
-        *("admin", "info", "contact", "sales", "support", "shop", "store", "order", "orders"),
-        *("khachle", "khach", "khachhang", "customer", "guest"),
-    }
-)
-"""Local parts that stand for a shop or for nobody; shops type them to fill the field."""
+_SHOPS = frozenset({"admin", "info", "contact", "sales", "support", "shop", "store", "order", "orders", "example"})
+"""Local parts that stand for a shop; shops type their own address to fill the field."""
 _NOWHERE = frozenset({"example.com", "example.org", "test.com", "email.com", "mail.com", "noemail.com", "abc.com"})
 
 
@@ -29,6 +24,6 @@ def email_key(text: str | None) -> str | None:
     local = local.split("+", 1)[0]
     if domain in _GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"
-    if not local or local in _NOBODY or domain in _NOWHERE:
+    if not local or local in _SHOPS or is_placeholder_email(clean) or domain in _NOWHERE:
         return None
     return f"{local}@{domain}"

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from matcher.domain.text import plain, visible
+from platforms.spelling import visible, without_accents
 
 MIN_SKU = 3
 """A shorter code is a running number, not a name."""
@@ -82,7 +82,9 @@ def sku_hints(text: str | None) -> frozenset[str]:
     bare = squash(code)
     if _is_damaged(code) or _is_placeholder(bare) or not _is_specific(bare):
         return frozenset()
-    parts = sorted(part.lstrip("0") or "0" if part.isdigit() else part for part in _PARTS.findall(plain(code)))
+    parts = sorted(
+        part.lstrip("0") or "0" if part.isdigit() else part for part in _PARTS.findall(without_accents(code))
+    )
     return frozenset({" ".join(parts), bare.translate(str.maketrans("oil", "011"))})
 
 
@@ -116,7 +118,7 @@ def barcode_hint(text: str | None) -> str | None:
 @lru_cache(maxsize=65_536)
 def squash(code: str) -> str:
     """The letters and digits of a code, without accents, case and compatibility forms."""
-    return "".join(c for c in plain(unicodedata.normalize("NFKC", code).casefold()) if c.isalnum())
+    return "".join(c for c in without_accents(code) if c.isalnum())
 
 
 def _is_damaged(code: str) -> bool:

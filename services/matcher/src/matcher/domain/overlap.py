@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
-from matcher.domain.text import compact, model_numbers, plain, words
+from matcher.domain.text import compact, model_numbers, words
+from platforms.spelling import without_accents
 
 STRANGERS = 0.28
 """Titles of which no more than this share agrees have nothing in common."""
@@ -88,11 +89,11 @@ def _read(title: str) -> _Title:
     spoken = [word for word in every if not _MEASURE.match(word)] or every
     forms: dict[str, set[str]] = {}
     for word in spoken:
-        forms.setdefault(plain(word), set()).add(word)
-    row = [plain(word) for word in spoken]
+        forms.setdefault(without_accents(word), set()).add(word)
+    row = [without_accents(word) for word in spoken]
     return _Title(
         spelled={word: frozenset(spellings) for word, spellings in forms.items()},
         joined={first + second: (first, second) for first, second in pairwise(row)},
         models=frozenset(compact(number) for number in model_numbers(title) if not _MEASURE.match(number.casefold())),
-        accented=any(word != plain(word) for word in every),
+        accented=any(word != without_accents(word) for word in every),
     )

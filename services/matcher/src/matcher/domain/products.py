@@ -8,8 +8,9 @@ from msgspec import Struct
 from matcher.domain.candidates import LABELS, Candidate, ChunkResult, Method
 from matcher.domain.keys import barcode_hint, barcode_key, sku_code, sku_hints, sku_key
 from matcher.domain.overlap import TitleOverlap
-from matcher.domain.text import fold, full_name, same_words, visible, without_markup
+from matcher.domain.text import fold, full_name, same_words, without_markup
 from matcher.domain.titles import Described, Neighbour, TitleIndex
+from platforms.spelling import visible
 
 FILLER = 10
 """A key that more records of one side carry is no key but a filler, and is ignored."""

@@ -4,9 +4,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from platforms.spelling import visible, without_accents
+
 _WORD = re.compile(r"[a-z0-9]+")
 _ANY_WORD = re.compile(r"[^\W_]+")
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 """Vietnamese tone marks, decomposed: a word has one at most, and its place within the word is a matter of taste."""
 _CODE = re.compile(r"[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*")
@@ -22,13 +23,7 @@ def fold(text: str | None) -> str:
     """Casefolded words without accents, one space between them; `đ` is `d`."""
     if not text:
         return ""
-    plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", text.casefold().replace("đ", "d")))
-    return " ".join(_WORD.findall("".join(c for c in plain if not unicodedata.combining(c))))
-
-
-def visible(text: str | None) -> str:
-    """NFC, without characters that nobody sees (BOM, zero width, soft hyphen), and with plain spaces; trimmed."""
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text or "")).split())
+    return " ".join(_WORD.findall(without_accents(_APOSTROPHE.sub("", text.casefold()))))
 
 
 def words(text: str | None) -> list[str]:
@@ -37,13 +32,6 @@ def words(text: str | None) -> list[str]:
     So `hòa` and `hoà`, which are two spellings of one word, are equal; `bò`, `bơ` and `bó` are not.
     """
     return [_tone_last(word) for word in _ANY_WORD.findall(unicodedata.normalize("NFC", visible(text).casefold()))]
-
-
-@lru_cache(maxsize=65_536)
-def plain(word: str) -> str:
-    """A word without its accents; `đ` is `d`."""
-    decomposed = unicodedata.normalize("NFKD", word.replace("đ", "d"))
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def same_words(one: str | None, other: str | None) -> bool:

@@ -14,7 +14,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sparse_dot_topn import sp_matmul_topn
 
-from matcher.domain.text import distinctions, fold, measures, model_numbers, plain, words
+from matcher.domain.text import distinctions, fold, measures, model_numbers, words
+from platforms.spelling import without_accents
 
 CANDIDATES = 10
 """Neighbours that each view of a name contributes."""
@@ -106,9 +107,9 @@ class TitleIndex:
         if ours == theirs:
             return None
         mine, yours = ours - theirs, theirs - ours
-        by_plain = {plain(word): word for word in sorted(yours)}
+        by_plain = {without_accents(word): word for word in sorted(yours)}
         for word in sorted(mine):
-            other = by_plain.get(plain(word))
+            other = by_plain.get(without_accents(word))
             if other is not None:
                 return AccentDifference(word, other, _is_plain(ours) or _is_plain(theirs))
         return None
@@ -180,7 +181,7 @@ def _contradict(one: str, other: str, *, same_model: bool) -> bool:
 
 
 def _is_plain(spelled: frozenset[str]) -> bool:
-    return all(word == plain(word) for word in spelled)
+    return all(word == without_accents(word) for word in spelled)
 
 
 def _characters() -> TfidfVectorizer:

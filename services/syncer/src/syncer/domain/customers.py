@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from platforms.person_names import same_person
+from platforms.placeholders import is_placeholder_email
+from platforms.spelling import tidy
 from syncer.domain import fields
-from syncer.domain.names import name_to_write, same_person
+from syncer.domain.names import name_to_write
 from syncer.domain.phones import present_form
-from syncer.domain.placeholders import is_placeholder_email
 from syncer.domain.plan import Change
-from syncer.domain.spelling import tidy
 
 METAFIELD_TYPES: Final[Mapping[str, str]] = {
     "customer_id": "single_line_text_field",

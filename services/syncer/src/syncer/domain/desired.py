@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from platforms.settings import PriceRule, SafetyStock
+from platforms.spelling import word_set
 from syncer.domain import fields
-from syncer.domain.spelling import word_set
 
 VAT_ON_TOP = 2
 """Nhanh's priceVatMode: 1 = prices include VAT, 2 = VAT comes on top."""

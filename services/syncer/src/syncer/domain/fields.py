@@ -12,8 +12,8 @@ import hashlib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
+from platforms.spelling import tidy
 from syncer.domain.phones import present_form
-from syncer.domain.spelling import tidy
 
 Values = Mapping[str, str]
 Present = Mapping[str, str | None]

@@ -25,11 +25,11 @@ from psycopg import Connection
 from job_events.events import ErrorInfo
 from job_events.worker.job import Page, RunningJob
 from platforms.errors import PlatformError
+from platforms.person_names import same_person
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import Present, Values, memory_of
 from syncer.domain.guard import Approved, ItemChanges, Judgement, judge, sells_out, unapproved
-from syncer.domain.names import same_person
 from syncer.domain.plan import ConflictRules, Decision, Memory, decide, decide_again, decide_revert, moved_since
 from syncer.jobs.calls import CallCounter
 from syncer.jobs.planning import Position

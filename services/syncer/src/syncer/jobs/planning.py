@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from job_events.worker.job import Page, RunningJob
+from platforms.person_names import same_person
 from platforms.settings import AccountSettings
 from syncer.domain.guard import (
     AccountTotals,
@@ -16,7 +17,6 @@ from syncer.domain.guard import (
     stop_reason,
     unapproved,
 )
-from syncer.domain.names import same_person
 from syncer.domain.plan import Change, expected_changes, new_agreements
 from syncer.jobs.side import Pair, Side
 from syncer.store import changes, written

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.domain.placeholders import is_placeholder_email, is_placeholder_name
+from platforms.placeholders import is_placeholder_email, is_placeholder_name
 
 NOBODY = (
     *(None, "", "   ", ".", "---", "?", "❤️", "😀😀", "\u200b\ufeff", "0", "12", "0912345678", "+84 912 345 678"),
@@ -26,6 +26,9 @@ NOBODY = (
     *("Shopee", "Zalo", "Online", "Website", "N***n", "ng*****t", "L*n", "N*** V** A***", "***"),
     *("Không tên", "khong ten", "KHÔNG CÓ TÊN", "Chưa có tên", "chua dat ten", "Chưa cập nhật", "Vô danh", "Ẩn danh"),
     *("Họ và tên", "Tên khách hàng", "Không", "Chị", "Anh/Chị", "Cô", "anh chị", "abc", "asdf", "admin", "nhân viên"),
+    *("lan@example.com 0912345678", "www.example.com", "Khách ẩn danh", "nguoinhan", "KhongCoTen", "hovaten", "Mr."),
+    *("khachquen", "walkin", "Retail", "cash customer", "Công ty", "Công ty TNHH", "Cty CP TM DV", "Tạp hoá", "Store"),
+    *("cô chú anh chị", "Anh/Chị"),
 )
 SOMEBODY = (
     *("An", "Lê Na", "Ý Nhi", "Như Ý", "Nguyễn A", "Nguyễn Văn A", "Le", "Lê Lẻ", "Hằng", "Mới", "Anh", "Chi", "Em"),
@@ -43,6 +46,7 @@ SOMEBODY = (
         "Ha Le",
         "Khổng",
         "Ten Hag",
+        *("Cô Anh", "Khách (Lan)", "Khách Danh", "Na", "Ong", "Nguyễn Thương Mai", "王", "丽丽", "Nguyễn Group"),
     ),
 )
 
