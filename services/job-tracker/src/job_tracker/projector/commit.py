@@ -3,7 +3,8 @@
 One transaction a batch:
 
 1. compare-and-set of the positions, from where the batch begins to where it ends. A partition that
-   answers with no row was moved by another owner: its slice is dropped.
+   answers with no row was moved by another owner: its slice is dropped. A batch may have no record at all: transaction
+   markers at the end of a partition move its position too.
 2. the projection's own writes, and a dead letter for what could not be read.
 3. what must be sure before the commit, such as that the records came from the log the positions belong to.
 
@@ -67,7 +68,7 @@ class Committer(Generic[Content]):
             batch = todo.pop()
             if not lost.isdisjoint(batch.starts):
                 batch = batch.without(lost)
-            if not batch.records:
+            if not batch.moves:
                 continue
             try:
                 self._write(batch, sure)
@@ -88,8 +89,8 @@ class Committer(Generic[Content]):
         """The two halves, first one last (the list is a stack); a single record becomes a dead letter."""
         if len(batch.records) > 1:
             return batch.halves()[::-1]
-        if batch.dead:
-            raise error  # the dead letter itself was refused: no data of the log can do that
+        if batch.dead or not batch.records:
+            raise error  # what the projector itself has written was refused: no data of the log can do that
         batch.refused(_reason(error))
         return [batch]
 
@@ -100,7 +101,7 @@ class Committer(Generic[Content]):
         def transaction(cursor: Cursor) -> tuple[int, int]:
             self._move(cursor, batch)
             self._at("before_copy")
-            rows = self._projection.write(cursor, batch.content)
+            rows = self._projection.write(cursor, batch.content) if batch.records else 0
             self._at("after_copy")
             letters = sum(cursor.execute(_SQL["bury"], letter.row()).rowcount for letter in batch.dead)
             if sure is not None:
@@ -121,21 +122,32 @@ class Committer(Generic[Content]):
         self._link.poke()
 
     def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:
-        last = batch.last()
+        ends = batch.ends()
         cursor.execute(
             _SQL["move_positions"],
             {
                 "projection": self._projection.name,
-                "topics": [topic for topic, _ in last],
-                "partitions": [partition for _, partition in last],
-                "expected": [batch.starts[partition] for partition in last],
-                "next_offsets": [record.offset + 1 for record in last.values()],
-                "applied_at": [record.appended_at for record in last.values()],
+                "topics": [topic for topic, _ in ends],
+                "partitions": [partition for _, partition in ends],
+                "expected": [batch.starts[partition] for partition in ends],
+                "next_offsets": [following for following, _ in ends.values()],
+                "applied_at": [appended_at for _, appended_at in ends.values()],
             },
         )
-        lost = set(last) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
+        lost = set(ends) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
         if lost:
             raise Fenced(lost)
+        if batch.empty:
+            cursor.execute(
+                _SQL["note_empty"],
+                {
+                    "projection": self._projection.name,
+                    "topics": [topic for (topic, _), _, _ in batch.empty],
+                    "partitions": [partition for (_, partition), _, _ in batch.empty],
+                    "lows": [one.low for one in batch.empty],
+                    "highs": [one.high for one in batch.empty],
+                },
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -10,13 +10,14 @@ from job_events.kafka import Listener
 from job_tracker.projector import records
 from job_tracker.projector.messages import reading, to_record
 from job_tracker.projector.positions import LogBroken, PositionStore
-from job_tracker.projector.records import Positions, Record
+from job_tracker.projector.records import EmptyRange, Positions, Record
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
 
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
+_END = KafkaError._PARTITION_EOF  # pyright: ignore[reportPrivateUsage]
 _GONE = {
     KafkaError._AUTO_OFFSET_RESET,  # pyright: ignore[reportPrivateUsage]
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -52,6 +53,7 @@ class KafkaSource:
         self.left: set[records.TopicPartition] = set()
         self.deaf = False
         self._read: Positions = {}
+        self._empty: list[EmptyRange] = []  # passed, and not taken yet
         # Pairs of a record's expected and its true offset, as they were seen at a first look; while that look lasts,
         # the next offset of the partition in it.
         self._holes: dict[records.TopicPartition, set[tuple[int, int]]] = {}
@@ -61,7 +63,12 @@ class KafkaSource:
         self._next_report = 0.0
         self._consumer = Listener(
             reading(bootstrap_servers, group)
-            | {"client.id": instance, "group.protocol": "consumer", "error_cb": self._on_error}
+            | {
+                "enable.partition.eof": True,
+                "client.id": instance,
+                "group.protocol": "consumer",
+                "error_cb": self._on_error,
+            }
         )
         self._leaving = False
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -91,6 +98,11 @@ class KafkaSource:
         if records:
             self._status.present("Kafka")
         return records
+
+    def take_empty(self) -> list[EmptyRange]:
+        """The offsets without a record that the last `poll` passed; its records and they belong into one batch."""
+        empty, self._empty = self._empty, []
+        return empty
 
     def rewind(self, partitions: set[records.TopicPartition]) -> None:
         """Take these partitions up again where another owner left them, as far as they are still assigned."""
@@ -122,21 +134,22 @@ class KafkaSource:
 
     def _accept(self, message: Message) -> Record | None:
         error = message.error()
-        if error is not None:
+        at_end = error is not None and error.code() == _END
+        if error is not None and not at_end:
             self._judge(error)
             return None
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
             raise KafkaException("a message without a position")
-        partition = (topic, number)
+        partition, following = (topic, number), offset if at_end else offset + 1
         expected = self._read.get(partition)
-        if offset != expected and not self._belongs(partition, offset, expected):
+        if offset != expected and not self._belongs(partition, offset, expected, following):
             return None
-        self._read[partition] = offset + 1
-        return to_record(message, topic, number, offset)
+        self._read[partition] = following
+        return None if at_end else to_record(message, topic, number, offset)
 
-    def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None) -> bool:
-        """Whether a record that is not the expected one is to be taken all the same.
+    def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None, following: int) -> bool:
+        """Whether a record, or an end of the partition, that is not at the expected offset is to be taken all the same.
 
         It is either one of an older fetch, or it stands behind a true hole (a transaction marker). Looking again from
         the expected offset tells: only true holes show twice. What was fetched together with it is let go until then.
@@ -146,12 +159,13 @@ class KafkaSource:
         seen = self._doubted.get(partition)
         if seen is None:
             if (expected, offset) in self._holes.get(partition, ()):
+                self._empty.append(EmptyRange(partition, expected, offset))
                 return True
             self._seek(partition, expected)
             self._holes[partition] = {(expected, offset)}
         elif offset != seen:
             self._holes[partition].add((seen, offset))
-        self._doubted[partition] = offset + 1
+        self._doubted[partition] = following
         return False
 
     def _judge(self, error: KafkaError) -> None:
@@ -193,6 +207,7 @@ class KafkaSource:
             self.begins.pop((p.topic, p.partition), None)
             self._read.pop((p.topic, p.partition), None)
             self._holes.pop((p.topic, p.partition), None)
+        self._empty = [one for one in self._empty if one.partition not in self.left]
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))
 

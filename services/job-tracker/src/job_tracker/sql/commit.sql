@@ -27,10 +27,17 @@ WITH held AS (
     FOR UPDATE OF o
 )
 UPDATE consumer_offset AS o
-SET next_offset = held.next_offset, applied_at = held.applied_at
+SET next_offset = held.next_offset, applied_at = coalesce(held.applied_at, o.applied_at)
 FROM held
 WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = held.partition
 RETURNING o.topic, o.partition
+
+-- name: note_empty
+INSERT INTO empty_offsets (projection, topic, partition, first_offset, next_offset)
+SELECT %(projection)s, * FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
+ON CONFLICT (projection, topic, partition, first_offset) DO UPDATE
+SET next_offset = greatest(empty_offsets.next_offset, excluded.next_offset)
 
 -- name: bury
 -- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they

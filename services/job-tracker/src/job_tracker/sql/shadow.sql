@@ -63,7 +63,9 @@ WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
 
 -- name: drop_positions
 -- Partitions that the broker no longer has, and all that is said of the earlier table's origin.
-WITH earlier AS (DELETE FROM tracker.earlier_stretch WHERE projection = %(projection)s)
+-- Streams begin anew behind a swap, so that nobody asks for the offsets without a record in front of it.
+WITH earlier AS (DELETE FROM tracker.earlier_stretch WHERE projection = %(projection)s),
+empty AS (DELETE FROM tracker.empty_offsets WHERE projection = %(projection)s)
 DELETE FROM tracker.consumer_offset AS live
 WHERE projection = %(projection)s AND NOT EXISTS (
     SELECT FROM tracker_rebuild.consumer_offset AS shadow
