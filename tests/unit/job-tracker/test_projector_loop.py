@@ -71,7 +71,7 @@ class Writer:
         self.batches: list[tuple[Positions, list[int]]] = []
         self.go, self.second = threading.Event(), threading.Event()
 
-    def commit(self, batch: Batch[None], sure: Future[None]) -> set[tuple[str, int]]:
+    def commit(self, batch: Batch[None], sure: Future[set[str]]) -> set[tuple[str, int]]:
         sure.result(120)
         self.batches.append((batch.starts, [record.offset for record in batch.records]))
         if len(self.batches) == 2:
@@ -81,7 +81,8 @@ class Writer:
 
 
 class Nothing:
-    def check(self) -> None: ...
+    def check(self) -> set[str]:
+        return set()
 
     def close(self) -> None: ...
 

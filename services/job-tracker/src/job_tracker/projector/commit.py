@@ -40,6 +40,14 @@ class Fenced(Exception):
         self.partitions = partitions
 
 
+class Unusable(Exception):
+    """The log that these partitions' records came from is not the one that the positions belong to."""
+
+    def __init__(self, partitions: set[TopicPartition]) -> None:
+        super().__init__(f"not of the log that the positions belong to: {sorted(partitions)}")
+        self.partitions = partitions
+
+
 class Committer(Generic[Content]):
     """Writes sealed batches through one connection.
 
@@ -54,8 +62,9 @@ class Committer(Generic[Content]):
         self.fenced_batches = 0
         self.rows = self.letters = 0
 
-    def commit(self, batch: Batch[Content], sure: Future[None] | None = None) -> set[TopicPartition]:
-        """Write a batch, wholly or but for the partitions returned, which another owner moved on.
+    def commit(self, batch: Batch[Content], sure: Future[set[str]] | None = None) -> set[TopicPartition]:
+        """Write a batch, wholly or but for the partitions returned: another owner moved them on, or their topic is
+        among those that `sure` names as unusable.
 
         Nothing is committed before `sure` is done; what it raises is raised here.
 
@@ -77,6 +86,9 @@ class Committer(Generic[Content]):
                 self.fenced_batches += 1
                 lost |= fenced.partitions
                 todo.append(batch)
+            except Unusable as unusable:
+                lost |= unusable.partitions
+                todo.append(batch)
             except DATA_ERRORS as error:
                 todo.extend(self._smaller(batch, error))
             except psycopg.errors.TransactionTimeout:
@@ -94,7 +106,7 @@ class Committer(Generic[Content]):
         batch.refused(_reason(error))
         return [batch]
 
-    def _write(self, batch: Batch[Content], sure: Future[None] | None) -> None:
+    def _write(self, batch: Batch[Content], sure: Future[set[str]] | None) -> None:
         if batch.unpackable is not None:
             raise batch.unpackable
 
@@ -105,7 +117,9 @@ class Committer(Generic[Content]):
             self._at("after_copy")
             letters = sum(cursor.execute(_SQL["bury"], letter.row()).rowcount for letter in batch.dead)
             if sure is not None:
-                sure.result(_SURE_WITHIN)
+                unusable = sure.result(_SURE_WITHIN)
+                if partitions := {partition for partition in batch.starts if partition[0] in unusable}:
+                    raise Unusable(partitions)
             self._at("before_commit")
             return rows, letters
 

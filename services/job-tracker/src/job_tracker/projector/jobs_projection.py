@@ -106,7 +106,7 @@ class JobsContent:
 class JobsProjection:
     """Keeps `event`, `job` and, if it `rolls`, `rollup`; of `event` the rows appended at `history_since` or later."""
 
-    remedy = "jobtrail rebuild --swap"
+    remedy = "`jobtrail rebuild --swap` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(

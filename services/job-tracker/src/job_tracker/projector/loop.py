@@ -13,7 +13,7 @@ from typing import Generic
 import structlog
 
 from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.positions import LogBroken, PositionStore
+from job_tracker.projector.positions import PositionStore
 from job_tracker.projector.postgres import Link, Stopped
 from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.source import KafkaSource
@@ -56,11 +56,7 @@ class Projector(Generic[Content]):
         self._lost: set[TopicPartition] = set()
 
     def run(self) -> None:
-        """Run until stopped; leaves the group and closes the connection whatever happens.
-
-        Raises:
-            LogBroken: the log no longer holds what the position points at; people must decide.
-        """
+        """Run until stopped; leaves the group and closes the connection whatever happens."""
         with (
             ThreadPoolExecutor(1, f"checker of {self._projection.name}") as self._checker,
             ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer,
@@ -80,10 +76,6 @@ class Projector(Generic[Content]):
             source.report(at_once=True)
         except Stopped:
             log.info("ended while waiting")
-        except LogBroken as error:
-            told = LogBroken(f"{error}; `{self._projection.remedy}` brings the table and the log together again")
-            self._status.stopped(str(told))
-            raise told from None
         finally:
             source.close()
 

@@ -93,7 +93,7 @@ class Projection(Protocol[Content]):
 
     @property
     def remedy(self) -> str:
-        """The command that helps when the log no longer holds what a position points at."""
+        """What helps when the log no longer holds what a position points at, in words."""
         ...
 
     @property

@@ -54,6 +54,24 @@ SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = exclu
     value = excluded.value, value_bytes = excluded.value_bytes
 WHERE dead_letter.appended_at < excluded.appended_at
 
+-- name: note_faults
+INSERT INTO log_fault (projection, topic, partition, reason)
+SELECT %(projection)s, * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(reasons)s::text[])
+ON CONFLICT (projection, topic, partition) DO UPDATE SET reason = excluded.reason
+WHERE log_fault.reason <> excluded.reason
+
+-- name: mend_partitions
+-- These partitions are read again.
+DELETE FROM log_fault
+WHERE projection = %(projection)s AND (topic, partition) IN (
+    SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: mend_topics
+-- The broker has these topics, with so many partitions.
+DELETE FROM log_fault AS f
+USING unnest(%(topics)s::text[], %(counts)s::int[]) AS found (topic, partitions)
+WHERE f.projection = %(projection)s AND f.topic = found.topic AND (f.partition = -1 OR f.partition >= found.partitions)
+
 -- name: beat
 INSERT INTO projector (projection, instance, state, detail, beat_at)
 VALUES (%(projection)s, %(instance)s, %(state)s, %(detail)s, now())
