@@ -41,6 +41,15 @@ class Fetched:
     value = key
 
 
+class Whole:
+    """Positions of a log that is what it was."""
+
+    def __init__(self) -> None:
+        self.unusable: dict[str, str] = {}
+
+    def compare(self, found: dict[str, str], missing: dict[str, str]) -> None: ...
+
+
 class Log:
     """One partition, read from the last seek on; `stale` messages of an older fetch come first, ends among them.
 
@@ -80,6 +89,7 @@ class Log:
 
 def read(log: Log, records: int, passed: list[EmptyRange] | None = None) -> list[int]:
     source = KafkaSource.__new__(KafkaSource)
+    source.__dict__.update(_store=Whole(), _stopped={}, _seen=None)
     source.__dict__.update(
         _consumer=log,
         _broken=None,

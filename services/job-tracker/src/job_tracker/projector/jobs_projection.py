@@ -178,6 +178,10 @@ class JobsProjection:
         (changed, *_) = merging.fetchone() or (0,)
         return int(str(changed))
 
+    def merge_staged(self, cursor: Cursor) -> None:
+        """Bring rows that were put into `job_stage` otherwise into the tables that the cursor finds."""
+        cursor.execute(_SQL["staged"] + self._merge)
+
 
 def roll_all(connection: Connection) -> None:
     """Fill the rollups, whatever they were, from all jobs there are."""
