@@ -1,4 +1,4 @@
-"""`jobtrail rebuild`, `skip-gap`, `audit`, `archive`: what the tracker does with the whole log, in this very process."""
+"""`jobtrail rebuild`, `skip-gap`, `audit`, `archive`: what the tracker does with the whole log, in this process."""
 
 import os
 import sys
