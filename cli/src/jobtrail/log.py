@@ -1,4 +1,4 @@
-"""`jobtrail rebuild`, `audit` and `archive`: what the tracker does with the whole log, in this very process."""
+"""`jobtrail rebuild`, `skip-gap`, `audit`, `archive`: what the tracker does with the whole log, in this process."""
 
 import os
 import sys
@@ -23,6 +23,7 @@ def become_part(home: Home, part: str, archive: Path | None, *arguments: str) ->
     except Refused as error:
         error.status = 2  # as the part's own: 1 says that something differs
         raise
-    command = [sys.executable, "-m", "job_tracker", part, f"--archive={archive or home.archive}", *arguments]
+    folder = [] if part == "skip-gap" else [f"--archive={archive or home.archive}"]
+    command = [sys.executable, "-m", "job_tracker", part, *folder, *arguments]
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own module

@@ -123,12 +123,28 @@ def rebuild(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="go on although neither log nor archive holds all events")
     ] = False,
+    jobs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOB]...",
+            help="with --accept-loss: jobs whose rows may become older ('*': of all); all others stay what they are",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Build the job table once more from the log, beside the live one, and show what differs."""
+    if jobs and (items or not accept_loss):
+        raise typer.BadParameter("jobs are named with --accept-loss only, and not with --items")
     if swap and items:
         raise typer.BadParameter("--items merges into the live tables, and --swap replaces one: choose one of them")
     wanted = {"--swap": swap, "--items": items, "--accept-loss": accept_loss}
-    become_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked))
+    become_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked), *(jobs or []))
+
+
+@app.command("skip-gap")
+def skip_gap(yes: Annotated[bool, typer.Option("--yes", help="go on without asking")] = False) -> None:
+    """Tell what the log has lost in front of what it still holds, and go on behind it; no row changes."""
+    become_part(Home(), "skip-gap", None, *(["--yes"] if yes else []))
 
 
 @app.command()

@@ -554,3 +554,55 @@ def test_a_deleted_job_is_gone_for_good(
     assert shown(api, "/stats", tenant=tenant)["by_status"] == {"RUNNING": 1}
     for query in ({"tenant": tenant}, {"tenant": tenant, "text": job}, {"chain": events[0]["correlationid"]}):
         assert job not in [one["job_id"] for one in shown(api, "/jobs", **query)["jobs"]]
+
+
+@pytest.fixture
+def ghost(system: Any, api: httpx.Client, stream: Any, wait_until: Any) -> Callable[..., str]:
+    """Makes a job that is known from one stray event alone; its id."""
+
+    def make(number: int, index: int, job_type: str, topic: str | None = None) -> str:
+        event = stream.job(number)[index]
+        event["data"]["job"]["type"] = job_type
+        system.send([event], topic)
+        wait_until(lambda: answers(f"{api.base_url}/jobs/{event['subject']}"), "the stray event is not read")
+        return event["subject"]
+
+    return make
+
+
+@pytest.mark.parametrize(("index", "status"), [(2, "RUNNING"), (1, "RUNNING"), (0, "PENDING")])
+def test_cancel_tells_the_service_what_job_it_is(
+    *, api: httpx.Client, connection: Any, system: Any, ghost: Any, tenant: str, index: int, status: str
+) -> None:
+    """Only so can a service that does not hold the job write an end which describes it."""
+    job = ghost(11, index, "AUTO_MATCH_PRODUCTS")
+    row = shown(api, f"/jobs/{job}")["job"]
+    assert row["status"] == status
+    token = accepted(api.post(f"/jobs/{job}/cancel", json={"reason": "nobody has it"}))["token"]
+    shown(api, f"/jobs/{job}", token)
+    find = "SELECT topic, body FROM tracker.event WHERE job_id = %s AND type = 'job.cancel.v1'"
+    ((topic, body),) = connection.execute(find, [job]).fetchall()
+    assert topic == system.topics.requests("matcher")
+    assert json.loads(body)["job"] == {"type": "AUTO_MATCH_PRODUCTS", "account": row["account"]}
+
+
+def test_a_job_of_an_unknown_type_goes_to_the_service_that_it_was_requested_from(
+    *, api: httpx.Client, connection: Any, system: Any, ghost: Any
+) -> None:
+    job = ghost(12, 0, "TYPE_OF_TOMORROW", system.topics.requests("syncer"))
+    problem(api.delete(f"/jobs/{job}"), 409)
+    token = accepted(api.post(f"/jobs/{job}/cancel"))["token"]
+    shown(api, f"/jobs/{job}", token)
+    find = "SELECT topic FROM tracker.event WHERE job_id = %s AND type = 'job.cancel.v1'"
+    assert connection.execute(find, [job]).fetchall() == [(system.topics.requests("syncer"),)]
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_job_that_no_service_could_end_is_deleted_as_it_is(*, api: httpx.Client, ghost: Any, index: int) -> None:
+    """No advice in a circle: each refusal names what works."""
+    job = ghost(13, index, "TYPE_OF_NOBODY")
+    for verb in ("cancel", "pause", "resume"):
+        refused = problem(api.post(f"/jobs/{job}/{verb}"), 409)
+        assert f"DELETE /jobs/{job}" in refused["detail"] and "TYPE_OF_NOBODY" in refused["detail"]
+    token = accepted(api.delete(f"/jobs/{job}"))["token"]
+    problem(api.get(f"/jobs/{job}", params={"wait_for": token}), 404)

@@ -1,6 +1,7 @@
 """`rebuild --items` after the topics were recreated, trimmed or cut short, and after PostgreSQL was lost."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,13 +31,16 @@ def synced(system: Any, stream: Any, connection: Any, wait_until: Any) -> SyncLo
 
 
 @pytest.fixture
-def stops(system: Any, tmp_path: Path) -> Callable[[str], None]:
-    """Checks that the items projector, as people start it, stops and says what helps."""
+def stops(system: Any, wait_until: Any, tmp_path: Path) -> Callable[[str], None]:
+    """Checks that the items projector, as people start it, stops reading there and says what helps."""
 
     def check(said: str) -> None:
         log = tmp_path / "items.log"
-        assert system.process("items", log).wait(120) == 3
-        assert said in log.read_text() and "`jobtrail rebuild --items`" in log.read_text()
+        process = system.process("items", log)
+        wait_until(lambda: said in log.read_text(), "it does not say so")
+        assert "`jobtrail rebuild --items`" in log.read_text()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
 
     return check
 

@@ -104,7 +104,7 @@ def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
     trim(system, *((*partition, low) for partition, low in lows.items()))
     refused(system, connection, tmp_path, f"{topic}[0]: offsets 0 to 11 have left the log")
     ends = {(topic, number): following for topic, number, _, following in connection.execute(POSITIONS)}
-    done = run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path)
+    done = run(system, "rebuild", "--accept-loss", "*", "--swap", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Lost: ") == 3
     left, left_letters = held(at, lows)
@@ -132,7 +132,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
     deliveries.arrive()
     trim(system, (topic, 1, end + 4))
     refused(system, connection, tmp_path, f"{topic}[1]: offsets 0 to {end + 4} have left the log")
-    assert run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path).returncode == 0
+    assert run(system, "rebuild", "--accept-loss", "*", "--swap", folder=tmp_path).returncode == 0
     system.projector()
     left = held(at, {(topic, 1): end + 4})[0]
     wait_until(lambda: system.count(connection, "event") == len(left), "the projector does not go on")
@@ -153,7 +153,7 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     )
     end = len(at[topic, 4])
     refused(system, connection, tmp_path, f"the log ends at {end}, but the table has read up to {end + 5}")
-    done = run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path)
+    done = run(system, "rebuild", "--accept-loss", "*", "--swap", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     system.projector()
     goes_on(events, len(events))
@@ -185,7 +185,7 @@ def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwa
     system.send(late)
     refused(system, connection, tmp_path, f"{system.topics.events}[5] is in the table, but the broker does not have it")
     assert standing(connection) == before
-    done = run(system, "rebuild", "--accept-loss", "--swap", folder=tmp_path)
+    done = run(system, "rebuild", "--accept-loss", "*", "--swap", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert shown(connection) == oracle([early, *late])
     system.projector()
@@ -215,7 +215,7 @@ def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_ne
     trim(system, (topic, 1, low))
     gap = f"{topic}[1]: offsets {archived[topic, 1]} to {low} are neither in the archive nor in the log"
     refused(system, connection, folder, gap)
-    done = run(system, "rebuild", "--accept-loss", "--swap", folder=folder)
+    done = run(system, "rebuild", "--accept-loss", "*", "--swap", folder=folder)
     assert done.returncode == 0, done.stderr
     del at[topic, 1][archived[topic, 1] : low]
     assert shown(connection) == oracle(held(at, {})[0])
@@ -243,7 +243,7 @@ def test_jobs_of_a_recreated_topic_need_its_archive_for_ever(
     assert shown(connection) == oracle(events + late)
     whole(system, connection, folder)
     refused(system, connection, tmp_path, "from an archive that is not here")
-    done = run(system, "rebuild", "--swap", "--accept-loss", folder=tmp_path)
+    done = run(system, "rebuild", "--swap", "--accept-loss", "*", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert shown(connection) == oracle(late)
     whole(system, connection, tmp_path)

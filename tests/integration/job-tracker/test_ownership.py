@@ -19,7 +19,6 @@ from job_events.topics import create_topics
 from job_tracker import bootstrap
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.positions import LogBroken
 from job_tracker.projector.postgres import Link, connect
 from job_tracker.projector.records import Batch, Record
 from job_tracker.projector.status import Status
@@ -130,7 +129,7 @@ def test_two_instances_start_on_an_empty_database(
     assert connection.execute("SELECT count(*) FROM tracker.projector").fetchone() == (0,)
 
 
-def test_a_recreated_topic_stops_the_projector_with_a_sentence(
+def test_a_recreated_topic_is_stopped_with_a_sentence_and_no_other(
     *, system: Any, kafka: str, connection: Any, stream: Any, wait_until: Any
 ) -> None:
     system.send(stream.job(1))
@@ -143,14 +142,18 @@ def test_a_recreated_topic_stops_the_projector_with_a_sentence(
         future.result(120)
     wait_until(lambda: system.topics.events not in admin.list_topics(timeout=120).topics, "not deleted")
     create_topics(kafka, system.topics)
-    with ThreadPoolExecutor(1) as threads:
-        import threading
-
-        running = threads.submit(bootstrap.run_jobs_projector, system.settings, threading.Event())
-        with pytest.raises(LogBroken, match=r"was recreated.*`jobtrail rebuild --swap`"):
-            running.result(120)
-    (told,) = connection.execute("SELECT detail FROM tracker.projector WHERE state = 'stopped'").fetchone()
-    assert "`jobtrail rebuild --swap`" in told
+    before = connection.execute(ROWS).fetchone(), system.count(connection, "event")
+    system.send(stream.job(2))
+    system.projector("b")
+    told = "SELECT detail FROM tracker.projector WHERE state = 'partial'"
+    wait_until(lambda: connection.execute(told).fetchone(), "it does not say so")
+    (detail,) = connection.execute(told).fetchone()
+    assert "was recreated" in detail and "`jobtrail rebuild --swap`" in detail
+    assert (connection.execute(ROWS).fetchone(), system.count(connection, "event")) == before
+    # The other topics are read on.
+    asked = stream.job(3, attempts=0, progresses=0, finished=False)
+    system.send(asked, system.topics.requests("puller"))
+    wait_until(lambda: system.count(connection, "event") == before[1] + 1, "a topic that is whole is not read")
 
 
 def test_no_row_stays_locked_while_kafka_is_asked(
@@ -172,7 +175,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
 
     free = "SELECT next_offset FROM tracker.consumer_offset FOR UPDATE NOWAIT"
     with ThreadPoolExecutor(1) as threads:
-        answer: Future[None] = Future()
+        answer: Future[set[str]] = Future()
         writing = threads.submit(committer.commit, batch(0), answer)
         deadline = time.monotonic() + 120
         tries = 0
@@ -185,13 +188,12 @@ def test_no_row_stays_locked_while_kafka_is_asked(
             time.sleep(0.05)
         assert tries == 20
         assert not writing.done()
-        answer.set_result(None)
+        answer.set_result({"another topic"})
         assert writing.result(120) == set()
     assert connection.execute(free).fetchone() == (1,)
-    broken: Future[None] = Future()
-    broken.set_exception(LogBroken("was recreated"))
-    with pytest.raises(LogBroken):
-        committer.commit(batch(1), broken)
+    broken: Future[set[str]] = Future()
+    broken.set_result({topic})
+    assert committer.commit(batch(1), broken) == {(topic, 0)}
     assert connection.execute(free).fetchone() == (1,)
     assert system.count(connection, "job") == 1
     link.close()

@@ -24,8 +24,8 @@ class _Client:
         type(self).made += 1
         self._lost = type(self).made == 1
 
-    def list_offsets(self, wanted: dict[Any, Any], request_timeout: float) -> dict[Any, Future[_Offset]]:
-        del request_timeout
+    def list_offsets(self, wanted: dict[Any, Any], **more: Any) -> dict[Any, Future[_Offset]]:
+        del more
         futures: dict[Any, Future[_Offset]] = {partition: Future() for partition in wanted}
         for future in futures.values():
             if self._lost:

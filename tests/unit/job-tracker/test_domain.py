@@ -9,7 +9,7 @@ import pytest
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
-from job_tracker.domain.freshness import Instance, Watermark, assess
+from job_tracker.domain.freshness import Fault, Instance, Watermark, assess
 from job_tracker.domain.health import QUEUED, RUNNING, health
 from job_tracker.domain.job_view import eta_seconds, percent
 from job_tracker.projector.records import DeadLetter, Record
@@ -135,3 +135,17 @@ def test_a_partition_that_nobody_has_read_yet_makes_the_age_unknown() -> None:
     new = Watermark("t", 9, 0, None, 4, NOW, None)
     found = assess([at(5, 5, 900, 1), new], [beat()], NOW)
     assert (found.lag_events, found.lag_seconds, found.headers()["Jobtrail-Lag"]) == (4, None, "unknown")
+
+
+def test_what_no_projector_reads_is_as_old_as_its_fault() -> None:
+    one = Watermark("t", 0, 5, NOW - timedelta(hours=1), 5, NOW, NOW)
+    since = NOW - timedelta(minutes=3)
+    works = [Instance("i", "partial", "", NOW, alive=True)]
+    for partition in (0, -1):
+        found = assess([one], works, NOW, [Fault("t", partition, "gone", since)], ["t"])
+        assert (found.state, found.alive, found.as_of, found.lag_seconds) == ("partial", True, since, 180)
+    other = assess([one], works, NOW, [Fault("t", 1, "gone", since)], ["t"])
+    assert (other.state, other.as_of) == ("partial", NOW)
+    # A topic that never was there has no partition that could be old.
+    unknown = assess([one], works, NOW, [], ["t", "u"])
+    assert (unknown.as_of, unknown.lag_seconds) == (None, None)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.records import MOST_BYTES, Batch, DeadLetter, Positions, Record
+from job_tracker.projector.records import MOST_BYTES, Batch, DeadLetter, EmptyRange, Positions, Record
 from job_tracker.projector.status import Status
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -43,11 +43,16 @@ class Source:
         self.left: set[tuple[str, int]] = set()
         self.deaf = self.closed = False
         self.rewound: list[set[tuple[str, int]]] = []
+        self.empty: list[EmptyRange] = []
         self.hand_on: Callable[[], None] = lambda: None
         self._script = script
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         return self._script.pop(0)(self) if self._script else []
+
+    def take_empty(self) -> list[EmptyRange]:
+        empty, self.empty = self.empty, []
+        return empty
 
     def rewind(self, partitions: set[tuple[str, int]]) -> None:
         self.rewound.append(set(partitions))
@@ -66,7 +71,7 @@ class Writer:
         self.batches: list[tuple[Positions, list[int]]] = []
         self.go, self.second = threading.Event(), threading.Event()
 
-    def commit(self, batch: Batch[None], sure: Future[None]) -> set[tuple[str, int]]:
+    def commit(self, batch: Batch[None], sure: Future[set[str]]) -> set[tuple[str, int]]:
         sure.result(120)
         self.batches.append((batch.starts, [record.offset for record in batch.records]))
         if len(self.batches) == 2:
@@ -76,7 +81,8 @@ class Writer:
 
 
 class Nothing:
-    def check(self) -> None: ...
+    def check(self) -> set[str]:
+        return set()
 
     def close(self) -> None: ...
 
@@ -194,3 +200,43 @@ def test_a_batch_is_full_by_its_bytes_however_few_records_have_them() -> None:
     run(writer, stop, Source({P: 0}, script), projection=Packing())
     assert packed[1] == 2, "read on beyond the bound"
     assert [offsets for _, offsets in writer.batches][:2] == [[0], [1, 2]]
+
+
+def test_offsets_without_a_record_move_the_position_alone_or_with_records() -> None:
+    writer, stop = Writer(), threading.Event()
+    writer.go.set()
+
+    def marker(source: Source) -> list[Record]:
+        source.empty = [EmptyRange(P, 0, 3)]
+        return []
+
+    def record_and_marker(source: Source) -> list[Record]:
+        source.empty = [EmptyRange(P, 4, 6)]
+        return records(3)
+
+    def ends(source: Source) -> list[Record]:
+        if writer.second.wait(0.001) or not more:
+            stop.set()
+        else:
+            script.append(more.pop())
+        return []
+
+    more = [ends] * 5000
+    script = [marker, lambda _: [], record_and_marker, ends]
+    source = Source({P: 0}, script)
+    run(writer, stop, source)
+    assert writer.batches == [({P: 0}, []), ({P: 3}, [3])]
+    assert source.begins == {P: 6}
+
+
+def test_halves_of_a_batch_pass_its_empty_offsets_once_and_in_order() -> None:
+    other = ("jobs.events", 1)
+    empty = [EmptyRange(P, 0, 2), EmptyRange(P, 3, 5), EmptyRange(P, 6, 9), EmptyRange(other, 0, 4)]
+    batch: Batch[None] = Batch(Plain(), records(2, 5), empty)  # pyright: ignore[reportArgumentType]
+    batch.seal({P: 0, other: 0})
+    first, second = batch.halves()
+    assert first.starts == {P: 0, other: 0} and second.starts == {P: 5}
+    assert {p: end for p, (end, _) in first.ends().items()} == {P: 5, other: 4}
+    assert {p: end for p, (end, _) in second.ends().items()} == {P: 9}
+    assert sorted([*first.empty, *second.empty]) == sorted(empty)
+    assert [half.without({P}).moves for half in (first, second)] == [True, False]

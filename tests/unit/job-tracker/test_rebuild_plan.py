@@ -1,7 +1,7 @@
 """From where each partition is read, and what would be lost."""
 
 from job_tracker.projector.broker import Span
-from job_tracker.rebuild.plan import Live, Log, Plan, make_plan
+from job_tracker.rebuild.plan import Live, Log, Plan, Stretch, make_plan
 
 P, Q = ("jobs.events", 0), ("jobs.events", 1)
 
@@ -16,10 +16,10 @@ def plan(
     gone: Live | None = None,
 ) -> Plan:
     """A plan of one partition; `gone` is a second one that the broker no longer has."""
-    held, earlier_held = ({topic_id: {P: span} for topic_id, span in (of or {}).items()} for of in (archived, earlier))
+    held = {topic_id: {P: span} for topic_id, span in (archived or {}).items()}
     return make_plan(
         live=({P: live} if live else {}) | ({Q: gone} if gone else {}),
-        live_earlier=earlier_held,
+        live_earlier=[Stretch(topic_id, P, span) for topic_id, span in (earlier or {}).items()],
         log={P: log},
         archived=held,
         archived_ids={P[0]: list(held)},
@@ -76,7 +76,9 @@ def test_an_archive_that_ends_before_the_log_begins_is_read_apart_and_its_gap_sa
     # So the swapped table stands: from 50 on, and besides it what the archive had.
     assert plan(Live("a", 50, 70), log, archived, earlier={"a": Span(0, 40)}).losses == []
     (loss,) = plan(Live("a", 50, 70), log, earlier={"a": Span(0, 40)}).losses
-    assert loss == "jobs.events[0]: the table holds offsets 0 to 40 from an archive that is not here"
+    assert (
+        loss == "jobs.events[0]: the table holds offsets 0 to 40 from an archive that is not here, or from before a gap"
+    )
 
 
 def test_a_projector_that_stands_before_the_log_is_brought_to_its_beginning() -> None:
@@ -119,3 +121,16 @@ def test_what_was_before_a_table_that_nobody_had_is_told_and_no_loss() -> None:
     assert "offsets 50 to 60 are neither in the archive nor in the log" in behind_a_gap.losses[0]
     for live, log in ((None, Span(0, 90)), (Live("a", 60, 90), Span(60, 90)), (None, Span(90, 90))):
         assert plan(live, Log("a", log), whole_log=True).beginnings == []
+
+
+def test_what_the_table_has_read_and_nobody_can_read_again_is_gone() -> None:
+    gone = plan(Live("a", 2, 70), Log("a", Span(10, 100))).gone
+    assert gone == [Stretch("a", P, Span(2, 10))]
+    # Nobody has ever read what lies behind the position.
+    assert plan(Live("a", 0, 10), Log("a", Span(20, 30)), whole_log=True).gone == [Stretch("a", P, Span(0, 10))]
+    assert plan(Live("a", 0, 70), Log("a", Span(0, 60))).gone == [Stretch("a", P, Span(60, 70))]
+    assert plan(Live("a", 3, 70), Log("b", Span(0, 5))).gone == [Stretch("a", P, Span(3, 70))]
+    assert plan(Live("b", 0, 5), Log("b", Span(0, 5)), gone=Live("a", 3, 9)).gone == [Stretch("a", Q, Span(3, 9))]
+    earlier = plan(Live("a", 50, 70), Log("a", Span(40, 70)), {"a": Span(0, 20)}, earlier={"a": Span(10, 40)})
+    assert earlier.gone == [Stretch("a", P, Span(20, 40))]
+    assert plan(Live("a", 0, 70), Log("a", Span(50, 100)), {"a": Span(0, 60)}).gone == []

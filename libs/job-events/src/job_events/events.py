@@ -143,11 +143,16 @@ class ControlTarget(Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class ControlData(Struct, gc=False, frozen=True, kw_only=True):
-    """Data of `job.cancel.v1`, `job.pause.v1` and `job.resume.v1`."""
+    """Data of `job.cancel.v1`, `job.pause.v1` and `job.resume.v1`.
+
+    job: what the sender knows of a target of kind `job`, so that a service that does not hold the job can still write
+    its end. Absent where the sender knows nothing: events of before it existed keep their bytes.
+    """
 
     target: ControlTarget
     requested_by: ShortText = ""
     reason: LongText = ""
+    job: JobInfo | UnsetType = UNSET
 
 
 class FieldChange(Struct, gc=False, frozen=True):

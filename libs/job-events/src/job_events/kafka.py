@@ -163,6 +163,7 @@ class Listener(Consumer):
         self._since = monotonic()
         self._in_vain = 0
         self._topics: list[str] = []
+        self._missing: set[str] = set()
         self._waiting: dict[Waiting, float] = {}
         self._next_count = monotonic() + _COUNT
 
@@ -217,6 +218,7 @@ class Listener(Consumer):
         """Positions of the group, in partitions that are not this consumer's own, behind which there are messages."""
         own = {(place.topic, place.partition) for place in self.assignment()}
         known = self.list_topics(timeout=_LOOK).topics
+        self._tell_missing(set(self._topics) - known.keys())
         every = [(topic, number) for topic in self._topics if topic in known for number in known[topic].partitions]
         others = [TopicPartition(topic, number) for topic, number in every if (topic, number) not in own]
         found: set[Waiting] = set()
@@ -225,6 +227,14 @@ class Listener(Consumer):
             if max(place.offset, low) < high:
                 found.add((place.topic, place.partition, max(place.offset, low)))
         return found
+
+    def _tell_missing(self, missing: set[str]) -> None:
+        """Say once that a topic is missing, and once that it is there: the client waits for it by itself."""
+        for topic in sorted(missing - self._missing):
+            log.error("topic missing", topic=topic, group=self._group)
+        for topic in sorted(self._missing - missing):
+            log.info("topic found", topic=topic, group=self._group)
+        self._missing = missing
 
     def leave(self) -> None:
         """Close it. If it cannot reach its group, which may last for ever, it is left behind, and times out there."""

@@ -12,7 +12,6 @@ from job_events.logs import configure_logging
 from job_events.settings import read_settings
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
-from job_tracker.projector.positions import LogBroken
 from job_tracker.projector.postgres import Stopped
 from job_tracker.settings import Settings
 
@@ -20,7 +19,7 @@ _LOOK_EVERY = 0.2  # seconds
 
 
 def main() -> int:
-    """Exit status 0 after SIGTERM or SIGINT, 3 when the log no longer holds what the position points at.
+    """Exit status 0 after SIGTERM or SIGINT.
 
     `once` says those of rebuild, audit and archive.
     """
@@ -66,11 +65,7 @@ def _until_signal(run: Callable[[threading.Event], None]) -> int:
             # Not sigtimedwait: in a process that was paused and continued it tells of signals that never came.
             if signal.sigpending() & signals:
                 stop.set()
-    try:
-        running.result()
-    except LogBroken as error:
-        print(f"the projector stops: {error}", file=sys.stderr)  # noqa: T201
-        return 3
+    running.result()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m job_tracker projector|items|api|rebuild|audit|archive`: one part of the tracker in this process."""
+"""`python -m job_tracker projector|items|api|rebuild|skip-gap|audit|archive`: one part of the tracker in a process."""
 
 import argparse
 from pathlib import Path
@@ -21,8 +21,14 @@ def read_arguments() -> argparse.Namespace:
         "--items", action="store_true", help="instead, bring missing items and dead letters back into their tables"
     )
     rebuild.add_argument(
-        "--accept-loss", action="store_true", help="go on although neither log nor archive holds all events"
+        "--accept-loss",
+        nargs="*",
+        metavar="JOB",
+        help="go on although neither log nor archive holds all events; the rows of these jobs (*: of all) may become "
+        "older, all others stay at least what they are",
     )
+    skip = parts.add_parser("skip-gap", help="tell what the log has lost, and go on behind it")
+    skip.add_argument("--yes", action="store_true", help="go on without asking")
     audit = parts.add_parser("audit", help="fold jobs once more and compare them with their rows")
     audit.add_argument("--archive", type=Path, default=Path("archive"), help="folder that `archive` has written")
     chosen = audit.add_mutually_exclusive_group()

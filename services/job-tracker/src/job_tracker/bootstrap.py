@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from job_events.clock import SystemClock
 from job_events.database import migrate
@@ -31,6 +31,10 @@ from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
 
 log = structlog.get_logger()
+_NOT_ALLOWED = {
+    *(KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED),
+    *(KafkaError.POLICY_VIOLATION, KafkaError.INVALID_CONFIG),
+}
 
 
 def instance_name() -> str:
@@ -46,11 +50,16 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
     """
     prepare_schema(settings, wait)
     topics = Topics(settings.jobtrail_topic_prefix)
-    _until_there(
-        "Kafka",
-        lambda: create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication, timeout=10),
-        wait,
-    )
+
+    def create() -> None:
+        try:
+            create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication, timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_ALLOWED:
+                raise
+            log.error("topic not created", reason=error.args[0].str())  # what there is, is read
+
+    _until_there("Kafka", create, wait)
 
 
 def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
@@ -70,11 +79,7 @@ def run_projector(
     *,
     at: Callable[[str], None] = nowhere,
 ) -> None:
-    """Keep one projection until `stop` is set; `at` is called at the named points of the protocol.
-
-    Raises:
-        LogBroken: the log no longer holds what the stored position points at.
-    """
+    """Keep one projection until `stop` is set; `at` is called at the named points of the protocol."""
     me = instance or instance_name()
     wait = stop.wait
     try:
@@ -87,7 +92,9 @@ def run_projector(
     committer = Committer(link, projection, at)
     # The reader's own connection: positions are read while the writer is in its transaction.
     positions = Link(settings.database_url, status, wait)
-    store = PositionStore(link=positions, broker=broker, projection=projection.name, status=status, wait=wait)
+    store = PositionStore(
+        link=positions, broker=broker, projection=projection.name, remedy=projection.remedy, status=status, wait=wait
+    )
     heartbeat = Heartbeat(
         database_url=settings.database_url,
         broker=broker,

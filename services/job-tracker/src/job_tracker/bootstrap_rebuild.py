@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +22,14 @@ from job_tracker import bootstrap
 from job_tracker.archive.catalogue import Catalogue
 from job_tracker.archive.days import finished_days, write_day
 from job_tracker.archive.files import alone, verify
-from job_tracker.projector.broker import Broker
+from job_tracker.log_reader import read_log
+from job_tracker.projector.broker import Broker, Span
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
-from job_tracker.projector.jobs_projection import JobsContent
+from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
+from job_tracker.projector.messages import to_record
 from job_tracker.projector.postgres import SCHEMA, Link, connect
-from job_tracker.projector.records import Connection
+from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.projector.status import Status
 from job_tracker.rebuild.compare import count_jobs
 from job_tracker.rebuild.days import Days
@@ -39,6 +41,7 @@ from job_tracker.rebuild.report import Report
 from job_tracker.rebuild.run import Refold
 from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.shares import SharedFiller, ShareLost
+from job_tracker.rebuild.skip import Gap, GapSkipper
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
@@ -48,9 +51,18 @@ DIFFERENT = 1  # exit status
 
 
 def run_rebuild(
-    settings: Settings, clock: Clock, console: Console, *, archive: Path, swap: bool, accept_loss: bool
+    settings: Settings,
+    clock: Clock,
+    console: Console,
+    *,
+    archive: Path,
+    swap: bool,
+    accept_loss: bool,
+    lost_jobs: Collection[str] = (),
 ) -> int:
     """Rebuild beside the live table, print what differs, and swap if asked; the exit status.
+
+    `accept_loss`: go on over an incomplete log. No row becomes older then but those of `lost_jobs` (`*`: of all jobs).
 
     0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
 
@@ -62,7 +74,7 @@ def run_rebuild(
     with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
         if swap:
             refold.check_swap()
-        for sentence in refold.begin(whole_log=True, accept_loss=accept_loss):
+        for sentence in refold.begin(whole_log=True, accept_loss=accept_loss, lost_jobs=lost_jobs):
             report.say(sentence)
         found = report.show(refold.differences(history_rows=False))
         report.say(_verdict(found, "the table rebuilt from the log"))
@@ -98,6 +110,52 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
             if committer.rows or committer.letters
             else f"Nothing was missing: the tables hold what {held}."
         )
+
+
+def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
+    """Tell what is lost in front of what the log still holds, and go on behind it, if people agree; the exit status.
+
+    0: there is no gap, or it is skipped. 1: there is one, and it stays. No row of the tables changes.
+
+    Raises:
+        RebuildRefused, LogBroken, LogSilent, BrokerAway
+    """
+    bootstrap.bring_schema(settings)
+    topics = Topics(settings.jobtrail_topic_prefix)
+    broker = Broker(settings.kafka_bootstrap_servers, attempts=10)
+
+    def first_time(partition: TopicPartition, span: Span) -> datetime | None:
+        with closing(read_log(settings.kafka_bootstrap_servers, {partition: span}, 1, to_record)) as records:
+            return next((record.appended_at for batch in records for record in batch), None)
+
+    with connect(settings.database_url) as connection, Report(console) as report:
+        found: list[tuple[GapSkipper, list[Gap]]] = []
+        for projection in (JobsProjection(topics), ItemsProjection(topics)):
+            skipper = GapSkipper(connection, broker, projection.name, projection.topics, first_time)
+            gaps, missing = skipper.find()
+            for topic in missing:
+                report.say(f"{topic}: the broker does not have it. Make it again; until then nothing can be skipped.")
+            for gap in gaps:
+                report.say(f"Lost: {gap.sentence()}")
+                count, jobs = skipper.affected(gap) if isinstance(projection, JobsProjection) else (0, [])
+                if count:
+                    more = f" and {count - len(jobs):,} more" if count > len(jobs) else ""
+                    report.say(f"  {count:,} unfinished jobs may have events there: {', '.join(jobs)}{more}")
+            if gaps:
+                found.append((skipper, gaps))
+        if not found:
+            report.say("There is no gap: the log holds every position.")
+            return 0
+        if not yes:
+            report.__exit__(None, None, None)
+            asked = console.is_interactive and sys.stdin.isatty()
+            if not (asked and _asked("Go on behind what is lost?", console)):
+                report.say("Nothing has changed; --yes goes on behind what is lost.")
+                return DIFFERENT
+        for skipper, gaps in found:
+            skipper.skip(gaps)
+        report.say("Reading goes on behind what is lost. No row has changed; a job that never ends can be cancelled.")
+        return 0
 
 
 def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
@@ -234,6 +292,7 @@ def _refold(
             history_since=lambda: history_since(clock.now(), settings),
             letters_since=lambda: letters_since(clock.now(), settings),
             progress=report.progress,
+            ensure_days=Days(connection, schema, work.history_since, now).ensure_days,
         )
 
         def standing() -> str:

@@ -1,7 +1,7 @@
 """Reads given stretches of the log, without a group and without a trace: for rebuilding, auditing and archiving."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -26,7 +26,7 @@ def read_log(
     spans: Mapping[records.TopicPartition, Span],
     most: int,
     convert: Callable[[Message, str, int, int], Item],
-) -> Iterator[list[Item]]:
+) -> Generator[list[Item]]:
     """The messages of each partition from `low` up to, not including, `high`, in batches of up to `most`.
 
     In order within each partition. `convert` gets topic, partition and offset

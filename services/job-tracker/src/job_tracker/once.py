@@ -54,7 +54,7 @@ def _part(settings: Settings, arguments: argparse.Namespace) -> int:
     match arguments.part:
         case "rebuild" if arguments.items:
             bootstrap_rebuild.run_items_rebuild(
-                settings, clock, console, archive=arguments.archive, accept_loss=arguments.accept_loss
+                settings, clock, console, archive=arguments.archive, accept_loss=arguments.accept_loss is not None
             )
             return 0
         case "rebuild":
@@ -64,8 +64,11 @@ def _part(settings: Settings, arguments: argparse.Namespace) -> int:
                 console,
                 archive=arguments.archive,
                 swap=arguments.swap,
-                accept_loss=arguments.accept_loss,
+                accept_loss=arguments.accept_loss is not None,
+                lost_jobs=arguments.accept_loss or (),
             )
+        case "skip-gap":
+            return bootstrap_rebuild.run_skip_gap(settings, console, yes=arguments.yes)
         case "audit":
             jobs = None if arguments.all else arguments.jobs
             return bootstrap_rebuild.run_audit(

@@ -12,6 +12,7 @@ from typing import Literal
 import structlog
 import uuid_utils
 from confluent_kafka import KafkaError, KafkaException, Message
+from msgspec import UNSET, UnsetType
 
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, canonical, decode, encode
@@ -32,7 +33,7 @@ from job_events.events import (
 from job_events.job_types import job_type
 from job_events.kafka import Sender
 from job_events.tokens import Positions, encode_token
-from job_events.topics import Topics, request_key
+from job_events.topics import SERVICES, Topics, request_key
 
 log = structlog.get_logger()
 Verb = Literal["cancel", "pause", "resume"]
@@ -87,17 +88,24 @@ class Requests:
         topic = self._topics.requests(job_type(data.job.type).service)
         return await self._send([(topic, request_key(tenant, data.job.account), _requested(identity, tenant, data))])
 
-    async def control_job(self, verb: Verb, *, row: dict[str, str], requested_by: str, reason: str) -> str:
-        """Cancel, pause or resume the job of `row` (job_id, job_type, tenant, account, chain); the token.
+    def service_of(self, topic: str) -> str | None:
+        """The service that takes its requests from this topic, if one does."""
+        return next((service for service in SERVICES if self._topics.requests(service) == topic), None)
+
+    async def control_job(
+        self, verb: Verb, *, row: dict[str, str], job: JobInfo, service: str, requested_by: str, reason: str
+    ) -> str:
+        """Cancel, pause or resume the job of `row` (job_id, tenant, account, chain) at `service`; the token.
+
+        `job` travels with the event: a service that does not hold the job ends it with what is said there.
 
         Raises:
-            InvalidRequest: no service runs such jobs.
+            InvalidRequest: the event would be refused by its readers.
             NotAcknowledged
         """
         target = ControlTarget("job", job_id=row["job_id"])
-        event = self._control(verb, row["job_id"], row["tenant"], target, requested_by, reason, row["chain"])
-        topic = self._topics.requests(job_type(row["job_type"]).service)
-        return await self._send([(topic, request_key(row["tenant"], row["account"]), event)])
+        event = self._control(verb, row["job_id"], row["tenant"], target, requested_by, reason, row["chain"], job)
+        return await self._send([(self._topics.requests(service), request_key(row["tenant"], row["account"]), event)])
 
     async def delete_job(self, *, row: dict[str, str], job: JobInfo, requested_by: str, reason: str) -> str:
         """Take the job of `row` (job_id, tenant, chain, parent) out of the table for good; the token.
@@ -141,6 +149,7 @@ class Requests:
         requested_by: str,
         reason: str,
         chain: str | None = None,
+        job: JobInfo | UnsetType = UNSET,
     ) -> Cancel | Pause | Resume:
         return _CONTROLS[verb](
             specversion="1.0",
@@ -150,7 +159,7 @@ class Requests:
             time=self._clock.now(),
             tenant=tenant,
             correlationid=chain or subject,
-            data=ControlData(target=target, requested_by=requested_by, reason=reason),
+            data=ControlData(target=target, requested_by=requested_by, reason=reason, job=job),
         )
 
     async def _send(self, messages: Sequence[tuple[str, bytes, AnyEvent]]) -> str:

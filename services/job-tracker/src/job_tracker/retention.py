@@ -14,6 +14,7 @@ from psycopg import sql
 
 from job_events.clock import Clock
 from job_events.sql_files import queries
+from job_tracker.domain.positions import MAX_BEHIND
 from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Connection
 from job_tracker.settings import Settings
@@ -50,11 +51,12 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     for (day,) in days:
         gone["days"] += _drop_day(connection, str(day))
     items_since = letters_since(now, settings)
-    batches: list[tuple[str, dict[str, datetime]]] = [
+    batches: list[tuple[str, dict[str, datetime | int]]] = [
         ("forget_default_history", {"before": since}),
         ("forget_items", {"before": items_since}),
         ("forget_dead_letters", {"before": items_since}),
         ("forget_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
+        ("forget_empty_offsets", {"reach": MAX_BEHIND}),
         ("forget_deleted_history", {"since": now - _LATE}),
         ("forget_deleted_items", {"since": now - _LATE}),
     ]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 import structlog
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from msgspec import Raw, Struct
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -308,7 +308,7 @@ class Intake:
             error = message.error()
             if error is None:
                 good.append(message)
-            else:
+            elif error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the consumer itself says once which is missing
                 log.warning("consumer error", reason=str(error))
         return good
 

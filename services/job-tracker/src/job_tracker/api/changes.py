@@ -16,7 +16,7 @@ from job_tracker.api.listing import page
 from job_tracker.domain.changes import Change, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.job_view import summary
-from job_tracker.domain.positions import Range, covers, events_between, steps
+from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
 
 _SQL = queries("job_tracker", "stream.sql")
 _READS = queries("job_tracker", "reads.sql")
@@ -24,7 +24,6 @@ Row = dict[str, Any]
 _encoder = msgspec.json.Encoder()
 STEP = 200  # events whose jobs are read, and told, together
 READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
-MAX_BEHIND = 20_000  # events; a reader further behind is sent the newest jobs instead of the way to them
 
 # Each of these statements knows the rows it wants by their keys. A plan that was made while the tables were small, and
 # is kept, must not read them whole when they have grown.
@@ -129,7 +128,9 @@ class ChangeReader:
         return {"jobs": [show(row) for row in rows if view.holds(row["job_id"], _key(row))]}
 
     async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
-        row = await (await connection.execute(_SQL["held"], _columns(ranges))).fetchone()
+        row = await (
+            await connection.execute(_SQL["held"], _columns(ranges) | {"projection": self.projection})
+        ).fetchone()
         held = row["held"] if row else 0
         passed = sum(one.high - one.low for one in ranges)
         if held < passed:

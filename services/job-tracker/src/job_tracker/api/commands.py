@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from job_events.errors import InvalidRequest
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
-from job_events.job_types import check_then, job_type, read_params
+from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
 from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Parts, PartsNow
@@ -154,11 +154,19 @@ async def control_job(
     *, parts: PartsNow, job_id: str, verb: Verb, body: ReasonBody | None = None, actor: Actor = "api"
 ) -> Response:
     """Cancel, pause or resume a job that is not finished; seen by its worker between two items."""
-    row = await _job(parts, job_id)
+    row, service = await _held_by(parts, job_id)
     if row["state"] == "finished":
         raise Problem(409, f"{job_id} is already finished ({row['outcome']})")
+    if service is None:
+        raise Problem(
+            409,
+            f"no service runs jobs of type {row['job_type']!r}, and no request of {job_id} names one, so nothing can "
+            f"{verb} it; DELETE /jobs/{job_id} takes it out of the table",
+        )
     reason = body.reason if body else ""
-    sending = parts.requests.control_job(verb, row=row, requested_by=actor, reason=reason)
+    sending = parts.requests.control_job(
+        verb, row=row, job=_info(row), service=service, requested_by=actor, reason=reason
+    )
     return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
 
 
@@ -170,13 +178,14 @@ async def delete_job(
     reason: Annotated[str, Query(max_length=4096)] = "",
     actor: Actor = "api",
 ) -> Response:
-    """Take a finished job out of the table for good: no late event and no rebuild brings it back."""
-    async with parts.reader.snapshot() as connection:
-        row = await find_job(connection, job_id)
-    if row["state"] != "finished":
+    """Take a finished job out of the table for good: no late event and no rebuild brings it back.
+
+    A job that no service could end is taken out as it is.
+    """
+    row, service = await _held_by(parts, job_id)
+    if row["state"] != "finished" and service is not None:
         raise Problem(409, f"{job_id} is {row['state']}; only a finished job can be deleted: cancel it first")
-    job = msgspec.convert(msgspec.json.decode(row["r_body"])["job"], JobInfo)
-    sending = parts.requests.delete_job(row=row, job=job, requested_by=actor, reason=reason)
+    sending = parts.requests.delete_job(row=row, job=_info(row), requested_by=actor, reason=reason)
     return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
 
 
@@ -318,6 +327,28 @@ async def _job(parts: Parts, job_id: str) -> Row:
         row = await find_job(connection, job_id)
     job_type(row["job_type"])
     return row
+
+
+async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
+    """The row of a job, and the service that runs it: its type's, or the one that it was requested from.
+
+    None where neither is known: no service could act on the job then.
+
+    Raises:
+        Problem: 404.
+    """
+    async with parts.reader.snapshot() as connection:
+        row = await find_job(connection, job_id)
+        known = JOB_TYPES.get(row["job_type"])
+        if known is not None:
+            return row, known.service
+        rows = await (await connection.execute(_SQL["request_topics"], {"job_id": job_id})).fetchall()
+    found = (parts.requests.service_of(row["topic"]) for row in rows)
+    return row, next((service for service in found if service is not None), None)
+
+
+def _info(row: Row) -> JobInfo:
+    return msgspec.convert(msgspec.json.decode(row["r_body"])["job"], JobInfo)
 
 
 def _read_then(then: list[Row]) -> tuple[Then, ...]:

@@ -9,12 +9,12 @@ import msgspec
 import psycopg
 import structlog
 
-from job_tracker.api.changes import MAX_BEHIND, STEP, ChangeReader
+from job_tracker.api.changes import STEP, ChangeReader
 from job_tracker.api.pokes import LOOK_AGAIN, Pokes
 from job_tracker.domain import event_stream
 from job_tracker.domain.changes import ChangeLog, Taken, View, seen_by
 from job_tracker.domain.freshness import Freshness
-from job_tracker.domain.positions import covers, events_between, steps
+from job_tracker.domain.positions import MAX_BEHIND, covers, events_between, steps
 
 log = structlog.get_logger()
 KEPT = 10_000  # changes in memory, about 10 MB; a reader further behind reads the history

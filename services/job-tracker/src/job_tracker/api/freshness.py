@@ -19,7 +19,7 @@ from job_events.sql_files import queries
 from job_events.tokens import Positions, decode_token
 from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
 from job_tracker.api.problems import Json, Problem, problem_response
-from job_tracker.domain.freshness import Instance, Standing, Watermark
+from job_tracker.domain.freshness import Fault, Instance, Standing, Watermark
 from job_tracker.domain.positions import covers
 from job_tracker.patience import NoAnswer, in_time
 
@@ -32,6 +32,7 @@ ALIVE_WITHIN = timedelta(seconds=5)  # a projector beats once a second; five mis
 MAX_WAIT = 60.0  # seconds
 _watermarks = msgspec.json.Decoder(list[Watermark])
 _instances = msgspec.json.Decoder(list[Instance])
+_faults = msgspec.json.Decoder(list[Fault])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,17 @@ class Reader:
     async def standing(self, connection: AsyncConnection, projection: str) -> Standing:
         """Where `projection` stands in this snapshot."""
         answer = await connection.execute(_SQL["freshness"], self._wanted(projection), prepare=True)
-        return _standing(await _only(answer))
+        return self._standing(await _only(answer), projection)
+
+    def _standing(self, row: DictRow, projection: str) -> Standing:
+        return Standing(
+            now=row["now"],
+            epoch=row["epoch"],
+            partitions=_watermarks.decode(row["partitions"]),
+            projectors=_instances.decode(row["projectors"]),
+            faults=_faults.decode(row["faults"]),
+            topics=self._topics[projection],
+        )
 
     def _wanted(self, projection: str) -> dict[str, Any]:
         return {"projection": projection, "topics": self._topics[projection], "alive_within": ALIVE_WITHIN}
@@ -143,7 +154,7 @@ class Reader:
                 await connection.close()
                 raise
             row = await _only(answer)
-        return _standing(row), row if row["job_id"] is not None else None
+        return self._standing(row, self.jobs), row if row["job_id"] is not None else None
 
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
         try:
@@ -209,15 +220,6 @@ async def _only(answer: AsyncCursor) -> DictRow:
     row = await answer.fetchone()
     assert row is not None  # noqa: S101 - the question for freshness always has one row
     return row
-
-
-def _standing(row: DictRow) -> Standing:
-    return Standing(
-        now=row["now"],
-        epoch=row["epoch"],
-        partitions=_watermarks.decode(row["partitions"]),
-        projectors=_instances.decode(row["projectors"]),
-    )
 
 
 async def _answer(

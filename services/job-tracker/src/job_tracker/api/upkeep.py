@@ -14,6 +14,7 @@ from job_tracker.api.catalogue import ACCOUNTS
 from job_tracker.api.deps import Parts, PartsNow
 from job_tracker.api.listing import exists
 from job_tracker.api.problems import Json
+from job_tracker.domain.freshness import Standing
 from job_tracker.projector.broker import BrokerAway
 
 _SQL = queries("job_tracker", "reads.sql")
@@ -52,6 +53,7 @@ async def freshness(*, parts: PartsNow) -> Response:
             "freshness": standing.freshness,
             "partitions": [partition.shown() for partition in standing.partitions],
             "instances": [instance.shown() for instance in standing.projectors],
+            "faults": [fault.shown() for fault in standing.faults],
         }
         for name, standing in standings.items()
     }
@@ -71,10 +73,13 @@ async def metrics(*, parts: PartsNow) -> Response:
 
 
 async def _kafka(parts: Parts) -> dict[str, Any]:
+    topics = [topic for name in (parts.reader.jobs, parts.reader.items) for topic in parts.reader.topics(name)]
     try:
-        await asyncio.to_thread(parts.broker.topic_ids, parts.reader.topics(parts.reader.jobs))
+        found = await asyncio.to_thread(parts.broker.topic_ids, topics)
     except BrokerAway as error:
         return {"name": "kafka", "ok": False, "detail": str(error)}
+    if missing := sorted(set(topics) - found.keys()):
+        return {"name": "kafka", "ok": False, "detail": f"the broker has no topic {', '.join(missing)}"}
     return {"name": "kafka", "ok": True, "detail": ""}
 
 
@@ -88,8 +93,8 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
                 checks.append(
                     {
                         "name": name,
-                        "ok": standing.freshness.alive,
-                        "detail": "; ".join(one.sentence() for one in standing.projectors[:5]) or "none has started",
+                        "ok": standing.freshness.alive and not standing.faults,
+                        "detail": _told(standing),
                         "instances": [one.shown() for one in standing.projectors],
                         "freshness": standing.freshness,
                     }
@@ -100,3 +105,10 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
     except psycopg.OperationalError as error:
         return [{"name": "postgresql", "ok": False, "detail": str(error)}], []
     return [{"name": "postgresql", "ok": True, "detail": ""}, *checks], notes
+
+
+def _told(standing: Standing) -> str:
+    """What is not read first; then what the projectors do."""
+    faults = dict.fromkeys(f"{fault.reason} (since {fault.since.isoformat()})" for fault in standing.faults)
+    projectors = [one.sentence() for one in standing.projectors[:5]] or ["none has started"]
+    return "; ".join([*list(faults)[:5], *projectors])

@@ -52,7 +52,7 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
     topic_id, count = found[topic]
     partitions = [(topic, number) for number in range(count)]
     # The ends are asked for first: what is appended meanwhile belongs to a later day.
-    held = broker.spans(partitions)
+    held = broker.spans(partitions, stable=True)
     reached = {segment.partition: segment.part.end for segment in catalogue.segments(topic, topic_id)}
     last = catalogue.last_day(topic, topic_id)
     # A partition of which an archive has nothing was empty from its beginning on, or its beginning is noted.
@@ -74,7 +74,8 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
     def ends(day: date) -> dict[TopicPartition, int]:
         midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
         found = broker.offsets_at(partitions, midnight)
-        return {partition: held[partition].high if end is None else end for partition, end in found.items()}
+        # What an open transaction has written is in no archive before the transaction ends.
+        return {p: held[p].high if end is None else min(end, held[p].high) for p, end in found.items()}
 
     number = 0
     while number < days:

@@ -73,11 +73,32 @@ class Instance(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.instance} {does}" + (f": {self.detail}" if self.detail else "")
 
 
+class Fault(msgspec.Struct, frozen=True, array_like=True):
+    """A partition that no projector reads since `since`; of a topic that is missing the partition is -1."""
+
+    topic: str
+    partition: int
+    reason: str
+    since: datetime
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "topic": self.topic,
+            "partition": self.partition if self.partition >= 0 else None,
+            "reason": self.reason,
+            "since": self.since,
+        }
+
+    def is_of(self, topic: str, partition: int) -> bool:
+        return self.topic == topic and self.partition in {partition, -1}
+
+
 class Freshness(msgspec.Struct, frozen=True):
     """`as_of`: everything appended to the log until then is in this answer; null while nothing is known.
 
     `lag_events` counts events known to lie in the log and not in the table. `alive` says whether a
-    projector is at work: an idle log is fresh, a dead projector is not, and only this tells them apart.
+    projector is at work: an idle log is fresh, a dead projector is not, and only this tells them apart. `state` is
+    partial where one works, but not on all topics: then `as_of` stands still.
     """
 
     token: str
@@ -108,6 +129,8 @@ class Standing:
     epoch: int
     partitions: Sequence[Watermark]
     projectors: Sequence[Instance]
+    faults: Sequence[Fault] = ()
+    topics: Sequence[str] = ()
 
     @property
     def positions(self) -> Positions:
@@ -115,18 +138,30 @@ class Standing:
 
     @property
     def freshness(self) -> Freshness:
-        return assess(self.partitions, self.projectors, self.now)
+        return assess(self.partitions, self.projectors, self.now, self.faults, self.topics)
 
 
-def assess(partitions: Sequence[Watermark], projectors: Sequence[Instance], now: datetime) -> Freshness:
-    """Freshness of all partitions together: as fresh as the one that is furthest behind."""
+def assess(
+    partitions: Sequence[Watermark],
+    projectors: Sequence[Instance],
+    now: datetime,
+    faults: Sequence[Fault] = (),
+    topics: Sequence[str] = (),
+) -> Freshness:
+    """Freshness of all partitions together: as fresh as the one that is furthest behind.
+
+    Of a topic of which no partition is known, nothing is fresh.
+    """
     token = encode_token({(one.topic, one.partition): one.next_offset for one in partitions})
-    times = [one.as_of for one in partitions]
+    times = [_as_of(one, faults) for one in partitions]
+    times += [None for _ in set(topics) - {one.topic for one in partitions}]
     known = [time for time in times if time is not None]
     as_of = min(known) if known and len(known) == len(times) else None
-    at_work = any(one.alive and one.state == "running" for one in projectors)
+    at_work = any(one.alive and one.state in {"running", "partial"} for one in projectors)
     newest = max(projectors, key=lambda one: one.beat_at, default=None)
-    state = "running" if at_work else "none" if newest is None else newest.state if newest.alive else "dead"
+    state = "none" if newest is None else newest.state if newest.alive else "dead"
+    if at_work:
+        state = "partial" if faults else "running"
     return Freshness(
         token=token,
         as_of=as_of,
@@ -135,3 +170,8 @@ def assess(partitions: Sequence[Watermark], projectors: Sequence[Instance], now:
         alive=at_work,
         state=state,
     )
+
+
+def _as_of(one: Watermark, faults: Sequence[Fault]) -> datetime | None:
+    times = [fault.since for fault in faults if fault.is_of(one.topic, one.partition)]
+    return min([one.as_of, *times]) if one.as_of is not None else None

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from job_events.tokens import Positions
 
+MAX_BEHIND = 20_000  # events; a reader further behind is sent the newest jobs instead of the way to them
+
 
 class Range(NamedTuple):
     """Offsets of one partition from `low` up to, not including, `high`."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import structlog
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec, TimestampSpec
 
@@ -99,14 +99,18 @@ class Broker:
         now = self.topic_ids({topic for topic, _ in wanted})
         return [topic for topic, topic_id in sorted(wanted) if topic not in now or now[topic][0] != topic_id]
 
-    def spans(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, Span]:
+    def spans(
+        self, partitions: Iterable[records.TopicPartition], *, stable: bool = False
+    ) -> dict[records.TopicPartition, Span]:
         """First and next offset of each partition.
+
+        `stable`: only as far as a consumer reads, which is to the first record of a transaction that is still open.
 
         Raises:
             BrokerAway
         """
         wanted = list(partitions)
-        lows, highs = (self._offsets(wanted, spec) for spec in (EarliestSpec(), LatestSpec()))
+        lows, highs = self._offsets(wanted, EarliestSpec()), self._offsets(wanted, LatestSpec(), stable=stable)
         return {partition: Span(lows[partition], highs[partition]) for partition in wanted}
 
     def ends(self, partitions: Iterable[records.TopicPartition]) -> dict[records.TopicPartition, int]:
@@ -128,11 +132,14 @@ class Broker:
         found = self._offsets(list(partitions), TimestampSpec(round(moment.timestamp() * 1000)))
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
-    def _offsets(self, partitions: list[records.TopicPartition], spec: OffsetSpec) -> dict[records.TopicPartition, int]:
+    def _offsets(
+        self, partitions: list[records.TopicPartition], spec: OffsetSpec, *, stable: bool = False
+    ) -> dict[records.TopicPartition, int]:
         wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+        isolation = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
 
         def ask(client: AdminClient) -> dict[records.TopicPartition, int]:
-            futures = client.list_offsets(wanted, request_timeout=self._timeout)
+            futures = client.list_offsets(wanted, isolation_level=isolation, request_timeout=self._timeout)
             found = {(tp.topic, tp.partition): f.result(self._timeout + 1).offset for tp, f in futures.items()}
             # While a leader is chosen there may be neither offset nor error. No record after a moment is an answer.
             if not isinstance(spec, TimestampSpec) and any(offset < 0 for offset in found.values()):

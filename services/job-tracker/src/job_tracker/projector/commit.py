@@ -3,7 +3,8 @@
 One transaction a batch:
 
 1. compare-and-set of the positions, from where the batch begins to where it ends. A partition that
-   answers with no row was moved by another owner: its slice is dropped.
+   answers with no row was moved by another owner: its slice is dropped. A batch may have no record at all: transaction
+   markers at the end of a partition move its position too.
 2. the projection's own writes, and a dead letter for what could not be read.
 3. what must be sure before the commit, such as that the records came from the log the positions belong to.
 
@@ -39,6 +40,14 @@ class Fenced(Exception):
         self.partitions = partitions
 
 
+class Unusable(Exception):
+    """The log that these partitions' records came from is not the one that the positions belong to."""
+
+    def __init__(self, partitions: set[TopicPartition]) -> None:
+        super().__init__(f"not of the log that the positions belong to: {sorted(partitions)}")
+        self.partitions = partitions
+
+
 class Committer(Generic[Content]):
     """Writes sealed batches through one connection.
 
@@ -53,8 +62,9 @@ class Committer(Generic[Content]):
         self.fenced_batches = 0
         self.rows = self.letters = 0
 
-    def commit(self, batch: Batch[Content], sure: Future[None] | None = None) -> set[TopicPartition]:
-        """Write a batch, wholly or but for the partitions returned, which another owner moved on.
+    def commit(self, batch: Batch[Content], sure: Future[set[str]] | None = None) -> set[TopicPartition]:
+        """Write a batch, wholly or but for the partitions returned: another owner moved them on, or their topic is
+        among those that `sure` names as unusable.
 
         Nothing is committed before `sure` is done; what it raises is raised here.
 
@@ -67,7 +77,7 @@ class Committer(Generic[Content]):
             batch = todo.pop()
             if not lost.isdisjoint(batch.starts):
                 batch = batch.without(lost)
-            if not batch.records:
+            if not batch.moves:
                 continue
             try:
                 self._write(batch, sure)
@@ -75,6 +85,9 @@ class Committer(Generic[Content]):
                 log.warning("another owner moved on", partitions=sorted(fenced.partitions))
                 self.fenced_batches += 1
                 lost |= fenced.partitions
+                todo.append(batch)
+            except Unusable as unusable:
+                lost |= unusable.partitions
                 todo.append(batch)
             except DATA_ERRORS as error:
                 todo.extend(self._smaller(batch, error))
@@ -88,23 +101,25 @@ class Committer(Generic[Content]):
         """The two halves, first one last (the list is a stack); a single record becomes a dead letter."""
         if len(batch.records) > 1:
             return batch.halves()[::-1]
-        if batch.dead:
-            raise error  # the dead letter itself was refused: no data of the log can do that
+        if batch.dead or not batch.records:
+            raise error  # what the projector itself has written was refused: no data of the log can do that
         batch.refused(_reason(error))
         return [batch]
 
-    def _write(self, batch: Batch[Content], sure: Future[None] | None) -> None:
+    def _write(self, batch: Batch[Content], sure: Future[set[str]] | None) -> None:
         if batch.unpackable is not None:
             raise batch.unpackable
 
         def transaction(cursor: Cursor) -> tuple[int, int]:
             self._move(cursor, batch)
             self._at("before_copy")
-            rows = self._projection.write(cursor, batch.content)
+            rows = self._projection.write(cursor, batch.content) if batch.records else 0
             self._at("after_copy")
             letters = sum(cursor.execute(_SQL["bury"], letter.row()).rowcount for letter in batch.dead)
             if sure is not None:
-                sure.result(_SURE_WITHIN)
+                unusable = sure.result(_SURE_WITHIN)
+                if partitions := {partition for partition in batch.starts if partition[0] in unusable}:
+                    raise Unusable(partitions)
             self._at("before_commit")
             return rows, letters
 
@@ -121,21 +136,32 @@ class Committer(Generic[Content]):
         self._link.poke()
 
     def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:
-        last = batch.last()
+        ends = batch.ends()
         cursor.execute(
             _SQL["move_positions"],
             {
                 "projection": self._projection.name,
-                "topics": [topic for topic, _ in last],
-                "partitions": [partition for _, partition in last],
-                "expected": [batch.starts[partition] for partition in last],
-                "next_offsets": [record.offset + 1 for record in last.values()],
-                "applied_at": [record.appended_at for record in last.values()],
+                "topics": [topic for topic, _ in ends],
+                "partitions": [partition for _, partition in ends],
+                "expected": [batch.starts[partition] for partition in ends],
+                "next_offsets": [following for following, _ in ends.values()],
+                "applied_at": [appended_at for _, appended_at in ends.values()],
             },
         )
-        lost = set(last) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
+        lost = set(ends) - {(str(topic), int(str(partition))) for topic, partition in cursor.fetchall()}
         if lost:
             raise Fenced(lost)
+        if batch.empty:
+            cursor.execute(
+                _SQL["note_empty"],
+                {
+                    "projection": self._projection.name,
+                    "topics": [topic for (topic, _), _, _ in batch.empty],
+                    "partitions": [partition for (_, partition), _, _ in batch.empty],
+                    "lows": [one.low for one in batch.empty],
+                    "highs": [one.high for one in batch.empty],
+                },
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from job_events.sql_files import queries
 from job_tracker.projector.broker import Broker, BrokerAway
 from job_tracker.projector.postgres import APPLICATION, LONGEST, connect
 from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.projector.status import Status
+from job_tracker.projector.status import SeenTopic, Status
 
 log = structlog.get_logger()
 _SQL = queries("job_tracker", "commit.sql")
@@ -33,7 +33,7 @@ class _Question(NamedTuple):
     """How far the topics reach, asked at a moment of PostgreSQL's clock."""
 
     asked_at: object
-    ends: Future[dict[TopicPartition, int]]
+    ends: Future[dict[TopicPartition, int] | None]
 
 
 class Heartbeat:
@@ -75,11 +75,7 @@ class Heartbeat:
             self._guarded(lambda look=beats % _LOOK_AROUND == 0: self._beat(look))
             beats += 1
             self._stop.wait(INTERVAL)
-        state, _ = self._status.read()
-        if state != "stopped":
-            self._guarded(lambda: self._execute("leave", self._names))
-        else:
-            self._guarded(lambda: self._beat(look_around=False))
+        self._guarded(lambda: self._execute("leave", self._names))
         if self._connection is not None:
             self._connection.close()
 
@@ -104,7 +100,8 @@ class Heartbeat:
             self._question = None
         state, detail = self._status.read()
         self._execute("beat", self._names | {"state": state, "detail": detail})
-        if self._question is None and (ends := question.ends.result()):
+        if self._question is None and (ends := question.ends.result()) is not None:
+            self._note_faults()
             self._execute(
                 "note_ends",
                 {
@@ -119,24 +116,32 @@ class Heartbeat:
             self._execute("forget_silent", {})
             self._execute("ensure_event_days", {})
 
+    def _note_faults(self) -> None:
+        faults, seen = self._status.faults(), self._status.seen
+        projection = {"projection": self._names["projection"]}
+        if faults:
+            noted = {"topics": [topic for topic, _ in faults], "partitions": [number for _, number in faults]}
+            self._execute("note_faults", projection | noted | {"reasons": list(faults.values())})
+        there = {"topics": list(seen), "counts": [topic.partitions for topic in seen.values()]}
+        self._execute("mend_topics", projection | there)
+
     def _end_silent(self) -> None:
         ended = self._execute("end_silent", {"application_name": APPLICATION, "after": _SILENT})
         if ended:
             log.warning("ended sessions that were silent in the middle of a transaction", sessions=ended)
 
-    def _ends(self) -> dict[TopicPartition, int]:
+    def _ends(self) -> dict[TopicPartition, int] | None:
+        """None while Kafka is away."""
         try:
             # Asked for each time: what comes into a partition that was added counts as not read from then on.
-            partitions = [
-                (topic, number)
-                for topic, (_, count) in sorted(self._broker.topic_ids(self._topics).items())
-                for number in range(count)
-            ]
-            ends = self._broker.ends(partitions)
+            seen = {topic: SeenTopic(*found) for topic, found in sorted(self._broker.topic_ids(self._topics).items())}
+            partitions = [(topic, number) for topic, one in seen.items() for number in range(one.partitions)]
+            ends = self._broker.ends(partitions) if partitions else {}
         except BrokerAway as error:
             self._status.away("Kafka", str(error))
-            return {}
+            return None
         self._status.present("Kafka")
+        self._status.looked(self._topics, seen)
         return ends
 
     def _execute(self, name: str, parameters: Mapping[str, object]) -> object:
@@ -148,9 +153,9 @@ class Heartbeat:
         return row[0] if row else None
 
 
-def _in_background(ask: Callable[[], dict[TopicPartition, int]]) -> Future[dict[TopicPartition, int]]:
+def _in_background(ask: Callable[[], dict[TopicPartition, int] | None]) -> Future[dict[TopicPartition, int] | None]:
     """Ask in a thread that keeps no process from ending."""
-    answer: Future[dict[TopicPartition, int]] = Future()
+    answer: Future[dict[TopicPartition, int] | None] = Future()
 
     def run() -> None:
         try:

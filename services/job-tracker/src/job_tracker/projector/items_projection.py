@@ -69,7 +69,7 @@ class ItemsContent:
 class ItemsProjection:
     """Keeps `item` and the other services' share of `dead_letter`."""
 
-    remedy = "jobtrail rebuild --items"
+    remedy = "`jobtrail rebuild --items` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_items"]
 
     def __init__(self, topics: Topics, name: str = "tracker-items") -> None:

@@ -106,7 +106,7 @@ class JobsContent:
 class JobsProjection:
     """Keeps `event`, `job` and, if it `rolls`, `rollup`; of `event` the rows appended at `history_since` or later."""
 
-    remedy = "jobtrail rebuild --swap"
+    remedy = "`jobtrail rebuild --swap` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(
@@ -177,6 +177,10 @@ class JobsProjection:
             return 0
         (changed, *_) = merging.fetchone() or (0,)
         return int(str(changed))
+
+    def merge_staged(self, cursor: Cursor) -> None:
+        """Bring rows that were put into `job_stage` otherwise into the tables that the cursor finds."""
+        cursor.execute(_SQL["staged"] + self._merge)
 
 
 def roll_all(connection: Connection) -> None:

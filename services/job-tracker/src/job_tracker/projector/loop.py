@@ -13,7 +13,7 @@ from typing import Generic
 import structlog
 
 from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.positions import LogBroken, PositionStore
+from job_tracker.projector.positions import PositionStore
 from job_tracker.projector.postgres import Link, Stopped
 from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.source import KafkaSource
@@ -56,11 +56,7 @@ class Projector(Generic[Content]):
         self._lost: set[TopicPartition] = set()
 
     def run(self) -> None:
-        """Run until stopped; leaves the group and closes the connection whatever happens.
-
-        Raises:
-            LogBroken: the log no longer holds what the position points at; people must decide.
-        """
+        """Run until stopped; leaves the group and closes the connection whatever happens."""
         with (
             ThreadPoolExecutor(1, f"checker of {self._projection.name}") as self._checker,
             ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer,
@@ -80,10 +76,6 @@ class Projector(Generic[Content]):
             source.report(at_once=True)
         except Stopped:
             log.info("ended while waiting")
-        except LogBroken as error:
-            told = LogBroken(f"{error}; `{self._projection.remedy}` brings the table and the log together again")
-            self._status.stopped(str(told))
-            raise told from None
         finally:
             source.close()
 
@@ -99,12 +91,14 @@ class Projector(Generic[Content]):
         if self._writing is None:
             source.report()
         begun = len(self._batch.records)
-        if begun and self._writing is None:
+        if self._batch.moves and self._writing is None:
             self._hand_over(source, writer)
         elif self._batch.is_full(self._most):
             self._batch.pack()
             self._settle(_IDLE)
-        elif not self._read(source, self._most - begun, 0 if begun else _IDLE) and self._writing is not None:
+        elif (
+            not self._read(source, self._most - begun, 0 if self._batch.moves else _IDLE) and self._writing is not None
+        ):
             self._wait_for_writer(self._writing, source, self._most - begun)
 
     def _wait_for_writer(self, writing: Future[set[TopicPartition]], source: KafkaSource, most: int) -> None:
@@ -121,15 +115,16 @@ class Projector(Generic[Content]):
         elif not self._batch.records:
             gc.collect()  # bootstrap has switched the collector off: it would look through each batch in vain
         self._batch.add(records)
+        self._batch.pass_over(source.take_empty())
         return bool(records)
 
     def _hand_over(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
         """Give the batch to the writer, which must be free."""
         batch, self._batch = self._batch, Batch(self._projection)
-        gone = batch.last().keys() - source.begins.keys()
+        gone = batch.ends().keys() - source.begins.keys()
         if gone:
             batch = batch.without(set(gone))
-        if batch.records:
+        if batch.moves:
             batch.seal(source.begins)
             self._writing = writer.submit(self._write, batch)
 
@@ -153,7 +148,7 @@ class Projector(Generic[Content]):
         Whoever is too late is fenced by the positions.
         """
         self._settle(_HANDING_ON)
-        if self._writing is None and self._batch.records:
+        if self._writing is None and self._batch.moves:
             # What left may have come back meanwhile, at a place where another owner has brought it.
             self._batch = self._batch.without(self._lost | source.left)
             self._hand_over(source, writer)

@@ -14,6 +14,8 @@ _READING: dict[str, str | int | float | bool] = {
     "enable.auto.offset.store": False,
     # A position outside the log is an error to tell people of, never a reason to jump.
     "auto.offset.reset": "error",
+    # Records of aborted transactions are none. Those of an open transaction, and all behind them, wait for its end.
+    "isolation.level": "read_committed",
     # librdkafka's defaults sit idle between fetches at high rates.
     "fetch.queue.backoff.ms": 5,
     "queued.min.messages": 1_000_000,

@@ -24,6 +24,17 @@ MOST_BYTES = 64 * 2**20  # that the values of a batch have, about; so large reco
 MAX_KEPT_BYTES = 65536  # a dead letter keeps this much of its value; the whole lies in the topic
 
 
+class EmptyRange(NamedTuple):
+    """Offsets of one partition from `low` up to, not including, `high` that hold no record.
+
+    They are transaction markers, or records of a transaction that was aborted.
+    """
+
+    partition: TopicPartition
+    low: int
+    high: int
+
+
 class Record(NamedTuple):
     """One message of the log. `appended_at` is the broker's LogAppendTime, in UTC."""
 
@@ -82,7 +93,7 @@ class Projection(Protocol[Content]):
 
     @property
     def remedy(self) -> str:
-        """The command that helps when the log no longer holds what a position points at."""
+        """What helps when the log no longer holds what a position points at, in words."""
         ...
 
     @property
@@ -111,15 +122,19 @@ class Batch(Generic[Content]):
     """Records on their way into one transaction, folded as they come.
 
     `starts` says, once the batch is sealed, from where it moves each partition's position. The records
-    stay with it, to be halved when the database refuses a value.
+    stay with it, to be halved when the database refuses a value. `empty` are offsets without a record that the batch
+    passes too; a batch may have nothing else.
     """
 
-    __slots__ = ("_last", "_projection", "content", "dead", "records", "size", "starts", "unpackable")
+    __slots__ = ("_last", "_projection", "content", "dead", "empty", "records", "size", "starts", "unpackable")
 
-    def __init__(self, projection: Projection[Content], records: Sequence[Record] = ()) -> None:
+    def __init__(
+        self, projection: Projection[Content], records: Sequence[Record] = (), empty: Iterable[EmptyRange] = ()
+    ) -> None:
         self._projection = projection
         self._last: dict[TopicPartition, Record] = {}
         self.records: list[Record] = []
+        self.empty: list[EmptyRange] = list(empty)
         self.size = 0  # bytes of all values
         self.content = projection.begin()
         self.dead: list[DeadLetter] = []
@@ -134,13 +149,31 @@ class Batch(Generic[Content]):
         self._last.update({(record.topic, record.partition): record for record in records})
         self.dead += self._projection.add(self.content, records)
 
+    def pass_over(self, empty: Iterable[EmptyRange]) -> None:
+        """Take offsets without a record, behind which or in front of which the batch has read everything."""
+        self.empty += empty
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moves any position."""
+        return bool(self.records or self.empty)
+
     def is_full(self, most: int) -> bool:
         """Whether it holds `most` records, or so many bytes that it is large enough without."""
         return len(self.records) >= most or self.size >= MOST_BYTES
 
-    def last(self) -> dict[TopicPartition, Record]:
-        """The last record of each partition, sorted by partition."""
-        return {partition: self._last[partition] for partition in sorted(self._last)}
+    def ends(self) -> dict[TopicPartition, tuple[int, datetime | None]]:
+        """Where the batch ends in each partition, sorted by partition: the next offset, and when the last record came.
+
+        The time is None where the batch has no record of the partition.
+        """
+        found: dict[TopicPartition, tuple[int, datetime | None]] = {
+            partition: (record.offset + 1, record.appended_at) for partition, record in self._last.items()
+        }
+        for partition, _, high in self.empty:
+            following, appended_at = found.get(partition, (0, None))
+            found[partition] = (max(following, high), appended_at)
+        return {partition: found[partition] for partition in sorted(found)}
 
     def pack(self) -> None:
         """Nothing more comes: do what can be done before the writer is free.
@@ -155,14 +188,14 @@ class Batch(Generic[Content]):
     def seal(self, starts: Positions) -> None:
         """Fix where the batch begins, and move `starts` to where it ends."""
         self.pack()
-        for partition, record in self.last().items():
+        for partition, (following, _) in self.ends().items():
             self.starts[partition] = starts[partition]
-            starts[partition] = record.offset + 1
+            starts[partition] = following
 
     def without(self, partitions: set[TopicPartition]) -> "Batch[Content]":
         """The same batch but for these partitions' records."""
         kept = [record for record in self.records if (record.topic, record.partition) not in partitions]
-        batch = Batch(self._projection, kept)
+        batch = Batch(self._projection, kept, [one for one in self.empty if one.partition not in partitions])
         if self.starts:
             batch.pack()
             batch.starts = {partition: start for partition, start in self.starts.items() if partition not in partitions}
@@ -174,7 +207,13 @@ class Batch(Generic[Content]):
             return [self]
         middle = len(self.records) // 2
         starts = dict(self.starts)
-        batches = [Batch(self._projection, part) for part in (self.records[:middle], self.records[middle:])]
+        parts = self.records[:middle], self.records[middle:]
+        behind: Positions = {}  # where the second half begins
+        for record in reversed(parts[1]):
+            behind[record.topic, record.partition] = record.offset
+        first = [one for one in self.empty if one.low < behind.get(one.partition, one.high)]
+        second = [one for one in self.empty if one.low >= behind.get(one.partition, one.high)]
+        batches = [Batch(self._projection, part, empty) for part, empty in zip(parts, (first, second), strict=True)]
         for batch in batches:
             batch.seal(starts)
         return batches

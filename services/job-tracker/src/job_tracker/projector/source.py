@@ -4,19 +4,26 @@ import time
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_events.kafka import Listener
 from job_tracker.projector import records
 from job_tracker.projector.messages import reading, to_record
-from job_tracker.projector.positions import LogBroken, PositionStore
-from job_tracker.projector.records import Positions, Record
+from job_tracker.projector.positions import PositionStore
+from job_tracker.projector.records import EmptyRange, Positions, Record
 from job_tracker.projector.status import Status
 
 log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
+_LOOK_EVERY = 2.0  # seconds between two looks at partitions that are not read
 
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
+_END = KafkaError._PARTITION_EOF  # pyright: ignore[reportPrivateUsage]
+_UNKNOWN = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # pyright: ignore[reportPrivateUsage]
+    KafkaError._UNKNOWN_PARTITION,  # pyright: ignore[reportPrivateUsage]
+}
 _GONE = {
     KafkaError._AUTO_OFFSET_RESET,  # pyright: ignore[reportPrivateUsage]
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -30,6 +37,9 @@ class KafkaSource:
     revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves;
     `left` names those that did, until the reader has let go of what it read of them. Once it is `deaf`, nothing
     comes any more, and another source must take its place.
+
+    A partition that the log does not hold any more is stopped: it stays assigned, and nothing of it is read. When it
+    can be read again, another source must begin, too.
     """
 
     def __init__(
@@ -52,32 +62,43 @@ class KafkaSource:
         self.left: set[records.TopicPartition] = set()
         self.deaf = False
         self._read: Positions = {}
+        self._empty: list[EmptyRange] = []  # passed, and not taken yet
         # Pairs of a record's expected and its true offset, as they were seen at a first look; while that look lasts,
         # the next offset of the partition in it.
         self._holes: dict[records.TopicPartition, set[tuple[int, int]]] = {}
         self._doubted: Positions = {}
+        self._stopped: dict[records.TopicPartition, str] = {}
+        self._next_look = 0.0
+        self._seen: object = None
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
         self._consumer = Listener(
             reading(bootstrap_servers, group)
-            | {"client.id": instance, "group.protocol": "consumer", "error_cb": self._on_error}
+            | {
+                "enable.partition.eof": True,
+                "client.id": instance,
+                "group.protocol": "consumer",
+                "error_cb": self._on_error,
+            }
         )
         self._leaving = False
+        status.stopped({})
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         """Up to `most` records, in order within each partition; waits `timeout` seconds for the first.
 
         Raises:
-            LogBroken: the log does not hold what the position points at.
             Stopped: the process shall end while a server is away.
             KafkaException: the broker refuses for a reason that waiting does not mend.
         """
+        self._look_at_topics()
         first = self._consumer.poll(timeout)
         if self._broken is not None:
             raise self._broken
-        self.deaf = self._consumer.deaf(heard=first is not None and first.error() is None)
+        heard = first is not None and first.error() is None
+        self.deaf = self._consumer.deaf(heard=heard) or self._can_read_again()
         if first is None:
             return []
         messages = [first]
@@ -92,8 +113,14 @@ class KafkaSource:
             self._status.present("Kafka")
         return records
 
+    def take_empty(self) -> list[EmptyRange]:
+        """The offsets without a record that the last `poll` passed; its records and they belong into one batch."""
+        empty, self._empty = self._empty, []
+        return empty
+
     def rewind(self, partitions: set[records.TopicPartition]) -> None:
-        """Take these partitions up again where another owner left them, as far as they are still assigned."""
+        """Take these partitions up again where another owner left them, as far as they are still assigned and read."""
+        self._stop_unusable()
         mine = sorted(partition for partition in partitions if partition in self.begins)
         if not mine:
             return
@@ -122,21 +149,22 @@ class KafkaSource:
 
     def _accept(self, message: Message) -> Record | None:
         error = message.error()
-        if error is not None:
-            self._judge(error)
+        at_end = error is not None and error.code() == _END
+        if error is not None and not at_end:
+            self._judge(error, message)
             return None
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
             raise KafkaException("a message without a position")
-        partition = (topic, number)
+        partition, following = (topic, number), offset if at_end else offset + 1
         expected = self._read.get(partition)
-        if offset != expected and not self._belongs(partition, offset, expected):
+        if offset != expected and not self._belongs(partition, offset, expected, following):
             return None
-        self._read[partition] = offset + 1
-        return to_record(message, topic, number, offset)
+        self._read[partition] = following
+        return None if at_end else to_record(message, topic, number, offset)
 
-    def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None) -> bool:
-        """Whether a record that is not the expected one is to be taken all the same.
+    def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None, following: int) -> bool:
+        """Whether a record, or an end of the partition, that is not at the expected offset is to be taken all the same.
 
         It is either one of an older fetch, or it stands behind a true hole (a transaction marker). Looking again from
         the expected offset tells: only true holes show twice. What was fetched together with it is let go until then.
@@ -146,20 +174,76 @@ class KafkaSource:
         seen = self._doubted.get(partition)
         if seen is None:
             if (expected, offset) in self._holes.get(partition, ()):
+                self._empty.append(EmptyRange(partition, expected, offset))
                 return True
             self._seek(partition, expected)
             self._holes[partition] = {(expected, offset)}
         elif offset != seen:
             self._holes[partition].add((seen, offset))
-        self._doubted[partition] = offset + 1
+        self._doubted[partition] = following
         return False
 
-    def _judge(self, error: KafkaError) -> None:
+    def _judge(self, error: KafkaError, message: Message) -> None:
         if error.code() in _GONE:
-            raise LogBroken(f"the log does not hold the stored position: {error.str()}")
+            partition = (message.topic() or "", message.partition() or 0)
+            if partition in self.begins:
+                looked = self._store.look([partition])
+                self._stop(looked.refused or {partition: f"the log does not hold the position: {error.str()}"})
+            return
         if error.fatal():
             raise KafkaException(error)
-        log.warning("Kafka", reason=error.str())
+        if error.code() not in _UNKNOWN:  # the heartbeat tells of topics that are missing
+            log.warning("Kafka", reason=error.str())
+
+    def _look_at_topics(self) -> None:
+        """Whether the topics are still the ones that are read, as the heartbeat has seen them last.
+
+        A topic that is idle is compared here only: no batch of it is checked.
+        """
+        seen = self._status.seen
+        if seen is not self._seen:
+            self._seen = seen
+            self._store.compare({topic: one.topic_id for topic, one in seen.items()}, self._status.missing)
+        self._stop_unusable()
+
+    def _stop_unusable(self) -> None:
+        unusable = self._store.unusable
+        if unusable:
+            self._stop({p: unusable[p[0]] for p in self.begins if p[0] in unusable})
+
+    def _stop(self, reasons: dict[records.TopicPartition, str]) -> None:
+        """Read these partitions no more; what was read of them and is not written is let go."""
+        if not reasons:
+            return
+        for partition in reasons:
+            self._forget(partition)
+        self.left |= reasons.keys()
+        self._stopped |= reasons
+        self._next_look = time.monotonic() + _LOOK_EVERY
+        self._status.stopped(self._stopped)
+        try:
+            self._consumer.pause([TopicPartition(*partition) for partition in reasons])
+        except KafkaException as error:  # of a topic that is gone; nothing of it is accepted any more
+            log.info("Kafka", reason=str(error))
+
+    def _can_read_again(self) -> bool:
+        """Whether something that was stopped could be taken now; looked at every _LOOK_EVERY seconds."""
+        if not self._stopped or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LOOK_EVERY
+        looked = self._store.look(sorted(self._stopped))
+        if looked.positions:
+            log.info("reading again", partitions=sorted(f"{topic}[{n}]" for topic, n in looked.positions))
+            return True
+        self._stopped |= looked.refused
+        self._status.stopped(self._stopped)
+        return False
+
+    def _forget(self, partition: records.TopicPartition) -> None:
+        self.begins.pop(partition, None)
+        self._read.pop(partition, None)
+        self._holes.pop(partition, None)
+        self._empty = [one for one in self._empty if one.partition != partition]
 
     def _seek(self, partition: records.TopicPartition, position: int) -> None:
         self._read[partition] = position
@@ -175,11 +259,14 @@ class KafkaSource:
         except Exception as error:
             self._broken = error
             return
-        self.begins.update(taken)
-        self._read.update(taken)
+        self.begins.update(taken.positions)
+        self._read.update(taken.positions)
         self._reported = {}
-        consumer.incremental_assign([TopicPartition(*partition, offset) for partition, offset in taken.items()])
-        log.info("assigned", positions={f"{topic}[{n}]": offset for (topic, n), offset in sorted(taken.items())})
+        places = taken.positions | dict.fromkeys(taken.refused, OFFSET_END)
+        consumer.incremental_assign([TopicPartition(*partition, offset) for partition, offset in places.items()])
+        held = {f"{topic}[{n}]": offset for (topic, n), offset in sorted(taken.positions.items())}
+        log.info("assigned", positions=held)
+        self._stop(taken.refused)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._at("in_rebalance")
@@ -190,9 +277,9 @@ class KafkaSource:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
             self.left.add((p.topic, p.partition))
-            self.begins.pop((p.topic, p.partition), None)
-            self._read.pop((p.topic, p.partition), None)
-            self._holes.pop((p.topic, p.partition), None)
+            self._forget((p.topic, p.partition))
+            self._stopped.pop((p.topic, p.partition), None)
+        self._status.stopped(self._stopped)
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))
 

@@ -32,7 +32,7 @@ def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
     if missing := set(topics) - found.keys():
         raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
     partitions = [(topic, number) for topic, (_, count) in found.items() for number in range(count)]
-    spans = broker.spans(partitions)
+    spans = broker.spans(partitions, stable=True)
     return {partition: Log(found[partition[0]][0], spans[partition]) for partition in partitions}
 
 

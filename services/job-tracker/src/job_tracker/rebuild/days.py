@@ -1,6 +1,6 @@
 """The tables of a shadow's history, one a UTC day, as the live history has them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
@@ -23,7 +23,11 @@ class Days:
 
     def ensure(self, records: Iterable[Record]) -> None:
         """These records' days have their tables; another process may be making them at the same time."""
-        days = {record.appended_at.date() for record in records} - self._made
+        self.ensure_days({record.appended_at.date() for record in records})
+
+    def ensure_days(self, wanted: Collection[date]) -> None:
+        """These days have their tables."""
+        days = set(wanted) - self._made
         for day in sorted(day for day in days if self._first <= day <= self._last):
             with self._connection.transaction():
                 # IF NOT EXISTS alone fails when two look at once.

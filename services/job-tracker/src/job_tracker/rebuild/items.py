@@ -58,7 +58,7 @@ class ItemsRebuild:
         log = look_at_log(self.broker, self.projection.topics)
         self._plan = make_plan(
             live=_to_be_read(self._held, log, self.sources.archived),
-            live_earlier={},
+            live_earlier=[],
             log=log,
             archived=self.sources.archived,
             archived_ids=self.sources.archived_ids,

@@ -1,14 +1,15 @@
 """The rows of `consumer_offset` and what belongs to them, as a rebuild reads and writes them: where a table stands."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from job_events.sql_files import queries
 from job_tracker.projector.broker import Span
 from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild.plan import Live, Stretches
+from job_tracker.rebuild.plan import Live, Stretch
 
 _SQL = queries("job_tracker", "offsets.sql")
 _POSITIONS = queries("job_tracker", "commit.sql")["positions"]
+_FAULTS = queries("job_tracker", "commit.sql")["mend_partitions"]
 
 
 def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
@@ -21,14 +22,13 @@ def hold_positions(connection: Connection, projection: str) -> dict[TopicPartiti
     return _positions(connection.execute(_SQL["hold_positions"], {"projection": projection}).fetchall())
 
 
-def live_earlier(connection: Connection, projection: str) -> Stretches:
+def live_earlier(connection: Connection, projection: str) -> list[Stretch]:
     """What the live table holds besides the stretches of its positions."""
-    found: dict[str, dict[TopicPartition, Span]] = {}
     rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
-    for topic, number, topic_id, first, following in rows:
-        span = Span(int(str(first)), int(str(following)))
-        found.setdefault(str(topic_id), {})[str(topic), int(str(number))] = span
-    return found
+    return [
+        Stretch(str(topic_id), (str(topic), int(str(number))), Span(int(str(first)), int(str(following))))
+        for topic, number, topic_id, first, following in rows
+    ]
 
 
 def set_positions(connection: Connection, projection: str, places: Mapping[TopicPartition, Live]) -> None:
@@ -63,6 +63,22 @@ def note_earlier(connection: Connection, projection: str, topic_id: str, spans: 
             "next_offsets": [span.high for span in spans.values()],
         },
     )
+
+
+def note_stretches(connection: Connection, projection: str, stretches: Iterable[Stretch]) -> None:
+    """The same, of several topics."""
+    for stretch in stretches:
+        note_earlier(connection, projection, stretch.topic_id, {stretch.partition: stretch.span})
+
+
+def forget_empty(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """The offsets of these partitions will be given once more."""
+    connection.execute(_SQL["forget_empty"], {"projection": projection, **_names(partitions)})
+
+
+def forget_faults(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """These partitions can be read again, or are not wanted any more."""
+    connection.execute(_FAULTS, {"projection": projection, **_names(partitions)})
 
 
 def forget_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from job_tracker.projector.broker import Span
 from job_tracker.projector.records import TopicPartition
@@ -34,7 +35,15 @@ def offsets(spans: Spans) -> int:
 
 
 Stretches = Mapping[str, Mapping[TopicPartition, Span]]
-"""Offsets by topic id and partition: what the archive holds, or what a table holds besides its positions' stretch."""
+"""Offsets by topic id and partition: what the archive holds."""
+
+
+class Stretch(NamedTuple):
+    """Offsets of one partition of the topic with that id."""
+
+    topic_id: str
+    partition: TopicPartition
+    span: Span
 
 
 @dataclass(slots=True)
@@ -42,7 +51,8 @@ class Plan:
     """The `earlier` stretches, which only the archive has; then each partition from its `start` to its `target`.
 
     In the `parted` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
-    `losses` must be accepted; `beginnings` is only told: no table ever held what was before.
+    `losses` must be accepted; `beginnings` is only told: no table ever held what was before. `gone` is what the live
+    table has read and nobody can read again.
     """
 
     earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)
@@ -51,6 +61,7 @@ class Plan:
     target: dict[TopicPartition, int] = field(default_factory=dict)
     parted: set[TopicPartition] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
+    gone: list[Stretch] = field(default_factory=list[Stretch])
     beginnings: list[str] = field(default_factory=list)
 
     def told(self) -> list[str]:
@@ -64,7 +75,7 @@ class Plan:
 def make_plan(
     *,
     live: Mapping[TopicPartition, Live],
-    live_earlier: Stretches,
+    live_earlier: Sequence[Stretch],
     log: Mapping[TopicPartition, Log],
     archived: Stretches,
     archived_ids: Mapping[str, Sequence[str]],
@@ -87,13 +98,13 @@ def make_plan(
     for partition in sorted(live.keys() - log.keys()):
         plan.parted.add(partition)
         _check_old(plan, partition, live[partition], archived, "is in the table, but the broker does not have it")
-    for topic_id, spans in live_earlier.items():
-        for partition, span in spans.items():
-            for gone in _missing(span, _kept(archived, topic_id, partition)):
-                plan.losses.append(
-                    f"{_name(partition)}: the table holds offsets {gone.low} to {gone.high} from an archive that is "
-                    "not here"
-                )
+    for topic_id, partition, span in live_earlier:
+        for gone in _missing(span, _kept(archived, topic_id, partition)):
+            plan.losses.append(
+                f"{_name(partition)}: the table holds offsets {gone.low} to {gone.high} from an archive that is "
+                "not here, or from before a gap"
+            )
+            plan.gone.append(Stretch(topic_id, partition, gone))
     return plan
 
 
@@ -131,6 +142,10 @@ def _plan_partition(
         )
     for gone in _missing(wanted, kept, log.span):
         plan.losses.append(f"{_name(partition)}: {_lost(gone, high, archived=kept is not None)}")
+        if live is not None and live.topic_id == log.topic_id:
+            read = Span(max(gone.low, live.first_offset), min(gone.high, live.next_offset))
+            if read.low < read.high:
+                plan.gone.append(Stretch(log.topic_id, partition, read))
     plan.topic_ids[partition] = log.topic_id
     plan.start[partition], plan.target[partition] = min(start, target), target
 
@@ -140,6 +155,7 @@ def _check_old(plan: Plan, partition: TopicPartition, live: Live, archived: Stre
     kept = _kept(archived, live.topic_id, partition)
     for gone in _missing(Span(live.first_offset, live.next_offset), kept):
         plan.losses.append(f"{_name(partition)} {what}: its old offsets {gone.low} to {gone.high} are in no archive")
+        plan.gone.append(Stretch(live.topic_id, partition, gone))
 
 
 def _missing(wanted: Span, *held: Span | None) -> list[Span]:

@@ -1,9 +1,9 @@
 """The steps of a rebuild and of an audit: plan, fill the shadow, compare, and perhaps swap."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
@@ -16,7 +16,14 @@ from job_tracker.projector.records import Connection, Positions, TopicPartition
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
-from job_tracker.rebuild.offsets import live_earlier, live_positions, note_earlier, set_positions
+from job_tracker.rebuild.keep import EVERY_JOB, Keeper
+from job_tracker.rebuild.offsets import (
+    hold_positions,
+    live_earlier,
+    live_positions,
+    note_earlier,
+    set_positions,
+)
 from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
@@ -44,12 +51,16 @@ class Refold:
     history_since: Callable[[], datetime]
     letters_since: Callable[[], datetime]
     progress: Progress
+    ensure_days: Callable[[set[date]], None]
     _plan: Plan = field(default_factory=Plan, init=False)
     _positions: Positions = field(default_factory=dict, init=False)
     _locked: bool = field(default=False, init=False)
 
-    def begin(self, *, whole_log: bool, accept_loss: bool) -> list[str]:
+    def begin(self, *, whole_log: bool, accept_loss: bool, lost_jobs: Collection[str] = ()) -> list[str]:
         """Plan, make the shadow, and read everything up to where the live table stands now; what people must know.
+
+        Where the log is incomplete, the live rows that know more are taken over, but those of `lost_jobs`; of none if
+        EVERY_JOB is among these.
 
         Raises:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
@@ -70,7 +81,7 @@ class Refold:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        return [*self._plan.told(), *self._days_left_out()]
+        return [*self._plan.told(), *self._kept(lost_jobs), *self._days_left_out()]
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
         """Where the live table stands, as `connection` sees it."""
@@ -142,6 +153,16 @@ class Refold:
         if self.connection.info.transaction_status == TransactionStatus.ACTIVE:
             self.connection.cancel_safe()
         self.shadow.drop(connection)
+
+    def _kept(self, lost_jobs: Collection[str]) -> list[str]:
+        if not self._plan.losses or EVERY_JOB in lost_jobs:
+            return []
+        with connect(self.database_url) as holding, connect(self.database_url, self.shadow.name) as keeping:
+            keeping.execute(self.projection.session)
+            keeper = Keeper(keeping, self.projection, self.ensure_days)
+            with holding.transaction():  # projectors wait: what differs now differs because of the log
+                self.advance(hold_positions(holding, self.projection.name))
+                return keeper.keep(self._plan.gone, lost_jobs, self.history_since())
 
     def _days_left_out(self) -> list[str]:
         since = self.history_since()

@@ -27,10 +27,17 @@ WITH held AS (
     FOR UPDATE OF o
 )
 UPDATE consumer_offset AS o
-SET next_offset = held.next_offset, applied_at = held.applied_at
+SET next_offset = held.next_offset, applied_at = coalesce(held.applied_at, o.applied_at)
 FROM held
 WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = held.partition
 RETURNING o.topic, o.partition
+
+-- name: note_empty
+INSERT INTO empty_offsets (projection, topic, partition, first_offset, next_offset)
+SELECT %(projection)s, * FROM unnest(
+    %(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
+ON CONFLICT (projection, topic, partition, first_offset) DO UPDATE
+SET next_offset = greatest(empty_offsets.next_offset, excluded.next_offset)
 
 -- name: bury
 -- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they
@@ -46,6 +53,24 @@ ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
 SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
     value = excluded.value, value_bytes = excluded.value_bytes
 WHERE dead_letter.appended_at < excluded.appended_at
+
+-- name: note_faults
+INSERT INTO log_fault (projection, topic, partition, reason)
+SELECT %(projection)s, * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(reasons)s::text[])
+ON CONFLICT (projection, topic, partition) DO UPDATE SET reason = excluded.reason
+WHERE log_fault.reason <> excluded.reason
+
+-- name: mend_partitions
+-- These partitions are read again.
+DELETE FROM log_fault
+WHERE projection = %(projection)s AND (topic, partition) IN (
+    SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
+
+-- name: mend_topics
+-- The broker has these topics, with so many partitions.
+DELETE FROM log_fault AS f
+USING unnest(%(topics)s::text[], %(counts)s::int[]) AS found (topic, partitions)
+WHERE f.projection = %(projection)s AND f.topic = found.topic AND (f.partition = -1 OR f.partition >= found.partitions)
 
 -- name: beat
 INSERT INTO projector (projection, instance, state, detail, beat_at)

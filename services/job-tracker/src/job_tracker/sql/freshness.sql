@@ -14,7 +14,11 @@ SELECT now() AS now, 'tracker.job'::regclass::oid::bigint AS epoch,
         instance, state, detail, beat_at, now() - beat_at < %(alive_within)s
     ) ORDER BY beat_at DESC), '[]')::text
     FROM tracker.projector WHERE projection = %(projection)s
-) AS projectors
+) AS projectors,
+(
+    SELECT coalesce(json_agg(json_build_array(topic, partition, reason, since) ORDER BY topic, partition), '[]')::text
+    FROM tracker.log_fault WHERE projection = %(projection)s
+) AS faults
 
 -- name: positions
 SELECT topic, partition, next_offset FROM tracker.consumer_offset WHERE projection = %(projection)s

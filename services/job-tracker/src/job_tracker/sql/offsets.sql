@@ -24,6 +24,13 @@ INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offse
 SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
     AS read (topic, partition, first_offset, next_offset)
+ON CONFLICT (projection, topic, partition, topic_id, first_offset) DO UPDATE
+SET next_offset = greatest(earlier_stretch.next_offset, excluded.next_offset)
+
+-- name: forget_empty
+DELETE FROM empty_offsets
+WHERE projection = %(projection)s
+  AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
 -- name: forget_positions
 DELETE FROM tracker.consumer_offset

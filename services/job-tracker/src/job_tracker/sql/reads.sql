@@ -44,6 +44,10 @@ SELECT {columns} FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDE
 -- name: parents
 SELECT {columns} FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 
+-- name: request_topics
+-- Where a job was requested, as far as the history reaches.
+SELECT DISTINCT topic FROM tracker.event WHERE job_id = %(job_id)s AND type = 'job.requested.v1' ORDER BY topic
+
 -- name: jobs_by_id
 SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 

@@ -28,6 +28,12 @@ DELETE FROM dead_letter WHERE ctid = ANY (ARRAY(
 DELETE FROM api_key WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM api_key WHERE created_at < %(before)s LIMIT %(rows)s))
 
+-- name: forget_empty_offsets
+-- Only who takes a stream up again asks for them, and not from further back.
+DELETE FROM empty_offsets WHERE ctid = ANY (ARRAY(
+    SELECT e.ctid FROM empty_offsets AS e JOIN consumer_offset AS o USING (projection, topic, partition)
+    WHERE e.next_offset < o.next_offset - %(reach)s LIMIT %(rows)s))
+
 -- name: forget_deleted_history
 -- Deleted jobs keep their tombstones only; `since` leaves out those that no new event can reach any more.
 DELETE FROM event AS e USING (

@@ -16,8 +16,9 @@ WHERE job_id = ANY(ARRAY(
 ))
 
 -- name: held
--- How many records of these ranges the history still holds, dead letters among them.
-SELECT coalesce(sum(history.n + dead.n), 0)::bigint AS held
+-- How many offsets of these ranges are accounted for: records that the history still holds, dead letters, and offsets
+-- that never held a record.
+SELECT coalesce(sum(history.n + dead.n + empty.n), 0)::bigint AS held
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
     AS range (topic, partition, low, high)
 CROSS JOIN LATERAL (
@@ -30,3 +31,9 @@ CROSS JOIN LATERAL (
     WHERE d.topic = range.topic AND d.partition = range.partition
       AND d."offset" >= range.low AND d."offset" < range.high AND d.consumer = 'job-tracker'
 ) AS dead
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(least(o.next_offset, range.high) - greatest(o.first_offset, range.low)), 0) AS n
+    FROM tracker.empty_offsets AS o
+    WHERE o.projection = %(projection)s AND o.topic = range.topic AND o.partition = range.partition
+      AND o.first_offset < range.high AND o.next_offset > range.low
+) AS empty

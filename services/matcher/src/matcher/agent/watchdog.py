@@ -39,6 +39,7 @@ class Watchdog:
         self._leave = leave
         self._last = clock()
         self._began: float | None = None
+        self._missing = False
 
     def began(self) -> None:
         """A chunk is being worked on."""
@@ -85,10 +86,21 @@ class Watchdog:
         pause = threading.Event()
         while not pause.wait(_LOOK_SECONDS):
             try:
+                self._look_for_topic(consumer)
                 self.look(lambda: self._lag(consumer, list(partitions())))
             except KafkaException as error:
                 log.warning("lag unknown", reason=str(error))
                 self.done()  # a broker that is away is no fault of this process
+
+    def _look_for_topic(self, consumer: Consumer) -> None:
+        """Say once that the topic is missing; when it is there again, end: another process begins with it anew."""
+        missing = self._topic not in consumer.list_topics(timeout=_KAFKA_SECONDS).topics
+        if missing and not self._missing:
+            log.error("topic missing", topic=self._topic)
+        elif self._missing and not missing:
+            log.info("topic found", topic=self._topic)
+            self._leave(STOOD_STILL)
+        self._missing = missing
 
     def _lag(self, consumer: Consumer, partitions: list[int]) -> int:
         if not partitions:

@@ -1,0 +1,68 @@
+"""What a shadow made from an incomplete log takes over from the live tables, so that no row becomes older.
+
+The rows are merged as events are: of each register the greater one stays. So a job that the live table knows to be
+finished stays finished, and what the log knows better is taken from the log.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import date, datetime
+from typing import NamedTuple
+
+from job_events.sql_files import queries
+from job_tracker.projector.jobs_projection import JobsProjection
+from job_tracker.projector.records import Connection
+from job_tracker.rebuild.offsets import note_stretches
+from job_tracker.rebuild.plan import Stretch
+
+_SQL = queries("job_tracker", "shadow.sql")
+EVERY_JOB = "*"
+"""Stands for all jobs where some are named; no id of a job looks like it."""
+_TOLD = 100
+
+
+class KeptJob(NamedTuple):
+    """A job of which the log knows less: its status in the live table and by the log, None where it is in none."""
+
+    job_id: str
+    status: str
+    by_log: str | None
+
+    def sentence(self) -> str:
+        return f"{self.job_id} ({self.status}; by the log {self.by_log or 'unknown'})"
+
+
+class Keeper:
+    """Works on `connection`, which finds the shadow's tables and has run the session of `projection`."""
+
+    def __init__(self, connection: Connection, projection: JobsProjection, ensure_days: Callable[[set[date]], None]):
+        self._connection = connection
+        self._projection = projection
+        self._ensure_days = ensure_days
+
+    def keep(self, gone: Collection[Stretch], but: Collection[str], since: datetime) -> list[str]:
+        """Take over rows, and the history from `since` on and dead letters of the stretches `gone`.
+
+        Jobs in `but` stay as the log has them. The live positions must stand still, and the shadow must stand there.
+        Answers with what people must know.
+        """
+        named = {"but": list(but)}
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            staged = cursor.execute(_SQL["stage_ahead"], named).rowcount
+            rows = cursor.execute(_SQL["told_ahead"], {"most": _TOLD}).fetchall()
+            kept = [KeptJob(str(job), str(status), str(by_log) if by_log else None) for job, status, by_log in rows]
+            self._projection.merge_staged(cursor)
+        for _, (topic, number), span in gone:
+            place = {"topic": topic, "partition": number, "low": span.low, "high": span.high, "since": since}
+            days = self._connection.execute(_SQL["kept_days"], place).fetchall()
+            self._ensure_days({date.fromisoformat(str(day)) for (day,) in days})
+            self._connection.execute(_SQL["keep_history"], place | named)
+            self._connection.execute(_SQL["keep_dead_letters"], place)
+        note_stretches(self._connection, self._projection.name, gone)
+        if not staged:
+            return []
+        told = ", ".join(job.sentence() for job in kept)
+        more = f" and {staged - len(kept):,} more" if staged > len(kept) else ""
+        return [
+            f"The log knows less of {staged:,} jobs than the table; their rows do not become older: {told}{more}. "
+            "--accept-loss with their ids makes them what the log knows."
+        ]
