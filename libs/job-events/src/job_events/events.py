@@ -148,6 +148,7 @@ class ControlData(Struct, gc=False, frozen=True, kw_only=True):
     target: ControlTarget
     requested_by: ShortText = ""
     reason: LongText = ""
+    job: JobInfo | UnsetType = UNSET
 
 
 class FieldChange(Struct, gc=False, frozen=True):
