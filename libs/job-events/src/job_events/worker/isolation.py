@@ -7,9 +7,12 @@ checkpoint or ended. So a crash is charged to the job that caused it, and innoce
 
 import threading
 
+import structlog
+
 from job_events.errors import Interrupted, MakingRoom
 from job_events.worker.job import RunningJob
 
+log = structlog.get_logger(__name__)
 ROOM_SECONDS = 60.0  # that the other jobs have to reach a checkpoint
 _LOOK = 0.2
 
@@ -42,23 +45,25 @@ class RunningJobs:
         for job in self.all():
             job.interrupt(reason)
 
-    def make_room(self, suspect: RunningJob) -> bool:
-        """Give all other jobs back; False where one of them did not stop within ROOM_SECONDS.
+    def make_room(self, suspect: RunningJob) -> None:
+        """Give all other jobs back, and wait until they are, ROOM_SECONDS at most.
+
+        With one that does not stop by then it runs together, so that it is run at all; a crash is then charged to
+        neither, and both are suspects.
 
         Raises:
             Interrupted: the suspect itself must stop.
         """
         left = ROOM_SECONDS
-        while True:
+        while left > 0:
             suspect.check()
             with self._changed:
-                # One that only has its end written runs no code.
-                others = [job for job in self._jobs if job is not suspect and not job.only_ends]
+                # One that only has its end written runs no code; an attempt that this job has lost is the job itself.
+                others = [job for job in self._jobs if job.id != suspect.id and not job.only_ends]
                 if not others:
-                    return True
-                if left <= 0:
-                    return False
+                    return
                 for job in others:
                     job.interrupt(MakingRoom(f"job {suspect.id} must run alone"))
                 self._changed.wait(_LOOK)
             left -= _LOOK
+        log.warning("suspect does not run alone: another job does not stop", job=suspect.id)

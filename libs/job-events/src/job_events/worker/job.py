@@ -145,6 +145,7 @@ class RunningJob:
         self.crashes = claim.crashes
         self.failures = claim.failures
         self.only_ends = claim.only_ends
+        self.stepped = False
         # Until it makes a step, it runs alone: its last process died, perhaps because of it.
         self.suspect = claim.suspect and not claim.only_ends
         # How long the row rests before its next attempt.
@@ -212,7 +213,7 @@ class RunningJob:
             stepped = self.guard.checkpoint(conn, page.cursor, tally, self.spent_ms())
         self.cursor, self.tally = page.cursor, page.tally
         if stepped:
-            self.suspect, self.failures = False, 0
+            self.stepped, self.suspect = True, False
         self.around.outbox.poke()
         self.progress()
 

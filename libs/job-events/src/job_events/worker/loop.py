@@ -271,11 +271,11 @@ class WorkerLoop:
         """What follows an attempt that PostgreSQL interrupted: another one, or after too many refusals the end."""
         if is_away(error):
             return None
-        job.failures += 1
+        job.failures = 0 if job.stepped else job.failures + 1
         if job.failures >= MAX_ATTEMPTS:
             return refused_by_postgres(error, job.failures)
-        job.progress(f"waiting: {sql_error_text(error)}; attempt {job.failures} of {MAX_ATTEMPTS}")
-        job.retry_after = timedelta(seconds=RETRY_SECONDS * 2 ** (job.failures - 1))
+        job.progress(f"waiting: {sql_error_text(error)}; refused {job.failures} of {MAX_ATTEMPTS} times")
+        job.retry_after = timedelta(seconds=RETRY_SECONDS * 2 ** max(job.failures - 1, 0))
         return None
 
     def _insist(self, write: Callable[[], None], stop: threading.Event) -> None:
@@ -315,12 +315,11 @@ class WorkerLoop:
             bound.exception("job broke")
             return broken(error)
 
-    def _work_on(self, job: RunningJob) -> Ending | None:
+    def _work_on(self, job: RunningJob) -> Ending:
         if job.only_ends:
             return poisoned(job.crashes)
-        if job.suspect and not self._running.make_room(job):
-            job.retry_after = LEASE
-            return None
+        if job.suspect:
+            self._running.make_room(job)
         read_params(job.type, job.request.data.params)
         return self._handlers[job.type](job) or judge(job)
 
