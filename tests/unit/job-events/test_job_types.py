@@ -66,3 +66,51 @@ def test_tokens_are_read_back(positions: dict[tuple[str, int], int]) -> None:
 def test_a_broken_token_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="freshness token"):
         decode_token(token)
+
+
+def steps(count: int, then: tuple[Then, ...] = (), parent: str = PULL) -> tuple[Then, ...]:
+    """So many steps that differ in what else they need."""
+    others = [f"PULL_{number}" for number in range(count)]
+    return tuple(Then(MATCH, (parent, other), then=then) for other in others)
+
+
+def deep(levels: int) -> tuple[Then, ...]:
+    return (Then(MATCH, (MATCH,), then=deep(levels - 1)),) if levels else ()
+
+
+BIG = {"filters": {"name": "x" * 300_000}}
+
+
+@pytest.mark.parametrize(
+    ("then", "parent", "field", "reason"),
+    [
+        (deep(9), MATCH, "then[0].then[0].then[0].then[0].then[0].then[0].then[0].then[0].then", "more than 8"),
+        (steps(21), PULL, "then", "21 steps; at most 20"),
+        ((Then(MATCH, (PULL,), then=steps(21, parent=MATCH)),), PULL, "then[0].then", "21 steps; at most 20"),
+        (steps(10, steps(10, parent=MATCH)), PULL, "then[9]", "at most 100"),
+        ((Then(MATCH, tuple([PULL] * 21)),), PULL, "then[0].needs", "21 jobs; at most 20"),
+        ((Then("PULL_SHOPIFY_PRODUCTS", (PULL,), BIG),), PULL, "then", "at most 262,144"),
+    ],
+)
+def test_what_follows_a_job_is_bounded(then: tuple[Then, ...], parent: str, field: str, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        check_then(then, parent, newer_allowed=True)
+    assert refused.value.field == field
+
+
+def test_the_most_that_may_follow_a_job_passes() -> None:
+    check_then(deep(8), MATCH)
+    check_then(steps(20), PULL, newer_allowed=True)
+    check_then(steps(20, steps(4, parent=MATCH)), PULL, newer_allowed=True)
+
+
+def test_only_a_running_service_lets_types_and_parameters_of_a_newer_version_pass() -> None:
+    newer = (Then("SYNC_LAZADA", (PULL,), {"x": 1}), Then(MATCH, (PULL,), {"by": "name"}, then=(Then("X", (MATCH,)),)))
+    check_then(newer, PULL, newer_allowed=True)
+    for then in (newer[:1], newer[1:]):
+        with pytest.raises(InvalidRequest):
+            check_then(then, PULL)
+    with pytest.raises(InvalidRequest, match="needs"):
+        check_then((Then("SYNC_LAZADA", ()),), PULL, newer_allowed=True)
+    with pytest.raises(InvalidRequest, match="auto"):
+        check_then((Then(MATCH, (PULL,), {"auto": 2}),), PULL, newer_allowed=True)

@@ -9,7 +9,7 @@ import psycopg
 import yoyo
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 # A process that is paused, or whose machine is gone, must not hold its rows' locks against all others for ever.
 _SILENT_IN_TRANSACTION = "60s"
@@ -70,14 +70,48 @@ def open_pool(database_url: str, schema: str, size: int) -> ConnectionPool:
     )
 
 
-def is_away(error: Exception) -> bool:
-    """Whether PostgreSQL is out of reach or refuses for now; psycopg's OperationalError also covers limits that last.
+# FATAL errors that end a connection or refuse a new one, until the server or a place on it is there again:
+# shutdown, crash, start, a dropped database, an idle session, too many connections, a transaction of a paused process.
+_AWAY = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "53300", "25P03"})
+# Lock and statement time-outs, a cancelled or too long transaction, an object in use.
+_TRANSIENT = frozenset({"55P03", "55006", "57014", "25P04"})
 
-    Lasting: SQLSTATE class 54, program limits such as an index row that is too large.
+
+def is_away(error: Exception) -> bool:
+    """Whether the connection to PostgreSQL failed: it is worth waiting until the server answers, however long.
+
+    An error of psycopg without an SQLSTATE comes from the connection or the pool, not from the server.
     """
-    if isinstance(error, PoolTimeout | psycopg.errors.IdleInTransactionSessionTimeout):
-        return True
-    return isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("54")
+    if not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError)
+    return state.startswith("08") or state in _AWAY
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether PostgreSQL answered that the same statement may succeed later; worth a bounded number of tries.
+
+    Deadlocks, serialization failures, time-outs, a full disk or memory, a server that became read-only.
+    """
+    if not isinstance(error, psycopg.Error) or is_away(error):
+        return False
+    return (error.sqlstate or "").startswith("40") or error.sqlstate in _TRANSIENT or refuses_all_writes(error)
+
+
+def refuses_all_writes(error: Exception) -> bool:
+    """Whether the server lacks what every write needs (disk, memory, being the primary): no single row is at fault."""
+    if not isinstance(error, psycopg.Error) or is_away(error):
+        return False
+    state = error.sqlstate or ""
+    return state.startswith(("53", "58")) or state == "25006"
+
+
+def sql_error_text(error: psycopg.Error) -> str:
+    """The server's own sentence and the SQLSTATE, without the detail, which may hold values of rows."""
+    said = error.diag.message_primary or type(error).__name__
+    return f"{said} (SQLSTATE {error.sqlstate})" if error.sqlstate else said
 
 
 def refresh_statistics(connection: psycopg.Connection, *tables: str) -> None:

@@ -71,5 +71,9 @@ class WorkerStopping(Interrupted):
     """The process got SIGTERM: the row goes back at its checkpoint for another worker."""
 
 
+class MakingRoom(Interrupted):
+    """The row goes back at its checkpoint, because a job that may have crashed a process must run alone."""
+
+
 class LeaseLost(Interrupted):
     """Another worker owns a later attempt; nothing more may be written by this one."""

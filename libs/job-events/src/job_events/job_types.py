@@ -3,6 +3,8 @@
 The tracker stores jobs of any type; this list decides what the API accepts and what a worker runs.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from job_events.errors import InvalidRequest
-from job_events.events import JobId, ShortText, Then
+from job_events.events import EVENT_TYPES, JobId, ShortText, Then
 
 PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
 PlanToken = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -144,31 +146,82 @@ def read_params(type_name: str, params: object) -> Params:
     return read
 
 
-def check_then(then: tuple[Then, ...], parent: str, path: str = "then", depth: int = 0) -> None:
+def unknown_here(type_name: str, params: Mapping[str, object]) -> str | None:
+    """Why this version cannot read a request that a newer one may have accepted; None where it can.
+
+    A parameter out of range is no sign of a newer version: `read_params` refuses it.
+    """
+    kind = JOB_TYPES.get(type_name)
+    if kind is None:
+        return f"this version does not know the job type {type_name[:100]!r}"
+    unknown = sorted(set(params) - set(kind.params.__struct_fields__))
+    if unknown:
+        return f"this version does not know the parameter {unknown[0][:100]!r} of {type_name}"
+    return None
+
+
+def contract_version() -> str:
+    """Differs between two versions that do not know the same event types, job types and parameters."""
+    known = {name: (kind.service, msgspec.json.schema(kind.params)) for name, kind in JOB_TYPES.items()}
+    content = msgspec.json.encode([sorted(EVENT_TYPES), known], order="sorted")
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+MAX_LEVELS = 8
+MAX_STEPS = 20
+"""Steps in one `then`, and job types in one `needs`."""
+MAX_STEPS_IN_ALL = 100
+MAX_THEN_BYTES = 262_144
+"""As JSON. Every event of a chain's jobs repeats what follows, and the largest message of a topic is 2 MiB."""
+
+
+def check_then(then: tuple[Then, ...], parent: str, *, newer_allowed: bool = False) -> None:
     """Check every step of a chain before its first job, of type `parent`, runs.
 
     A step may need more than the job that it follows: jobs that start together under one chain id name each other.
-    Whether those will ever be asked for, nobody knows yet.
+    Whether those will ever be asked for, nobody knows yet. `newer_allowed`: types and parameters that this version does
+    not know pass, because the service that runs the step may know them by then.
 
     Raises:
         InvalidRequest: an unknown type, bad parameters, a step that does not need the job that it follows, two steps
-            that would be one job, or more than 8 levels.
+            that would be one job, or more than MAX_LEVELS, MAX_STEPS, MAX_STEPS_IN_ALL or MAX_THEN_BYTES.
     """
-    if depth > 8:
-        raise InvalidRequest(path, "more than 8 steps follow each other")
+    _check_steps(then, parent, "then", 0, newer_allowed=newer_allowed)
+    size = len(msgspec.json.encode(then))
+    if size > MAX_THEN_BYTES:
+        raise InvalidRequest("then", f"has {size:,} bytes as JSON; at most {MAX_THEN_BYTES:,} are possible")
+
+
+def _check_steps(then: tuple[Then, ...], parent: str, path: str, level: int, *, newer_allowed: bool) -> int:
+    if then and level >= MAX_LEVELS:
+        raise InvalidRequest(path, f"more than {MAX_LEVELS} steps follow each other")
+    if len(then) > MAX_STEPS:
+        raise InvalidRequest(path, f"holds {len(then)} steps; at most {MAX_STEPS} may follow one job")
+    total = len(then)
     seen: set[tuple[str, frozenset[str]]] = set()
     for index, step in enumerate(then):
         here = f"{path}[{index}]"
+        _check_step(step, parent, here, newer_allowed=newer_allowed)
+        if (step.type, frozenset(step.needs)) in seen:
+            raise InvalidRequest(f"{here}.type", f"another {step.type} follows the same jobs; the two would be one job")
+        seen.add((step.type, frozenset(step.needs)))
+        total += _check_steps(step.then, step.type, f"{here}.then", level + 1, newer_allowed=newer_allowed)
+        if total > MAX_STEPS_IN_ALL:
+            reason = f"with this step {total} follow the first job; at most {MAX_STEPS_IN_ALL} are possible"
+            raise InvalidRequest(here, reason)
+    return total
+
+
+def _check_step(step: Then, parent: str, here: str, *, newer_allowed: bool) -> None:
+    if not (newer_allowed and unknown_here(step.type, step.params)):
         try:
             read_params(step.type, step.params)
         except InvalidRequest as error:
             raise InvalidRequest(f"{here}.{error.field}", error.reason) from None
-        for need in step.needs:
-            if need not in JOB_TYPES:
-                raise InvalidRequest(f"{here}.needs", f"unknown job type {need[:100]!r}")
-        if parent not in step.needs:
-            raise InvalidRequest(f"{here}.needs", f"does not name {parent}, which this step follows")
-        if (step.type, frozenset(step.needs)) in seen:
-            raise InvalidRequest(f"{here}.type", f"another {step.type} follows the same jobs; the two would be one job")
-        seen.add((step.type, frozenset(step.needs)))
-        check_then(step.then, step.type, f"{here}.then", depth + 1)
+    if len(step.needs) > MAX_STEPS:
+        raise InvalidRequest(f"{here}.needs", f"names {len(step.needs)} jobs; at most {MAX_STEPS} are possible")
+    for need in step.needs:
+        if need not in JOB_TYPES and not newer_allowed:
+            raise InvalidRequest(f"{here}.needs", f"unknown job type {need[:100]!r}")
+    if parent not in step.needs:
+        raise InvalidRequest(f"{here}.needs", f"does not name {parent}, which this step follows")

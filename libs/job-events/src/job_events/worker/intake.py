@@ -1,13 +1,15 @@
-"""Kafka to rows: requests into the inbox, control messages obeyed, finished parents noted, the rest dead-lettered.
+"""Kafka to rows: requests into the inbox, control messages applied, finished parents noted, the rest dead-lettered.
 
 1. Read a batch.
 2. One transaction holds everything the batch causes: rows, notes, and outbox messages.
 3. Commit it, then commit the offsets. A crash between the two reads the batch again, and every
    effect is keyed so that it happens once.
 A message that PostgreSQL refuses, or that breaks the code here, is found by going through the batch one by one; it
-becomes a dead letter. So no message can stop a service.
+becomes a dead letter, and the job that it requests ends as an error. So no message can stop a service.
+A request that only a newer version can read is kept in the inbox until that version claims it.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,39 +19,44 @@ import msgspec
 import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, UnsetType
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
-from job_events.database import is_away
+from job_events.database import is_away, is_transient, refuses_all_writes, sql_error_text
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent, InvalidRequest
 from job_events.events import (
+    EVENT_TYPES,
     Cancel,
-    Counters,
     ErrorInfo,
     Event,
     Finished,
-    FinishedData,
     JobInfo,
+    Outcome,
     Pause,
     Requested,
     Resume,
-    Then,
 )
-from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
+from job_events.job_types import JOB_TYPES, check_then, read_params, unknown_here
 from job_events.kafka import Listener
 from job_events.topics import Topics
 from job_events.worker import inbox
-from job_events.worker.chain import Parent, next_job
-from job_events.worker.inbox import SQL
+from job_events.worker.ends import ended_unrun
+from job_events.worker.inbox import Unread
 from job_events.worker.letters import Place, put_dead_letter
 from job_events.worker.outbox import OutboxSender
 from job_events.worker.retention import REACH
+from job_events.worker.steps import ChainSteps
 
 log = structlog.get_logger(__name__)
 BATCH = 500
+_RETRY_SECONDS = 0.2  # before the second try, then a multiple of it
+_TRIES = 5  # of one message that PostgreSQL refuses for now
+_KEPT_SECONDS = 10.0  # between two looks at kept chain steps: a process of an older version may have kept one just now
+_NO_SUCH_JOB = "this service holds no such job; ended by an operator"
+_NEWER_REQUEST = re.compile(r"job\.requested\.v[0-9]{1,4}")
 
 
 # What a refused request says of its job. Nothing else is decoded, because nothing else need be fit for it.
@@ -86,6 +93,7 @@ class Intake:
         known_account: Callable[[str, str], bool],
         clock: Clock,
         on_rows: Callable[[], None],
+        version: str,
     ) -> None:
         self._service = service
         self._source = f"jobtrail/{service}/intake"
@@ -96,6 +104,9 @@ class Intake:
         self._known_account = known_account
         self._clock = clock
         self._on_rows = on_rows
+        self._version = version
+        self._steps = ChainSteps(service, self._source, topics)
+        self._next_look = clock.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop`; while PostgreSQL is away the batch in hand waits and nothing is committed."""
@@ -111,16 +122,30 @@ class Intake:
         """Until `stop`, or until the consumer is deaf."""
         messages: list[Message] = []
         while not (stop.is_set() or consumer.deaf(heard=bool(messages))):
+            self._look_at_kept_steps()
             messages = self._good(consumer.consume(BATCH, timeout=0.2))
             while messages and not stop.is_set():
                 try:
                     self._carry_out(consumer, messages)
                     break
                 except psycopg.Error as error:
-                    if not is_away(error):
+                    if not (is_away(error) or is_transient(error)):
                         raise
                     log.warning("intake waits for PostgreSQL", reason=str(error).strip())
                     stop.wait(1)
+
+    def _look_at_kept_steps(self) -> None:
+        if self._clock.monotonic() < self._next_look:
+            return
+        try:
+            with self._pool.connection() as conn:
+                self._steps.resume(conn)
+        except psycopg.Error as error:
+            if not (is_away(error) or is_transient(error)):
+                raise
+            log.warning("kept chain steps not read", reason=sql_error_text(error))
+        self._next_look = self._clock.monotonic() + _KEPT_SECONDS
+        self._outbox.poke()
 
     def _carry_out(self, consumer: Listener, messages: list[Message]) -> None:
         self._take(messages)
@@ -132,7 +157,7 @@ class Intake:
                 for message in messages:
                     self._handle(conn, message)
         except Exception as error:
-            if is_away(error):
+            if is_away(error) or refuses_all_writes(error):
                 raise
             for message in messages:
                 self._take_alone(message)
@@ -150,28 +175,49 @@ class Intake:
             log.warning("offsets not committed; the batch will be read again", reason=str(error))
 
     def _take_alone(self, message: Message) -> None:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self._pool.connection() as conn:
+                    return self._handle(conn, message)
+            except Exception as error:
+                if is_away(error) or refuses_all_writes(error):
+                    raise
+                if not is_transient(error) or tries == _TRIES:
+                    return self._give_up(message, error)
+                log.warning("message is tried again", reason=str(error).strip(), tries=tries)
+                threading.Event().wait(_RETRY_SECONDS * tries)
+
+    def _give_up(self, message: Message, error: Exception) -> None:
+        """Write the dead letter; where the message requested a job, that ends."""
+        if isinstance(error, psycopg.Error):
+            said, code = sql_error_text(error), error.sqlstate or "POSTGRESQL"
+            reason = f"PostgreSQL refuses it: {said}"
+        else:
+            log.exception("the intake cannot take a message")
+            code = type(error).__name__
+            reason = f"{code} in the intake; its log has the details"
+        with self._pool.connection() as conn:
+            self._dead_letter(conn, message, reason)
         try:
-            with self._pool.connection() as conn:
-                self._handle(conn, message)
-        except Exception as error:
-            if is_away(error):
+            event = decode(message.value())
+            if isinstance(event, Requested) and message.topic() != self._topics.events:
+                with self._pool.connection() as conn:
+                    cause = ErrorInfo("INTERNAL", code[:512], f"the request could not be stored: {reason}"[:4096])
+                    self._end(conn, event, event.data.job, "error", cause)
+        except InvalidEvent:
+            pass
+        except psycopg.Error as refused:
+            if is_away(refused) or is_transient(refused):
                 raise
-            if isinstance(error, psycopg.Error):
-                said, _, _ = str(error).partition("\n")
-                reason = f"PostgreSQL refuses it: {said}"
-            else:
-                log.exception("the intake cannot take a message")
-                reason = f"{type(error).__name__} in the intake; its log has the details"
-            with self._pool.connection() as conn:
-                self._dead_letter(conn, message, reason)
+            log.warning("the end of a refused request cannot be stored either", reason=sql_error_text(refused))
 
     def _handle(self, conn: Connection, message: Message) -> None:
         try:
             event = decode(message.value())
         except InvalidEvent as error:
-            self._dead_letter(conn, message, error.reason)
-            if error.job_id is not None and message.topic() != self._topics.events:
-                self._end_unread(conn, message, error.job_id, error.reason)
+            self._unreadable(conn, message, error)
             return
         match event:
             case Requested() if message.topic() != self._topics.events:
@@ -179,7 +225,7 @@ class Intake:
             case Cancel() | Pause() | Resume() if message.topic() != self._topics.events:
                 self._control(conn, message, event)
             case Finished() if message.topic() == self._topics.events:
-                self._follow(conn, message, event)
+                self._steps.follow(conn, event, _appended(message))
             case _ if message.topic() == self._topics.events:
                 pass  # the tracker's business
             case _:
@@ -187,106 +233,96 @@ class Intake:
 
     def _request(self, conn: Connection, message: Message, event: Requested) -> None:
         try:
-            self._check(message, event)
+            reason = self._check(message, event)
         except InvalidRequest as error:
             self._dead_letter(conn, message, str(error))
-            self._end(conn, event, event.data.job, str(error), event.data.then)
+            self._end(conn, event, event.data.job, "failure", _invalid(str(error)))
             return
-        inbox.insert_request(conn, event)
+        if reason is None:
+            inbox.insert_request(conn, event)
+        else:
+            self._keep(conn, message, event, event.data.job, reason)
 
-    def _check(self, message: Message, event: Requested) -> None:
+    def _check(self, message: Message, event: Requested) -> str | None:
+        """Why the request waits for another version, or None where this one can run it.
+
+        Raises:
+            InvalidRequest: no version shall run it.
+        """
         job = event.data.job
-        if job_type(job.type).service != self._service:
-            raise InvalidRequest("type", f"{job.type} is run by {job_type(job.type).service}, not by {self._service}")
-        read_params(job.type, event.data.params)
-        check_then(event.data.then, job.type)
+        known = JOB_TYPES.get(job.type)
+        if known is not None and known.service != self._service:
+            raise InvalidRequest("type", f"{job.type} is run by {known.service}, not by {self._service}")
+        reason = unknown_here(job.type, event.data.params)
+        if reason is None:
+            read_params(job.type, event.data.params)
+        check_then(event.data.then, job.type, newer_allowed=True)
         if not self._known_account(event.tenant, job.account):
             raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
         if self._clock.now() - _appended(message) > REACH:
             raise InvalidRequest("time", f"the request is older than {REACH.days} days and may be a repeat")
+        return reason
+
+    def _keep(self, conn: Connection, message: Message, event: Event, job: JobInfo, reason: str) -> None:
+        log.warning("job waits for another version", job=event.job_id, type=job.type, reason=reason)
+        inbox.insert_kept(conn, event, job, Unread(reason, self._version), message.value() or b"")
 
     def _control(self, conn: Connection, message: Message, event: Cancel | Pause | Resume) -> None:
-        if event.data.target.kind == "job" and not inbox.is_known(conn, event.job_id):
-            self._dead_letter(conn, message, f"no job {event.job_id} was ever requested here")
+        if event.data.target.kind != "job" or inbox.is_known(conn, event.job_id):
+            inbox.obey(conn, event)
             return
-        inbox.obey(conn, event)
+        log.warning("control message names a job that is not held here", job=event.job_id, type=_type_of(event))
+        if isinstance(event, Cancel):
+            self._end_unknown(conn, event, _appended(message))
 
-    def _follow(self, conn: Connection, message: Message, event: Finished) -> None:
-        """Note this parent for each step of ours; when all parents are there, the child follows."""
-        data = event.data
-        for step in data.then:
-            owner = JOB_TYPES.get(step.type)
-            if owner is None or owner.service != self._service or data.job.type not in step.needs:
-                continue
-            names = {
-                "tenant": event.tenant,
-                "account": data.job.account,
-                "chain": event.correlationid,
-                "child_type": step.type,
-            }
-            # Two parents may be read by two processes at the same moment; one of them must see both.
-            conn.execute(SQL["lock_chain"], names)
-            conn.execute(
-                SQL["note_parent"],
-                {
-                    **names,
-                    "parent_type": data.job.type,
-                    "parent_id": event.job_id,
-                    "outcome": data.outcome,
-                    "finished_at": event.time,
-                    "appended_at": _appended(message),
-                },
-            )
-            rows = conn.execute(SQL["latest_parents"], {**names, "needs": list(step.needs)}).fetchall()
-            child = next_job(event, step, [Parent(*row) for row in rows], self._source)
-            if child is None or conn.execute(SQL["note_child"], {"job_id": child.job_id}).rowcount == 0:
-                continue
-            if isinstance(child, Finished):
-                inbox.insert_ended(conn, child, child.data.outcome)
-                inbox.put_event(conn, self._topics.events, child.job_id, child)
-            else:
-                key = f"{child.tenant}/{child.data.job.account}"
-                inbox.put_event(conn, self._topics.requests(self._service), key, child)
+    def _end_unknown(self, conn: Connection, event: Cancel, appended: datetime) -> None:
+        """End a job that no inbox holds, if the cancel describes it, so that nobody waits for it for ever.
 
-    def _end_unread(self, conn: Connection, message: Message, job_id: str, reason: str) -> None:
-        """A request that cannot be read still names its job: that job ends, visibly."""
-        head = _read(message.value() or b"", _Head)
-        if head.type in {"job.cancel.v1", "job.pause.v1", "job.resume.v1"}:
-            return  # a broken control message says nothing of its job
+        The end is that of attempt 0: a true end of the job, of any attempt, replaces it in the table.
+        """
+        # A step that waits for the end of this job is the operator's to end as well.
+        inbox.drop_kept(conn, event.job_id)
+        job = event.data.job
+        if isinstance(job, UnsetType):
+            return
+        known = JOB_TYPES.get(job.type)
+        if known is not None and known.service != self._service:
+            log.warning("such jobs are held by another service", job=event.job_id, service=known.service)
+            return
+        error = ErrorInfo("CANCELLED", "UNKNOWN_TO_SERVICE", _NO_SUCH_JOB)
+        ended = ended_unrun(event, job, source=self._source, time=appended, outcome="cancelled", error=error, seq=1)
+        if inbox.insert_ended(conn, ended, "cancelled"):
+            inbox.put_event(conn, self._topics.events, event.job_id, ended)
+
+    def _unreadable(self, conn: Connection, message: Message, error: InvalidEvent) -> None:
+        """A request that cannot be read still names its job: that job ends, visibly, or waits for another version."""
+        job_id, value = error.job_id, message.value() or b""
+        head = _read(value, _Head)
         described = _read(_read(head.data, _Data).job, _Job)
-        event = Event(
-            specversion="1.0",
-            id=_text(head.id, job_id),
-            source=self._source,
-            job_id=job_id,
-            time=self._clock.now(),
-            tenant=_text(head.tenant, "unknown"),
-            correlationid=job_id,
-        )
         info = JobInfo(_text(described.type, "unknown"), _text(described.account, "unknown"))
-        self._end(conn, event, info, reason)
+        newer = isinstance(head.type, str) and _NEWER_REQUEST.fullmatch(head.type) and head.type not in EVENT_TYPES
+        if job_id is not None and message.topic() != self._topics.events:
+            event = Event(
+                specversion="1.0",
+                id=_text(head.id, job_id),
+                source=self._source,
+                job_id=job_id,
+                time=self._clock.now(),
+                tenant=_text(head.tenant, "unknown"),
+                correlationid=job_id,
+            )
+            if newer:
+                self._keep(conn, message, event, info, f"this version does not know the event type {head.type}")
+                return
+            # Any other message says nothing of whether its job can run.
+            if head.type is None or head.type == "job.requested.v1":
+                self._end(conn, event, info, "failure", _invalid(error.reason))
+        self._dead_letter(conn, message, error.reason)
 
-    def _end(self, conn: Connection, event: Event, job: JobInfo, reason: str, then: tuple[Then, ...] = ()) -> None:
-        ended = Finished(
-            specversion="1.0",
-            id=f"{event.job_id}/0/0",
-            source=self._source,
-            job_id=event.job_id,
-            time=self._clock.now(),
-            tenant=event.tenant,
-            correlationid=event.correlationid,
-            causationid=event.causationid,
-            data=FinishedData(
-                job=job,
-                attempt=0,
-                seq=0,
-                outcome="failure",
-                counters=Counters(),
-                error=ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", reason[:4096]),
-                then=then,
-            ),
-        )
-        if inbox.insert_ended(conn, ended, "failure"):
+    def _end(self, conn: Connection, event: Event, job: JobInfo, outcome: Outcome, error: ErrorInfo) -> None:
+        now = self._clock.now()
+        ended = ended_unrun(event, job, source=self._source, time=now, outcome=outcome, error=error)
+        if inbox.insert_ended(conn, ended, outcome):
             inbox.put_event(conn, self._topics.events, event.job_id, ended)
 
     def _dead_letter(self, conn: Connection, message: Message, reason: str) -> None:
@@ -323,6 +359,10 @@ def _read(value: bytes | Raw, kind: type[Part]) -> Part:
 def _appended(message: Message) -> datetime:
     """When the broker took it: the topics' timestamps are its own."""
     return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+
+
+def _invalid(reason: str) -> ErrorInfo:
+    return ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", reason[:4096])
 
 
 def _text(value: object, default: str) -> str:

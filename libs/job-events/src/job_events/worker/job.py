@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, TypeVar
 
 import msgspec
@@ -142,6 +142,14 @@ class RunningJob:
         self.phase = "starting"
         self.around = around
         self.guard = Guard(claim.job_id, claim.attempt, owner)
+        self.crashes = claim.crashes
+        self.failures = claim.failures
+        self.only_ends = claim.only_ends
+        self.stepped = False
+        # Until it makes a step, it runs alone: its last process died, perhaps because of it.
+        self.suspect = claim.suspect and not claim.only_ends
+        # How long the row rests before its next attempt.
+        self.retry_after = timedelta()
         self._spent_ms = claim.spent_ms
         self._started = around.clock.monotonic()
         self._processed_before = self.tally.processed
@@ -149,6 +157,11 @@ class RunningJob:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._reason: Interrupted | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the attempt was asked to stop."""
+        return self._stop.is_set()
 
     @property
     def params(self) -> Params:
@@ -196,8 +209,11 @@ class RunningJob:
         with self.around.pool.connection() as conn:
             page = Page(self, conn)
             yield page
-            self.guard.checkpoint(conn, page.cursor, msgspec.to_builtins(page.tally), self.spent_ms())
+            tally = msgspec.to_builtins(page.tally)
+            stepped = self.guard.checkpoint(conn, page.cursor, tally, self.spent_ms())
         self.cursor, self.tally = page.cursor, page.tally
+        if stepped:
+            self.stepped, self.suspect = True, False
         self.around.outbox.poke()
         self.progress()
 

@@ -40,6 +40,7 @@ def put_dead_letter(
     source: str,
     time: datetime,
     reason: str,
+    job_id: str | None = None,
 ) -> None:
     """Put the letter into the outbox of the connection's schema; it leaves when the transaction is committed."""
     text, encoding, truncated = _printable(value, MAX_LETTER)
@@ -49,6 +50,7 @@ def put_dead_letter(
         id=f"{place.topic}/{place.partition}/{place.offset}/{consumer}",
         source=source,
         time=time,
+        subject=job_id,
         data=DeadLetterData(
             topic=place.topic,
             partition=place.partition,

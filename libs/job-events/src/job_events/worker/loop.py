@@ -11,18 +11,40 @@ from datetime import timedelta
 import msgspec
 import psycopg
 import structlog
+from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
-from job_events.database import is_away
+from job_events.database import is_away, is_transient, sql_error_text
 from job_events.envelope import decode, encode_own
-from job_events.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
-from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, Started, StartedData
+from job_events.errors import (
+    Interrupted,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    JobPaused,
+    LeaseLost,
+    WorkerStopping,
+)
+from job_events.events import ErrorInfo
+from job_events.job_types import contract_version, read_params, unknown_here
 from job_events.kafka import Listener, Sender
 from job_events.topics import Topics
 from job_events.worker import inbox
+from job_events.worker.ends import ended_unread
+from job_events.worker.inbox import MAX_ATTEMPTS, Claim, Claimer, Unread
 from job_events.worker.intake import Intake
+from job_events.worker.isolation import RunningJobs
 from job_events.worker.job import Ending, RunningJob, Surroundings
+from job_events.worker.lifecycle import (
+    broken,
+    ended_as_failure,
+    finished,
+    judge,
+    poisoned,
+    refused_by_postgres,
+    started,
+)
 from job_events.worker.outbox import OutboxSender
 from job_events.worker.progress import ProgressSender
 from job_events.worker.retention import sweep_hourly
@@ -36,6 +58,7 @@ Handler = Callable[[RunningJob], Ending | None]
 LEASE = timedelta(seconds=20)
 BEAT_SECONDS = 2.0
 IDLE_SECONDS = 0.5
+RETRY_SECONDS = 1.0  # until the second try of what PostgreSQL refused for now; each further one waits twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,7 @@ class WorkerLoop:
         self._limits = limits
         self.owner = worker_name()
         self._producer = producer
-        self._outbox = OutboxSender(pool, producer)
+        self._outbox = OutboxSender(pool, producer, topics=topics, service=service)
         self._around = Surroundings(
             pool=pool,
             topics=topics,
@@ -89,9 +112,12 @@ class WorkerLoop:
             source=f"jobtrail/{service}/{self.owner}",
         )
         self._wake = threading.Condition()
-        # Attempts, not jobs: after a long pause this process may run the next attempt beside the one it lost.
-        self._running: set[RunningJob] = set()
-        self._running_lock = threading.Lock()
+        self._running = RunningJobs()
+        # A suspect and another job are never claimed at the same moment.
+        self._claiming = threading.Lock()
+        # While PostgreSQL was away nobody could renew a lease: its owners come first.
+        self._leases_count_from = float("-inf")
+        self._claimer = Claimer(self.owner, list(handlers), contract_version(), LEASE, limits.per_account)
         self._intake = Intake(
             service,
             open_consumer=open_consumer,
@@ -101,6 +127,7 @@ class WorkerLoop:
             known_account=known_account,
             clock=clock,
             on_rows=self._notify,
+            version=self._claimer.version,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -134,7 +161,7 @@ class WorkerLoop:
             thread.start()
         while not stop.wait(1):
             pass
-        self._interrupt_all(WorkerStopping("the worker stops"))
+        self._running.interrupt_all(WorkerStopping("the worker stops"))
         self._notify()
         for thread in (*workers, intake):
             thread.join()
@@ -163,48 +190,111 @@ class WorkerLoop:
                     continue
                 self._run(job, stop)
             except psycopg.Error as error:
-                if not is_away(error):
+                if not _is_waited_for(error):
                     raise
-                # The row's lease runs out and the job resumes from its checkpoint.
+                self._note_away(error)
                 log.warning("worker waits for PostgreSQL", reason=str(error).strip())
                 stop.wait(1)
 
+    def _note_away(self, error: Exception) -> None:
+        if is_away(error):
+            self._leases_count_from = self._around.clock.monotonic() + LEASE.total_seconds()
+
     def _claim(self) -> RunningJob | None:
-        with self._pool.connection() as conn:
-            claim = inbox.claim(conn, self.owner, list(self._handlers), LEASE, self._limits.per_account)
-            if claim is None:
-                return None
-            job = RunningJob(claim, self._around, self.owner)
-            if claim.cancel_requested is None:
-                inbox.put_event(conn, self._topics.events, job.id, _started(job))
-            else:
-                job.interrupt(JobCancelled(claim.cancel_requested))
+        if not self._claiming.acquire(timeout=IDLE_SECONDS):
+            return None
+        try:
+            with self._pool.connection() as conn:
+                inbox.lock_claims(conn)
+                if self._around.clock.monotonic() >= self._leases_count_from:
+                    for job_id, attempt, crashes in inbox.note_crashes(conn):
+                        log.warning("lease ran out", job=job_id, attempt=attempt, crashes=crashes)
+                claim = inbox.claim(conn, self._claimer, only_ends=self._running.has_suspect())
+                job = None if claim is None else self._begin(conn, claim)
+            if job is not None:
+                self._running.add(job)
+        finally:
+            self._claiming.release()
         self._outbox.poke()
         return job
 
+    def _begin(self, conn: Connection, claim: Claim) -> RunningJob | None:
+        """The attempt, or None where the request cannot be read: the job ends, or waits for another version."""
+        guard = inbox.Guard(claim.job_id, claim.attempt, self.owner)
+        try:
+            job = RunningJob(claim, self._around, self.owner)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+            log.exception("stored request cannot be read", job=claim.job_id)
+            event = ended_unread(claim, self._around.source, self._around.clock.now(), str(error))
+            guard.finish(conn, event.data.outcome, None, claim.spent_ms)
+            inbox.put_event(conn, self._topics.events, claim.job_id, event)
+            return None
+        if claim.cancel_requested is not None:
+            job.interrupt(JobCancelled(claim.cancel_requested))
+        elif not claim.only_ends:
+            reason = unknown_here(job.type, job.request.data.params)
+            if reason is not None:
+                guard.keep(conn, Unread(reason, self._claimer.version))
+                log.warning("job waits for another version", job=claim.job_id, reason=reason)
+                return None
+            inbox.put_event(conn, self._topics.events, job.id, started(job))
+        return job
+
     def _run(self, job: RunningJob, stop: threading.Event) -> None:
-        with self._running_lock:
-            self._running.add(job)
         if stop.is_set():
             job.interrupt(WorkerStopping("the worker stops"))
         bound = log.bind(job=job.id, type=job.type, attempt=job.attempt)
         bound.info("job begins")
         try:
-            self._settle(job, self._attempt(job, bound))
+            self._finish(job, bound, stop)
         except LeaseLost as lost:
             bound.warning("job goes on elsewhere", reason=str(lost))
         finally:
-            with self._running_lock:
-                self._running.discard(job)
+            self._running.discard(job)
             self._around.progress.forget(job.id)
             self._outbox.poke()
             self._notify()
+
+    def _finish(self, job: RunningJob, bound: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
+        """Make the attempt and write its outcome, however long PostgreSQL is away meanwhile."""
+        try:
+            ending = self._attempt(job, bound)
+        except psycopg.Error as error:
+            if not _is_waited_for(error):
+                raise
+            bound.warning("attempt interrupted by PostgreSQL", reason=sql_error_text(error))
+            self._note_away(error)
+            ending = self._after(job, error)
+        self._insist(lambda: self._settle(job, ending), stop)
+
+    def _after(self, job: RunningJob, error: psycopg.Error) -> "Ending | None":
+        """What follows an attempt that PostgreSQL interrupted: another one, or after too many refusals the end."""
+        if is_away(error):
+            return None
+        job.failures = 0 if job.stepped else job.failures + 1
+        if job.failures >= MAX_ATTEMPTS:
+            return refused_by_postgres(error, job.failures)
+        job.progress(f"waiting: {sql_error_text(error)}; refused {job.failures} of {MAX_ATTEMPTS} times")
+        job.retry_after = timedelta(seconds=RETRY_SECONDS * 2 ** max(job.failures - 1, 0))
+        return None
+
+    def _insist(self, write: Callable[[], None], stop: threading.Event) -> None:
+        """Repeat a write that PostgreSQL refuses for now, until the lease is lost or the worker stops."""
+        while True:
+            try:
+                return write()
+            except psycopg.Error as error:
+                if not _is_waited_for(error) or stop.is_set():
+                    raise
+                self._note_away(error)
+                log.warning("outcome of an attempt not written", reason=sql_error_text(error))
+                stop.wait(1)
 
     def _attempt(self, job: RunningJob, bound: structlog.stdlib.BoundLogger) -> Ending | None:
         """How the job ended, or None where its row goes back for another attempt."""
         try:
             job.check()
-            return self._handlers[job.type](job) or judge(job)
+            return self._work_on(job)
         except JobCancelled as cancelled:
             return Ending("cancelled", ErrorInfo("CANCELLED", "CANCELLED", str(cancelled)[:4096]))
         except LeaseLost:
@@ -214,51 +304,59 @@ class WorkerLoop:
                 job.progress("paused")
             bound.info("job goes back", reason=str(interrupted))
             return None
-        except JobFailed as failed:
-            return Ending("failure", ErrorInfo(failed.category, failed.code[:512], failed.message[:4096]))
+        except (JobFailed, InvalidRequest) as failed:
+            return ended_as_failure(failed)
         except Exception as error:
-            if is_away(error):
+            if _is_waited_for(error):
                 raise
             ending = self._explain(error)
             if ending is not None:
                 return ending
             bound.exception("job broke")
-            return _broken(error)
+            return broken(error)
+
+    def _work_on(self, job: RunningJob) -> Ending:
+        if job.only_ends:
+            return poisoned(job.crashes)
+        if job.suspect:
+            self._running.make_room(job)
+        read_params(job.type, job.request.data.params)
+        return self._handlers[job.type](job) or judge(job)
 
     def _settle(self, job: RunningJob, ending: Ending | None) -> None:
         if ending is None:
             with self._pool.connection() as conn:
-                job.guard.release(conn, job.spent_ms())
+                job.guard.release(conn, job.spent_ms(), job.failures, job.retry_after)
             return
         try:
             self._end(job, ending)
         except LeaseLost:
             raise
         except Exception as error:
-            if is_away(error):
+            if _is_waited_for(error):
                 raise
             log.exception("job code leaves an end that no event can tell", job=job.id)
             job.tally = Tally()
-            self._end(job, _broken(error))
+            self._end(job, broken(error))
 
     def _end(self, job: RunningJob, ending: Ending) -> None:
-        event = _finished(job, ending)
+        event = finished(job, ending)
         decode(encode_own(event))  # an end that readers refuse would never be seen
         with self._pool.connection() as conn:
-            job.guard.finish(conn, ending.outcome, msgspec.to_builtins(job.tally), event.data.duration_ms)
+            job.guard.finish(conn, event.data.outcome, msgspec.to_builtins(job.tally), event.data.duration_ms)
             inbox.put_event(conn, self._topics.events, job.id, event)
-        log.info("job ended", job=job.id, type=job.type, outcome=ending.outcome)
+        log.info("job ended", job=job.id, type=job.type, outcome=event.data.outcome)
 
     def _beat(self, stop: threading.Event) -> None:
         while not stop.wait(BEAT_SECONDS):
-            with self._running_lock:
-                jobs = list(self._running)
+            jobs = self._running.all()
             if jobs:
                 try:
                     self._renew(jobs)
                 except psycopg.Error as error:
-                    if not is_away(error):
+                    if not _is_waited_for(error):
                         raise
+                    self._note_away(error)
                     log.warning("leases not renewed", reason=str(error).strip())
             self._around.progress.beat(jobs)
 
@@ -275,67 +373,7 @@ class WorkerLoop:
             elif row.paused:
                 job.interrupt(JobPaused("paused"))
 
-    def _interrupt_all(self, reason: Interrupted) -> None:
-        with self._running_lock:
-            for job in self._running:
-                job.interrupt(reason)
 
-
-def judge(job: RunningJob) -> Ending:
-    """An ending by the counters: nothing failed is success, something failed is partial, all failed is failure."""
-    tally = job.tally
-    if tally.failed == 0:
-        return Ending("success")
-    if tally.failed < tally.processed:
-        return Ending("partial")
-    return Ending("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
-
-
-def _broken(error: Exception) -> Ending:
-    name = type(error).__name__
-    return Ending("error", ErrorInfo("INTERNAL", name[:512], f"{name[:512]} in the worker; its log has the details"))
-
-
-def _started(job: RunningJob) -> Started:
-    request = job.request
-    data = request.data
-    copy = RequestCopy(
-        params=data.params,
-        priority=data.priority,
-        then=data.then,
-        requested_by=data.requested_by,
-        retryof=data.retryof,
-        parents=data.parents,
-        id=request.id,
-        time=request.time,
-    )
-    return Started(
-        **job.attributes(1),
-        data=StartedData(
-            job=data.job,
-            attempt=job.attempt,
-            seq=1,
-            request=copy,
-            worker=job.around.worker,
-            total=job.tally.counters().total,
-        ),
-    )
-
-
-def _finished(job: RunningJob, ending: Ending) -> Finished:
-    request = job.request
-    seq = job.next_seq()
-    return Finished(
-        **job.attributes(seq),
-        data=FinishedData(
-            job=request.data.job,
-            attempt=job.attempt,
-            seq=seq,
-            outcome=ending.outcome,
-            counters=job.tally.counters(),
-            metadata=job.metadata(),
-            error=ending.error,
-            duration_ms=job.spent_ms(),
-            then=request.data.then,
-        ),
-    )
+def _is_waited_for(error: Exception) -> bool:
+    """Whether PostgreSQL may take the same later: then no thread ends."""
+    return is_away(error) or is_transient(error)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from job_events.clock import Clock
 from job_events.envelope import HEADERS, decode, encode_own
 from job_events.events import Progress
 from job_events.kafka import Sender
+from job_events.worker.ends import MAX_EVENT
 
 log = structlog.get_logger(__name__)
 MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
@@ -76,7 +78,11 @@ class ProgressSender:
 
     def _send(self, job: Speaker) -> None:
         try:
-            value = encode_own(job.progress_event())
+            event = job.progress_event()
+            value = encode_own(event)
+            if len(value) > MAX_EVENT:
+                # The job lives, and must be seen to.
+                value = encode_own(replace(event, data=replace(event.data, metadata={})))
             decode(value)
             self._producer.produce(self._topic, value, job.id, headers=HEADERS)
         except BufferError:

@@ -9,7 +9,7 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from job_events.clock import Clock
-from job_events.database import is_away
+from job_events.database import is_away, is_transient
 from job_events.sql_files import queries
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,6 @@ def sweep_hourly(pool: ConnectionPool, clock: Clock, stop: threading.Event) -> N
             if gone := sweep(pool, clock.now()):
                 log.info("swept", **gone)
         except psycopg.Error as error:
-            if not is_away(error):
+            if not (is_away(error) or is_transient(error)):
                 raise
             log.warning("retention waits for its next turn", reason=str(error).strip())

@@ -2,11 +2,11 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
 import psycopg
-import stamina
 import structlog
 from confluent_kafka import KafkaException
 from psycopg_pool import ConnectionPool
@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from job_events import kafka
 from job_events.clock import SystemClock
 from job_events.database import migrate, open_pool
+from job_events.errors import WorkerStopping
 from job_events.settings import ServiceSettings
 from job_events.topics import Topics, create_topics
 from job_events.worker.job import Ending
@@ -21,24 +22,66 @@ from job_events.worker.loop import Handler, Limits, WorkerLoop
 
 log = structlog.get_logger(__name__)
 START_PATIENCE = 300.0  # seconds for Kafka and PostgreSQL to answer, so that a system may start in any order
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two tries
+_LOOK = 0.1  # seconds between two looks for a signal
 
 
-def prepare(settings: ServiceSettings, migrations: Sequence[Callable[[], None]]) -> Topics:
+def prepare(
+    settings: ServiceSettings, migrations: Sequence[Callable[[], None]], stop: threading.Event | None = None
+) -> Topics:
     """Wait for the servers, then bring schemas and topics to what the code needs.
 
     Raises:
         psycopg.OperationalError, KafkaException: a server did not answer within START_PATIENCE.
+        WorkerStopping: `stop` was set meanwhile.
     """
     topics = Topics(settings.jobtrail_topic_prefix)
-    answers = stamina.retry_context(
-        on=(psycopg.OperationalError, KafkaException), attempts=None, timeout=START_PATIENCE, wait_max=5.0
-    )
-    for attempt in answers:
-        with attempt:
-            for migration in migrations:
-                migration()
-            create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication)
-    return topics
+
+    def bring() -> None:
+        for migration in migrations:
+            migration()
+        create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication)
+
+    stop = stop or threading.Event()
+    deadline = time.monotonic() + START_PATIENCE
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            _unless(stop, bring)
+            return topics
+        except (psycopg.OperationalError, KafkaException, TimeoutError) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for Kafka and PostgreSQL", reason=str(error).strip())
+        if stop.wait(pause):
+            raise WorkerStopping("told to end while waiting for the servers")
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _unless(stop: threading.Event, work: Callable[[], None]) -> None:
+    """Do the work in a thread that is left behind when `stop` is set: a client may wait long for a silent server.
+
+    Raises:
+        WorkerStopping
+        Exception: what the work raised.
+    """
+    raised: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="prepares", daemon=True).start()
+    while not done.wait(_LOOK):
+        if stop.is_set():
+            raise WorkerStopping("told to end while waiting for the servers")
+    if raised:
+        raise raised[0]
 
 
 def stop_on_signals() -> threading.Event:
@@ -64,7 +107,7 @@ def run_worker(
     known_account: Callable[[ConnectionPool], Callable[[str, str], bool]],
     explain: Callable[[Exception], Ending | None],
 ) -> None:
-    """Run a worker service until SIGTERM or SIGINT.
+    """Run a worker service until SIGTERM or SIGINT, which also end it while it waits for its servers.
 
     `package` holds the service's own `migrations/`; `migrations` are those of the libraries it uses;
     `handlers` makes the code of each job type once the pool is open.
@@ -74,7 +117,10 @@ def run_worker(
     def own_schema() -> None:
         migrate(settings.database_url, service, ["job_events.worker", package])
 
-    topics = prepare(settings, [*migrations, own_schema])
+    try:
+        topics = prepare(settings, [*migrations, own_schema], stop)
+    except WorkerStopping:
+        return
     group = f"{settings.jobtrail_topic_prefix}{service}"
     with open_pool(settings.database_url, service, settings.jobtrail_workers + 4) as pool:
         WorkerLoop(

@@ -3,6 +3,12 @@ insert into inbox (job_id, tenant, account, job_type, chain, priority, requested
 values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s)
 on conflict do nothing
 
+-- name: insert_kept
+insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason, unread_by)
+values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s,
+        %(reason)s, array[%(version)s])
+on conflict do nothing
+
 -- name: insert_finished
 insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, state, outcome, finished_at)
 values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s,
@@ -12,18 +18,42 @@ on conflict do nothing
 -- name: lock_claims
 select pg_advisory_xact_lock(hashtext(current_schema() || ' claim'))
 
+-- name: note_crashes
+-- A lease that ran out: the process died, or was paused or cut off for long. Its jobs ran together, so only one that
+-- ran alone is charged. `crashed_owner` keeps those together whose leases do not run out at the same moment.
+with dead as (
+    select i.job_id,
+           1 = (
+               select count(*) from inbox n
+               where (n.state = 'running' and n.lease_owner = i.lease_owner) or n.crashed_owner = i.lease_owner
+           ) as alone
+    from inbox i
+    where i.state = 'running' and i.lease_until <= now()
+    for update of i skip locked
+)
+update inbox i
+set state = 'queued', lease_owner = null, lease_until = null, crashed_owner = i.lease_owner, suspect = true,
+    crashes = case when i.stepped then 0 when dead.alone then i.crashes + 1 else i.crashes end
+from dead
+where i.job_id = dead.job_id
+returning i.job_id, i.attempt, i.crashes
+
 -- name: claim
--- One job of a type runs per account at a time, and at most per_account jobs of an account. A row asked to end
--- is claimed even while it is on hold, because it only needs its end written.
+-- One job of a type runs per account at a time, and at most per_account jobs of an account. A row that only needs its
+-- end written (asked to end, or crashed max_crashes times) is claimed even while it is on hold or of an unknown type.
 with candidate as (
     select i.job_id
     from inbox i
-    where (i.state = 'queued' or (i.state = 'running' and i.lease_until <= now()))
-      and i.job_type = any(%(job_types)s)
+    where i.state = 'queued'
       and (
           i.cancel_requested is not null
+          or i.crashes >= %(max_crashes)s
           or (
-              not i.paused
+              not %(only_ends)s
+              and i.job_type = any(%(job_types)s)
+              and not (%(version)s = any(i.unread_by))
+              and (i.not_before is null or i.not_before <= now())
+              and not i.paused
               and not exists (
                   select from hold h
                   where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
@@ -46,12 +76,25 @@ with candidate as (
 )
 update inbox i
 set state = 'running',
-    attempt = case when i.cancel_requested is null then i.attempt + 1 else i.attempt end,
+    attempt = case
+        when i.cancel_requested is null and i.crashes < %(max_crashes)s then i.attempt + 1 else i.attempt
+    end,
+    stepped = false,
+    not_before = null,
+    waiting_reason = null,
     lease_owner = %(owner)s,
     lease_until = now() + %(lease)s
 from candidate
 where i.job_id = candidate.job_id
-returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally, i.spent_ms
+returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally, i.spent_ms, i.crashes, i.failures,
+    i.suspect, i.tenant, i.account, i.job_type, i.chain
+
+-- name: keep
+-- The claim is taken back: it was no attempt.
+update inbox
+set state = 'queued', lease_owner = null, lease_until = null, attempt = attempt - 1, waiting_reason = %(reason)s,
+    unread_by = array_append(unread_by, %(version)s)
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: renew
 -- The lease of every job this process runs, and what has been asked of each since.
@@ -65,9 +108,23 @@ returning i.job_id, i.attempt, i.cancel_requested,
     ) as paused
 
 -- name: checkpoint
-update inbox
-set cursor = %(cursor)s, tally = %(tally)s, spent_ms = %(spent_ms)s
-where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+-- Metadata and a total are no step: they may change without anything done.
+update inbox i
+set cursor = %(cursor)s, tally = %(tally)s, spent_ms = %(spent_ms)s, stepped = i.stepped or moved.moved,
+    crashes = case when moved.moved then 0 else i.crashes end,
+    failures = case when moved.moved then 0 else i.failures end,
+    suspect = i.suspect and not moved.moved
+from (
+    select o.job_id,
+           coalesce(o.cursor, 'null') <> %(cursor)s::jsonb
+           or coalesce(o.tally - '{metadata,total}'::text[], '{"successful": 0, "failed": 0, "skipped": 0, "pending": 0}')
+               <> %(tally)s::jsonb - '{metadata,total}'::text[] as moved
+    from inbox o
+    where o.job_id = %(job_id)s
+    for update
+) as moved
+where i.job_id = moved.job_id and i.attempt = %(attempt)s and i.lease_owner = %(owner)s and i.state = 'running'
+returning i.stepped
 
 -- name: finish
 update inbox
@@ -77,7 +134,8 @@ where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s 
 
 -- name: release
 update inbox
-set state = 'queued', lease_owner = null, lease_until = null, spent_ms = %(spent_ms)s
+set state = 'queued', lease_owner = null, lease_until = null, spent_ms = %(spent_ms)s, failures = %(failures)s,
+    not_before = now() + %(wait)s
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: see_control
@@ -112,7 +170,14 @@ delete from hold where kind = %(kind)s and tenant = %(tenant)s and account = %(a
 insert into outbox (topic, key, value) values (%(topic)s, %(key)s, %(value)s)
 
 -- name: take_outbox
-select id, topic, key, value from outbox where refused is null order by id limit %(limit)s for update skip locked
+-- `blocked`: topics that take nothing at present.
+select id, topic, key, value from outbox
+where refused is null and topic <> all(%(blocked)s)
+order by id limit %(limit)s
+for update skip locked
+
+-- name: replace_outbox
+update outbox set value = %(value)s where id = %(id)s
 
 -- name: drop_outbox
 delete from outbox where id = any(%(ids)s)
@@ -140,3 +205,25 @@ order by parent_type, appended_at desc, parent_id desc
 
 -- name: note_child
 insert into chain_child (job_id) values (%(job_id)s) on conflict do nothing
+
+-- name: keep_step
+insert into kept_step (parent_id, tenant, account, chain, child_types, finished, appended_at)
+values (%(parent_id)s, %(tenant)s, %(account)s, %(chain)s, %(child_types)s, %(finished)s, %(appended_at)s)
+on conflict (parent_id) do update set child_types = excluded.child_types
+
+-- name: take_kept_steps
+delete from kept_step where parent_id = any (array(
+    select parent_id from kept_step where not child_types <@ %(unknown)s for update skip locked limit 100))
+returning finished, appended_at
+
+-- name: kept_types
+select distinct unnest(child_types) from kept_step
+
+-- name: drop_kept_job
+delete from kept_step where parent_id = %(job_id)s
+
+-- name: drop_kept_account
+delete from kept_step where tenant = %(tenant)s and account = %(account)s
+
+-- name: drop_kept_queue
+delete from kept_step
