@@ -37,7 +37,7 @@ def prepare(settings: ServiceSettings, migrations: Sequence[Callable[[], None]])
         with attempt:
             for migration in migrations:
                 migration()
-            create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication)
+            create_topics(settings.kafka, topics, settings.jobtrail_replication)
     return topics
 
 
@@ -81,8 +81,8 @@ def run_worker(
             service,
             handlers(pool, topics),
             pool=pool,
-            open_consumer=lambda: kafka.consumer(settings.kafka_bootstrap_servers, group, service),
-            producer=kafka.producer(settings.kafka_bootstrap_servers, service),
+            open_consumer=lambda: kafka.consumer(settings.kafka, group, service),
+            producer=kafka.producer(settings.kafka, service),
             topics=topics,
             clock=SystemClock(),
             known_account=known_account(pool),

@@ -7,6 +7,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_events.kafka import Listener
+from job_events.kafka_diagnosis import UNREACHABLE, ConnectionErrors
+from job_events.kafka_security import Kafka
 from job_tracker.projector import records
 from job_tracker.projector.messages import reading, to_record
 from job_tracker.projector.positions import LogBroken, PositionStore
@@ -16,7 +18,6 @@ from job_tracker.projector.status import Status
 log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
 
-_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
 _GONE = {
     KafkaError._AUTO_OFFSET_RESET,  # pyright: ignore[reportPrivateUsage]
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -35,7 +36,7 @@ class KafkaSource:
     def __init__(
         self,
         *,
-        bootstrap_servers: str,
+        kafka: Kafka,
         group: str,
         topics: list[str],
         instance: str,
@@ -60,8 +61,8 @@ class KafkaSource:
         self._reported: Positions = {}
         self._next_report = 0.0
         self._consumer = Listener(
-            reading(bootstrap_servers, group)
-            | {"client.id": instance, "group.protocol": "consumer", "error_cb": self._on_error}
+            reading(kafka, group)
+            | {"client.id": instance, "group.protocol": "consumer", "error_cb": ConnectionErrors(kafka, self._on_error)}
         )
         self._leaving = False
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -202,10 +203,10 @@ class KafkaSource:
         except Exception as error:
             self._broken = error
 
-    def _on_error(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError, reason: str) -> None:
         if self._leaving:
             return
-        if error.code() in _AWAY:
-            self._status.away("Kafka", error.str())
+        if error.code() in UNREACHABLE:
+            self._status.away("Kafka", reason)
         else:
-            log.warning("Kafka", reason=error.str())
+            log.warning("Kafka", reason=reason)

@@ -25,11 +25,11 @@ class Status:
         self._turned = self._monotonic()
 
     def away(self, what: str, reason: str) -> None:
-        """A server is away; said once in the log until it is back."""
+        """A server is away; each reason is logged once in a row until it is back."""
         with self._lock:
-            known = what in self._missing
+            known = self._missing.get(what)
             self._missing[what] = reason
-        if not known:
+        if known != reason:
             log.warning("waiting", server=what, reason=reason)
 
     def present(self, what: str) -> None:
