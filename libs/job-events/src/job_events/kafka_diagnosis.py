@@ -39,11 +39,12 @@ UNREACHABLE = frozenset({_AUTHENTICATION, _SSL, _TRANSPORT, _ALL_DOWN, _RESOLVE}
 
 
 class KafkaUnreachable(KafkaException):
-    """No broker can be used; its text is a sentence for a person."""
+    """No broker can be used; its text is a sentence for a person. `refused`: one answers, but not to this client."""
 
-    def __init__(self, sentence: str, code: int = _TRANSPORT) -> None:
-        super().__init__(KafkaError(code, sentence))
+    def __init__(self, sentence: str, *, refused: bool) -> None:
+        super().__init__(KafkaError(_AUTHENTICATION if refused else _TRANSPORT, sentence))
         self._sentence = sentence
+        self.refused = refused
 
     def __str__(self) -> str:
         return self._sentence
@@ -108,10 +109,10 @@ def reach(kafka: Kafka, timeout: float, more: ClientConfig | None = None) -> Adm
             if errors.refusal is None and errors.last is not None and not asked:
                 errors.refusal, asked = refusal_of(connection), True
             if errors.refusal is not None:
-                raise KafkaUnreachable(errors.refusal, _AUTHENTICATION) from None
+                raise KafkaUnreachable(errors.refusal, refused=True) from None
             if time.monotonic() >= deadline:
                 reason = errors.last or error.args[0].str()
-                raise KafkaUnreachable(f"Kafka at {connection} does not answer: {reason}") from None
+                raise KafkaUnreachable(f"Kafka at {connection} does not answer: {reason}", refused=False) from None
 
 
 def explain(error: KafkaError, connection: KafkaConnection) -> str | None:
