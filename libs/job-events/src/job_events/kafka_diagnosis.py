@@ -49,6 +49,9 @@ class KafkaUnreachable(KafkaException):
     def __str__(self) -> str:
         return self._sentence
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sentence!r})"
+
 
 class ConnectionErrors:
     """An `error_cb` of one client: keeps the last reason why it reaches no broker, and logs each reason once.
@@ -106,11 +109,12 @@ def reach(kafka: Kafka, timeout: float, more: ClientConfig | None = None) -> Adm
             return admin
         except KafkaException as error:
             admin.poll(_PAUSE)  # calls `errors`
-            if errors.refusal is None and errors.last is not None and not asked:
+            over = time.monotonic() >= deadline
+            if errors.refusal is None and errors.last is not None and (over or not asked):
                 errors.refusal, asked = refusal_of(connection), True
             if errors.refusal is not None:
                 raise KafkaUnreachable(errors.refusal, refused=True) from None
-            if time.monotonic() >= deadline:
+            if over:
                 reason = errors.last or error.args[0].str()
                 raise KafkaUnreachable(f"Kafka at {connection} does not answer: {reason}", refused=False) from None
 
@@ -121,7 +125,7 @@ def explain(error: KafkaError, connection: KafkaConnection) -> str | None:
     if error.code() == _AUTHENTICATION:
         return _refused_user(text, connection)
     where = f"Kafka at {connection}"
-    if "PLAINTEXT broker listener" in text or "wrong version number" in text:
+    if "wrong version number" in text:
         return _no_tls(connection)
     if "certificate verify failed" in text:
         file = connection.security.ca_location

@@ -2,7 +2,9 @@
 
 from typing import Self, TypeVar
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -61,6 +63,17 @@ class ServiceSettings(KafkaSettings):
     jobtrail_jobs_per_account: int = Field(default=4, ge=1, description="jobs that one account may run at once")
     jobtrail_replication: int = Field(default=1, ge=1, description="replicas of the topics that are created")
     jobtrail_topic_prefix: str = Field(default="", description="put before every topic name and consumer group")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_address(cls, given: str) -> str:
+        try:
+            conninfo_to_dict(given)
+        except ProgrammingError:  # its text repeats the address, and with it the password
+            raise ValueError(
+                "is no address of PostgreSQL, such as postgresql://user:password@host:port/database"
+            ) from None
+        return given
 
 
 Settings = TypeVar("Settings", bound=ServiceSettings)

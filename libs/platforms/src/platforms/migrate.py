@@ -26,6 +26,9 @@ def migrate(database_url: str) -> None:
 
 
 def _backend(database_url: str) -> DatabaseBackend:
-    # Every parameter as libpq understands the address: yoyo's own reading of it differs from libpq's.
-    parameters = conninfo_to_dict(database_url) | {"schema": "accounts"}
-    return yoyo.get_backend(f"postgresql+psycopg:///?{urlencode(parameters)}")
+    return yoyo.get_backend(_yoyo_url(database_url))
+
+
+def _yoyo_url(database_url: str) -> str:
+    """Every parameter as libpq understands the address: yoyo's own reading of it differs from libpq's."""
+    return f"postgresql+psycopg:///?{urlencode(conninfo_to_dict(database_url) | {'schema': 'accounts'})}"
