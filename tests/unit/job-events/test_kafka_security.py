@@ -178,7 +178,7 @@ def test_no_password_is_in_a_text_of_the_settings(monkeypatch: pytest.MonkeyPatc
         assert 'ss\\"w' not in text and "ör%d" not in text and "geheim" not in text
 
 
-@pytest.mark.parametrize("given", ["postgresql//lan:geheim@a/b", "postgresql://lan:geheim@a:port/b"])
+@pytest.mark.parametrize("given", ["postgresql//lan:geheim@a/b", "host=a password=geheim dbname"])
 def test_an_address_of_postgresql_that_is_none_is_refused_without_its_password(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

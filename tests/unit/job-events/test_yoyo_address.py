@@ -9,7 +9,7 @@ from yoyo.connections import parse_uri
 from job_events import database
 from platforms import migrate
 
-BUILDERS = (lambda address: database._yoyo_url(address, "puller"), lambda address: migrate._yoyo_url(address))
+BUILDERS = (lambda address: database._yoyo_url(address, "puller"), migrate._yoyo_url)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ BUILDERS = (lambda address: database._yoyo_url(address, "puller"), lambda addres
         "postgresql://lan@[::1]:5432/jobs%20of%20lan",
         "postgresql://a:1,b:2/jobs?target_session_attrs=read-write&sslmode=verify-ca",
         "postgresql://%2Fvar%2Frun/jobs",
-        "host=db dbname=jobs user=lan password='it''s %41 & more' sslmode=verify-full sslrootcert='/a b/ca.pem'",
+        "host=db dbname=jobs user=lan password='it\\'s %41 & more' sslmode=verify-full sslrootcert='/a b/ca.pem'",
         "postgresql://",
     ],
 )
