@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import faust
 import psutil
 import pytest
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka import KafkaException
 from confluent_kafka.cimpl import NewTopic
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from job_events import kafka
 from job_events.kafka_diagnosis import KafkaUnreachable, reach
@@ -90,12 +91,10 @@ def test_every_kind_of_client_gets_in(protected: ProtectedListeners, protocol: s
 def test_the_agents_consumer_gets_in(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
     """As Faust makes it of the app's settings; what it does then is tried with the whole system."""
     cluster = connection(protected.environment(protocol, mechanism))
-    app = faust.App(
-        "agent", broker=f"kafka://{cluster}", broker_credentials=credentials(cluster.security), web_enabled=False
-    )
 
     async def topics() -> set[str]:
-        consumer = app.transport.create_consumer(lambda _message: None)._thread._create_client_consumer(app.transport)
+        settings = credentials_to_aiokafka_auth(credentials(cluster.security))
+        consumer = AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap_servers, **settings)
         await consumer.start()
         try:
             return await consumer.topics()
@@ -267,13 +266,11 @@ def test_the_file_with_the_password_is_private_and_removed(
     assert list(tmp_path.glob("jobtrail-*")) == []
 
 
-def test_files_with_the_brokers_passwords_and_keys_are_private(
-    stack: LocalStack, protected: ProtectedListeners
-) -> None:
+def test_files_with_passwords_and_keys_are_private(protected: ProtectedListeners) -> None:
     folder = protected.certificates.folder
     for file in (folder.parent / "kafka" / "server.properties", *folder.glob("*.key"), *folder.glob("*-store.pem")):
         assert file.stat().st_mode & 0o077 == 0, file
-    assert SECRET not in repr(protected) and SECRET not in repr(stack.protected)
+    assert repr(SECRET) not in repr(protected)
 
 
 def test_topics_are_not_made_by_a_refused_admin(protected: ProtectedListeners) -> None:
