@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from job_events.kafka_diagnosis import quiet_config, reach
+from job_events.kafka_security import KafkaConnection
 from jobtrail.freshness import staleness
 from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
@@ -46,8 +48,8 @@ def _postgres(url: str) -> str:
         return f"version {row[0] if row else '?'}"
 
 
-def _kafka(servers: str) -> str:
-    with AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
+def _kafka(kafka: KafkaConnection) -> str:
+    with reach(kafka, TIMEOUT) as admin:
         metadata = admin.list_topics(timeout=TIMEOUT)
     return f"{len(metadata.brokers)} broker(s), {len(metadata.topics)} topics"
 
@@ -74,15 +76,15 @@ def _attention(tracker: Tracker) -> Iterator[str]:
         yield f"The job table: {stale}"
 
 
-def _lags(console: Console, servers: str) -> bool:
+def _lags(console: Console, kafka: KafkaConnection) -> bool:
     """Lag by group, from the broker's own numbers. A group without members means that a service is down."""
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    admin = AdminClient(quiet_config(kafka))
     listed = admin.list_consumer_groups(request_timeout=TIMEOUT).result()
     table = Table(header_style="bold")
     for name in ("Consumer group", "Members", "Lag"):
         table.add_column(name, justify="left" if name == "Consumer group" else "right")
     missing = False
-    reader = Consumer({"bootstrap.servers": servers, "group.id": "jobtrail-check", "log_level": 0})
+    reader = Consumer(quiet_config(kafka) | {"group.id": "jobtrail-check"})
     try:
         for group in sorted({*GROUPS, *(found.group_id for found in listed.valid)}):
             count = members(admin, group, TIMEOUT)

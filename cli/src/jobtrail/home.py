@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from job_events.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
 from jobtrail.errors import Refused
 from platforms.cipher import Cipher
 
@@ -19,6 +20,7 @@ class Running(msgspec.Struct, frozen=True):
     sandbox: str
     kafka: str
     database: str
+    kafka_protocol: str = "PLAINTEXT"
 
 
 class Home:
@@ -80,9 +82,16 @@ class Home:
             return _address(given)
         return self._need("the tracker's API", "JOBTRAIL_API").api
 
-    def kafka(self) -> str:
-        """Bootstrap servers: KAFKA_BOOTSTRAP_SERVERS, else those of the system started from this folder."""
-        return os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or self._need("Kafka", "KAFKA_BOOTSTRAP_SERVERS").kafka
+    def kafka(self) -> KafkaConnection:
+        """The cluster of KAFKA_BOOTSTRAP_SERVERS, else that of the system started from this folder.
+
+        Raises:
+            Refused: the variables that say how to log in there contradict each other, or nothing runs here.
+        """
+        given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        if given:
+            return KafkaConnection(given, _kafka_security())
+        return kafka_of(self._need("Kafka", "KAFKA_BOOTSTRAP_SERVERS"))
 
     def database(self) -> str:
         """DATABASE_URL, else that of the system started from this folder."""
@@ -95,6 +104,23 @@ class Home:
                 f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
             )
         return running
+
+
+def kafka_of(running: Running) -> KafkaConnection:
+    """The cluster of a running system: the one that it started itself demands no user and no TLS.
+
+    Raises:
+        Refused: the variables that say how to log in contradict each other.
+    """
+    own = running.kafka_protocol == "PLAINTEXT"
+    return KafkaConnection(running.kafka, KafkaSecurity() if own else _kafka_security())
+
+
+def _kafka_security() -> KafkaSecurity:
+    try:
+        return read_security(os.environ)
+    except InvalidSecurity as error:
+        raise Refused(str(error)) from None
 
 
 def _address(given: str) -> str:

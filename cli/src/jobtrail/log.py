@@ -16,7 +16,7 @@ def become_part(home: Home, part: str, archive: Path | None, *arguments: str) ->
     """
     try:
         environment = os.environ | {
-            "KAFKA_BOOTSTRAP_SERVERS": home.kafka(),
+            **home.kafka().environment(),
             "DATABASE_URL": home.database(),
             "PYTHONIOENCODING": f"{sys.stdout.encoding}:replace",  # as in `main`
         }

@@ -10,13 +10,17 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
+from job_events.database import watched
+from job_events.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
+from job_events.kafka_security import KafkaConnection
 from jobtrail.errors import Refused
 from jobtrail.groups import members
-from jobtrail.home import Home, Running
+from jobtrail.home import Home, Running, kafka_of
 from jobtrail.ports import Ports
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
 
@@ -46,6 +50,9 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
     for port in asked:
         if asked.count(port) > 1:
             raise Refused(f"Port {port} is asked for twice: each part needs one of its own.")
+    protocol = "PLAINTEXT"
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        protocol = home.kafka().security.protocol
     with ExitStack() as reserved:
         api_port = _port(reserved, "the API", ports.api, API_PORT)
         sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX_PORT)
@@ -57,7 +64,9 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
             sandbox=f"http://127.0.0.1:{sandbox_port}",
             kafka=stack.bootstrap_servers,
             database=stack.database_url,
+            kafka_protocol=protocol,
         )
+        _check_servers(running, stack)
         stack.start_services(services(running, home))
         stack.wait_ready(READY_SECONDS)
         home.note_running(running)
@@ -69,8 +78,9 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
 
 def services(running: Running, home: Home) -> list[ServiceSpec]:
     """Every process of ours. docker-compose.yml starts the same commands with the same environment."""
+    kafka = kafka_of(running)
     env = {
-        "KAFKA_BOOTSTRAP_SERVERS": running.kafka,
+        **kafka.environment(),
         "DATABASE_URL": running.database,
         "JOBTRAIL_SECRET_KEY": home.secret_key(),
         "JOBTRAIL_API_HOST": "127.0.0.1",
@@ -82,7 +92,7 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
     def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
         return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
 
-    joined = partial(_joined, running.kafka)
+    joined = partial(_joined, kafka)
     return [
         service(
             "sandbox",
@@ -103,6 +113,25 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
     ]
 
 
+def _check_servers(running: Running, stack: LocalStack) -> None:
+    """Servers of somebody else are asked first: what they refuse would come to light only in each service's log.
+
+    Raises:
+        Refused: one does not answer, or refuses us.
+    """
+    own = {status.name for status in stack.services()}
+    try:
+        if "kafka" not in own:
+            with reach(kafka_of(running), ANSWER_SECONDS):
+                pass
+        if "postgres" not in own:
+            psycopg.connect(watched(running.database)).close()
+    except KafkaUnreachable as error:
+        raise Refused(str(error)) from None
+    except psycopg.Error as error:
+        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
+
+
 def _answers(url: str) -> Callable[[], bool]:
     def ask() -> bool:
         with suppress(httpx.HTTPError):
@@ -112,12 +141,12 @@ def _answers(url: str) -> Callable[[], bool]:
     return ask
 
 
-def _joined(servers: str, group: str) -> Callable[[], bool]:
+def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
     """Ready is a consumer that its group knows: a process that runs may have seconds of start before it."""
 
     def ask() -> bool:
         # A client a question: one that outlives its broker may wait for it for ever when it is closed.
-        with suppress(KafkaException), AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
+        with suppress(KafkaException), AdminClient(quiet_config(kafka)) as admin:
             return members(admin, group, ANSWER_SECONDS) > 0
         return False
 

@@ -3,12 +3,12 @@
 import threading
 
 import httpx
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
+from job_events.kafka_diagnosis import KafkaUnreachable, reach
 from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
+from jobtrail.kafka_properties import client_properties
 from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
@@ -59,17 +59,19 @@ def run_kafka(home: Home, arguments: list[str]) -> int:
     """Kafka's own tool on the running broker; returns its exit code.
 
     Raises:
-        Refused: the tool would ask the broker, which does not answer; most tools would wait for it without a word.
+        Refused: the tool would ask the broker, which does not answer or refuses us; most tools would wait for it
+            without a word.
         StackError: there is no such tool, or Kafka cannot be downloaded.
     """
-    servers = home.kafka()
+    kafka = home.kafka()
+    servers = kafka.bootstrap_servers
     if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
         try:
-            with AdminClient({"bootstrap.servers": servers, "log_level": 0}) as admin:
-                admin.list_topics(timeout=BROKER_SECONDS)
-        except KafkaException:
-            raise Refused(f"Kafka at {servers} does not answer; is it up?") from None
-    return run_kafka_tool(arguments, servers)
+            with reach(kafka, BROKER_SECONDS):
+                pass
+        except KafkaUnreachable as error:
+            raise Refused(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
+    return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 
 def _addresses(console: Console, running: Running, home: Home) -> None:

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from job_events.kafka_security import VARIABLES
 from job_events.settings import ServiceSettings
 from jobtrail.home import Home, Running
 from jobtrail.system import services
@@ -55,7 +56,13 @@ def test_gives_every_service_the_environment_that_the_code_reads(compose: dict[s
     required = {name.upper() for name, each in ServiceSettings.model_fields.items() if each.is_required()}
     for name, body in compose["services"].items():
         if body.get("image") == "jobtrail" and name != "sandbox":
-            assert required <= body["environment"].keys() <= known, name
+            assert required | set(VARIABLES) <= body["environment"].keys() <= known, name
+
+
+def test_passes_the_security_settings_on_and_leaves_them_unset_by_itself(compose: dict[str, Any]) -> None:
+    given = compose["x-service"]["environment"]
+    assert {name: given[name] for name in VARIABLES} == {name: f"${{{name}:-}}" for name in VARIABLES}
+    assert given["DATABASE_URL"].startswith("${DATABASE_URL:-postgresql://")
 
 
 def test_publishes_on_loopback_only(compose: dict[str, Any]) -> None:

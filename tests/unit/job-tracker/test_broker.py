@@ -24,6 +24,8 @@ class _Client:
         type(self).made += 1
         self._lost = type(self).made == 1
 
+    def poll(self, _timeout: float) -> None: ...
+
     def list_offsets(self, wanted: dict[Any, Any], **more: Any) -> dict[Any, Future[_Offset]]:
         del more
         futures: dict[Any, Future[_Offset]] = {partition: Future() for partition in wanted}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local_stack import UnknownTool
+from local_stack import KafkaUser, ProtectedListeners, UnknownTool
+from local_stack.certificates import make_certificates
 from local_stack.kafka_server import KafkaNode, cluster_id, server_properties, settings
 from local_stack.kafka_tools import tool_arguments, tool_name
 from local_stack.postgres_server import server_command
@@ -81,3 +82,40 @@ def test_a_tool_gets_the_brokers_address_once_and_only_if_it_needs_one() -> None
     assert tool_arguments("topics", ["--list"], "b:1") == ["--list", "--bootstrap-server", "b:1"]
     assert tool_arguments("topics", ["--bootstrap-server=c:2"], "b:1") == ["--bootstrap-server=c:2"]
     assert tool_arguments("dump-log", ["--files", "x"], "b:1") == ["--files", "x"]
+
+
+def test_a_tool_gets_the_clients_properties_once_and_only_if_it_needs_them() -> None:
+    file = Path("/t/client.properties")
+    given = ["--command-config", "/t/client.properties"]
+    assert tool_arguments("topics", ["--list"], "b:1", file) == ["--list", "--bootstrap-server", "b:1", *given]
+    assert tool_arguments("features", ["describe"], "b:1", file) == ["--bootstrap-server", "b:1", *given, "describe"]
+    assert tool_arguments("topics", ["--bootstrap-server=c:2"], "b:1", file) == ["--bootstrap-server=c:2", *given]
+    for own in (["--command-config", "x"], ["--command-config=x"], ["--consumer.config", "x"]):
+        assert tool_arguments("console-consumer", own, "b:1", file) == [*own, "--bootstrap-server", "b:1"]
+    assert tool_arguments("topics", ["--create", "--config", "a=b"], "b:1", file)[-2:] == given
+    assert tool_arguments("cluster", ["cluster-id", "--config", "x"], "b:1", file)[-2:] == ["--bootstrap-server", "b:1"]
+    assert tool_arguments("dump-log", ["--files", "x"], "b:1", file) == ["--files", "x"]
+    assert tool_arguments("topics", ["--help"], "b:1", file) == ["--help"]
+
+
+def test_the_usual_broker_has_no_other_listener_and_no_user(tmp_path: Path) -> None:
+    node = KafkaNode(1, tmp_path, 9092, 9093)
+    assert not [name for name in settings(node, [node]) if name.startswith(("ssl.", "sasl.", "listener.name."))]
+
+
+def test_a_protected_broker_keeps_its_plain_listener_on_loopback(tmp_path: Path) -> None:
+    user = KafkaUser("lan", 'a"b\\c')
+    protected = ProtectedListeners({"SASL_SSL": 1, "SASL_PLAINTEXT": 2, "SSL": 3}, make_certificates(tmp_path), user)
+    node = KafkaNode(1, tmp_path, 9092, 9093, protected)
+    wanted = settings(node, [node])
+    assert wanted["advertised.listeners"] == (
+        "PLAINTEXT://127.0.0.1:9092,SASL_SSL://127.0.0.1:1,SASL_PLAINTEXT://127.0.0.1:2,SSL://127.0.0.1:3"
+    )
+    assert wanted["inter.broker.listener.name"] == "PLAINTEXT"
+    assert wanted["listener.name.ssl.ssl.client.auth"] == "required"
+
+
+def test_certificates_are_made_once(tmp_path: Path) -> None:
+    first = make_certificates(tmp_path).authority.read_bytes()
+    assert make_certificates(tmp_path).authority.read_bytes() == first
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.glob("*.key"))] == [0o600, 0o600]

@@ -3,7 +3,7 @@
 import zlib
 from contextlib import ExitStack
 from importlib.resources import as_file, files
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import psycopg
 import yoyo
@@ -125,6 +125,6 @@ def refresh_statistics(connection: psycopg.Connection, *tables: str) -> None:
 
 
 def _yoyo_url(database_url: str, schema: str) -> str:
-    parts = urlsplit(database_url)
-    query = urlencode([*parse_qsl(parts.query), ("schema", schema)])
-    return urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, query, ""))
+    """Every parameter as libpq understands the address: yoyo's own reading of it differs from libpq's."""
+    parameters = conninfo_to_dict(watched(database_url)) | {"schema": schema}
+    return f"postgresql+psycopg:///?{urlencode(parameters)}"

@@ -13,6 +13,9 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from job_events.kafka_diagnosis import ConnectionErrors
+from job_events.kafka_security import CONNECTION_PROPERTIES, Kafka, connection_of
+
 log = structlog.get_logger(__name__)
 QUIET = 5.0  # seconds without a message after which it is asked whether there is anybody to hear
 _LOOK = 1.0  # seconds that a client may take to name a broker
@@ -32,14 +35,14 @@ Headers = list[tuple[str, str | bytes | None]]
 Report = Callable[[KafkaError | None, Message], None]
 
 
-def producer(bootstrap_servers: str, client_id: str, delivery_timeout_ms: int = 10_000) -> "Sender":
+def producer(kafka: Kafka, client_id: str, delivery_timeout_ms: int = 10_000) -> "Sender":
     """An idempotent producer. A message unacknowledged after `delivery_timeout_ms` is reported as failed.
 
     The partitioner is the Java clients' own, so that every tool agrees on a key's partition.
     """
     return Sender(
-        {
-            "bootstrap.servers": bootstrap_servers,
+        connection_of(kafka).client_config()
+        | {
             "client.id": client_id,
             "partitioner": "murmur2_random",
             "acks": "all",
@@ -47,19 +50,20 @@ def producer(bootstrap_servers: str, client_id: str, delivery_timeout_ms: int = 
             "linger.ms": 5,
             "message.timeout.ms": delivery_timeout_ms,
             "message.max.bytes": 2_097_152,
-            "log_level": 3,
+            "log_level": 2,  # what it would say with more is said by `error_cb`
+            "error_cb": ConnectionErrors(kafka),
         }
     )
 
 
-def consumer(bootstrap_servers: str, group: str, client_id: str) -> "Listener":
+def consumer(kafka: Kafka, group: str, client_id: str) -> "Listener":
     """A consumer of the KIP-848 protocol that commits nothing by itself.
 
     The two fetch settings keep librdkafka from idling between fetches at high rates.
     """
     return Listener(
-        {
-            "bootstrap.servers": bootstrap_servers,
+        connection_of(kafka).client_config()
+        | {
             "group.id": group,
             "client.id": client_id,
             "group.protocol": "consumer",
@@ -69,7 +73,8 @@ def consumer(bootstrap_servers: str, group: str, client_id: str) -> "Listener":
             "fetch.queue.backoff.ms": 5,
             "queued.min.messages": 1_000_000,
             "queued.max.messages.kbytes": 65_536,
-            "log_level": 3,
+            "log_level": 2,  # as the producer's
+            "error_cb": ConnectionErrors(kafka),
         }
     )
 
@@ -157,7 +162,7 @@ class Listener(Consumer):
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(dict(settings))
-        self._bootstrap_servers = str(settings["bootstrap.servers"])
+        self._connection = {name: settings[name] for name in settings.keys() & CONNECTION_PROPERTIES}
         self._monotonic = monotonic
         self._group = str(settings["group.id"])
         self._since = monotonic()
@@ -186,8 +191,7 @@ class Listener(Consumer):
         if now - self._since < QUIET:
             return False
         self._since = now
-        others: dict[str, str | int | float | bool] = {"bootstrap.servers": self._bootstrap_servers, "log_level": 0}
-        alone = not _sees_brokers(self) and _sees_brokers(AdminClient(others))
+        alone = not _sees_brokers(self) and _sees_brokers(AdminClient(self._connection | {"log_level": 0}))
         self._in_vain = self._in_vain + 1 if alone else 0
         if self._in_vain < _LOOKS:
             return False

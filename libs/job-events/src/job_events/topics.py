@@ -4,10 +4,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from job_events.kafka import TO_ALL_BROKERS
+from job_events.kafka_diagnosis import reach
+from job_events.kafka_security import Kafka
 
 DAY_MS = 24 * 60 * 60 * 1000
 SERVICES = ("puller", "matcher", "syncer")
@@ -82,13 +83,14 @@ def request_key(tenant: str, account: str) -> bytes:
     return f"{tenant}/{account}".encode()
 
 
-def create_topics(bootstrap_servers: str, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
+def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
     """Create what is missing; existing topics are left as they are. `timeout` in seconds.
 
     Raises:
-        KafkaException: the broker refused or could not be reached in time.
+        KafkaUnreachable: no broker could be used in time; its text says why, where that is known.
+        KafkaException: the broker refused.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2} | TO_ALL_BROKERS)
+    admin = reach(kafka, timeout, TO_ALL_BROKERS)
     wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
     created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
     for future in created.values():

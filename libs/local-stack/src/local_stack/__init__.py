@@ -8,6 +8,7 @@ from local_stack.errors import (
     StartFailed,
     UnknownTool,
 )
+from local_stack.kafka_access import KafkaUser, ProtectedListeners
 from local_stack.kafka_tools import run_kafka_tool
 from local_stack.leftovers import down
 from local_stack.ports import free_port, is_free
@@ -19,8 +20,10 @@ __all__ = [
     "BadJar",
     "DataDirInUse",
     "EndedByDown",
+    "KafkaUser",
     "LocalStack",
     "PortTaken",
+    "ProtectedListeners",
     "ServiceSpec",
     "ServiceStatus",
     "StackError",

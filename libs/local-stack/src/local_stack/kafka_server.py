@@ -16,7 +16,10 @@ from confluent_kafka.admin import AdminClient
 
 from local_stack import preparation
 from local_stack.java_jars import classpath, java
+from local_stack.java_properties import properties_text
+from local_stack.kafka_access import ProtectedListeners
 from local_stack.ports import LOOPBACK
+from local_stack.supervisor_config import write_private
 
 _POLL = 0.1  # seconds between two tries
 _JVM = (
@@ -48,12 +51,13 @@ Configuration:
 
 @dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """One node of a cluster: its number, its folder and its two ports. A cluster is a list of these."""
+    """One node of a cluster: its number, its folder and its ports. A cluster is a list of these."""
 
     node_id: int
     folder: Path
     port: int
     controller_port: int
+    protected: ProtectedListeners | None = None
 
 
 def bootstrap_servers(cluster: list[KafkaNode]) -> str:
@@ -65,13 +69,15 @@ def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
     """The node's broker settings. Replication follows the number of nodes (three at most)."""
     replicas = min(3, len(cluster))
     voters = ",".join(f"{peer.node_id}@{LOOPBACK}:{peer.controller_port}" for peer in cluster)
+    ports = {"PLAINTEXT": node.port} | (node.protected.ports if node.protected else {})
+    advertised = ",".join(f"{protocol}://{LOOPBACK}:{port}" for protocol, port in ports.items())
     return {
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": voters,
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{LOOPBACK}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"{advertised},CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": advertised,
+        "listener.security.protocol.map": ",".join([*(f"{name}:{name}" for name in ports), "CONTROLLER:PLAINTEXT"]),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(node.folder / "data"),
@@ -95,12 +101,13 @@ def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
         # A restarted broker waits until the controller has given up its former self (default 9 s).
         "broker.session.timeout.ms": 3_000,
         "broker.heartbeat.interval.ms": 500,
+        **(node.protected.broker_settings() if node.protected else {}),
     }
 
 
 def server_properties(node: KafkaNode, cluster: list[KafkaNode]) -> str:
     """The settings as a server.properties file."""
-    return "".join(f"{key}={value}\n" for key, value in settings(node, cluster).items())
+    return properties_text(settings(node, cluster))
 
 
 def log4j_config(*, target: str = "SYSTEM_OUT", level: str = "info", pattern: str = "[%d] %p %c{1} %m%n") -> str:
@@ -127,7 +134,7 @@ def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_form
     """
     node.folder.mkdir(parents=True, exist_ok=True)
     properties = node.folder / "server.properties"
-    properties.write_text(server_properties(node, cluster))
+    write_private(properties, server_properties(node, cluster))  # it may hold a password
     log4j = node.folder / "log4j2.yaml"
     log4j.write_text(log4j_config())
     formatted = node.folder / "formatted"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from local_stack.errors import UnknownTool
 from local_stack.java_jars import kafka_jars
+from local_stack.java_properties import properties_text
 from local_stack.kafka_server import java_command, log4j_config
 from local_stack.stack_events import Report, silent
+from local_stack.supervisor_config import write_private
 
 _TOOLS = "org.apache.kafka.tools"
 TOOLS = {
@@ -39,6 +46,11 @@ TOOLS = {
 }
 # These work on files.
 _WITHOUT_BROKER = {"dump-log", "storage"}
+# These take options of all their commands before the command word, `cluster` takes them behind it.
+_BEFORE_COMMAND = {"features", "metadata-quorum", "transactions"}
+# Options that name a file of client properties; `--config` is something else in other tools.
+_CONFIGS = {"--command-config", "--consumer.config", "--producer.config", "--admin.config"}
+_OWN = {"cluster": ("--config",)}
 
 
 def tool_name(word: str) -> str:
@@ -49,32 +61,60 @@ def tool_name(word: str) -> str:
     return name
 
 
-def tool_arguments(name: str, arguments: list[str], bootstrap_servers: str) -> list[str]:
-    """The tool's arguments, with the broker's address unless the caller gave one or it needs none."""
-    if (
-        name in _WITHOUT_BROKER
-        or "--help" in arguments
-        or any(word.split("=")[0] in ("--bootstrap-server", "--bootstrap-controller") for word in arguments)
-    ):
+def tool_arguments(name: str, arguments: list[str], bootstrap_servers: str, config: Path | None = None) -> list[str]:
+    """The tool's arguments, with the broker's address unless the caller gave one or it needs none.
+
+    `config` is a file of client properties, used unless the caller gave one or the tool asks no broker.
+    """
+    named = {word.split("=")[0] for word in arguments}
+    if name in _WITHOUT_BROKER or "--help" in named:
         return arguments
-    # `cluster` and `features` take the address behind their own command word only when it comes last.
-    return [*arguments, "--bootstrap-server", bootstrap_servers]
+    more: list[str] = []
+    if not named & {"--bootstrap-server", "--bootstrap-controller"}:
+        more += ["--bootstrap-server", bootstrap_servers]
+    if config is not None and not named & {*_CONFIGS, *_OWN.get(name, ())}:
+        more += ["--command-config", str(config)]
+    return [*more, *arguments] if name in _BEFORE_COMMAND else [*arguments, *more]
 
 
-def run_kafka_tool(argv: list[str], bootstrap_servers: str, *, report: Report = silent) -> int:
+def run_kafka_tool(
+    argv: list[str], bootstrap_servers: str, client: Mapping[str, str] | None = None, *, report: Report = silent
+) -> int:
     """Run one of Kafka's tools on this process' input and output, and give its exit code.
 
-    `argv` is the tool's name and its arguments: ["consumer-groups", "--describe", "--all-groups"].
+    `argv` is the tool's name and its arguments: ["consumer-groups", "--describe", "--all-groups"]. `client` are
+    properties by which it logs in; they lie in a file that only this user may read until the tool has ended.
     Raises UnknownTool, or StackError when Kafka can't be downloaded.
     """
     if not argv:
         raise UnknownTool(f"Say which tool: {', '.join(sorted(TOOLS))}.")
     name = tool_name(argv[0])
     jars = kafka_jars(report)
-    with tempfile.TemporaryDirectory(prefix="jobtrail-") as folder:
+    with _terminated_as_exit(), tempfile.TemporaryDirectory(prefix="jobtrail-") as folder:
         log4j = Path(folder) / "log4j2.yaml"
         log4j.write_text(log4j_config(target="SYSTEM_ERR", level="error", pattern="%p %m%n"))
         command = java_command(jars, TOOLS[name], log4j, jvm=("-Xmx256m", "-XX:TieredStopAtLevel=1"))
+        config = Path(folder) / "client.properties" if client else None
+        if config is not None:
+            write_private(config, properties_text(client or {}))
         return subprocess.run(  # noqa: S603 - Kafka's own tools, asked for by the user
-            [*command, *tool_arguments(name, argv[1:], bootstrap_servers)], check=False
+            [*command, *tool_arguments(name, argv[1:], bootstrap_servers, config)], check=False
         ).returncode
+
+
+@contextmanager
+def _terminated_as_exit() -> Generator[None]:
+    """Let SIGTERM leave the block, so that the files are removed; unless the program has an answer of its own."""
+    default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not default or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

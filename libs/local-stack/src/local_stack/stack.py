@@ -16,8 +16,10 @@ from types import FrameType, TracebackType
 from filelock import FileLock, Timeout
 
 from local_stack import kafka_server, leftovers, postgres_server
+from local_stack.certificates import make_certificates
 from local_stack.errors import DataDirInUse, StackError, StartFailed
 from local_stack.java_jars import kafka_jars
+from local_stack.kafka_access import PROTOCOLS, KafkaUser, ProtectedListeners, make_scram_user
 from local_stack.ports import asked_or_free, free_port
 from local_stack.stack_events import EventKind, Report, StackEvent, silent
 from local_stack.supervision import ServiceStatus, Supervisor
@@ -52,6 +54,7 @@ class LocalStack:
     and not started. Data stays in `data_dir`. Raises PortTaken, DataDirInUse, BadJar, StartFailed or another
     StackError, each with one sentence for a person. `servers` names those of the two that are wanted. With three
     `brokers`, Kafka is a cluster whose programs are kafka-1 to kafka-3; a port can be asked for only of a single one.
+    With a `kafka_user`, a single broker has protected listeners besides the plain one, described by `protected`.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class LocalStack:
         report: Report = silent,
         servers: frozenset[str] = SERVERS,
         brokers: int = 1,
+        kafka_user: KafkaUser | None = None,
     ) -> None:
         self._folder = RunFolder(data_dir.resolve())
         self._kafka_port = kafka_port
         self._postgres_port = postgres_port
         self._servers = servers
         self._brokers = brokers
+        self._kafka_user = kafka_user
         self._report_to = report
         self._report_lock = threading.Lock()
         self._supervisor = Supervisor(self._folder, self._report)
@@ -78,6 +83,7 @@ class LocalStack:
         self._former_handler: Callable[[int, FrameType | None], object] | int | None = None
         self.bootstrap_servers: str = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
         self.database_url: str = os.environ.get("DATABASE_URL", "")
+        self.protected: ProtectedListeners | None = None
 
     def __enter__(self) -> LocalStack:
         self._folder.data_dir.mkdir(parents=True, exist_ok=True)
@@ -179,8 +185,14 @@ class LocalStack:
     def _start_kafka(self, ports: list[int]) -> None:
         jars = kafka_jars(self._report)
         names = ["kafka"] if len(ports) == 1 else [f"kafka-{number}" for number in range(1, len(ports) + 1)]
+        if self._kafka_user is not None:
+            self.protected = ProtectedListeners(
+                {protocol: free_port() for protocol in PROTOCOLS},
+                make_certificates(self._folder.data_dir / "certificates"),
+                self._kafka_user,
+            )
         cluster = [
-            kafka_server.KafkaNode(number, self._folder.data_dir / name, port, free_port())
+            kafka_server.KafkaNode(number, self._folder.data_dir / name, port, free_port(), self.protected)
             for number, (name, port) in enumerate(zip(names, ports, strict=True), 1)
         ]
         programs: list[Program] = []
@@ -193,6 +205,8 @@ class LocalStack:
         self._supervisor.add(programs)
         self._await(names, lambda: kafka_server.answers(cluster, self._stop, 1))
         self.bootstrap_servers = servers = kafka_server.bootstrap_servers(cluster)
+        if self.protected is not None:
+            make_scram_user(servers, self.protected.user)
         self._tell("ready", "kafka", f"Kafka answers on {servers}")
 
     def _start_postgres(self, port: int) -> None:

@@ -1,10 +1,11 @@
 """Brings the schema `accounts` to its newest version from the plain SQL files in `migrations/`."""
 
 from importlib.resources import as_file, files
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import psycopg
 import yoyo
+from psycopg.conninfo import conninfo_to_dict
 from yoyo.backends import DatabaseBackend
 
 CONNECT_SECONDS = 5  # a server that takes connections and says nothing hangs
@@ -25,6 +26,9 @@ def migrate(database_url: str) -> None:
 
 
 def _backend(database_url: str) -> DatabaseBackend:
-    parts = urlsplit(database_url)
-    query = urlencode([*parse_qsl(parts.query), ("schema", "accounts")])
-    return yoyo.get_backend(urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, query, "")))
+    return yoyo.get_backend(_yoyo_url(database_url))
+
+
+def _yoyo_url(database_url: str) -> str:
+    """Every parameter as libpq understands the address: yoyo's own reading of it differs from libpq's."""
+    return f"postgresql+psycopg:///?{urlencode(conninfo_to_dict(database_url) | {'schema': 'accounts'})}"

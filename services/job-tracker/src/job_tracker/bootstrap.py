@@ -53,7 +53,7 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
 
     def create() -> None:
         try:
-            create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication, timeout=10)
+            create_topics(settings.kafka, topics, settings.jobtrail_replication, timeout=10)
         except KafkaException as error:
             if error.args[0].code() not in _NOT_ALLOWED:
                 raise
@@ -87,7 +87,7 @@ def run_projector(
     except Stopped:
         return
     status = Status(time.monotonic)
-    broker = Broker(settings.kafka_bootstrap_servers)
+    broker = Broker(settings.kafka)
     link = Link(settings.database_url, status, wait, session=projection.session)
     committer = Committer(link, projection, at)
     # The reader's own connection: positions are read while the writer is in its transaction.
@@ -109,7 +109,7 @@ def run_projector(
         link=link,
         store=store,
         open_source=lambda hand_on: KafkaSource(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            kafka=settings.kafka,
             group=projection.name,
             topics=projection.topics,
             instance=me,

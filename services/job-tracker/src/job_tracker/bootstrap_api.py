@@ -65,7 +65,7 @@ def build_app(settings: Settings) -> FastAPI:
         )
         pokes = Pokes(settings.database_url)
         requests = Requests(
-            kafka.producer(settings.kafka_bootstrap_servers, "job-tracker-api", DELIVERY_TIMEOUT_MS),
+            kafka.producer(settings.kafka, "job-tracker-api", DELIVERY_TIMEOUT_MS),
             topics,
             SystemClock(),
         )
@@ -88,7 +88,7 @@ def build_app(settings: Settings) -> FastAPI:
                 keys=Keys(writers),
                 instruments=Instruments(),
                 streams=Streams(feed, changes),
-                broker=Broker(settings.kafka_bootstrap_servers, timeout=KAFKA_TIMEOUT),
+                broker=Broker(settings.kafka, timeout=KAFKA_TIMEOUT),
             )
 
     names = settings.jobtrail_api_names.lower().replace(",", " ").split()

@@ -122,10 +122,10 @@ def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
     """
     bootstrap.bring_schema(settings)
     topics = Topics(settings.jobtrail_topic_prefix)
-    broker = Broker(settings.kafka_bootstrap_servers, attempts=10)
+    broker = Broker(settings.kafka, attempts=10)
 
     def first_time(partition: TopicPartition, span: Span) -> datetime | None:
-        with closing(read_log(settings.kafka_bootstrap_servers, {partition: span}, 1, to_record)) as records:
+        with closing(read_log(settings.kafka, {partition: span}, 1, to_record)) as records:
             return next((record.appended_at for batch in records for record in batch), None)
 
     with connect(settings.database_url) as connection, Report(console) as report:
@@ -181,14 +181,14 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     """
     topics = _archived_topics(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    broker = Broker(settings.kafka_bootstrap_servers, attempts=10)
+    broker = Broker(settings.kafka, attempts=10)
     days = 0
     with alone(folder), Report(console) as report:
         catalogue = Catalogue(folder, topics)
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
                 done = report.progress(f"{topic} {day.day}", day.offsets)
-                manifest = write_day(folder, settings.kafka_bootstrap_servers, broker, day, done)
+                manifest = write_day(folder, settings.kafka, broker, day, done)
                 days += 1
                 report.say(f"{topic} {day.day}: {sum(part.records for part in manifest.parts):,} messages")
         report.say(f"{days} days written; the archive in {folder} is up to date.")
@@ -283,7 +283,7 @@ def _refold(
         refold = Refold(
             database_url=settings.database_url,
             connection=connection,
-            broker=Broker(settings.kafka_bootstrap_servers, attempts=10),
+            broker=Broker(settings.kafka, attempts=10),
             sources=sources,
             projection=projection,
             shadow=shadow,
@@ -327,7 +327,7 @@ def _items_rebuild(
         committer = Committer(link, projection)
         rebuild = ItemsRebuild(
             connection=connection,
-            broker=Broker(settings.kafka_bootstrap_servers, attempts=10),
+            broker=Broker(settings.kafka, attempts=10),
             sources=sources,
             projection=projection,
             live=ItemsProjection(topics).name,
@@ -344,7 +344,7 @@ def _items_rebuild(
 
 
 def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
-    return Sources(Catalogue(archive, topics), settings.kafka_bootstrap_servers, topics)
+    return Sources(Catalogue(archive, topics), settings.kafka, topics)
 
 
 def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> Link:

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from job_events.kafka_diagnosis import ConnectionErrors
+from job_events.kafka_security import Kafka
 from job_tracker.projector import records
 from job_tracker.projector.broker import Span
 from job_tracker.projector.messages import reading
@@ -22,7 +24,7 @@ class LogSilent(Exception):
 
 
 def read_log(
-    bootstrap_servers: str,
+    kafka: Kafka,
     spans: Mapping[records.TopicPartition, Span],
     most: int,
     convert: Callable[[Message, str, int, int], Item],
@@ -40,7 +42,8 @@ def read_log(
     if not open_ends:
         return
     # A consumer must have a group; nothing joins this one and nothing is committed.
-    consumer = Consumer(reading(bootstrap_servers, "jobtrail-reader") | {"enable.partition.eof": True})
+    errors = ConnectionErrors(kafka)
+    consumer = Consumer(reading(kafka, "jobtrail-reader") | {"enable.partition.eof": True, "error_cb": errors})
     try:
         consumer.assign([TopicPartition(*partition, spans[partition].low) for partition in open_ends])
         heard = time.monotonic()
@@ -50,7 +53,8 @@ def read_log(
                 heard = time.monotonic()
             elif time.monotonic() - heard > PATIENCE:
                 missing = ", ".join(f"{topic}[{number}]" for topic, number in sorted(open_ends))
-                raise LogSilent(f"Kafka at {bootstrap_servers} sent nothing of {missing} for {PATIENCE:.0f} s")
+                reason = f": {errors.refusal}" if errors.refusal is not None else ""
+                raise LogSilent(f"Kafka at {kafka} sent nothing of {missing} for {PATIENCE:.0f} s{reason}")
             batch: list[Item] = []
             for message in messages:
                 topic, number, offset = message.topic(), message.partition(), message.offset()

@@ -68,7 +68,7 @@ def run_agent() -> None:
     refuse_slow_streams()
     topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["job_events.worker", "matcher"])])
     watchdog = Watchdog(
-        settings.kafka_bootstrap_servers,
+        settings.kafka,
         topics.chunks,
         idle_seconds=settings.jobtrail_agent_idle,
         chunk_seconds=settings.jobtrail_chunk_limit,

@@ -40,7 +40,7 @@ def prepare(
     def bring() -> None:
         for migration in migrations:
             migration()
-        create_topics(settings.kafka_bootstrap_servers, topics, settings.jobtrail_replication)
+        create_topics(settings.kafka, topics, settings.jobtrail_replication)
 
     stop = stop or threading.Event()
     deadline = time.monotonic() + START_PATIENCE
@@ -127,8 +127,8 @@ def run_worker(
             service,
             handlers(pool, topics),
             pool=pool,
-            open_consumer=lambda: kafka.consumer(settings.kafka_bootstrap_servers, group, service),
-            producer=kafka.producer(settings.kafka_bootstrap_servers, service),
+            open_consumer=lambda: kafka.consumer(settings.kafka, group, service),
+            producer=kafka.producer(settings.kafka, service),
             topics=topics,
             clock=SystemClock(),
             known_account=known_account(pool),

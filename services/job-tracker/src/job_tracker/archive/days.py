@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
+from job_events.kafka_security import Kafka
 from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
@@ -102,9 +103,7 @@ def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetim
         number += 1
 
 
-def write_day(
-    folder: Path, bootstrap_servers: str, broker: Broker, day: OpenDay, done: Callable[[int], None]
-) -> Manifest:
+def write_day(folder: Path, kafka: Kafka, broker: Broker, day: OpenDay, done: Callable[[int], None]) -> Manifest:
     """Write the files of a day, then its manifest. `done` is told of offsets that have been passed.
 
     What an interrupted run left of the day is written over.
@@ -121,7 +120,7 @@ def write_day(
         for writer in writers.values():
             unfinished.callback(writer.discard)
         filled = {partition: span for partition, span in day.spans.items() if span.low < span.high}
-        for batch in read_log(bootstrap_servers, filled, _BATCH, to_archived):
+        for batch in read_log(kafka, filled, _BATCH, to_archived):
             before = sum(passed.values())
             for archived in batch:
                 record = archived.record

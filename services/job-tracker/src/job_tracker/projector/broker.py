@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import structlog
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec, TimestampSpec
 
 from job_events.kafka import TO_ALL_BROKERS
+from job_events.kafka_diagnosis import ConnectionErrors, refusal_of
+from job_events.kafka_security import ClientConfig, Kafka, connection_of
 from job_tracker.projector import records
 
 log = structlog.get_logger()
@@ -30,10 +32,9 @@ class Span(NamedTuple):
     high: int
 
 
-def quiet(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
+def quiet(kafka: Kafka) -> ClientConfig:
     """Settings of every client here: a lost broker is tried again soon, and `Status` tells of it, not librdkafka."""
-    return {
-        "bootstrap.servers": bootstrap_servers,
+    return connection_of(kafka).client_config() | {
         "log_level": 2,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
@@ -50,10 +51,11 @@ class Broker:
     it might fail for ever (ADR 11).
     """
 
-    def __init__(self, bootstrap_servers: str, timeout: float = 5.0, attempts: int = 1) -> None:
+    def __init__(self, kafka: Kafka, timeout: float = 5.0, attempts: int = 1) -> None:
         self._attempts = attempts
-        self._bootstrap_servers = bootstrap_servers
-        self._settings = quiet(bootstrap_servers) | TO_ALL_BROKERS
+        self._kafka = connection_of(kafka)
+        self._settings = quiet(kafka) | TO_ALL_BROKERS
+        self._errors = ConnectionErrors(kafka, _unreported)
         self._timeout = timeout
         self._client: AdminClient | None = None
 
@@ -156,10 +158,20 @@ class Broker:
     def _answer(self, ask: Callable[[AdminClient], Answer]) -> Answer:
         client = self._client
         if client is None:
+            self._errors = ConnectionErrors(self._kafka, _unreported)
+            self._settings["error_cb"] = self._errors
             client = self._client = AdminClient(self._settings)
         try:
             return ask(client)
         except (KafkaException, TimeoutError) as error:
             self._client = None
+            client.poll(0)  # calls `_errors`
+            refusal = self._errors.refusal or (refusal_of(self._kafka) if self._errors.last is not None else None)
+            if refusal is not None:
+                raise BrokerAway(refusal) from None
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error) or "no answer in time"
-            raise BrokerAway(f"Kafka at {self._bootstrap_servers}: {reason}") from None
+            raise BrokerAway(f"Kafka at {self._kafka}: {reason}") from None
+
+
+def _unreported(_error: KafkaError, _reason: str) -> None:
+    """What cannot be asked is told by whoever asks."""

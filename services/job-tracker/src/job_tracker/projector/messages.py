@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from confluent_kafka import Message
 
+from job_events.kafka_security import ClientConfig, Kafka
 from job_tracker.projector.broker import quiet
 from job_tracker.projector.records import Record
 
@@ -23,9 +24,9 @@ _READING: dict[str, str | int | float | bool] = {
 }
 
 
-def reading(bootstrap_servers: str, group: str) -> dict[str, str | int | float | bool]:
+def reading(kafka: Kafka, group: str) -> ClientConfig:
     """Settings of a consumer whose positions are given to it, and that skips nothing."""
-    return quiet(bootstrap_servers) | _READING | {"group.id": group}
+    return quiet(kafka) | _READING | {"group.id": group}
 
 
 def to_record(message: Message, topic: str, partition: int, offset: int) -> Record:

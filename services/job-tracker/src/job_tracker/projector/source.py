@@ -7,6 +7,8 @@ import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from job_events.kafka import Listener
+from job_events.kafka_diagnosis import UNREACHABLE, ConnectionErrors
+from job_events.kafka_security import Kafka
 from job_tracker.projector import records
 from job_tracker.projector.messages import reading, to_record
 from job_tracker.projector.positions import PositionStore
@@ -17,7 +19,6 @@ log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
 _LOOK_EVERY = 2.0  # seconds between two looks at partitions that are not read
 
-_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE}  # pyright: ignore[reportPrivateUsage]
 _END = KafkaError._PARTITION_EOF  # pyright: ignore[reportPrivateUsage]
 _UNKNOWN = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -45,7 +46,7 @@ class KafkaSource:
     def __init__(
         self,
         *,
-        bootstrap_servers: str,
+        kafka: Kafka,
         group: str,
         topics: list[str],
         instance: str,
@@ -74,12 +75,12 @@ class KafkaSource:
         self._reported: Positions = {}
         self._next_report = 0.0
         self._consumer = Listener(
-            reading(bootstrap_servers, group)
+            reading(kafka, group)
             | {
                 "enable.partition.eof": True,
                 "client.id": instance,
                 "group.protocol": "consumer",
-                "error_cb": self._on_error,
+                "error_cb": ConnectionErrors(kafka, self._on_error),
             }
         )
         self._leaving = False
@@ -289,10 +290,10 @@ class KafkaSource:
         except Exception as error:
             self._broken = error
 
-    def _on_error(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError, reason: str) -> None:
         if self._leaving:
             return
-        if error.code() in _AWAY:
-            self._status.away("Kafka", error.str())
+        if error.code() in UNREACHABLE:
+            self._status.away("Kafka", reason)
         else:
-            log.warning("Kafka", reason=error.str())
+            log.warning("Kafka", reason=reason)

@@ -43,11 +43,11 @@ class Status:
         self._turned = self._monotonic()
 
     def away(self, what: str, reason: str) -> None:
-        """A server is away; said once in the log until it is back."""
+        """A server is away; each reason is logged once in a row until it is back."""
         with self._lock:
-            known = what in self._away
+            known = self._away.get(what)
             self._away[what] = reason
-        if not known:
+        if known != reason:
             log.warning("waiting", server=what, reason=reason)
 
     def present(self, what: str) -> None:

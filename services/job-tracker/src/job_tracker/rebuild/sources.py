@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 
+from job_events.kafka_security import Kafka
 from job_tracker.archive.catalogue import Catalogue, Segment
 from job_tracker.archive.files import read_segment
 from job_tracker.log_reader import read_log
@@ -18,9 +19,9 @@ _PIECE = 1000
 class Sources:
     """One archive (it may be empty) and one cluster."""
 
-    def __init__(self, catalogue: Catalogue, bootstrap_servers: str, topics: list[str]) -> None:
+    def __init__(self, catalogue: Catalogue, kafka: Kafka, topics: list[str]) -> None:
         self._catalogue = catalogue
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}
         self.archived = self._archived()
 
@@ -40,7 +41,7 @@ class Sources:
             archived += [(segment, span) for segment in self._segments(topic_ids[partition], partition)]
             rest[partition] = Span(min(kept.high, span.high), span.high)
         yield from self._read_archived(archived)
-        yield from read_log(self._bootstrap_servers, rest, _PIECE, to_record)
+        yield from read_log(self._kafka, rest, _PIECE, to_record)
 
     def segments(self) -> list[Segment]:
         """All that the archive holds of these topics."""

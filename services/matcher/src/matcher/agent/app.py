@@ -13,6 +13,7 @@ import faust
 from faust import streams
 
 from job_events.errors import InvalidEvent
+from job_events.kafka_security import KafkaSecurity
 from job_events.topics import Topics
 from job_events.worker.letters import Place
 from matcher.agent.letters import Letters
@@ -60,12 +61,26 @@ def refuse_slow_streams() -> None:
         )
 
 
+def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """The same settings as Faust takes them."""
+    context = security.ssl_context() if security.tls else None
+    if security.sasl:
+        return faust.SASLCredentials(
+            username=security.username,
+            password=security.password,
+            mechanism=security.mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
+
+
 def build(settings: MatcherSettings, topics: Topics, handler: ChunkHandler, watchdog: Watchdog) -> faust.App:
     """The app with its agent, not yet running."""
     group = f"{settings.jobtrail_topic_prefix}matcher-agent"
     app = faust.App(
         group,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")),
+        broker_credentials=credentials(settings.kafka.security),
         # Faust makes it in any case. Without tables nothing is kept there, so all agents of a user share one.
         datadir=Path(tempfile.gettempdir(), f"matcher-agent-{os.getuid()}"),
         consumer_group_instance_id=settings.jobtrail_agent_slot or None,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
+from job_events.kafka_diagnosis import ConnectionErrors, quiet_config
+from job_events.kafka_security import Kafka, connection_of
 from matcher.agent.leaving import STOOD_STILL, leave
 
 log = structlog.get_logger(__name__)
@@ -23,7 +25,7 @@ class Watchdog:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        kafka: Kafka,
         topic: str,
         *,
         idle_seconds: float,
@@ -31,7 +33,7 @@ class Watchdog:
         clock: Callable[[], float] = time.monotonic,
         leave: Callable[[int], object] = leave,
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = connection_of(kafka)
         self._topic = topic
         self._idle_seconds = idle_seconds
         self._chunk_seconds = chunk_seconds
@@ -76,12 +78,8 @@ class Watchdog:
     def _run(self, group: str, partitions: Callable[[], Iterable[int]]) -> None:
         # It never joins the group; it only asks what the group has committed.
         consumer = Consumer(
-            {
-                "bootstrap.servers": self._bootstrap_servers,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "log_level": 0,
-            }
+            quiet_config(self._kafka)
+            | {"group.id": group, "enable.auto.commit": False, "error_cb": ConnectionErrors(self._kafka)}
         )
         pause = threading.Event()
         while not pause.wait(_LOOK_SECONDS):
@@ -89,7 +87,8 @@ class Watchdog:
                 self._look_for_topic(consumer)
                 self.look(lambda: self._lag(consumer, list(partitions())))
             except KafkaException as error:
-                log.warning("lag unknown", reason=str(error))
+                consumer.poll(0)  # the connection's errors are logged from here
+                log.warning("lag unknown", reason=error.args[0].str())
                 self.done()  # a broker that is away is no fault of this process
 
     def _look_for_topic(self, consumer: Consumer) -> None:
