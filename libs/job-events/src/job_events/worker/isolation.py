@@ -1,8 +1,9 @@
 """The attempts of one process, and the rule that a suspect runs alone.
 
-A process that dies takes all its jobs with it, and only one of them is the cause. All become suspects. A process runs a
-suspect alone: it gives its other jobs back at their checkpoints first, and claims none until the suspect has moved its
-checkpoint or ended. So a crash is charged to the job that caused it, and innocent jobs lose their suspicion.
+A process that dies takes all its jobs with it, and only one of them is the cause. All become suspects. A process runs
+one suspect at a time, and claims no other job until it has moved its checkpoint or ended. Beside it are at most jobs
+that have made a step in their present attempt; once a crash was charged to it, none: they are given back at their
+checkpoints. So a crash is charged to the job that caused it, and innocent jobs lose their suspicion.
 """
 
 import threading
@@ -46,7 +47,7 @@ class RunningJobs:
             job.interrupt(reason)
 
     def make_room(self, suspect: RunningJob) -> None:
-        """Give all other jobs back, and wait until they are, ROOM_SECONDS at most.
+        """Give other jobs back, and wait until they are, ROOM_SECONDS at most.
 
         With one that does not stop by then it runs together, so that it is run at all; a crash is then charged to
         neither, and both are suspects.
@@ -58,8 +59,7 @@ class RunningJobs:
         while left > 0:
             suspect.check()
             with self._changed:
-                # One that only has its end written runs no code; an attempt that this job has lost is the job itself.
-                others = [job for job in self._jobs if job.id != suspect.id and not job.only_ends]
+                others = [job for job in self._jobs if _disturbs(job, suspect)]
                 if not others:
                     return
                 for job in others:
@@ -67,3 +67,11 @@ class RunningJobs:
                 self._changed.wait(_LOOK)
             left -= _LOOK
         log.warning("suspect does not run alone: another job does not stop", job=suspect.id)
+
+
+def _disturbs(job: RunningJob, suspect: RunningJob) -> bool:
+    """Whether a crash would not be known to come from the suspect."""
+    if job.id == suspect.id or job.only_ends:
+        # An attempt that the suspect itself has lost; a job that runs no code.
+        return False
+    return suspect.crashes > 0 or not job.stepped

@@ -20,11 +20,13 @@ select pg_advisory_xact_lock(hashtext(current_schema() || ' claim'))
 
 -- name: note_crashes
 -- A lease that ran out: the process died, or was paused or cut off for long. Its jobs ran together, so only one that
--- ran alone is charged. `crashed_owner` keeps those together whose leases do not run out at the same moment.
+-- ran alone is charged, and once a suspect that ran beside jobs which had all made a step: after that it runs alone.
+-- `crashed_owner` keeps those together whose leases do not run out at the same moment.
 with dead as (
     select i.job_id,
-           1 = (
-               select count(*) from inbox n
+           (
+               select count(*) = 1 or (i.suspect and i.crashes = 0 and count(*) filter (where not n.stepped) = 1)
+               from inbox n
                where (n.state = 'running' and n.lease_owner = i.lease_owner) or n.crashed_owner = i.lease_owner
            ) as alone
     from inbox i
