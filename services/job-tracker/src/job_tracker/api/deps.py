@@ -10,7 +10,6 @@ from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
 from job_tracker.api.instruments import Instruments
 from job_tracker.api.list_statements import Wanted
 from job_tracker.api.listing import MAX_PAGE
-from job_tracker.api.problems import Problem
 from job_tracker.keys import Keys
 from job_tracker.projector.broker import Broker
 from job_tracker.requests import Requests
@@ -42,26 +41,6 @@ Account = Annotated[str | None, Query(min_length=1)]
 Text = Annotated[str | None, Query(max_length=200, description="search text")]
 Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-
-
-async def refuse_unknown_parameters(request: Request) -> None:
-    """A misspelt filter must not be taken for none: everything would be listed.
-
-    Raises:
-        Problem: 422.
-    """
-    if not request.query_params:
-        return
-    address = request.scope["route"].path_format
-    described = request.app.openapi()["paths"].get(address, {}).get(request.method.lower())
-    if described is None:
-        return
-    known = {one["name"] for one in described.get("parameters", ()) if one["in"] == "query"}
-    unknown = sorted(request.query_params.keys() - known)
-    if unknown:
-        there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
-        detail = f"{address} knows no parameter {', '.join(unknown)}; {there_are}"
-        raise Problem(422, detail, [(name, "is unknown") for name in unknown])
 
 
 def wanted(filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int) -> Wanted:
