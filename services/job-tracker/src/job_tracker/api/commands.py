@@ -1,6 +1,7 @@
 """Asking for things: jobs, control of jobs, queues and accounts, retries, and edits of mappings.
 
-Every answer is 202 with a token; `wait_for=TOKEN` on any reading address waits until the table shows it.
+Every answer is 202 with a token; `wait_for=TOKEN` waits until it is read, on all addresses that read the log's tables.
+What a service writes when the job runs (matches, products, its queue) is no part of that: there it is refused.
 """
 
 from collections.abc import Awaitable
@@ -37,7 +38,9 @@ def _as_written(value: str) -> str:
     return value.encode("latin-1").decode()
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """A body that takes no other fields than its own."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -46,7 +49,7 @@ Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128), AfterVali
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
-class JobBody(_Body):
+class JobBody(StrictBody):
     """A job to run. `then` lists what follows; `chain` joins jobs that start together."""
 
     type: Name
@@ -60,13 +63,13 @@ class JobBody(_Body):
     about: dict[Name, Annotated[str, Field(max_length=512)]] | None = None
 
 
-class ReasonBody(_Body):
+class ReasonBody(StrictBody):
     """Why something is cancelled or held back."""
 
     reason: Annotated[str, Field(max_length=4096)] = ""
 
 
-class RetryBody(_Body):
+class RetryBody(StrictBody):
     """`params` are laid over those of the job that is retried, such as {"confirm": TOKEN}.
 
     TOKEN is the plan token that a stopped run, or one that held items back, has handed out in its metadata.
@@ -75,7 +78,7 @@ class RetryBody(_Body):
     params: Params = Field(default_factory=dict)
 
 
-class MatchBody(_Body):
+class MatchBody(StrictBody):
     """A mapping to create."""
 
     tenant: Name
@@ -85,7 +88,7 @@ class MatchBody(_Body):
     shopify_id: Name
 
 
-class CorrectionBody(_Body):
+class CorrectionBody(StrictBody):
     """Where a mapping shall point."""
 
     tenant: Name
