@@ -4,6 +4,12 @@ CREATE INDEX dead_letter_by_topic ON tracker.dead_letter (topic, appended_at, pa
 CREATE INDEX dead_letter_by_job ON tracker.dead_letter (job_id, appended_at, topic, partition, "offset", consumer)
 WHERE job_id IS NOT NULL;
 
+-- The lists are planned once for any consumer, topic or job; see 0006.
+ALTER TABLE tracker.dead_letter
+    ALTER COLUMN consumer SET (n_distinct = 50),
+    ALTER COLUMN topic SET (n_distinct = 50),
+    ALTER COLUMN job_id SET (n_distinct = 1000);
+
 CREATE TABLE tracker.dead_letter_ack (
     topic text COLLATE "C" NOT NULL,
     partition integer NOT NULL,
