@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import Field
 
+from job_events.events import MAX_COUNT
 from job_events.sql_files import queries
 from job_tracker.acknowledgements import LetterPlace, UnknownLetters
 from job_tracker.api.commands import Actor, StrictBody
@@ -41,7 +42,7 @@ class LetterBody(StrictBody):
 
     topic: Annotated[str, Field(min_length=1, max_length=249)]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
-    offset: Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+    offset: Annotated[int, Field(ge=0, le=MAX_COUNT, strict=True)]
     consumer: Annotated[str, Field(min_length=1, max_length=255)]
 
 
