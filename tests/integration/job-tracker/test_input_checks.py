@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import jsonschema
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -216,6 +217,25 @@ def test_what_is_not_allowed_names_what_is(
 ) -> None:
     answer = shared_api.request(method, address)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_answers_are_as_they_are_described(
+    *, shared_api: httpx.Client, shop: dict[str, str], two_jobs: list[str]
+) -> None:
+    first, _ = two_jobs
+    described = shared_api.get("/openapi.json").json()["paths"]
+    for address, template in (
+        (f"/jobs?tenant={shop['tenant']}", "/jobs"),
+        (f"/jobs/{first}", "/jobs/{job_id}"),
+        (f"/jobs/{first}/family", "/jobs/{job_id}/family"),
+        (f"/stats?tenant={shop['tenant']}", "/stats"),
+    ):
+        schema = described[template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(shared_api.get(address).json(), schema, jsonschema.Draft202012Validator)
+    counters = described["/jobs"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    counters = counters["properties"]["jobs"]["items"]["properties"]["counters"]["properties"]
+    assert all("integer" in json.dumps(one) and "number" not in json.dumps(one) for one in counters.values())
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from job_events.sql_files import queries
+from job_tracker.api import described
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
@@ -44,7 +45,7 @@ JOBS = Listing(
 router = APIRouter(tags=["jobs"])
 
 
-@router.get("/jobs")
+@router.get("/jobs", responses=described.JOBS_PAGE)
 async def list_jobs(
     *,
     parts: PartsNow,
@@ -85,7 +86,7 @@ async def list_jobs(
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", responses=described.ONE_JOB)
 async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
@@ -161,7 +162,7 @@ async def show_items(
     return await parts.reader.answer(read, wait, parts.reader.items)
 
 
-@router.get("/jobs/{job_id}/family")
+@router.get("/jobs/{job_id}/family", responses=described.FAMILY)
 async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Parents, children, retries, and the whole chain the job belongs to."""
 
@@ -186,7 +187,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/stats")
+@router.get("/stats", responses=described.STATS)
 async def show_stats(
     *,
     parts: PartsNow,
