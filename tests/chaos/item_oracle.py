@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from tests.chaos.oracle import Expected, Grave, LogRecord, Row, canonical, kept, moment
-from tests.chaos.readable import ITEM, Json, readable, readable_letter
+from tests.chaos.readable import ITEM, Json, readable, readable_letter, subject_in
 
 LETTERS = "jobs.dead-letters"
 
@@ -51,7 +51,8 @@ def _letter(found: Expected, record: LogRecord) -> None:
         with suppress(binascii.Error):  # else it is kept as it came
             raw = base64.b64decode(raw, validate=True)
     row = kept(key.encode() if key is not None else None, raw)
-    row |= {"appended_at": record.appended_at, "job_id": letter.get("subject")}
+    row["value_bytes"] = max(row["value_bytes"], data.get("value_bytes", 0))
+    row |= {"appended_at": record.appended_at, "job_id": letter.get("subject") or subject_in(raw)}
     grave = Grave(data["topic"], data["partition"], data["offset"], data["consumer"])
     if grave not in found.dead or found.dead[grave]["appended_at"] < row["appended_at"]:
         found.dead[grave] = row

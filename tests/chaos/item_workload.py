@@ -128,13 +128,14 @@ def letter(chance: random.Random, number: int) -> bytes | None:
         "consumer": service,
         "reason": "no JSON\0",
         "key": chance.choice([None, "demo/shop", "a\0b"]),
-        "value": chance.choice([None, "{", "a\0b ế"]),
+        "value": chance.choice([None, "{", "a\0b ế", '{"subject":"job-7"}', '{"subject":"no id"}']),
     }
     data |= chance.choice([{}, {"value": "/w==", "encoding": "base64"}, {"value": "/w=", "encoding": "base64"}])
     if chance.random() < 0.3:
         data |= chance.choice(
             [{"partition": 2**31}, {"consumer": "a\0b"}, {"topic": "a\0b"}, {"offset": -1}, {"reason": None}]
         )
+    data |= chance.choice([{}, {"value_bytes": 3_000_000}, {"value_bytes": 0}, {"value_bytes": None}])
     named = chance.choice([{}, {"subject": f"job-{number}"}, {"subject": None}])
     whole = event("job.dead-letter.v1", "", f"{service}/{number}", START, data)
     return json.dumps({key: value for key, value in whole.items() if key != "subject"} | named).encode()

@@ -42,6 +42,15 @@ def readable_letter(value: bytes | None) -> Json | None:
         return None
 
 
+def subject_in(value: bytes | None) -> str | None:
+    """The job that bytes name which need not be an event."""
+    try:
+        named = json.loads((value or b"").decode())["subject"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return named if _id(named) else None
+
+
 def _depth(value: object) -> int:
     """Objects and arrays within each other, level by level."""
     depth, level = 0, [value]
@@ -67,6 +76,7 @@ def _is_letter(letter: Json, data: Json) -> bool:
         and _count(data["offset"])
         and all(_optional(data.get(name), lambda text: isinstance(text, str)) for name in ("key", "value"))
         and data.get("encoding", "utf-8") in {"utf-8", "base64"}
+        and ("value_bytes" not in data or _count(data["value_bytes"]))
     )
 
 

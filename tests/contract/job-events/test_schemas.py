@@ -54,6 +54,27 @@ def test_golden_event_is_valid_and_still_read(path: Path) -> None:
     assert canonical(again) == canonical(raw)
 
 
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
+def test_numbers_of_the_contract_are_integers(path: Path) -> None:
+    """Counts, sizes, attempts and places; a reader refuses 5.0."""
+
+    def types(part: Any) -> set[str]:
+        if isinstance(part, list):
+            return {kind for one in part for kind in types(one)}
+        if not isinstance(part, dict):
+            return set()
+        own = {part["type"]} if isinstance(part.get("type"), str) else set[str]()
+        return own.union(*(types(one) for one in part.values()))
+
+    schema = json.loads(path.read_text("utf-8"))
+    assert "number" not in types(schema)
+    properties = [schema, *schema.get("definitions", {}).values()]
+    found = {name: types(held) for one in properties for name, held in one.get("properties", {}).items()}
+    counted = {"total", "processed", "successful", "failed", "skipped", "attempt", "seq", "duration_ms", "response_ms"}
+    for name in (counted | {"partition", "offset", "value_bytes"}) & found.keys():
+        assert found[name] <= {"integer", "null"}, name
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_published_schema_is_closed_but_readers_are_tolerant(path: Path) -> None:
     raw = json.loads(path.read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from job_events.envelope import decode
 from job_events.events import Counters, Finished, FinishedData, JobInfo, Progress, Requested, RequestedData, Then
 from job_events.worker.inbox import put_event
 from job_events.worker.job import Ending, RunningJob
+from job_events.worker.letters import Place, put_dead_letter
 from job_events.worker.outbox import OutboxSender
 
 WaitUntil = Callable[..., None]
@@ -62,28 +64,45 @@ def test_a_full_queue_means_later(bench: Any, pool: ConnectionPool, wait_until: 
     wait_until(lambda: sorted(bench.messages(bench.topics.items)) == [value.encode() for value in values])
 
 
+def put_letter(bench: Any, pool: ConnectionPool, value: bytes, key: bytes) -> None:
+    with pool.connection() as conn:
+        put_dead_letter(
+            conn,
+            bench.topics,
+            place=Place(bench.topics.chunks, 0, 7),
+            key=key,
+            value=value,
+            consumer="test",
+            source="test",
+            time=datetime.now(UTC),
+            reason="no chunk",
+        )
+
+
 @pytest.mark.parametrize("value", [b"\0" * 400_000, b'"' * 990_000, b"\xff" * 990_000])
-def test_the_letter_of_any_message_fits_into_its_topic(bench: Any, wait_until: WaitUntil, value: bytes) -> None:
+def test_the_letter_of_any_message_fits_into_its_topic(
+    bench: Any, pool: ConnectionPool, wait_until: WaitUntil, value: bytes
+) -> None:
     def done(_job: RunningJob) -> Ending | None:
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": done}):
-        bench.send(bench.topics.requests("puller"), value, key=b"\0" * 1000)
+        put_letter(bench, pool, value, b"\0" * 1000)
         wait_until(bench.dead_letters)
     (letter,) = bench.dead_letters()
     assert letter.data.encoding == "base64"
     assert base64.b64decode(letter.data.value) == value
 
 
-def test_a_message_that_is_nearly_all_key_has_a_letter(bench: Any, wait_until: WaitUntil) -> None:
+def test_a_message_that_is_nearly_all_key_has_a_letter(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
     def done(_job: RunningJob) -> Ending | None:
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": done}):
-        bench.send(bench.topics.requests("puller"), b"no event", key=b"k" * 900_000)
+        put_letter(bench, pool, b'{"subject":"job-7"}' + b" " * 1_100_000, b"k" * 900_000)
         wait_until(bench.dead_letters)
     (letter,) = bench.dead_letters()
-    assert letter.data.value == "no event"
+    assert (letter.subject, letter.data.truncated, letter.data.value_bytes) == ("job-7", True, 1_100_019)
     assert set(letter.data.key) == {"k"}
 
 

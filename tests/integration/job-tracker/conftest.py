@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -29,6 +30,7 @@ from job_tracker.projector.postgres import connect
 from job_tracker.projector.records import Batch, Projection, Record
 from job_tracker.settings import Settings
 from local_stack import free_port
+from platforms.migrate import migrate as migrate_accounts
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -370,6 +372,36 @@ def shared_system(kafka: str, postgres_server: str) -> Iterator[System]:
         yield made
         made.close()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def shared_connection(shared_system: System) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(shared_system.database_url, autocommit=True, options="-c timezone=UTC") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_api(
+    shared_system: System, wait_until: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """An API and both projectors of `shared_system`, ready."""
+    migrate_accounts(shared_system.database_url)
+    port = free_port()
+    shared_system.process("api", tmp_path_factory.mktemp("api") / "log", JOBTRAIL_API_PORT=str(port))
+    shared_system.projector()
+    shared_system.projector(part="items")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+        wait_until(lambda: answers(f"{client.base_url}/readyz"), "the API does not become ready")
+        yield client
+
+
+@pytest.fixture
+def shop(shared_api: httpx.Client, shared_connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """A tenant of a test's own in `shared_system`, with an account."""
+    assert shared_api
+    name = f"tenant-{uuid.uuid4().hex[:8]}"
+    shared_connection.execute("INSERT INTO accounts.account (tenant, account) VALUES (%s, 'demo-shop')", [name])
+    return {"tenant": name, "account": "demo-shop"}
 
 
 @pytest.fixture

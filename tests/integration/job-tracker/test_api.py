@@ -23,6 +23,9 @@ from job_events.tokens import encode_token
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
 
+THEN = {"type": "AUTO_MATCH_PRODUCTS", "needs": ["PULL_NHANH_PRODUCTS"]}
+SYNC = {"type": "PRODUCT_SYNC", "needs": ["AUTO_MATCH_PRODUCTS"]}
+
 
 @pytest.fixture(scope="module")
 def system(shared_system: Any) -> Any:
@@ -81,7 +84,8 @@ def test_a_job_is_read_where_it_was_asked_for(*, api: httpx.Client, asked: Any, 
 
 def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -> None:
     key = {"Idempotency-Key": "order-1"}
-    problem(api.post("/jobs", json={**asked, "batch": "\u0000"}, headers=key), 422, "body")  # and the key is still free
+    # A refused request leaves the key free.
+    problem(api.post("/jobs", json={**asked, "batch": "\u0000"}, headers=key), 422, "batch")
     first = api.post("/jobs", json=asked, headers=key)
     again = api.post("/jobs", json=dict(reversed(asked.items())), headers=key)
     assert accepted(first) == accepted(again)
@@ -96,18 +100,31 @@ def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -
         ({"type": "MAKE_COFFEE"}, "type"),
         ({"account": "nobody"}, "account"),
         ({"params": {"page_size": 0}}, "params.page_size"),
-        ({"params": {"colour": "red"}}, "params"),
+        ({"params": {"colour": "red"}}, "params.colour"),
         ({"then": [{"type": "PRODUCT_SYNC", "needs": []}]}, "then[0].needs"),
         ({"then": [{"needs": []}]}, "then[0]"),
         ({"priority": "whenever"}, "priority"),
         ({"tenant": ""}, "tenant"),
         ({"colour": "red"}, "colour"),
-        ({"batch": "a\u0000b"}, "body"),
-        ({"params": {"filters": {"name": "\ud800"}}}, "params"),
-        ({"params": {"\ud800": 1}, "idempotency": True}, "params"),
-        ({"then": [{"\ud800": 1}]}, "then[0]"),
-        ({"params": {"filters": {"a": float("nan")}}}, "params"),
-        ({"params": {"filters": {"a": float("inf")}}}, "params"),
+        ({"batch": "a\u0000b"}, "batch"),
+        ({"params": {"filters": {"name": "\ud800"}}}, "params.filters.name"),
+        ({"params": {"\ud800": 1}, "idempotency": True}, "params.\ufffd"),
+        ({"then": [{"\ud800": 1}]}, "then[0].\ufffd"),
+        ({"params": {"filters": {"a": float("nan")}}}, "params.filters.a"),
+        ({"params": {"filters": {"a": float("inf")}}}, "params.filters.a"),
+        ({"params": {"filters": {"colour": "red"}}}, "params.filters.colour"),
+        ({"params": {"filters": {"price": {"form": 1}}}}, "params.filters.price.form"),
+        ({"params": {"filters": {"ids": []}}}, "params.filters.ids"),
+        ({"params": {"filters": {"updatedAtFrom": "yesterday"}}}, "params.filters.updatedAtFrom"),
+        ({"params": {"query": "tag:sale"}}, "params.query"),
+        ({"then": [THEN | {"then": [SYNC | {"param": {"dry_run": True}}]}]}, "then[0].then[0].param"),
+        ({"then": [THEN | {"then": [SYNC | {"params": {"dryrun": True}}]}]}, "then[0].then[0].params.dryrun"),
+        ({"then": [THEN | {"then": [SYNC | {"params": {"dry_run": "yes"}}]}]}, "then[0].then[0].params.dry_run"),
+        ({"then": [THEN | {"parmas": {}}]}, "then[0].parmas"),
+        ({"about": {"sku": {"deep": 1}}}, "about.sku"),
+        ({"chain": ".."}, "chain"),
+        ({"chain": "."}, "chain"),
+        ({"type": "REVERT_SYNC", "params": {"job_id": ".."}}, "params.job_id"),
         ({"batch": "\ud800"}, "batch"),
     ],
 )

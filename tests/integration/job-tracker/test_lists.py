@@ -21,6 +21,7 @@ from psycopg import sql
 
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
+from job_tracker.api.dead_letters import DEAD_LETTERS
 from job_tracker.api.freshness import Pool, reader_pool
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.list_statements import Bounds, Question, Wanted, cursor_after, questions
@@ -134,6 +135,46 @@ def test_a_supported_list_reads_its_page_from_its_index(
     assert {node["Node Type"] for node in counting} <= MERGES
     assert {node["Index Name"] for node in counting if "Index Name" in node} == {served.index}
     assert rows_read(counting) <= list_statements.COUNT_TO + 1
+
+
+@pytest.fixture(scope="module")
+def letters(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """Twenty thousand dead letters, every other one acknowledged; read as the API's connections read."""
+    with psycopg.connect(database, autocommit=True) as writer:
+        writer.execute(
+            """INSERT INTO tracker.dead_letter
+                (topic, partition, "offset", consumer, appended_at, reason, job_id, value_bytes)
+            SELECT 'topic-' || n % 4, n % 3, n, 'consumer-' || n % 5, timestamptz '2026-01-01Z' + n * interval '1 s',
+                'no', CASE WHEN n % 10 = 0 THEN 'job-' || n % 100 END, 0
+            FROM generate_series(1, 20000) AS n"""
+        )
+        writer.execute(
+            """INSERT INTO tracker.dead_letter_ack
+            SELECT topic, partition, "offset", consumer, appended_at, 'lan', '' FROM tracker.dead_letter
+            WHERE "offset" % 2 = 0"""
+        )
+        writer.execute("ANALYZE tracker.dead_letter, tracker.dead_letter_ack")
+    options: Any = reader_pool(database, 1).kwargs
+    with psycopg.connect(database, autocommit=True, prepare_threshold=None, options=options["options"]) as reader:
+        yield reader
+
+
+@pytest.mark.parametrize("open_only", [False, True])
+@pytest.mark.parametrize("served", DEAD_LETTERS.served, ids=lambda one: "+".join(one.filters) or "none")
+def test_dead_letters_are_read_from_an_index(
+    *, letters: psycopg.Connection[Any], served: Served, open_only: bool
+) -> None:
+    filters = {"consumer": ["consumer-1"], "topic": ["topic-1"], "job_id": ["job-10"]}
+    chosen = {column: filters[column] for column in served.filters}
+    wanted = Wanted(filters=chosen | ({"acknowledged": ["false"]} if open_only else {}), limit=LIMIT)
+    asked = questions(DEAD_LETTERS, wanted)
+    for question in (asked.rows, asked.total):
+        nodes = explained(letters, question)
+        assert not {"Sort", "Incremental Sort", "Seq Scan"} & {
+            node["Node Type"] for node in nodes if node.get("Relation Name") != "dead_letter_ack"
+        }
+        used = {node["Index Name"] for node in nodes if "Index Name" in node}
+        assert used <= {served.index, "dead_letter_ack_pkey"} and served.index in used
 
 
 SCANS: list[tuple[dict[str, list[str]], str | None]] = [

@@ -15,7 +15,7 @@ from job_events.tokens import decode_token, encode_token
     [
         ("NO_SUCH_JOB", {}, "type"),
         ("PULL_NHANH_PRODUCTS", {"page_size": 0}, "params.page_size"),
-        ("PULL_NHANH_PRODUCTS", {"pages": 3}, "params"),
+        ("PULL_NHANH_PRODUCTS", {"pages": 3}, "params.pages"),
         ("PRODUCT_SYNC", {"dry_run": "yes"}, "params.dry_run"),
         ("EDIT_MATCH", {}, "params"),
         ("EDIT_MATCH", {"action": "create", "kind": "product", "nhanh_id": "1"}, "params.shopify_id"),

@@ -8,7 +8,7 @@ import pytest
 
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent
-from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.freshness import Fault, Instance, Watermark, assess
 from job_tracker.domain.health import QUEUED, RUNNING, health
 from job_tracker.domain.job_view import eta_seconds, percent
@@ -92,17 +92,20 @@ def test_percent_and_eta() -> None:
 def test_cursors_come_back_and_others_are_refused() -> None:
     values = [NOW, "job/ñ", 7]
     types = (datetime, str, int)
-    assert decode_cursor(encode_cursor(values), types) == values
+    mark = list_mark("items", "job-1")
+    assert decode_cursor(encode_cursor(values, mark), types, mark) == values
     for wrong in (
         "",
         "x",
-        encode_cursor(["a"]),
-        encode_cursor([1, 2, 3]),
+        encode_cursor(["a"], mark),
+        encode_cursor([1, 2, 3], mark),
         "é",
-        encode_cursor([NOW.replace(tzinfo=None), "job", 7]),
+        encode_cursor([NOW.replace(tzinfo=None), "job", 7], mark),
     ):
         with pytest.raises(ValueError, match="not a cursor"):
-            decode_cursor(wrong, types)
+            decode_cursor(wrong, types, mark)
+    with pytest.raises(ValueError, match="another list"):
+        decode_cursor(encode_cursor(values, list_mark("items", "job-2")), types, mark)
 
 
 def beat(state: str = "running", alive: bool = True) -> Instance:

@@ -40,6 +40,12 @@ def test_a_letter_stands_where_the_refused_record_lies() -> None:
     assert (found.consumer, found.job_id, found.record.key, found.record.value) == ("puller", "job-1", b"a\0b", b"{\0")
 
 
+@pytest.mark.parametrize(("sized", "size"), [({}, 5), ({"value_bytes": 2_000_000}, 2_000_000), ({"value_bytes": 1}, 5)])
+def test_a_letter_whose_value_was_cut_tells_the_true_size(sized: dict[str, int], size: int) -> None:
+    found = dead(letter(value='{"a":', truncated=True, **sized))
+    assert found.row()["value_bytes"] == size
+
+
 @pytest.mark.parametrize("data", [{"partition": 2**31}, {"consumer": "a\0b"}, {"topic": "a\0b"}, {"offset": 2**53}])
 def test_a_letter_that_has_no_place_in_the_table_is_a_dead_letter_itself(data: dict[str, Any]) -> None:
     found = dead(letter(**data))

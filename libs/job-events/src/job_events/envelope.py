@@ -112,6 +112,16 @@ def decode(value: bytes | None) -> AnyEvent:
     return event
 
 
+def job_id_in(value: bytes | None) -> str | None:
+    """The job id in bytes that need not be an event: its `subject`, where that can be read."""
+    try:
+        raw = msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    subject = raw.get("subject") if isinstance(raw, dict) else None
+    return subject if isinstance(subject, str) and _is_id(subject) else None
+
+
 def too_deep(value: bytes) -> bool:
     """Whether JSON nests deeper than MAX_DEPTH; of other bytes the answer means little, but is always the same."""
     if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:

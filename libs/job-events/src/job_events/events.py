@@ -253,7 +253,8 @@ class DeadLetterData(Struct, gc=False, frozen=True, kw_only=True):
     """A message that `consumer` could not use, where it lies, and why.
 
     `value` is the message as text, or base64 where it is no UTF-8 or escapes would make it far
-    longer (`encoding` says which); a message longer than a mebibyte is cut and marked.
+    longer (`encoding` says which); a message longer than a mebibyte is cut and marked. `value_bytes` is the size of the
+    whole message, also where it was cut; absent in letters of before it existed.
     """
 
     topic: ShortText
@@ -265,6 +266,7 @@ class DeadLetterData(Struct, gc=False, frozen=True, kw_only=True):
     value: str | None = None
     encoding: Literal["utf-8", "base64"] = "utf-8"
     truncated: bool = False
+    value_bytes: Count | UnsetType = UNSET
 
 
 class DeadLetter(

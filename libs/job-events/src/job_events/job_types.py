@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from job_events.errors import InvalidRequest
 from job_events.events import EVENT_TYPES, JobId, ShortText, Then
+from job_events.strict import read_strictly
 
 PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
 PlanToken = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -136,11 +137,7 @@ def read_params(type_name: str, params: object) -> Params:
     if isinstance(params, dict) and params.get("confirm") is True:
         reason = "takes the plan token that a stopped run handed out (planToken in the job's metadata), not true"
         raise InvalidRequest("params.confirm", reason)
-    try:
-        read = msgspec.convert(params, kind.params)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        raise InvalidRequest("params" + path.rstrip("`"), reason) from None
+    read = read_strictly(params, kind.params, "params")
     if isinstance(read, EditMatchParams) and read.action != "delete" and read.shopify_id is None:
         raise InvalidRequest("params.shopify_id", f"is needed to {read.action} a mapping")
     return read

@@ -19,6 +19,7 @@ from job_events import kafka
 from job_events.clock import SystemClock
 from job_events.database import watched
 from job_events.topics import Topics
+from job_tracker.acknowledgements import Acknowledgements
 from job_tracker.api.app import create_app
 from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
 from job_tracker.api.deps import Parts
@@ -89,6 +90,7 @@ def build_app(settings: Settings) -> FastAPI:
                 instruments=Instruments(),
                 streams=Streams(feed, changes),
                 broker=Broker(settings.kafka, timeout=KAFKA_TIMEOUT),
+                acknowledgements=Acknowledgements(writers),
             )
 
     names = settings.jobtrail_api_names.lower().replace(",", " ").split()

@@ -33,6 +33,7 @@ from job_events.events import (
     ErrorInfo,
     Event,
     Finished,
+    ItemRecorded,
     JobInfo,
     Outcome,
     Pause,
@@ -326,6 +327,10 @@ class Intake:
             inbox.put_event(conn, self._topics.events, event.job_id, ended)
 
     def _dead_letter(self, conn: Connection, message: Message, reason: str) -> None:
+        """One bad record is one dead letter: the tracker reads these topics too, and keeps what nobody can read."""
+        if not is_kept_as_event(message.value()):
+            log.warning("record refused", topic=message.topic(), offset=message.offset(), reason=reason[:200])
+            return
         put_dead_letter(
             conn,
             self._topics,
@@ -347,6 +352,14 @@ class Intake:
             elif error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the consumer itself says once which is missing
                 log.warning("consumer error", reason=str(error))
         return good
+
+
+def is_kept_as_event(value: bytes | None) -> bool:
+    """Whether the tracker takes a record of a request or event topic; else it keeps a dead letter of its own."""
+    try:
+        return not isinstance(decode(value), ItemRecorded)
+    except InvalidEvent:
+        return False
 
 
 def _read(value: bytes | Raw, kind: type[Part]) -> Part:

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from psycopg import Connection
 
-from job_events.envelope import carried, dead_letter_bytes
+from job_events.envelope import carried, dead_letter_bytes, job_id_in
 from job_events.events import DeadLetter, DeadLetterData
 from job_events.topics import Topics
 from job_events.worker.inbox import SQL
@@ -42,7 +42,10 @@ def put_dead_letter(
     reason: str,
     job_id: str | None = None,
 ) -> None:
-    """Put the letter into the outbox of the connection's schema; it leaves when the transaction is committed."""
+    """Put the letter into the outbox of the connection's schema; it leaves when the transaction is committed.
+
+    job_id: the job that the message is about; read from the message where it is not given.
+    """
     text, encoding, truncated = _printable(value, MAX_LETTER)
     key_text, _, _ = _printable(key, _MAX_KEY)
     letter = DeadLetter(
@@ -50,7 +53,7 @@ def put_dead_letter(
         id=f"{place.topic}/{place.partition}/{place.offset}/{consumer}",
         source=source,
         time=time,
-        subject=job_id,
+        subject=job_id or job_id_in(value),
         data=DeadLetterData(
             topic=place.topic,
             partition=place.partition,
@@ -61,6 +64,7 @@ def put_dead_letter(
             value=text,
             encoding=encoding,
             truncated=truncated,
+            value_bytes=len(value or b""),
         ),
     )
     log.warning("dead letter", topic=place.topic, partition=place.partition, offset=place.offset, reason=reason[:200])

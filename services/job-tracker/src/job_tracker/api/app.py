@@ -14,8 +14,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, jobs, problems, stream, upkeep
-from job_tracker.api.deps import Parts, refuse_unknown_parameters
+from job_tracker.api import catalogue, commands, dead_letters, jobs, problems, stream, upkeep
+from job_tracker.api.deps import Parts
+from job_tracker.api.input_checks import check_input
 
 MAX_BODY = 1_048_576  # bytes
 _READING = {"GET", "HEAD", "OPTIONS"}
@@ -41,10 +42,10 @@ def create_app(
         version="1",
         lifespan=lifespan,
         responses=problems.DESCRIBED,
-        dependencies=[Depends(refuse_unknown_parameters)],
+        dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, stream, upkeep):
+    for module in (jobs, commands, catalogue, dead_letters, stream, upkeep):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)
@@ -108,7 +109,7 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "HEAD" and scope["path"] != "/stream":
+        if scope["method"] == "HEAD" and scope["path"] not in problems.WITHOUT_HEAD:
             scope = {**scope, "method": "GET"}  # the server leaves out the body by itself
         begun = time.perf_counter()
 

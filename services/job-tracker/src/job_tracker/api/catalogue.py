@@ -1,6 +1,5 @@
-"""What the other services show through views: products, customers, matches, accounts, queues; and dead letters."""
+"""What the other services show through views: products, customers, matches, accounts, queues."""
 
-import base64
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -11,15 +10,16 @@ from psycopg import sql
 
 from job_events.sql_files import queries
 from job_events.topics import SERVICES
-from job_tracker.api.deps import Account, Cursor, Limit, Parts, PartsNow, Tenant, Text, Wait, wanted
+from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues, Parts, PartsNow, Tenant, Text, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
-from job_tracker.api.list_statements import Listing, Question, Wanted
+from job_tracker.api.list_statements import Listing, Question, Wanted, questions
 from job_tracker.api.listing import exists, page
 from job_tracker.domain.list_plans import Served
 
 _QUEUES = queries("job_tracker", "queues.sql")
 _READS = queries("job_tracker", "reads.sql")
 Row = dict[str, Any]
+AT_ONCE = WaitFor({}, 0)
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
 
 
@@ -67,14 +67,6 @@ ACCOUNTS = Listing(
     filters=("tenant", "account"),
     search=("tenant", "account"),
 )
-DEAD_LETTERS = Listing(
-    source=("tracker", "dead_letter"),
-    key=("appended_at", "topic", "partition", "offset", "consumer"),
-    key_types=(datetime, str, int, int, str),
-    served=(Served((), "dead_letter_newest"), Served(("consumer",), "dead_letter_by_consumer")),
-    filters=("consumer",),
-    newest_first=True,
-)
 router = APIRouter(tags=["catalogue"])
 
 
@@ -92,22 +84,22 @@ async def _records(
 
 
 @router.get("/products")
-async def list_products(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, wait, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
+    return await _list(parts, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
 
 
 @router.get("/customers")
-async def list_customers(*, parts: PartsNow, wait: Wait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, wait, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
+    return await _list(parts, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
 
 
 @router.get("/matches")
 async def list_matches(
     *,
     parts: PartsNow,
-    wait: Wait,
+    _: NoWait,
     tenant: Tenant = None,
     account: Account = None,
     kind: Literal["product", "customer"] | None = None,
@@ -132,45 +124,31 @@ async def list_matches(
     }
     request = wanted(filters, text, cursor, limit)
     add = _add_names if names else None
-    return await _list(parts, wait, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
+    return await _list(parts, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
 
 
 @router.get("/accounts")
 async def list_accounts(
     *,
     parts: PartsNow,
-    wait: Wait,
+    _: NoWait,
     tenant: Tenant = None,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """Accounts with their connections; no secrets stand in that view."""
-    return await _list(parts, wait, ACCOUNTS, wanted({"tenant": tenant}, text, cursor, limit), "accounts")
+    return await _list(parts, ACCOUNTS, wanted({"tenant": tenant}, text, cursor, limit), "accounts")
 
 
 @router.get("/queues")
-async def list_queues(*, parts: PartsNow, wait: Wait) -> Response:
+async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     """What waits and runs at each service, and what is held back."""
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         return {"queues": [await _queue(connection, service) for service in SERVICES]}
 
-    return await parts.reader.answer(read, wait)
-
-
-@router.get("/dead-letters")
-async def list_dead_letters(
-    *,
-    parts: PartsNow,
-    wait: Wait,
-    consumer: Annotated[str | None, Query(description="who refused it")] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Response:
-    """Records that a consumer could not use, newest first: where they lie, and why."""
-    request = wanted({"consumer": consumer}, None, cursor, limit)
-    return await _list(parts, wait, DEAD_LETTERS, request, "dead_letters", _letter)
+    return await parts.reader.answer(read, AT_ONCE)
 
 
 def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
@@ -185,7 +163,6 @@ def _total(service: str, request: Wanted, kind: str | None = None) -> Question |
 
 async def _list(
     parts: Parts,
-    wait: WaitFor,
     listing: Listing,
     request: Wanted,
     name: str,
@@ -195,6 +172,7 @@ async def _list(
 ) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
+            questions(listing, request)  # refuses a cursor of another list
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
         shown = await page(connection, listing, request, show, name, tally)
@@ -202,7 +180,7 @@ async def _list(
             await add(connection, shown[name])
         return shown
 
-    return await parts.reader.answer(read, wait)
+    return await parts.reader.answer(read, AT_ONCE)
 
 
 async def _add_names(connection: AsyncConnection, matches: list[Row]) -> None:
@@ -247,20 +225,3 @@ async def _queue(connection: AsyncConnection, service: str) -> Row:
         "accounts": [{**row, "oldest_waiting_seconds": float(row["oldest_waiting_seconds"] or 0)} for row in counts],
         "holds": held,
     }
-
-
-def _letter(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in {"key", "value"}} | {
-        "key": _text(row["key"]),
-        "value": _text(row["value"]),
-    }
-
-
-def _text(value: bytes | None) -> Row | None:
-    """Bytes as text where they are text, else as base64."""
-    if value is None:
-        return None
-    try:
-        return {"encoding": "utf-8", "text": value.decode()}
-    except UnicodeDecodeError:
-        return {"encoding": "base64", "text": base64.b64encode(value).decode()}

@@ -1,9 +1,9 @@
 """Asking for things: jobs, control of jobs, queues and accounts, retries, and edits of mappings.
 
-Every answer is 202 with a token; `wait_for=TOKEN` on any reading address waits until the table shows it.
+Every answer is 202 with a token; `wait_for=TOKEN` waits until it is read, on all addresses that read the log's tables.
+What a service writes when the job runs (matches, products, its queue) is no part of that: there it is refused.
 """
 
-import json
 from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,9 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from job_events.errors import InvalidRequest
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
-from job_events.job_types import JOB_TYPES, check_then, job_type, read_params
+from job_events.job_types import JOB_TYPES, check_then, job_type
+from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Parts, PartsNow
@@ -33,33 +33,23 @@ Service = Literal["puller", "matcher", "syncer"]
 router = APIRouter(tags=["commands"])
 
 
-def _as_json(value: Any) -> Any:
-    """As JSON has it: no NaN, no half of a surrogate pair, nothing that nests too deeply to be written."""
-    try:
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError("nests too deeply") from None
-    return value
-
-
 def _as_written(value: str) -> str:
-    """Headers are read as Latin-1, but people's tools send UTF-8."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
+    """Headers are read as Latin-1; what is sent is UTF-8, which was checked before."""
+    return value.encode("latin-1").decode()
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """A body that takes no other fields than its own."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-Params = Annotated[dict[str, Any], AfterValidator(_as_json)]
+Params = dict[str, Any]
 Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128), AfterValidator(_as_written)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
-class JobBody(_Body):
+class JobBody(StrictBody):
     """A job to run. `then` lists what follows; `chain` joins jobs that start together."""
 
     type: Name
@@ -73,13 +63,13 @@ class JobBody(_Body):
     about: dict[Name, Annotated[str, Field(max_length=512)]] | None = None
 
 
-class ReasonBody(_Body):
+class ReasonBody(StrictBody):
     """Why something is cancelled or held back."""
 
     reason: Annotated[str, Field(max_length=4096)] = ""
 
 
-class RetryBody(_Body):
+class RetryBody(StrictBody):
     """`params` are laid over those of the job that is retried, such as {"confirm": TOKEN}.
 
     TOKEN is the plan token that a stopped run, or one that held items back, has handed out in its metadata.
@@ -88,7 +78,7 @@ class RetryBody(_Body):
     params: Params = Field(default_factory=dict)
 
 
-class MatchBody(_Body):
+class MatchBody(StrictBody):
     """A mapping to create."""
 
     tenant: Name
@@ -98,7 +88,7 @@ class MatchBody(_Body):
     shopify_id: Name
 
 
-class CorrectionBody(_Body):
+class CorrectionBody(StrictBody):
     """Where a mapping shall point."""
 
     tenant: Name
@@ -109,9 +99,12 @@ class CorrectionBody(_Body):
 @router.post("/jobs", status_code=202)
 async def start_job(*, parts: PartsNow, body: JobBody, actor: Actor = "api", key: Key = None) -> Response:
     """Ask for a job. 202 once Kafka has acknowledged it, 503 if it cannot."""
-    then = _read_then(body.then)
-    read_params(body.type, body.params)
+    then = read_steps(body.then)
+    check_params(body.type, body.params)
     check_then(then, body.type)
+    check_steps(then)
+    if body.chain is not None:
+        check_address(body.chain, "chain")
     await _known_account(parts, body.tenant, body.account)
     data = RequestedData(
         params=body.params,
@@ -135,7 +128,7 @@ async def retry_job(
         raise Problem(409, f"the request of {job_id} is not known, so nobody knows what to repeat")
     asked = msgspec.json.decode(row["r_body"])
     params = asked["params"] | (body.params if body else {})
-    read_params(row["job_type"], params)
+    check_params(row["job_type"], params)
     data = RequestedData(
         params=params,
         priority=asked["priority"],
@@ -261,7 +254,7 @@ async def delete_match(
 async def _edit(
     parts: Parts, tenant: str, account: str, params: dict[str, Any], actor: str, key: str | None
 ) -> Response:
-    read_params("EDIT_MATCH", params)
+    check_params("EDIT_MATCH", params)
     await _known_account(parts, tenant, account)
     data = RequestedData(params=params, priority="high", requested_by=actor, job=JobInfo("EDIT_MATCH", account))
     return await _request(parts, tenant, data, key=key, asked={"account": account, **params})
@@ -349,14 +342,6 @@ async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
 
 def _info(row: Row) -> JobInfo:
     return msgspec.convert(msgspec.json.decode(row["r_body"])["job"], JobInfo)
-
-
-def _read_then(then: list[Row]) -> tuple[Then, ...]:
-    try:
-        return msgspec.convert(then, tuple[Then, ...])
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        raise InvalidRequest("then" + path.rstrip("`"), reason) from None
 
 
 def _accepted(body: Row, headers: dict[str, str] | None = None) -> Response:

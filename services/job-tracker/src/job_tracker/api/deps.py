@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
+from job_tracker.acknowledgements import Acknowledgements
 from job_tracker.api.follower import Streams
 from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
 from job_tracker.api.instruments import Instruments
@@ -26,6 +27,7 @@ class Parts:
     instruments: Instruments
     streams: Streams
     broker: Broker
+    acknowledgements: Acknowledgements
 
 
 async def parts(request: Request) -> Parts:
@@ -36,32 +38,46 @@ async def parts(request: Request) -> Parts:
 
 PartsNow = Annotated[Parts, Depends(parts)]
 Wait = Annotated[WaitFor, Depends(wait_for_query)]
+_Refused = Annotated[str | None, Query(description="refused: this list is not made from the log")]
+_Unused = Annotated[float | None, Query(description="of `wait_for`, and refused with it")]
+
+
+async def _no_wait(wait_for: _Refused = None, deadline: _Unused = None) -> None:
+    """A token says how far the log was read; services write their own tables later, when a job runs.
+
+    Raises:
+        Problem: 422, with what to do instead.
+    """
+    if wait_for is not None or deadline is not None:
+        detail = (
+            "a token cannot say whether this list shows a change, which a job makes in a service's own table: wait for "
+            "the job (GET /jobs/{job_id}?wait_for=TOKEN, then until its state is finished), then read the list"
+        )
+        raise Problem(422, detail, [("wait_for", "is not possible here; wait for the job")])
+
+
+async def _no_wait_for_queues(wait_for: _Refused = None, deadline: _Unused = None) -> None:
+    """As `_no_wait`.
+
+    Raises:
+        Problem: 422, with what to do instead.
+    """
+    if wait_for is not None or deadline is not None:
+        detail = (
+            "a token cannot say whether a service has applied a pause or resume, which it notes in its own table: read "
+            "this list until `holds` shows it"
+        )
+        raise Problem(422, detail, [("wait_for", "is not possible here; read until `holds` shows the change")])
+
+
+NoWait = Annotated[None, Depends(_no_wait)]
+NoWaitForQueues = Annotated[None, Depends(_no_wait_for_queues)]
 # Empty ones would mean none at all, and the rollups keep the whole house, and all accounts together, under them.
 Tenant = Annotated[str | None, Query(min_length=1)]
 Account = Annotated[str | None, Query(min_length=1)]
 Text = Annotated[str | None, Query(max_length=200, description="search text")]
 Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-
-
-async def refuse_unknown_parameters(request: Request) -> None:
-    """A misspelt filter must not be taken for none: everything would be listed.
-
-    Raises:
-        Problem: 422.
-    """
-    if not request.query_params:
-        return
-    address = request.scope["route"].path_format
-    described = request.app.openapi()["paths"].get(address, {}).get(request.method.lower())
-    if described is None:
-        return
-    known = {one["name"] for one in described.get("parameters", ()) if one["in"] == "query"}
-    unknown = sorted(request.query_params.keys() - known)
-    if unknown:
-        there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
-        detail = f"{address} knows no parameter {', '.join(unknown)}; {there_are}"
-        raise Problem(422, detail, [(name, "is unknown") for name in unknown])
 
 
 def wanted(filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int) -> Wanted:

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from job_events.sql_files import queries
+from job_tracker.api import described
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
-from job_tracker.api.listing import cut_scan, page
+from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
 from job_tracker.api.problems import Problem
 from job_tracker.api.tallies import tally_of
-from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
@@ -44,7 +45,7 @@ JOBS = Listing(
 router = APIRouter(tags=["jobs"])
 
 
-@router.get("/jobs")
+@router.get("/jobs", responses=described.JOBS_PAGE)
 async def list_jobs(
     *,
     parts: PartsNow,
@@ -85,7 +86,7 @@ async def list_jobs(
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", responses=described.ONE_JOB)
 async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
@@ -101,11 +102,12 @@ async def show_events(
 ) -> Response:
     """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
     # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
-    after: Any = tuple(_decode(cursor, (datetime, str, int, int))) if cursor else None
+    mark = list_mark("events", job_id)
+    after: Any = tuple(_decode(cursor, (datetime, str, int, int), mark)) if cursor else None
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         await connection.execute(_SQL["history"], {"job_id": job_id, "most": MAX_HISTORY + 1})
-        found, rows = Timeline(limit, after), 0
+        found, rows = Timeline(limit, after, MAX_PAGE_BYTES), 0
         # In pieces: events may be large, and all but those of a page are folded and let go of.
         while piece := await (await connection.execute(_SQL["more_history"])).fetchall():
             rows += len(piece)
@@ -114,7 +116,7 @@ async def show_events(
             await find_job(connection, job_id)
         return {
             "events": found.shown,
-            "next": encode_cursor(list(found.last)) if found.last else None,
+            "next": encode_cursor(found.last, mark) if found.last else None,
             "total": found.total,
             "total_exact": rows <= MAX_HISTORY,
         }
@@ -134,27 +136,33 @@ async def show_items(
     limit: Limit = 100,
 ) -> Response:
     """What happened item by item. The token of this answer is that of the items' own projection."""
-    after: list[Any] = [None, None] if cursor is None else _decode(cursor, (datetime, str))
+    mark = list_mark("items", job_id, sorted(set(action or ())), held)
+    after: list[Any] = [None, None] if cursor is None else _decode(cursor, (datetime, str), mark)
     # Without a filter every row that is looked at is shown.
     scanned = SCAN_ROWS if held or action else limit
     wanted = {"job_id": job_id, "after_at": after[0], "after_id": after[1], "actions": action or None, "held": held}
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        asked = wanted | {"scanned": scanned, "most": limit + 2}
+        asked = wanted | {"scanned": scanned, "most": limit + 2, "most_bytes": MAX_PAGE_BYTES}
         rows = await (await connection.execute(_SQL["items"], asked)).fetchall()
         if not rows and cursor is None:
             await find_job(connection, job_id)
         shown, last = cut_scan(rows, limit, scanned)
+        partial = last is not None and len(shown) < limit
+        # The bodies of rows behind those that fit into a page are not read.
+        if fitting := [row for row in shown if row["body"] is not None]:
+            cut = len(fitting) < len(shown)
+            shown, last, partial = fitting, fitting[-1] if cut else last, partial and not cut
         return {
             "items": [_item(row) for row in shown],
-            "next": encode_cursor([last["at"], last["event_id"]]) if last else None,
-            "partial": last is not None and len(shown) < limit,
+            "next": encode_cursor([last["at"], last["event_id"]], mark) if last else None,
+            "partial": partial,
         }
 
     return await parts.reader.answer(read, wait, parts.reader.items)
 
 
-@router.get("/jobs/{job_id}/family")
+@router.get("/jobs/{job_id}/family", responses=described.FAMILY)
 async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Parents, children, retries, and the whole chain the job belongs to."""
 
@@ -179,7 +187,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/stats")
+@router.get("/stats", responses=described.STATS)
 async def show_stats(
     *,
     parts: PartsNow,
@@ -264,9 +272,9 @@ def _item(row: Row) -> Row:
     }
 
 
-def _decode(cursor: str, types: tuple[type, ...]) -> list[Any]:
+def _decode(cursor: str, types: tuple[type, ...], mark: str) -> list[Any]:
     try:
-        return decode_cursor(cursor, types)
+        return decode_cursor(cursor, types, mark)
     except ValueError as error:
         raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
 

@@ -1,6 +1,5 @@
 """The statements of keyset lists, made from a plan of domain/list_plans.py: a page, a bounded scan, a count."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from job_tracker.api.problems import Problem
-from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
 from job_tracker.domain.search_text import like_pattern, search_forms
 
@@ -152,17 +151,15 @@ def rows_of(listing: Listing, keys: Sequence[Row]) -> Question:
 
 def cursor_after(listing: Listing, wanted: Wanted, row: Row, counted: Count) -> str:
     """Where the page after `row` begins. The count goes along: a list is counted once, for its first page."""
-    return encode_cursor(
-        [*(row[column] for column in listing.key), counted.rows, counted.whole, _mark(listing, wanted)]
-    )
+    key = [row[column] for column in listing.key]
+    return encode_cursor([*key, counted.rows, counted.whole], _mark(listing, wanted))
 
 
 def _mark(listing: Listing, wanted: Wanted) -> str:
     """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
     ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
-    asked = [listing.source, filters, wanted.forms or None, ranges]
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
+    return list_mark(listing.source, filters, wanted.forms or None, ranges)
 
 
 def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
@@ -319,9 +316,7 @@ def _order(listing: Listing, plan: ListPlan) -> str:
 
 def _after(listing: Listing, wanted: Wanted, cursor: str) -> tuple[list[object], Count]:
     try:
-        *after, rows, whole, mark = decode_cursor(cursor, (*listing.key_types, _Rows, bool, str))
-        if mark != _mark(listing, wanted):
-            raise ValueError("a cursor of another list: it goes on with the same filters only")
+        *after, rows, whole = decode_cursor(cursor, (*listing.key_types, _Rows, bool), _mark(listing, wanted))
     except ValueError as error:
         raise Problem(422, str(error), [("cursor", "was not given by this list")]) from None
     return after, Count(rows, whole)

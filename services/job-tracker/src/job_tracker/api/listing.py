@@ -6,6 +6,8 @@ Which lists an index serves, and how far the others are scanned, is planned in d
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import (
     COUNT_TO,
@@ -23,6 +25,7 @@ from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan
 from job_tracker.domain.search_text import has_trigram
 
 MAX_PAGE = 200
+MAX_PAGE_BYTES = 4 * 2**20  # of JSON; a page has one row at least, however large it is
 # Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
 IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
 
@@ -32,6 +35,7 @@ BY_TRIGRAMS = (
     "set_config('enable_indexonlyscan', 'off', true)"
 )
 AS_USUAL = BY_TRIGRAMS.replace("'off'", "'on'")
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,27 @@ async def page(
         searched = replace(listing, folded="search") if there else listing
         found = await _in_order(connection, searched, wanted, tally, known)
     rows = await _whole(connection, listing, found.rows) if there else found.rows
+    shown = within_bytes([show(row) for row in rows])
+    # A page that its bytes end is complete as far as it goes.
+    cut = len(shown) < len(rows)
+    last, partial = (rows[len(shown) - 1], False) if cut else (found.last, found.partial)
     return {
-        name: [show(row) for row in rows],
-        "next": cursor_after(listing, wanted, found.last, found.counted) if found.last else None,
+        name: shown,
+        "next": cursor_after(listing, wanted, last, found.counted) if last else None,
         **_total(found.counted),
-        "partial": found.partial,
-        "scanned_to": {column: found.last[column] for column in listing.key} if found.partial and found.last else None,
+        "partial": partial,
+        "scanned_to": {column: last[column] for column in listing.key} if partial and last else None,
     }
+
+
+def within_bytes(rows: list[Row]) -> list[Row]:
+    """The first of `rows` that fit into a page; the first one always does."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(_encoder.encode(row))
+        if size > MAX_PAGE_BYTES and count:
+            return rows[:count]
+    return rows
 
 
 async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> tuple[bool, bool]:

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from job_events.errors import InvalidRequest
 
@@ -30,6 +31,10 @@ TITLES = {
     504: "The table has not come that far yet",
 }
 
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+WITHOUT_HEAD = {"/stream"}
+"""Addresses that take GET and not HEAD: their answer has no end."""
 
 _SCHEMA = {
     "type": "object",
@@ -108,9 +113,13 @@ def install(app: FastAPI) -> None:
         found = [(_field(one["loc"]), str(one["msg"])) for one in error.errors()]
         return problem_response(Problem(422, "; ".join(f"{field}: {reason}" for field, reason in found), found))
 
-    def on_http(_: Request, error: Exception) -> Response:
+    def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-        return problem_response(Problem(error.status_code, str(error.detail)), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # The router names those of one of the address's routes only.
+            headers["Allow"] = ", ".join(allowed_methods(request))
+        return problem_response(Problem(error.status_code, str(error.detail)), headers)
 
     def on_database(_: Request, error: Exception) -> Response:
         log.warning("PostgreSQL is away", reason=str(error))
@@ -140,6 +149,16 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_other_version)
     app.add_exception_handler(psycopg.DataError, on_data)
     app.add_exception_handler(Exception, on_crash)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """The methods that the address of `request` takes."""
+    found = [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+    return sorted([*found, "HEAD"] if "GET" in found and request.scope["path"] not in WITHOUT_HEAD else found)
 
 
 def _field(location: Sequence[Any]) -> str:

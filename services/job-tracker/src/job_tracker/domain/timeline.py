@@ -57,17 +57,18 @@ def restore(row: Row) -> AnyEvent:
 class Timeline:
     """A page of a history, judged by folding all of it: `add` the rows in log order, in as many pieces as there are.
 
-    It keeps no more of them than the page: the `most` events behind `after`, a place, or the first ones.
+    It keeps no more of them than the page: the `most` events behind `after`, a place, or the first ones; fewer where
+    they have more than `most_bytes` together, but one at least.
 
     applied: an event changed the row. duplicate: the same event stands further up. superseded: the row already
     held something greater, so this one changed nothing.
     """
 
-    def __init__(self, most: int, after: Place | None = None) -> None:
+    def __init__(self, most: int, after: Place | None = None, most_bytes: int = 4 * 2**20) -> None:
         self.shown: list[Row] = []
         self.total = 0
         self.last: Place | None = None  # of the last one shown, if others follow it
-        self._most, self._after = most, after
+        self._most, self._after, self._room = most, after, most_bytes
         self._end: Place | None = None
         self._state = JobState()
         self._known: set[tuple[str, bytes]] = set()
@@ -79,11 +80,14 @@ class Timeline:
             self.total += 1
             if self._after is not None and at <= self._after:
                 continue
-            if len(self.shown) < self._most:
-                self.shown.append(_entry(row, event, verdict))
-                self._end = at
-            else:
+            if self.last is not None:
+                continue
+            size = len(encode(event))
+            if self.shown and (len(self.shown) == self._most or size > self._room):
                 self.last = self._end
+                continue
+            self.shown.append(_entry(row, event, verdict))
+            self._end, self._room = at, self._room - size
 
     def _judge(self, event: AnyEvent) -> str:
         copy = (event.id, hashlib.sha256(canonical(event).encode()).digest())

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import LiteralString, NamedTuple
 
-from job_events.envelope import canonical, decode, read_dead_letter
+from msgspec import UNSET
+
+from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.sql_files import queries
@@ -155,7 +157,9 @@ def _letter(record: Record) -> DeadLetter:
         key=data.key.encode() if data.key is not None else None,
         value=_bytes(data.value, data.encoding),
     )
-    return DeadLetter(refused, data.reason, letter.subject, data.consumer)
+    job_id = letter.subject or job_id_in(refused.value)
+    size = None if data.value_bytes is UNSET else data.value_bytes
+    return DeadLetter(refused, data.reason, job_id, data.consumer, size)
 
 
 def _bytes(text: str | None, encoding: str) -> bytes | None:

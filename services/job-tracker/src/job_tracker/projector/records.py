@@ -6,6 +6,7 @@ from typing import Generic, LiteralString, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
+from job_events.envelope import job_id_in
 from job_events.errors import InvalidEvent
 
 TopicPartition = tuple[str, int]
@@ -47,17 +48,21 @@ class Record(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A record that no projection can take, with the reason for people."""
+    """A record that no projection can take, with the reason for people.
+
+    value_bytes: the true size of its value, where the record holds only the first part of it.
+    """
 
     record: Record
     reason: str
     job_id: str | None = None
     consumer: str = "job-tracker"
+    value_bytes: int | None = None
 
     @classmethod
     def of(cls, record: Record, error: InvalidEvent) -> "DeadLetter":
         """The letter of a record that was refused for this reason."""
-        return cls(record, error.reason, error.job_id)
+        return cls(record, error.reason, error.job_id or job_id_in(record.value))
 
     def row(self) -> dict[str, object]:
         """The parameters of the insert. NUL and broken surrogates leave the texts, so that this row always fits."""
@@ -73,7 +78,7 @@ class DeadLetter(NamedTuple):
             "job_id": self.job_id,
             "key": record.key[:MAX_KEPT_BYTES] if record.key is not None else None,
             "value": value[:MAX_KEPT_BYTES] if value is not None else None,
-            "value_bytes": len(value) if value is not None else 0,
+            "value_bytes": max(self.value_bytes or 0, len(value or b"")),
         }
 
 
@@ -222,7 +227,7 @@ class Batch(Generic[Content]):
         """Turn this batch of one record, which the database refuses, into its dead letter."""
         (record,) = self.records
         self.content, self.unpackable = self._projection.begin(), None
-        self.dead = [DeadLetter(record, reason)]
+        self.dead = [DeadLetter(record, reason, job_id_in(record.value))]
 
 
 def _clean(text: str) -> str:

@@ -14,18 +14,24 @@ FETCH 100 FROM history
 -- name: items
 -- The first rows of a job's items that fit, as a bounded scan meets them; its last row; and one beyond, if any. Only
 -- what people are shown of an event is called "held" and has a text: inside a text the quotation marks are escaped.
-SELECT * FROM (
-    SELECT *, (%(actions)s::text[] IS NULL OR action = ANY(%(actions)s)) AND (NOT %(held)s OR body LIKE '%%"held":"%%') AS fits,
-           row_number() OVER (ORDER BY at, event_id) AS looked
+-- Bodies are read of the first row that fits, and of others as long as they have no more than `most_bytes` together.
+SELECT event_id, at, item, action, attempt, response_ms, worker, fits, looked,
+       CASE WHEN passed <= %(most_bytes)s OR passed = bytes THEN body END AS body
+FROM (
+    SELECT *, sum(bytes) FILTER (WHERE fits) OVER (ORDER BY at, event_id) AS passed
     FROM (
-        SELECT event_id, at, item, action, attempt, response_ms, worker, error_category, body
-        FROM tracker.item
-        WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
-          AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
-        ORDER BY at, event_id
-        LIMIT %(scanned)s + 1
-    ) AS first
-) AS judged
+        SELECT *, (%(actions)s::text[] IS NULL OR action = ANY(%(actions)s)) AND (NOT %(held)s OR body LIKE '%%"held":"%%') AS fits,
+               row_number() OVER (ORDER BY at, event_id) AS looked
+        FROM (
+            SELECT event_id, at, item, action, attempt, response_ms, worker, body, octet_length(body) AS bytes
+            FROM tracker.item
+            WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
+              AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
+            ORDER BY at, event_id
+            LIMIT %(scanned)s + 1
+        ) AS first
+    ) AS judged
+) AS summed
 WHERE fits OR looked >= %(scanned)s
 ORDER BY at, event_id
 LIMIT %(most)s
