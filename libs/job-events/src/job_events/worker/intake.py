@@ -167,7 +167,7 @@ class Intake:
 
     def _handle(self, conn: Connection, message: Message) -> None:
         try:
-            event = decode(message.value())
+            event = decode(message.value(), _appended(message))
         except InvalidEvent as error:
             self._dead_letter(conn, message, error.reason)
             if error.job_id is not None and message.topic() != self._topics.events:
