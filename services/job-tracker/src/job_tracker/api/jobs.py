@@ -11,11 +11,14 @@ from fastapi.responses import Response
 from job_events.sql_files import queries
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
+from job_tracker.api.health_list import page_by_health
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import cut_scan, page
 from job_tracker.api.problems import Problem
+from job_tracker.api.signs import read_signs
 from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
+from job_tracker.domain.health import NO_SIGNS, Health
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
@@ -50,6 +53,7 @@ async def list_jobs(
     parts: PartsNow,
     wait: Wait,
     status: Annotated[list[Status] | None, Query()] = None,
+    health: Annotated[list[Health] | None, Query(description="as derived now; a bounded scan")] = None,
     type_: Annotated[list[str] | None, Query(alias="type")] = None,
     tenant: Tenant = None,
     account: Account = None,
@@ -78,7 +82,12 @@ async def list_jobs(
     tally = tally_of(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        shown = await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
+        if health:
+            shown, signs = await page_by_health(connection, JOBS, request, health, now)
+        else:
+            shown = await page(connection, JOBS, request, dict, "jobs", tally)
+            signs = await read_signs(connection, shown["jobs"], now)
+        shown["jobs"] = [summary(row, now, signs[row["job_id"]]) for row in shown["jobs"]]
         await _tell_ends(connection, shown["jobs"])
         return shown
 
@@ -90,7 +99,11 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        return {"job": detail(_known(row, job_id), now)}
+        known, signs = _known(row, job_id), NO_SIGNS
+        if known["state"] != "finished":
+            async with parts.reader.snapshot() as connection:
+                signs = (await read_signs(connection, [known], now))[job_id]
+        return {"job": detail(known, now, signs)}
 
     return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
 
@@ -173,8 +186,12 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
             "retries": await rows("retries", job_id=job_id, most=MAX_FAMILY),
             "chain": chain,
         }
-        shown = {name: [summary(row, now) for row in several] for name, several in found.items()}
-        return {"job": summary(job, now), **shown}
+        signs = await read_signs(connection, [job, *(row for several in found.values() for row in several)], now)
+
+        def show(row: Row) -> Row:
+            return summary(row, now, signs[row["job_id"]])
+
+        return {"job": show(job)} | {name: [show(row) for row in several] for name, several in found.items()}
 
     return await parts.reader.answer(read, wait)
 
