@@ -16,8 +16,8 @@ HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.e
 # Outside these years a timestamp is a broken clock that no calendar or database column should carry.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-# How far an event's time may lie ahead of its record's LogAppendTime. Lists are in the order of these times: a clock far
-# ahead would lead them for as long.
+# How far an event's time may lie ahead of its record's LogAppendTime. Lists are in the order of these times: what a
+# clock far ahead has stamped would lead them for as long.
 MAX_AHEAD = timedelta(hours=24)
 
 # Objects and arrays within each other. How deep msgspec can go depends on how deep its caller stands in Python's own
@@ -134,8 +134,8 @@ def _check_time(time: datetime, appended_at: datetime | None, job_id: str) -> No
     if not EARLIEST <= time < LATEST:
         raise InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", job_id)
     if appended_at is not None and time - appended_at > MAX_AHEAD:
-        reason = f"time {time.isoformat()} lies more than 24 hours ahead of {appended_at.isoformat()}, when Kafka took it"
-        raise InvalidEvent(reason, job_id)
+        ahead = f"more than 24 hours ahead of {appended_at.isoformat()}, when Kafka took it"
+        raise InvalidEvent(f"time {time.isoformat()} lies {ahead}", job_id)
 
 
 def _explain(value: bytes, error: Exception) -> InvalidEvent:

@@ -13,10 +13,9 @@ from job_events.tokens import Positions
 from job_tracker.api.freshness import AsyncConnection, Reader
 from job_tracker.api.list_statements import Listing, Wanted
 from job_tracker.api.listing import page
-from job_tracker.api.signs import read_signs
+from job_tracker.api.summaries import summaries
 from job_tracker.domain.changes import Change, Key, View
 from job_tracker.domain.freshness import Standing
-from job_tracker.domain.job_view import summary
 from job_tracker.domain.positions import Range, covers, events_between, steps
 
 _SQL = queries("job_tracker", "stream.sql")
@@ -102,14 +101,10 @@ class ChangeReader:
     async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[Change]:
         """The jobs that these ranges are about, as they are in this snapshot."""
         rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
-        now, signs = standing.now, await read_signs(connection, rows, standing.now)
+        shown = await summaries(connection, rows, standing.now)
         return [
-            Change(
-                row["job_id"],
-                _key(row),
-                None if row["deleted"] else _encoder.encode(summary(row, now, signs[row["job_id"]])),
-            )
-            for row in rows
+            Change(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))
+            for row, one in zip(rows, shown, strict=True)
         ]
 
     async def _newest(self, view: View, limit: int) -> Newest:
@@ -128,8 +123,7 @@ class ChangeReader:
         else:
             wanted = Wanted(filters=_filters(view), limit=limit)
             found = await page(connection, self._listing, wanted, dict, "jobs")
-        signs = await read_signs(connection, found["jobs"], standing.now)
-        return found | {"jobs": [summary(row, standing.now, signs[row["job_id"]]) for row in found["jobs"]]}
+        return found | {"jobs": await summaries(connection, found["jobs"], standing.now)}
 
     async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
         row = await (await connection.execute(_SQL["held"], _columns(ranges))).fetchone()

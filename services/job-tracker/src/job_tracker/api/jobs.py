@@ -16,10 +16,11 @@ from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import cut_scan, page
 from job_tracker.api.problems import Problem
 from job_tracker.api.signs import read_signs
+from job_tracker.api.summaries import summaries
 from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.health import NO_SIGNS, Health
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
+from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
 
@@ -85,11 +86,8 @@ async def list_jobs(
         if health:
             shown, signs = await page_by_health(connection, JOBS, request, health, now)
         else:
-            shown = await page(connection, JOBS, request, dict, "jobs", tally)
-            signs = await read_signs(connection, shown["jobs"], now)
-        shown["jobs"] = [summary(row, now, signs[row["job_id"]]) for row in shown["jobs"]]
-        await _tell_ends(connection, shown["jobs"])
-        return shown
+            shown, signs = await page(connection, JOBS, request, dict, "jobs", tally), None
+        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signs)}
 
     return await parts.reader.answer(read, wait)
 
@@ -186,12 +184,11 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
             "retries": await rows("retries", job_id=job_id, most=MAX_FAMILY),
             "chain": chain,
         }
-        signs = await read_signs(connection, [job, *(row for several in found.values() for row in several)], now)
-
-        def show(row: Row) -> Row:
-            return summary(row, now, signs[row["job_id"]])
-
-        return {"job": show(job)} | {name: [show(row) for row in several] for name, several in found.items()}
+        related = {row["job_id"]: row for row in [job, *(row for several in found.values() for row in several)]}
+        shown = {one["job_id"]: one for one in await summaries(connection, list(related.values()), now)}
+        return {"job": shown[job_id]} | {
+            name: [shown[row["job_id"]] for row in several] for name, several in found.items()
+        }
 
     return await parts.reader.answer(read, wait)
 
@@ -246,15 +243,6 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
         Problem: 404.
     """
     return _known(await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone(), job_id)
-
-
-async def _tell_ends(connection: AsyncConnection, jobs: list[Row]) -> None:
-    """Add how each of `jobs` ended: the error's code, and how many items are held back."""
-    failed = [job["job_id"] for job in jobs if job["error_category"]]
-    rows = await (await connection.execute(_SQL["ends"], {"job_ids": failed})).fetchall() if failed else []
-    ends = {row["job_id"]: row["e_body"] for row in rows}
-    for job in jobs:
-        job.update(how_it_ended(ends.get(job["job_id"])))
 
 
 def _known(row: Row | None, job_id: str) -> Row:
