@@ -25,7 +25,7 @@ ELSEWHERE = ("make demo", "make test", "make up", "make chaos", "make bench")
 def blocks(text: str) -> list[list[str]]:
     """The indented blocks of commands, in order."""
     found: list[list[str]] = [[]]
-    for line in text.splitlines():
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE).splitlines():
         if re.match(r" {4}\S", line):
             found[-1].append(line.strip())
         elif found[-1]:
