@@ -28,7 +28,7 @@ def expect_items(log: Iterable[LogRecord]) -> Expected:
         if record.topic.endswith(LETTERS):
             _letter(found, record)
             continue
-        event = readable(record.value, (ITEM,))
+        event = readable(record.value, (ITEM,), record.appended_ms)
         if event is None:
             found.bury(record)
         else:

@@ -76,7 +76,7 @@ def expect_jobs(log: Iterable[LogRecord]) -> Expected:
     found = Expected()
     by_job: dict[str, list[Json]] = {}
     for record in log:
-        event = readable(record.value, (*LIFECYCLE, DELETED, *CONTROL))
+        event = readable(record.value, (*LIFECYCLE, DELETED, *CONTROL), record.appended_ms)
         if event is None:
             found.bury(record)
             continue

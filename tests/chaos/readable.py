@@ -24,11 +24,15 @@ _SUBJECT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-def readable(value: bytes | None, kinds: Iterable[str]) -> Json | None:
-    """The event in these bytes if it is of one of these kinds; None where no reader may take it."""
+def readable(value: bytes | None, kinds: Iterable[str], appended_ms: int) -> Json | None:
+    """The event in these bytes if it is of one of these kinds; None where no reader may take it.
+
+    appended_ms: the record's LogAppendTime, milliseconds since 1970.
+    """
     try:
         event = json.loads((value or b"").decode())
-        return event if _depth(event) <= DEEPEST and event["type"] in kinds and _is_event(event) else None
+        fits = _depth(event) <= DEEPEST and event["type"] in kinds and _is_event(event)
+        return event if fits and not any(_ahead(time, appended_ms) for time in _times(event)) else None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
@@ -176,6 +180,19 @@ def _time(value: object) -> bool:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         return False
     return 1970 <= datetime.fromisoformat(value).astimezone(UTC).year < 3000
+
+
+def _times(event: Json) -> Iterable[str]:
+    """The times by which lists are ordered: the event's own, and that of the request which a start repeats."""
+    yield event["time"]
+    if event["type"] == "job.started.v1":
+        yield event["data"]["request"]["time"]
+
+
+def _ahead(time: str, appended_ms: int) -> bool:
+    """More than a day ahead of the broker's clock, to the microsecond."""
+    since = datetime.fromisoformat(time).astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds > (appended_ms + 86_400_000) * 1000
 
 
 def _storable(text: str) -> bool:

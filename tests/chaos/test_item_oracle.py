@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from tests.chaos.messages import START
 from tests.chaos.oracle import LogRecord
 from tests.chaos.projections import ITEMS
 from tests.chaos.workload import Mix, Workload
@@ -13,6 +14,7 @@ from job_events.topics import Topics
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.records import DeadLetter, Record
 
+SENT = int(START.timestamp() * 1000)  # LogAppendTime of the first, milliseconds
 MIX = Mix(poison=0.3, wild=0.3, items=1.0, letters=0.05)
 
 
@@ -27,7 +29,7 @@ def log() -> list[LogRecord]:
         if message.topic in ITEMS.topics:
             offset = ends[message.topic, number]
             ends[message.topic, number] += 1
-            at = 1_700_000_000_000 + len(records)
+            at = SENT + len(records)
             records.append(LogRecord(message.topic, number, offset, at, message.key, message.value))
     return sorted(records, key=lambda record: record.position)
 

@@ -16,7 +16,7 @@ from tests.chaos.result import Result, breaking_off
 from tests.chaos.strikes import Striker, second
 from tests.chaos.worker_verdict import KILL, SYNCS, WORKERS, Json, judge
 
-from jobtrail.demo.command import connect
+from jobtrail.demo.account import connect
 from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.demo.run import Started, follow, start_chains
 from jobtrail.home import Home

@@ -30,6 +30,7 @@ BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
 
 AccountName = Annotated[str, typer.Argument(help="name of the account")]
 Tenant = Annotated[str, typer.Option(help="who pays for the account")]
+Reason = Annotated[str, typer.Option(help="why, for those who look at the account")]
 
 
 @contextmanager
@@ -124,6 +125,25 @@ def check(
             console.print("[green]✔[/]" if result.ok else "[red]✘[/]", said)
             failed = failed or not result.ok
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def pause(account: AccountName, tenant: Tenant = "default", reason: Reason = "") -> None:
+    """Hold back all jobs of an account, at every service."""
+    _command("pause", tenant, account, reason)
+
+
+@app.command()
+def resume(account: AccountName, tenant: Tenant = "default", reason: Reason = "") -> None:
+    """Let the jobs of an account go on."""
+    _command("resume", tenant, account, reason)
+
+
+def _command(verb: str, tenant: str, account: str, reason: str) -> None:
+    from jobtrail.tracker import Tracker, account_path
+
+    Tracker(Home().api()).command(account_path(tenant, account, verb), reason)
+    console.print(f"Asked for: {verb} account {tenant}/{account}", markup=False)
 
 
 def _asked(platform: str, name: str) -> str:

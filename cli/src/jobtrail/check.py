@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import httpx
+import msgspec
 import psycopg
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -12,9 +13,12 @@ from rich.text import Text
 
 from job_events.kafka_diagnosis import quiet_config, reach
 from job_events.kafka_security import KafkaConnection
+from job_events.texts import printable, with_texts
+from jobtrail import answers
 from jobtrail.freshness import staleness
 from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
+from jobtrail.queues import hold_text
 from jobtrail.tracker import Tracker, shown
 
 TIMEOUT = 5.0
@@ -36,7 +40,11 @@ def check_system(console: Console, home: Home) -> int:
             down = True
             console.print("[red]✘[/]", Text(f"{name}: {str(error).strip() or type(error).__name__}"))
     if not down:
-        down = _lags(console, kafka)
+        try:
+            down = _lags(console, kafka)
+        except KafkaException as error:
+            down = True
+            console.print("[red]✘[/]", Text(f"Kafka: the lag of its groups is unknown: {error}"))
         for said in _attention(Tracker(api)):
             console.print("[yellow]![/]", Text(said), soft_wrap=True)
     return 1 if down else 0
@@ -56,22 +64,25 @@ def _kafka(kafka: KafkaConnection) -> str:
 
 def _api(address: str) -> str:
     answer = httpx.get(f"{address}/readyz", timeout=TIMEOUT)
-    if answer.status_code != 200:
-        raise ValueError(f"not ready: {answer.text[:300]}")
-    return f"ready at {shown(address)}"
+    try:
+        found = msgspec.convert(with_texts(answer.json(), printable), answers.Readiness)
+    except (ValueError, RecursionError):  # a msgspec.ValidationError is a ValueError
+        raise ValueError(f"{shown(address)} is no tracker: it answers {answer.status_code}, and no readiness") from None
+    if not found.ready:
+        missing = [f"{check.name}: {check.detail or 'no reason given'}" for check in found.checks if not check.ok]
+        raise ValueError(f"at {shown(address)} is not ready: {'; '.join(missing) or 'no reason given'}")
+    return ". ".join([f"ready at {shown(address)}", *found.notes])
 
 
 def _attention(tracker: Tracker) -> Iterator[str]:
     """What waits for a person. No part is down for it, so the exit code is not either."""
-    letters = tracker.get("/dead-letters", limit=1)
-    for newest in letters["dead_letters"]:
+    letters = tracker.read("/dead-letters", answers.LettersPage, limit=1)
+    for newest in letters.dead_letters:
         where = f"all are at {tracker.address}/dead-letters"
-        yield f"Dead letters: {letters['total_text']}, the newest by {newest['consumer']}: {newest['reason']}; {where}"
-    for queue in tracker.get("/queues")["queues"]:
-        for hold in queue["holds"]:
-            what = "its whole queue" if hold["kind"] == "queue" else f"account {hold['tenant']}/{hold['account']}"
-            why = hold["reason"] or "no reason given"
-            yield f"{queue['service']} holds back {what} since {hold['since']}, by {hold['requested_by']}: {why}"
+        yield f"Dead letters: {letters.total_text}, the newest by {newest.consumer}: {newest.reason}; {where}"
+    for queue in tracker.read("/queues", answers.Queues).queues:
+        for hold in queue.holds:
+            yield f"{queue.service} holds back {hold_text(hold)}"
     if stale := staleness(tracker.freshness):
         yield f"The job table: {stale}"
 

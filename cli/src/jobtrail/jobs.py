@@ -25,6 +25,7 @@ from jobtrail.items_table import items_table
 from jobtrail.json_option import json_object
 from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reverting, takes, with_token
 from jobtrail.tables import Jobs
+from jobtrail.times import HELP, span
 from jobtrail.tracker import Json, Tracker, job_path
 from jobtrail.watch import changes_shown, follow_job
 
@@ -53,10 +54,15 @@ def list_jobs(
     account: str | None = None,
     tenant: str | None = None,
     chain: str | None = None,
+    health: Annotated[list[str] | None, typer.Option(help="ok, paused, late, stalled or lost; may be repeated")] = None,
+    since: Annotated[str | None, typer.Option(help=f"created since: {HELP}")] = None,
+    until: Annotated[str | None, typer.Option(help="created before")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
 ) -> None:
     """Jobs, newest first."""
+    first, last = span(since, until, datetime.now(UTC))
     filters = {"status": status, "type": job_type, "account": account, "tenant": tenant, "chain": chain}
+    filters |= {"health": health or None, "from": first and first.isoformat(), "to": last and last.isoformat()}
     jobs: list[Json] = []
     total = "0"
     with _reading() as tracker:
@@ -64,8 +70,8 @@ def list_jobs(
             for page in tracker.pages(limit, **filters):
                 jobs += page["jobs"]
                 total = page["total_text"]
-                if page["partial"]:
-                    looked = page["scanned_to"]["created_at"]
+                if scanned := page.get("scanned_to"):
+                    looked = scanned["created_at"]
                     spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
         console.print(Jobs(jobs, datetime.now(UTC)))
         console.print(f"{len(jobs):,} shown of {total}", markup=False)
@@ -198,6 +204,13 @@ def resume(job_id: JobId, reason: Reason = "") -> None:
 
 
 @app.command()
+def delete(job_id: JobId, reason: Reason = "") -> None:
+    """Take a finished job out of the table for good."""
+    _tracker().delete_job(job_id, reason)
+    console.print(f"Asked for: delete {job_id}", markup=False)
+
+
+@app.command()
 def retry(job_id: JobId) -> None:
     """Run a finished job again, as a new job."""
     answer = _tracker().post(job_path(job_id, "retry"))
@@ -227,7 +240,7 @@ def _tell_next_step(job: Json) -> None:
 
 
 def _command(job_id: str, verb: str, reason: str) -> None:
-    _tracker().post(job_path(job_id, verb), {"reason": reason})
+    _tracker().command(job_path(job_id, verb), reason)
     console.print(f"Asked for: {verb} {job_id}", markup=False)
 
 

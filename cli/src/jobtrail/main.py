@@ -3,7 +3,9 @@
 A command loads what it alone needs when it is called, so that the others answer at once.
 """
 
+import os
 import sys
+from datetime import UTC, datetime
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +13,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobtrail import accounts, jobs, matches
+from jobtrail import accounts, jobs, matches, queues
 from jobtrail.errors import Refused
 from jobtrail.home import Home
 from jobtrail.log import become_part
 from jobtrail.ports import Ports
 from jobtrail.terminal import console, errors
+from jobtrail.times import HELP, span
+from jobtrail.tracker import Tracker
 
+UNEXPECTED = 70  # the exit status of a fault in the command itself, as sysexits.h has it
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -27,6 +32,7 @@ app = typer.Typer(
 app.add_typer(accounts.app, name="accounts", help="Connect shops: credentials are stored encrypted.")
 app.add_typer(jobs.app, name="jobs", help="Start, watch, end and repeat jobs.")
 app.add_typer(matches.app, name="matches", help="Look at linked records, and decide on pairs that wait for review.")
+app.add_typer(queues.app, name="queues", help="Look at what waits at each service, hold it back, let it go on.")
 
 ApiPort = Annotated[
     int | None, typer.Option(envvar="API_PORT", min=1, max=65535, help="port of the API (default 8400 if free)")
@@ -114,6 +120,20 @@ def check() -> None:
 
 
 @app.command()
+def stats(
+    tenant: Annotated[str | None, typer.Option(help="of one tenant")] = None,
+    job_type: Annotated[str | None, typer.Option("--type", help="such as PRODUCT_SYNC")] = None,
+    since: Annotated[str | None, typer.Option(help=f"created since the UTC day of: {HELP}")] = None,
+    until: Annotated[str | None, typer.Option(help="created until the UTC day of")] = None,
+) -> None:
+    """How many jobs there are, by type and status."""
+    from jobtrail.stats import show_stats
+
+    first, last = span(since, until, datetime.now(UTC))
+    show_stats(console(), Tracker(Home().api()), tenant, job_type, first, last)
+
+
+@app.command()
 def rebuild(
     archive: Archive = None,
     swap: Annotated[bool, typer.Option("--swap", help="put the rebuilt table in place without asking")] = False,
@@ -188,7 +208,11 @@ def main() -> None:
         app()
     except Exception as error:
         if not isinstance(error, _mendable()):
-            raise
+            if os.environ.get("JOBTRAIL_TRACEBACK"):
+                raise
+            said = f"The command failed unexpectedly: {type(error).__name__}: {error}"
+            errors().print(Text(f"{said}; JOBTRAIL_TRACEBACK=1 shows where", style="red"))
+            sys.exit(UNEXPECTED)
         if isinstance(error, OSError):
             # Standard output may be what failed: what is left of it must not fail once more at the end.
             sys.stdout = StringIO()

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobtrail.tracker import Json
 
-BESIDE_ID, FOR_DETAILS = 74, 26
+BESIDE_ID, FOR_DETAILS = 84, 26
 """What the columns need that are always there, and the one that is not; with less they would be a few letters wide."""
 
 STATUS_STYLES = {
@@ -24,6 +24,7 @@ STATUS_STYLES = {
     "FAILED": "red",
     "CANCELLED": "magenta",
 }
+HEALTH_STYLES = {"ok": "dim", "paused": "yellow", "late": "yellow", "stalled": "red", "lost": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Jobs:
         table.add_column("Type", overflow="fold")
         table.add_column("Account", overflow="fold")
         table.add_column("Status", no_wrap=True)
+        table.add_column("Health", no_wrap=True)
         table.add_column("Done", justify="right")
         for name in ("Age", "Took"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -62,6 +64,7 @@ class Jobs:
                 Text(job["type"]),
                 Text(job["account"]),
                 status_text(job),
+                health_text(job),
                 counters_text(job),
                 age_text(job, self.now),
                 took_text(job),
@@ -71,7 +74,9 @@ class Jobs:
 
     def _block(self, job: Json) -> Iterator[Text]:
         took, details = took_text(job), _details(job)
-        yield Text.assemble((job["job_id"], "bold"), "  ", status_text(job), overflow="fold")
+        unwell = health_text(job) if job["state"] != "finished" else Text()
+        words = Text(" ").join([status_text(job), *([unwell] if unwell else [])])
+        yield Text.assemble((job["job_id"], "bold"), "  ", words, overflow="fold")
         yield Text(f"  {job['type']} of {job['account']}", overflow="fold")
         yield Text(f"  {counters_text(job)} done, {age_text(job, self.now)} old{took and f', took {took}'}")
         if details:
@@ -81,6 +86,8 @@ class Jobs:
 def job_line(job: Json) -> Text:
     """`PRODUCT_PULL RUNNING 120 of 240 · page 3`."""
     line = Text.assemble(job["type"], " ", status_text(job), f" {counters_text(job)}")
+    if job["state"] != "finished" and (job.get("health") or "ok") != "ok":
+        line.append_text(Text.assemble(" · ", health_text(job)))
     if job.get("phase") and job["state"] == "running":
         line.append(f" · {job['phase']}")
     if note := note_text(job):
@@ -98,6 +105,12 @@ def eta_text(job: Json) -> str:
 def status_text(job: Json) -> Text:
     """The status in its colour."""
     return Text(job["status"], style=STATUS_STYLES.get(job["status"], ""))
+
+
+def health_text(job: Json) -> Text:
+    """`ok`, `paused`, `late`, `stalled` or `lost`; nothing where the tracker does not say."""
+    word = job.get("health") or ""
+    return Text(word, style=HEALTH_STYLES.get(word, ""))
 
 
 def counters_text(job: Json) -> str:

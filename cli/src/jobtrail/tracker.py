@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
+from msgspec import Struct
 
 from job_events.texts import printable, with_texts
+from jobtrail import answers
 from jobtrail.errors import Refused
 
 Json = dict[str, Any]
+Shape = TypeVar("Shape", bound=Struct)
 PAGE = 200  # the most that the API gives at once
+LONGEST_SENTENCE = 2000  # characters of a problem that are repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,27 @@ class Tracker:
         self.freshness: Json = {}
         self._http = httpx.Client(base_url=address, timeout=15, headers={"Jobtrail-Actor": actor})
 
-    def get(self, path: str, **params: Any) -> Json:
-        """GET a resource; parameters that are None are left out."""
-        return self._ask("GET", path, params={key: value for key, value in params.items() if value is not None})
+    def get(self, path: str, shape: type[Struct], **params: Any) -> Json:
+        """GET a resource, which holds at least what `shape` names; parameters that are None are left out."""
+        given = {key: value for key, value in params.items() if value is not None}
+        return self._checked(self._ask("GET", path, params=given), shape)
+
+    def read(self, path: str, shape: type[Shape], **params: Any) -> Shape:
+        """As `get`, with what `shape` names as attributes."""
+        return msgspec.convert(self.get(path, shape, **params), shape)
 
     def post(self, path: str, body: Json | None = None, idempotency_key: str | None = None) -> Json:
-        """POST a command."""
+        """POST what makes a new job; answers with its `job_id`."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._ask("POST", path, json=body or {}, headers=headers)
+        return self._checked(self._ask("POST", path, json=body or {}, headers=headers), answers.Accepted)
+
+    def command(self, path: str, reason: str) -> None:
+        """POST what changes a job, a queue or an account."""
+        self._ask("POST", path, json={"reason": reason})
+
+    def delete_job(self, job_id: str, reason: str) -> None:
+        """DELETE a finished job."""
+        self._ask("DELETE", job_path(job_id), params={"reason": reason})
 
     def jobs(self, limit: int, **filters: Any) -> Iterator[Json]:
         """Up to `limit` jobs, newest first, over as many pages as that takes."""
@@ -52,7 +70,7 @@ class Tracker:
         """The pages that hold the first `limit` jobs. Where no index serves the filters they may be many and short."""
         cursor: str | None = None
         while limit > 0:
-            page = self.get("/jobs", limit=min(limit, PAGE), cursor=cursor, **filters)
+            page = self.get("/jobs", answers.JobsPage, limit=min(limit, PAGE), cursor=cursor, **filters)
             limit -= len(page["jobs"])
             yield page
             cursor = page["next"]
@@ -65,29 +83,29 @@ class Tracker:
         Raises:
             Unknown: the table does not hold it, or not yet.
         """
-        return self.get(job_path(job_id))["job"]
+        return self.get(job_path(job_id), answers.JobAnswer)["job"]
 
     def history(self, job_id: str, most: int) -> History:
         """The first `most` events of a job, over as many pages as that takes."""
-        events, last = self._collect(job_path(job_id, "events"), "events", most)
+        events, last = self._collect(job_path(job_id, "events"), "events", answers.EventsPage, most)
         total = f"{last['total']:,}" if last["total_exact"] else f"more than {last['total']:,}"
         return History(events, total, bool(last["next"]))
 
     def items(self, job_id: str, most: int, **filters: Any) -> tuple[list[Json], bool]:
         """What happened to the first `most` items of a job that fit, and whether there are more."""
-        items, last = self._collect(job_path(job_id, "items"), "items", most, **filters)
+        items, last = self._collect(job_path(job_id, "items"), "items", answers.ItemsPage, most, **filters)
         return items, bool(last["next"])
 
     def matches(self, most: int, **filters: Any) -> tuple[list[Json], Json]:
         """The first `most` pairs that fit, and the last page that they took."""
-        return self._collect("/matches", "matches", most, **filters)
+        return self._collect("/matches", "matches", answers.MatchesPage, most, **filters)
 
-    def _collect(self, path: str, name: str, most: int, **filters: Any) -> tuple[list[Json], Json]:
+    def _collect(self, path: str, name: str, shape: type[Struct], most: int, **filters: Any) -> tuple[list[Json], Json]:
         """The first `most` members of a list, and the last page that they took."""
         found: list[Json] = []
         cursor: str | None = None
         while True:
-            page = self.get(path, limit=min(most - len(found), PAGE), cursor=cursor, **filters)
+            page = self.get(path, shape, limit=min(most - len(found), PAGE), cursor=cursor, **filters)
             found += page[name]
             cursor = page["next"]
             if not cursor or len(found) >= most:
@@ -105,14 +123,19 @@ class Tracker:
             raise Refused("The request holds bytes that are not UTF-8") from None
         try:
             found = with_texts(answer.json(), printable)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
-        if isinstance(found, dict):
-            self.freshness = found.get("freshness", self.freshness)
+        if isinstance(found, dict) and answers.lacks(found.get("freshness"), answers.Freshness) is None:
+            self.freshness = found["freshness"]
         if not answer.is_success:
             raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer, found))
         if not isinstance(found, dict):
             raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
+        return found
+
+    def _checked(self, found: Json, shape: type[Struct]) -> Json:
+        if lacking := answers.lacks(found, shape):
+            raise Refused(f"What answers at {self.address} is no tracker that this command knows: {lacking}")
         return found
 
 
@@ -134,13 +157,23 @@ PROBLEMS: dict[int, type[Refused]] = {404: Unknown, 503: Unreachable}
 
 def job_path(job_id: str, part: str = "") -> str:
     """The address of a job or of a part of it, whatever its id is made of."""
-    return f"/jobs/{quote(job_id, safe='', errors='surrogateescape')}" + (f"/{part}" if part else "")
+    return f"/jobs/{_quoted(job_id)}" + (f"/{part}" if part else "")
+
+
+def account_path(tenant: str, account: str, verb: str) -> str:
+    """The address of a command to an account, whatever its names are made of."""
+    return f"/accounts/{_quoted(tenant)}/{_quoted(account)}/{verb}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def _sentence(answer: httpx.Response, problem: Any) -> str:
     try:
         said = str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
         fields = [f"{e['field']}: {e['reason']}" for e in problem.get("errors", []) if e["reason"] not in said]
-        return f"{said} ({'; '.join(fields)})" if fields else said
+        sentence = f"{said} ({'; '.join(fields)})" if fields else said
+        return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:LONGEST_SENTENCE]} ..."
     except (KeyError, TypeError, AttributeError):
         return f"The tracker answered {answer.status_code} {answer.reason_phrase}"

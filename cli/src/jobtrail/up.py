@@ -4,6 +4,7 @@ import threading
 
 import httpx
 from rich.console import Console
+from rich.text import Text
 
 from job_events.kafka_diagnosis import KafkaUnreachable, reach
 from jobtrail.errors import Refused
@@ -25,6 +26,7 @@ def run_up(console: Console, home: Home, ports: Ports) -> None:
     try:
         with view, running_system(home, ports, view) as system:
             follow_sandbox(system.running, home)
+            _ensure_demo_account(console, system.running, home)
             _addresses(console, system.running, home)
             view.rest()
             threading.Event().wait()
@@ -46,6 +48,16 @@ def follow_sandbox(running: Running, home: Home) -> None:
             if shop and local and shop["base_url"] != connection.base_url:
                 names = connection.tenant, connection.account, connection.platform
                 accounts.put_connection(*names, shop["base_url"], accounts.connection(*names).credentials)
+
+
+def _ensure_demo_account(console: Console, running: Running, home: Home) -> None:
+    """Without it the system works all the same."""
+    from jobtrail.demo.account import ensure_account
+
+    try:
+        ensure_account(running, home)
+    except (Refused, httpx.HTTPError) as error:
+        console.print(Text(f"The account of the demo is missing: {error}", style="yellow"), soft_wrap=True)
 
 
 def run_down(console: Console, home: Home) -> None:

@@ -32,6 +32,7 @@ from job_tracker.projector.jobs_projection import JOB_COLUMNS, job_row
 from job_tracker.projector.records import Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+APPENDED = datetime(2026, 4, 1, tzinfo=UTC)
 # Few values each, so that equal keys with different content are common; texts that no locale sorts as bytes do.
 moments = st.integers(0, 3).map(lambda n: MOMENT + timedelta(microseconds=n))
 texts = st.sampled_from(["a", "B", "ä", "Đ", "z", "A b", "\U0001f600", "\uffee"])
@@ -96,9 +97,9 @@ def test_a_merge_that_changes_nothing_writes_nothing(
     monkeypatch.setattr(jobs_projection, "_FEW", few)
     values = [json.dumps(event).encode() for event in stream.jobs(5)]
     versions = "SELECT job_id, xmin, ctid FROM tracker.job ORDER BY job_id"
-    apply([Record("jobs.events", 0, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    apply([Record("jobs.events", 0, offset, APPENDED, None, value) for offset, value in enumerate(values)])
     before = table.execute(versions).fetchall()
-    apply([Record("jobs.events", 1, offset, MOMENT, None, value) for offset, value in enumerate(values)])
+    apply([Record("jobs.events", 1, offset, APPENDED, None, value) for offset, value in enumerate(values)])
     assert table.execute(versions).fetchall() == before
     assert table.execute("SELECT * FROM tracker.rollup_differences()").fetchall() == []
 

@@ -72,7 +72,7 @@ def test_who_is_paused_in_the_middle_of_a_copy_holds_up_the_next_owner_for_a_whi
 
 
 def record(stream_event: dict[str, Any], offset: int, topic: str) -> Record:
-    return Record(topic, 0, offset, datetime(1970, 1, 1, tzinfo=UTC), None, json.dumps(stream_event).encode())
+    return Record(topic, 0, offset, datetime(2026, 4, 1, tzinfo=UTC), None, json.dumps(stream_event).encode())
 
 
 def test_an_overtaken_projector_writes_nothing(

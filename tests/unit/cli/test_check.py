@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from jobtrail import check
 from jobtrail.groups import GROUPS
 
+ASK_API = check._api  # before the fixture replaces it
 LETTERS = {"dead_letters": [{"consumer": "puller", "reason": "no [/JSON]"}], "total_text": "12"}
 HOLD = {"tenant": "demo", "account": "shop", "requested_by": "lan", "since": "2026-01-02T03:04:05Z", "reason": ""}
 HOLDS = [HOLD | {"kind": "account"}, HOLD | {"kind": "queue", "reason": "moving"}]
@@ -65,3 +67,47 @@ def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest
         "puller holds back its whole queue since 2026-01-02T03:04:05Z, by lan: moving",
         "The job table: as of 2026-01-02T03:04:05Z, 41 s behind; no projector is at work",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (
+            503,
+            {
+                "ready": False,
+                "checks": [{"name": "kafka", "ok": True}, {"name": "items", "ok": False, "detail": "none"}],
+            },
+            "at http://tracker.test is not ready: items: none",
+        ),
+        (503, {"ready": False, "checks": []}, "at http://tracker.test is not ready: no reason given"),
+        (502, None, "http://tracker.test is no tracker: it answers 502, and no readiness"),
+        (200, {"ready": "no"}, "http://tracker.test is no tracker: it answers 200, and no readiness"),
+    ],
+)
+def test_readiness_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: dict[str, Any] | None, said: str
+) -> None:
+    answer = httpx.Response(status, json=body) if body else httpx.Response(status, text="<html>")
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: answer)
+    with pytest.raises(ValueError, match=r".") as refused:
+        ASK_API("http://tracker.test")
+    assert str(refused.value) == said
+
+
+def test_what_has_never_started_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"ready": True, "checks": [], "notes": ["matcher has never started: its lists are empty"]}
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, json=body))
+    assert ASK_API("http://tracker.test") == (
+        "ready at http://tracker.test. matcher has never started: its lists are empty"
+    )
+
+
+def test_a_broker_that_tells_no_lag_is_a_sentence(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> int:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(check, "members", down)
+    api(lambda _: httpx.Response(200, json={"dead_letters": [], "queues": []}))
+    ended = run("check")
+    assert ended.code == 1 and "Kafka: the lag of its groups is unknown" in ended.out

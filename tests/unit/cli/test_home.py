@@ -53,4 +53,4 @@ def test_the_password_of_an_address_is_not_shown(monkeypatch: pytest.MonkeyPatch
         port = taken.getsockname()[1]
     monkeypatch.setenv("JOBTRAIL_API", f"http://lan:geheim@127.0.0.1:{port}")
     with pytest.raises(Unreachable, match=f"The tracker at http://127.0.0.1:{port} does not answer"):
-        Tracker(Home().api()).get("/jobs")
+        Tracker(Home().api()).job("job-1")

@@ -27,7 +27,7 @@ def many(job: Make) -> list[dict[str, Any]]:
     return [job(**common), job(**common, account="z" * 128, status="CANCELLED"), failed]
 
 
-@pytest.mark.parametrize("width", [40, 80, 135, 136, 160])
+@pytest.mark.parametrize("width", [40, 80, 145, 146, 160])
 def test_ids_and_statuses_are_whole_and_nothing_is_cut(job: Make, width: int) -> None:
     said = printed(width, *many(job))
     assert said.count(ID) == 3
@@ -37,7 +37,7 @@ def test_ids_and_statuses_are_whole_and_nothing_is_cut(job: Make, width: int) ->
     assert said.count("z") == 128
 
 
-@pytest.mark.parametrize(("width", "table"), [(80, False), (109, False), (110, True), (160, True)])
+@pytest.mark.parametrize(("width", "table"), [(80, False), (119, False), (120, True), (160, True)])
 def test_a_table_is_drawn_where_it_has_room(job: Make, width: int, table: bool) -> None:
     assert ("Account" in printed(width, *many(job)[:2])) == table
 

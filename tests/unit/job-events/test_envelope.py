@@ -1,6 +1,7 @@
 """What is no event is told from what is, with a reason and, where it can be read, the job."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def nested(levels: int) -> bytes:
 
 
 JOB = json.loads(progress())["subject"]
+APPENDED = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,28 @@ def test_what_one_reader_takes_all_take_however_deep_they_stand() -> None:
 
 def test_texts_from_outside_lose_what_nobody_can_carry() -> None:
     assert carried("Nhanh said \0 and \ud800, not ệ or 😀") == "Nhanh said � and �, not ệ or 😀"
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=-900), timedelta(hours=24)])
+def test_a_time_up_to_a_day_ahead_of_its_record_is_read(ahead: timedelta) -> None:
+    assert decode(progress(time=(APPENDED + ahead).isoformat()), APPENDED).job_id == JOB
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(GOLDEN.parent.glob("*.json")) if "dead-letter" not in p.name], ids=lambda p: p.stem
+)
+@pytest.mark.parametrize("time", [APPENDED + timedelta(hours=24, microseconds=1), datetime(2999, 12, 31, tzinfo=UTC)])
+def test_every_type_of_event_further_ahead_is_refused(path: Path, time: datetime) -> None:
+    event = json.loads(path.read_text("utf-8")) | {"time": time.isoformat()}
+    value = json.dumps(event).encode()
+    with pytest.raises(InvalidEvent, match="more than 24 hours ahead") as refused:
+        decode(value, APPENDED)
+    assert refused.value.job_id == event["subject"]
+    assert decode(value).job_id == event["subject"]  # before the broker has taken it, no clock can be compared
+
+
+def test_the_request_that_a_start_repeats_lies_no_further_ahead() -> None:
+    start = json.loads((GOLDEN.parent / "job.started.v1.json").read_text("utf-8")) | {"time": APPENDED.isoformat()}
+    start["data"]["request"]["time"] = "2999-01-01T00:00:00Z"
+    with pytest.raises(InvalidEvent, match="more than 24 hours ahead"):
+        decode(json.dumps(start).encode(), APPENDED)

@@ -5,18 +5,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobtrail.account_store import open_accounts
-from jobtrail.demo.plan import TENANT, DemoPlan, LinkByName, plan_demo
+from jobtrail.demo.account import connect, load_shops
+from jobtrail.demo.plan import LinkByName, plan_demo
 from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.demo.view import DemoView
 from jobtrail.home import Home
 from jobtrail.ports import Ports
-from jobtrail.sandbox_client import Json, Sandbox, source
+from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
 from jobtrail.tracker import Tracker
-from platforms.settings import settings_to_json
 
 
 def run_demo(
@@ -36,9 +35,7 @@ def run_demo(
     with view, running_system(home, ports, view) as system:
         began = time.monotonic()
         sandbox = Sandbox(system.running.sandbox)
-        load = sandbox.load(
-            plan.account, source(plan.nhanh, perturb=False), source(plan.shopify, perturb=plan.perturbed)
-        )
+        load = load_shops(sandbox, plan)
         connect(system.running.database, home, plan, load, link_by_name)
         before = sandbox.shops()[plan.account]
         tracker = Tracker(system.running.api, actor="demo")
@@ -53,16 +50,3 @@ def run_demo(
         show_report(console, report, jobs, system.running.api)
         write_report(report)
     return 1 if any(job["status"] in {"FAILED", "CANCELLED"} for job in jobs) else 0
-
-
-def connect(database_url: str, home: Home, plan: DemoPlan, load: Json, link_by_name: LinkByName | None) -> None:
-    """Make the account and its connections to the sandbox's shops; settings that a person changed are kept."""
-    with open_accounts(database_url, home.secret_key()) as accounts:
-        if not accounts.exists(TENANT, plan.account):
-            accounts.put_account(TENANT, plan.account, {"depot_locations": load["depot_locations"]})
-        if link_by_name is not None:
-            stored = settings_to_json(accounts.settings(TENANT, plan.account))
-            accounts.put_account(TENANT, plan.account, stored | {"link_by_name": link_by_name})
-        for platform in ("nhanh", "shopify"):
-            shop = load[platform]
-            accounts.put_connection(TENANT, plan.account, platform, shop["base_url"], shop["credentials"])

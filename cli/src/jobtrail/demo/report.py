@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobtrail.answers import Total
 from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker
@@ -72,7 +73,7 @@ def _catalogue(tracker: Tracker, account: str) -> Json:
 
 
 def _total(tracker: Tracker, path: str, account: str, **filters: Any) -> int:
-    return tracker.get(path, tenant=TENANT, account=account, limit=1, **filters)["total"]
+    return tracker.read(path, Total, tenant=TENANT, account=account, limit=1, **filters).total
 
 
 def _difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Events to bytes and back: CloudEvents 1.0 in structured mode, readable in any Kafka tool."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,6 +16,9 @@ HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.e
 # Outside these years a timestamp is a broken clock that no calendar or database column should carry.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+# How far an event's time may lie ahead of its record's LogAppendTime. Lists are in the order of these times: what a
+# clock far ahead has stamped would lead them for as long.
+MAX_AHEAD = timedelta(hours=24)
 
 # Objects and arrays within each other. How deep msgspec can go depends on how deep its caller stands in Python's own
 # stack (1,000 in all); what one reader takes, all must.
@@ -84,8 +87,8 @@ def read_dead_letter(value: bytes | None) -> DeadLetter:
         raise InvalidEvent(f"no dead letter: {error}") from None
 
 
-def decode(value: bytes | None) -> AnyEvent:
-    """Read one message.
+def decode(value: bytes | None, appended_at: datetime | None = None) -> AnyEvent:
+    """Read one message. `appended_at` is its record's LogAppendTime; without it no clock can be found to be ahead.
 
     Raises:
         InvalidEvent: with a reason for people, and the job id where the bytes still tell it.
@@ -102,10 +105,9 @@ def decode(value: bytes | None) -> AnyEvent:
     if not (_is_id(event.job_id) and _is_id(event.correlationid) and (parent is None or _is_id(parent))):
         reason = "subject, correlationid and causationid must match the regex " + JOB_ID_PATTERN
         raise InvalidEvent(reason, event.job_id if _is_id(event.job_id) else None)
-    if not EARLIEST <= event.time < LATEST:
-        raise _no_time(event.time, event.job_id)
-    if isinstance(event, Started) and not EARLIEST <= event.data.request.time < LATEST:
-        raise _no_time(event.data.request.time, event.job_id)
+    _check_time(event.time, appended_at, event.job_id)
+    if isinstance(event, Started):
+        _check_time(event.data.request.time, appended_at, event.job_id)
     # Looked for in the bytes: fields that no reader knows were skipped unread, and may hold what cannot be decoded.
     if _BACKSLASH in value and _nul.search(value) is not None:
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
@@ -138,8 +140,12 @@ def _deeper() -> InvalidEvent:
     return InvalidEvent(f"nests deeper than {MAX_DEPTH} levels")
 
 
-def _no_time(time: datetime, job_id: str) -> InvalidEvent:
-    return InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", job_id)
+def _check_time(time: datetime, appended_at: datetime | None, job_id: str) -> None:
+    if not EARLIEST <= time < LATEST:
+        raise InvalidEvent(f"time {time.isoformat()} lies outside 1970 to 3000", job_id)
+    if appended_at is not None and time - appended_at > MAX_AHEAD:
+        ahead = f"more than 24 hours ahead of {appended_at.isoformat()}, when Kafka took it"
+        raise InvalidEvent(f"time {time.isoformat()} lies {ahead}", job_id)
 
 
 def _explain(value: bytes, error: Exception) -> InvalidEvent:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# C0 and C1, what turns the direction of writing, and halves of surrogate pairs, which no terminal's encoding has.
+_RANGES = (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in _RANGES if chr(code) not in "\n\t"}
 
 
 def printable(text: str) -> str:

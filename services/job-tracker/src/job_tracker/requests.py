@@ -131,13 +131,13 @@ class Requests:
     ) -> str:
         """Hold back or let go all jobs of an account at these services."""
         target = ControlTarget("account", account=account)
-        event = self._control(verb, f"account.{account}"[:128], tenant, target, requested_by, reason)
+        event = self._control(verb, account_subject(account), tenant, target, requested_by, reason)
         key = request_key(tenant, account)
         return await self._send([(self._topics.requests(service), key, event) for service in services])
 
     async def control_queue(self, verb: Verb, *, tenant: str, service: str, requested_by: str, reason: str) -> str:
         """Hold back or let go everything of one service."""
-        event = self._control(verb, f"queue.{service}", tenant, ControlTarget("queue"), requested_by, reason)
+        event = self._control(verb, queue_subject(service), tenant, ControlTarget("queue"), requested_by, reason)
         return await self._send([(self._topics.requests(service), f"queue/{service}".encode(), event)])
 
     def _control(
@@ -184,6 +184,16 @@ class Requests:
     def _serve(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.2)
+
+
+def account_subject(account: str) -> str:
+    """What a control event of an account is about, in the place of a job's id."""
+    return f"account.{account}"[:128]
+
+
+def queue_subject(service: str) -> str:
+    """What a control event of a service's queue is about, in the place of a job's id."""
+    return f"queue.{service}"
 
 
 def check_request(identity: Identity, tenant: str, data: RequestedData) -> None:

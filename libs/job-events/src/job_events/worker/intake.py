@@ -216,7 +216,7 @@ class Intake:
 
     def _handle(self, conn: Connection, message: Message) -> None:
         try:
-            event = decode(message.value())
+            event = decode(message.value(), _appended(message))
         except InvalidEvent as error:
             self._unreadable(conn, message, error)
             return

@@ -13,9 +13,9 @@ from job_events.tokens import Positions
 from job_tracker.api.freshness import AsyncConnection, Reader
 from job_tracker.api.list_statements import Listing, Wanted
 from job_tracker.api.listing import page
+from job_tracker.api.summaries import summaries
 from job_tracker.domain.changes import Change, Key, View
 from job_tracker.domain.freshness import Standing
-from job_tracker.domain.job_view import summary
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
 
 _SQL = queries("job_tracker", "stream.sql")
@@ -100,13 +100,10 @@ class ChangeReader:
     async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[Change]:
         """The jobs that these ranges are about, as they are in this snapshot."""
         rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
+        shown = await summaries(connection, rows, standing.now)
         return [
-            Change(
-                row["job_id"],
-                _key(row),
-                None if row["deleted"] else _encoder.encode(summary(row, standing.now)),
-            )
-            for row in rows
+            Change(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))
+            for row, one in zip(rows, shown, strict=True)
         ]
 
     async def _newest(self, view: View, limit: int) -> Newest:
@@ -118,14 +115,14 @@ class ChangeReader:
         return Newest(standing, _encoder.encode({**found, "freshness": standing.freshness}))
 
     async def _page(self, connection: AsyncConnection, view: View, limit: int, standing: Standing) -> Row:
-        def show(row: Row) -> Row:
-            return summary(row, standing.now)
-
-        if not view.job_id:
-            return await page(connection, self._listing, Wanted(filters=_filters(view), limit=limit), show, "jobs")
-        reading = await connection.execute(_READS["jobs_by_id"], {"job_ids": sorted(view.job_id)})
-        rows = reversed(await reading.fetchall())
-        return {"jobs": [show(row) for row in rows if view.holds(row["job_id"], _key(row))]}
+        if view.job_id:
+            reading = await connection.execute(_READS["jobs_by_id"], {"job_ids": sorted(view.job_id)})
+            rows = reversed(await reading.fetchall())
+            found: Row = {"jobs": [row for row in rows if view.holds(row["job_id"], _key(row))]}
+        else:
+            wanted = Wanted(filters=_filters(view), limit=limit)
+            found = await page(connection, self._listing, wanted, dict, "jobs")
+        return found | {"jobs": await summaries(connection, found["jobs"], standing.now)}
 
     async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
         row = await (

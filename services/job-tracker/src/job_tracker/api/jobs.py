@@ -12,12 +12,16 @@ from job_events.sql_files import queries
 from job_tracker.api import described
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
+from job_tracker.api.health_list import page_by_health
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
 from job_tracker.api.problems import Problem
+from job_tracker.api.signs import read_signs
+from job_tracker.api.summaries import summaries
 from job_tracker.api.tallies import tally_of
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
+from job_tracker.domain.health import NO_SIGNS, Health
+from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
 
@@ -51,6 +55,7 @@ async def list_jobs(
     parts: PartsNow,
     wait: Wait,
     status: Annotated[list[Status] | None, Query()] = None,
+    health: Annotated[list[Health] | None, Query(description="as derived now; a bounded scan")] = None,
     type_: Annotated[list[str] | None, Query(alias="type")] = None,
     tenant: Tenant = None,
     account: Account = None,
@@ -79,9 +84,11 @@ async def list_jobs(
     tally = tally_of(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        shown = await page(connection, JOBS, request, lambda row: summary(row, now), "jobs", tally)
-        await _tell_ends(connection, shown["jobs"])
-        return shown
+        if health:
+            shown, signs = await page_by_health(connection, JOBS, request, health, now)
+        else:
+            shown, signs = await page(connection, JOBS, request, dict, "jobs", tally), None
+        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signs)}
 
     return await parts.reader.answer(read, wait)
 
@@ -91,7 +98,11 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        return {"job": detail(_known(row, job_id), now)}
+        known, signs = _known(row, job_id), NO_SIGNS
+        if known["state"] != "finished":
+            async with parts.reader.snapshot() as connection:
+                signs = (await read_signs(connection, [known], now))[job_id]
+        return {"job": detail(known, now, signs)}
 
     return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
 
@@ -181,8 +192,11 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
             "retries": await rows("retries", job_id=job_id, most=MAX_FAMILY),
             "chain": chain,
         }
-        shown = {name: [summary(row, now) for row in several] for name, several in found.items()}
-        return {"job": summary(job, now), **shown}
+        related = {row["job_id"]: row for row in [job, *(row for several in found.values() for row in several)]}
+        shown = {one["job_id"]: one for one in await summaries(connection, list(related.values()), now)}
+        return {"job": shown[job_id]} | {
+            name: [shown[row["job_id"]] for row in several] for name, several in found.items()
+        }
 
     return await parts.reader.answer(read, wait)
 
@@ -237,15 +251,6 @@ async def find_job(connection: AsyncConnection, job_id: str) -> Row:
         Problem: 404.
     """
     return _known(await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone(), job_id)
-
-
-async def _tell_ends(connection: AsyncConnection, jobs: list[Row]) -> None:
-    """Add how each of `jobs` ended: the error's code, and how many items are held back."""
-    failed = [job["job_id"] for job in jobs if job["error_category"]]
-    rows = await (await connection.execute(_SQL["ends"], {"job_ids": failed})).fetchall() if failed else []
-    ends = {row["job_id"]: row["e_body"] for row in rows}
-    for job in jobs:
-        job.update(how_it_ended(ends.get(job["job_id"])))
 
 
 def _known(row: Row | None, job_id: str) -> Row:

@@ -47,13 +47,14 @@ class Listing:
 
 @dataclass(slots=True)
 class Wanted:
-    """What a caller asks of a list. `ranges` cuts by columns."""
+    """What a caller asks of a list. `ranges` cuts by columns; `derived` holds filters that no statement applies."""
 
     filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     text: str | None = None
     ranges: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     cursor: str | None = None
     limit: int = 50
+    derived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -159,7 +160,9 @@ def _mark(listing: Listing, wanted: Wanted) -> str:
     """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
     ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
-    return list_mark(listing.source, filters, wanted.forms or None, ranges)
+    return list_mark(
+        listing.source, filters, wanted.forms or None, ranges, *([wanted.derived] if wanted.derived else [])
+    )
 
 
 def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:

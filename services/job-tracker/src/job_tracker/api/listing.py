@@ -28,6 +28,7 @@ MAX_PAGE = 200
 MAX_PAGE_BYTES = 4 * 2**20  # of JSON; a page has one row at least, however large it is
 # Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
 IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
+IN_ANY_ORDER = IN_INDEX_ORDER.replace("'off'", "'on'")
 
 # Of a pattern that is not known when a statement is planned, the planner expects too little of the trigrams.
 BY_TRIGRAMS = (
@@ -83,7 +84,7 @@ async def page(
     return {
         name: shown,
         "next": cursor_after(listing, wanted, last, found.counted) if last else None,
-        **_total(found.counted),
+        **count_shown(found.counted),
         "partial": partial,
         "scanned_to": {column: last[column] for column in listing.key} if partial and last else None,
     }
@@ -151,6 +152,25 @@ async def _in_order(
     return _Found(shown, counted, last, asked.plan.bounded and last is not None and not whole)
 
 
+async def scan(
+    connection: AsyncConnection, listing: Listing, wanted: Wanted
+) -> tuple[list[Row], Row | None, Count | None]:
+    """Up to SCAN_ROWS rows of a list, whatever the limit, to be judged by who asks.
+
+    Also the row after which the next scan begins, if any, and the count that the cursor carried.
+
+    Raises:
+        Problem: the cursor is none of this list, or a column is no filter.
+    """
+    asked = questions(listing, replace(wanted, limit=SCAN_ROWS))
+    if not asked.plan.served.few:
+        await connection.execute(IN_INDEX_ORDER, prepare=True)
+    reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
+    rows, last = _cut(asked.plan, await reading.fetchall(), SCAN_ROWS)
+    await connection.execute(IN_ANY_ORDER, prepare=True)
+    return rows, last, asked.counted
+
+
 def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None]:
     """The rows to show, and the one after which the next page begins: none when all rows have been looked at."""
     if not plan.bounded:
@@ -168,7 +188,8 @@ def cut_scan(rows: list[Row], limit: int, scanned: int) -> tuple[list[Row], Row 
     return fitting, rows[-2] if judged and judged[-1][2] > scanned else None
 
 
-def _total(counted: Count) -> Row:
+def count_shown(counted: Count) -> Row:
+    """A count as lists tell it: exact up to COUNT_TO."""
     exact = counted.whole and counted.rows <= COUNT_TO
     shown = min(counted.rows, COUNT_TO)
     return {"total": shown, "total_exact": exact, "total_text": f"{shown:,}" if exact else f"{shown:,}+"}

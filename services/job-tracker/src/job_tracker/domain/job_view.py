@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from job_tracker.domain.health import health
+from job_tracker.domain.health import NO_SIGNS, Health, Signs, health, last_sign
 
 Row = dict[str, Any]
 YEAR = 366 * 86_400  # seconds
@@ -19,8 +19,11 @@ SUMMARY_COLUMNS = (
 )
 
 
-def summary(row: Row, now: datetime) -> Row:
-    """The row as lists show it. Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`."""
+def summary(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
+    """The row as lists show it; `signs` are needed of an unfinished job.
+
+    Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`.
+    """
     return {
         "job_id": row["job_id"],
         "type": row["job_type"],
@@ -35,7 +38,7 @@ def summary(row: Row, now: datetime) -> Row:
         "state": row["state"],
         "outcome": row["outcome"],
         "status": row["status"],
-        "health": health(row["state"], last_sign(row), now),
+        "health": health_of(row, now, signs),
         "attempt": row["attempt"],
         "phase": row["p_phase"] if row["state"] == "running" else None,
         "worker": row["s_worker"],
@@ -52,12 +55,12 @@ def summary(row: Row, now: datetime) -> Row:
     }
 
 
-def detail(row: Row, now: datetime) -> Row:
+def detail(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
     """Everything that is known of one job."""
     request = _read(row["r_body"])
     progress, end = _read(row["p_body"]), _read(row["e_body"])
     return (
-        summary(row, now)
+        summary(row, now, signs)
         | how_it_ended(row["e_body"])
         | {
             "about": request.get("job", {}).get("about"),
@@ -67,7 +70,7 @@ def detail(row: Row, now: datetime) -> Row:
             "metadata": (end or progress).get("metadata") or {},
             "error": end.get("error"),
             "remaining_then": end.get("then") or [],
-            "last_sign_at": last_sign(row),
+            "last_sign_at": told_sign(row) if row["state"] == "finished" else last_sign(told_sign(row), signs, now),
         }
     )
 
@@ -88,8 +91,13 @@ def parents(row: Row) -> list[str]:
     return list(dict.fromkeys([*listed, *([row["parent"]] if row["parent"] else [])]))
 
 
-def last_sign(row: Row) -> datetime:
-    """When the job was last heard of: its latest start or progress, else when it was created."""
+def health_of(row: Row, now: datetime, signs: Signs) -> Health:
+    """The word for the job of a row; `signs` are needed of an unfinished one."""
+    return health(row["state"], last_sign(told_sign(row), signs, now), now, paused=signs.paused)
+
+
+def told_sign(row: Row) -> datetime:
+    """When the job was last heard of by its own clocks: its latest start or progress, else when it was created."""
     signs = [at for at in (row["s_at"], row["p_at"]) if at is not None]
     return max(signs) if signs else row["created_at"]
 

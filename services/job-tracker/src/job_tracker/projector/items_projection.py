@@ -123,7 +123,7 @@ class ItemsProjection:
 
 
 def _item(record: Record) -> ItemRow:
-    event = decode(record.value)
+    event = decode(record.value, record.appended_at)
     if not isinstance(event, ItemRecorded):
         raise InvalidEvent(f"{event.__struct_config__.tag} does not belong on this topic", event.job_id)
     try:

@@ -136,7 +136,7 @@ class JobsProjection:
         jobs, since = content.jobs, self._history_since
         for record in records:
             try:
-                event = decode(record.value)
+                event = decode(record.value, record.appended_at)
                 row = history_row(record, event)
             except InvalidEvent as error:
                 dead.append(DeadLetter.of(record, error))

@@ -1,0 +1,73 @@
+"""`jobtrail queues`: what waits and runs at each service; hold a service back, and let it go on."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from job_events.topics import SERVICES
+from jobtrail import terminal
+from jobtrail.answers import Hold, Queue, Queues
+from jobtrail.errors import Refused
+from jobtrail.home import Home
+from jobtrail.tracker import Tracker
+
+app = typer.Typer(no_args_is_help=True)
+console = terminal.console()
+
+
+def _checked_service(service: str) -> str:
+    if service not in SERVICES:
+        raise Refused(f"There is no service {service!r}; there are {', '.join(SERVICES)}")
+    return service
+
+
+Service = Annotated[str, typer.Argument(help=", ".join(SERVICES), callback=_checked_service)]
+Reason = Annotated[str, typer.Option(help="why, for those who look at the queue")]
+
+
+@app.command("list")
+def list_queues() -> None:
+    """How many jobs wait, run and are paused at each service, and what is held back."""
+    found = Tracker(Home().api()).read("/queues", Queues).queues
+    table = Table(header_style="bold")
+    table.add_column("Service", no_wrap=True)
+    for name in ("Queued", "Running", "Paused", "Waiting"):
+        table.add_column(name, justify="right")
+    table.add_column("Held back", overflow="fold")
+    for queue in found:
+        table.add_row(*_row(queue))
+    console.print(table)
+
+
+@app.command()
+def pause(service: Service, reason: Reason = "") -> None:
+    """Hold back all jobs of a service, at their next safe points."""
+    _command("pause", service, reason)
+
+
+@app.command()
+def resume(service: Service, reason: Reason = "") -> None:
+    """Let the jobs of a service go on."""
+    _command("resume", service, reason)
+
+
+def hold_text(hold: Hold) -> str:
+    """`account demo/shop since TIME, by Lan: stocktaking`."""
+    what = "its whole queue" if hold.kind == "queue" else f"account {hold.tenant}/{hold.account}"
+    return f"{what} since {hold.since}, by {hold.requested_by}: {hold.reason or 'no reason given'}"
+
+
+def _row(queue: Queue) -> list[Text]:
+    if not queue.available:
+        return [Text(queue.service), *[Text("")] * 4, Text("has never started", style="yellow")]
+    waiting = queue.oldest_waiting_seconds
+    counts = [f"{count:,}" for count in (queue.queued, queue.running, queue.paused)]
+    waits = "" if waiting is None else f"{waiting:,.0f} s"
+    return [Text(text) for text in (queue.service, *counts, waits, "\n".join(map(hold_text, queue.holds)))]
+
+
+def _command(verb: str, service: str, reason: str) -> None:
+    Tracker(Home().api()).command(f"/queues/{service}/{verb}", reason)
+    console.print(f"Asked for: {verb} the queue of {service}", markup=False)

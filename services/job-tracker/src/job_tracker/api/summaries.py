@@ -1,0 +1,28 @@
+"""Jobs as every list, family and stream shows them: the row, its health, and how it ended."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from job_events.sql_files import queries
+from job_tracker.api.freshness import AsyncConnection
+from job_tracker.api.signs import read_signs
+from job_tracker.domain.health import Signs
+from job_tracker.domain.job_view import how_it_ended, summary
+
+_ENDS = queries("job_tracker", "reads.sql")["ends"]
+Row = dict[str, Any]
+
+
+async def summaries(
+    connection: AsyncConnection, rows: Sequence[Row], now: datetime, signs: Mapping[str, Signs] | None = None
+) -> list[Row]:
+    """What is shown of each row, in their order. `signs` of them are read unless they are known."""
+    known = await read_signs(connection, rows, now) if signs is None else signs
+    shown = [summary(row, now, known[row["job_id"]]) for row in rows]
+    failed = [row["job_id"] for row in rows if row["e_error_category"]]
+    ending = await (await connection.execute(_ENDS, {"job_ids": failed})).fetchall() if failed else []
+    ends = {row["job_id"]: row["e_body"] for row in ending}
+    for job in shown:
+        job.update(how_it_ended(ends.get(job["job_id"])))
+    return shown
