@@ -39,7 +39,7 @@ def test_every_command_of_the_docs_exists() -> None:
                 assert len(words) == 1 or f"\n{words[1]}: " in makefile, f"{page.name}: {command}"
             else:
                 path = [word for word in words[1:3] if re.fullmatch(r"[a-z]+", word)][:2]
-                group = path if path[0] in {"jobs", "accounts", "matches"} else path[:1]
+                group = path if path[0] in {"jobs", "accounts", "matches", "queues"} else path[:1]
                 assert CliRunner().invoke(app, [*group, "--help"]).exit_code == 0, f"{page.name}: {command}"
     assert found >= 10
 

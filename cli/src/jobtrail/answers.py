@@ -4,7 +4,7 @@ Fields that no command reads are not named, so that a newer tracker may say more
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -35,7 +35,7 @@ class Job(Struct):
     type: str
     account: str
     status: str
-    state: str
+    state: Literal["queued", "running", "finished"]
     counters: Counters
     created_at: Moment
     tenant: str | None = None

@@ -52,7 +52,7 @@ def _changes(item: Json) -> Iterator[Text]:
         yield Text(note)
     if item.get("held"):
         yield Text(f"held: {item['held']}", style="yellow")
-    if error := item["error"]:
+    if error := item.get("error"):
         yield Text(f"{error['category']}: {error['message']}", style="red")
 
 

@@ -121,7 +121,7 @@ def watch(job_id: JobId) -> None:
         with changes_shown(console) as changes:
             job = follow_job(tracker, job_id, changes)
         _tell_next_step(job)
-    raise typer.Exit(0 if job["outcome"] in {"success", "partial"} else 1)
+    raise typer.Exit(0 if job.get("outcome") in {"success", "partial"} else 1)
 
 
 @app.command()

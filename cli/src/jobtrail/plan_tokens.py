@@ -38,7 +38,7 @@ def confirmation(job: Json) -> Json:
     if job.get("params") is None:
         raise Refused(f"The request of {job_id} is not known, so nobody knows what to confirm")
     params: Json = {name: value for name, value in job["params"].items() if name != "dry_run"} | {"confirm": token}
-    return {"type": job["type"], "tenant": job["tenant"], "account": job["account"], "params": params}
+    return {"type": job["type"], "tenant": _tenant(job), "account": job["account"], "params": params}
 
 
 def approved_text(job: Json) -> str:
@@ -60,7 +60,7 @@ def issuer(tracker: Tracker, tenant: str, account: str, token: str) -> str:
         Refused: none of the last SEARCHED jobs did.
     """
     for listed in tracker.jobs(SEARCHED, tenant=tenant, account=account):
-        if listed["state"] != "finished" or not (listed["error_category"] or listed["outcome"] == "partial"):
+        if listed["state"] != "finished" or not (listed.get("error_category") or listed.get("outcome") == "partial"):
             continue
         job = tracker.job(listed["job_id"])
         if token_of(job) == token:
@@ -86,6 +86,13 @@ def _confirmed(step: Then, job_type: str, token: str) -> Then:
     return replace(step, params=params, then=tuple(_confirmed(each, job_type, token) for each in step.then))
 
 
+def _tenant(job: Json) -> str:
+    tenant = job.get("tenant")
+    if not tenant:
+        raise Refused(f"The tracker does not say whose job {job['job_id']} is")
+    return tenant
+
+
 def takes(job_type: str, name: str) -> bool:
     """Whether jobs of this type have a parameter of this name."""
     return name in JOB_TYPES[job_type].params.__struct_fields__
@@ -109,4 +116,4 @@ def reverting(job: Json, only: list[str], dry_run: bool) -> Json:
         params["only"] = only
     if dry_run:
         params["dry_run"] = True
-    return {"type": "REVERT_SYNC", "tenant": job["tenant"], "account": job["account"], "params": params}
+    return {"type": "REVERT_SYNC", "tenant": _tenant(job), "account": job["account"], "params": params}

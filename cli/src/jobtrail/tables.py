@@ -159,7 +159,7 @@ def _details(job: Json) -> Text:
     if note := note_text(job):
         more = error["message"] if error else details_text(job)
         return Text(f"{note}: {more}" if more else note, style="yellow")
-    why = f"{error['category']}: {error['message']}" if error else job["error_category"]
+    why = f"{error['category']}: {error['message']}" if error else job.get("error_category")
     return Text(why, style="red") if why else Text(details_text(job))
 
 

@@ -122,8 +122,9 @@ class Tracker:
             # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
             raise Refused("The request holds bytes that are not UTF-8") from None
         try:
-            found = with_texts(answer.json(), printable)
-        except (ValueError, RecursionError):
+            # Strict: what Python's own parser lets through, such as NaN, could not be sent on in a request.
+            found = with_texts(msgspec.json.decode(answer.content), printable)
+        except (ValueError, msgspec.MsgspecError, RecursionError):
             found = None
         if isinstance(found, dict) and answers.lacks(found.get("freshness"), answers.Freshness) is None:
             self.freshness = found["freshness"]

@@ -52,6 +52,18 @@ def test_what_a_reader_passes_over_unread_cannot_stop_the_intake(bench: Any, wai
     assert bench.dead_letters() == []  # the tracker keeps them
 
 
+def test_a_request_from_the_year_2999_runs_nothing_and_ends_as_refused(bench: Any, wait_until: WaitUntil) -> None:
+    """The tracker takes no event whose time lies more than a day ahead: a job of such a request would have no row."""
+    far = REFUSED % (b"far", b"far", b"far", b"", b"", b"")
+    bench.send(bench.topics.requests("puller"), far.replace(b"1900-", b"2999-"))
+    with bench.running({"PULL_NHANH_PRODUCTS": work}):
+        wait_until(lambda: bench.end_of("far"))
+    assert (bench.end_of("far").data.outcome, bench.end_of("far").time.year < 2999) == ("failure", True)
+    (letter,) = bench.dead_letters()
+    assert "more than 24 hours ahead" in letter.data.reason
+    assert bench.rows("select state from inbox where job_id = 'far'") in ([], [("finished",)])
+
+
 def test_a_message_that_breaks_the_intake_is_a_dead_letter_alone(bench: Any, wait_until: WaitUntil) -> None:
     def known(_tenant: str, account: str) -> bool:
         if account == "strange":

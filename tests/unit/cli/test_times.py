@@ -41,7 +41,7 @@ def test_iso(text: str, at: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2 fortnights", "-3d", "999999999w", "2026-13-01", "0001-01-01T00:00+14:00", "1" * 400]
+    "text", ["", "yesterday", "2 fortnights", "-3d", "999999999w", "2026-13-01", "0001-01-01T00:00+14:00", "2h ago"]
 )
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(Refused, match=r"--until is .* it takes an ISO date"):
