@@ -44,6 +44,9 @@ class Release:
             sources = sorted([*tree.glob("libs/*/src"), *tree.glob("services/*/src")])
             self._env["PYTHONPATH"] = os.pathsep.join(map(str, sources))
 
+    def __repr__(self) -> str:
+        return self._name
+
     def start(self, *parts: str) -> None:
         """Start parts; `python` compiles what it runs only once, as the files of both trees stay."""
         command = ["-m"] if self._tree is None else [str(OLD_PROCESS), str(self._tree)]
