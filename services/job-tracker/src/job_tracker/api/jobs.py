@@ -15,6 +15,7 @@ from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import cut_scan, page
 from job_tracker.api.problems import Problem
 from job_tracker.api.tallies import tally_of
+from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, how_it_ended, parents, summary
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
@@ -90,7 +91,12 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        return {"job": detail(_known(row, job_id), now)}
+        job = detail(_known(row, job_id), now)
+        reason = None
+        if job["state"] != "finished" or job["remaining_then"]:
+            async with parts.reader.snapshot() as connection:
+                reason = await waiting_reason(connection, job_id)
+        return {"job": job | {"waiting_reason": reason}}
 
     return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
 
