@@ -528,13 +528,16 @@ def test_what_waits_for_a_newer_version_is_shown(
 ) -> None:
     made = [accepted(api.post("/jobs", json=asked)) for _ in range(2)]
     waits, other = (shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["job_id"] for one in made)
-    assert "waiting_for_upgrade" not in next(
-        one for one in shown(api, "/queues")["queues"] if one["service"] == "puller"
-    )
+
+    def puller() -> Any:
+        return next(one for one in shown(api, "/queues")["queues"] if one["service"] == "puller")
+
+    assert "waiting_for_upgrade" not in puller()
     reason = "this version does not know the parameter 'since' of PULL_NHANH_PRODUCTS"
     migrate(system.database_url, "puller", ["job_events.worker"])
     connection.execute(
-        "INSERT INTO puller.inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)"
+        "INSERT INTO puller.inbox"
+        " (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)"
         " SELECT job_id, %s, 'demo-shop', 'PULL_NHANH_PRODUCTS', 'c', 0, now(), '', reason"
         " FROM (VALUES (%s, %s), ('gone-1', %s), ('read', NULL)) AS v (job_id, reason)",
         [tenant, waits, reason, reason],
@@ -544,8 +547,7 @@ def test_what_waits_for_a_newer_version_is_shown(
         " VALUES ('parent', %s, 'demo-shop', 'c', '{SOME_NEW_TYPE}', '', now())",
         [tenant],
     )
-    queue = next(one for one in shown(api, "/queues")["queues"] if one["service"] == "puller")
-    found = queue["waiting_for_upgrade"]
+    found = puller()["waiting_for_upgrade"]
     assert found["total"] == 3
     assert [(one["kind"], one["job_type"], one["reason"], one["count"]) for one in found["reasons"]] == [
         ("job", "PULL_NHANH_PRODUCTS", reason, 2),
