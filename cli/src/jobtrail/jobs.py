@@ -85,6 +85,8 @@ def show(job_id: JobId) -> None:
         console.print(Jobs([job], datetime.now(UTC)))
         known = {name: job.get(name) for name in ("params", "metadata", "error") if job.get(name)}
         console.print_json(json.dumps(known))
+        if reason := job.get("waiting_reason"):
+            console.print(Text(f"Waits for a newer version of its service: {reason}", style="yellow"), soft_wrap=True)
         _tell_next_step(job)
         timeline = Table(title="Timeline", title_justify="left", header_style="bold")
         for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):

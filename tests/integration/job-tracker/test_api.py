@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from tests.answers import accepted, answers, problem, shown
 
+from job_events.database import migrate
 from job_events.tokens import encode_token
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
@@ -537,6 +538,40 @@ def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connectio
     assert (queue["queued"], queue["running"], queue["paused"], queue["queue_paused"]) == (2, 1, 1, True)
     assert 89 < queue["oldest_waiting_seconds"] < 200
     assert queue["holds"][0]["reason"] == "stocktaking"
+
+
+def test_what_waits_for_a_newer_version_is_shown(
+    *, system: Any, api: httpx.Client, connection: Any, asked: Any, tenant: str
+) -> None:
+    made = [accepted(api.post("/jobs", json=asked)) for _ in range(2)]
+    waits, other = (shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["job_id"] for one in made)
+
+    def puller() -> Any:
+        return next(one for one in shown(api, "/queues")["queues"] if one["service"] == "puller")
+
+    assert "waiting_for_upgrade" not in puller()
+    reason = "this version does not know the parameter 'since' of PULL_NHANH_PRODUCTS"
+    migrate(system.database_url, "puller", ["job_events.worker"])
+    connection.execute(
+        "INSERT INTO puller.inbox"
+        " (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)"
+        " SELECT job_id, %s, 'demo-shop', 'PULL_NHANH_PRODUCTS', 'c', 0, now(), '', reason"
+        " FROM (VALUES (%s, %s), ('gone-1', %s), ('read', NULL)) AS v (job_id, reason)",
+        [tenant, waits, reason, reason],
+    )
+    connection.execute(
+        "INSERT INTO puller.kept_step (parent_id, tenant, account, chain, child_types, finished, appended_at)"
+        " VALUES ('parent', %s, 'demo-shop', 'c', '{SOME_NEW_TYPE}', '', now())",
+        [tenant],
+    )
+    found = puller()["waiting_for_upgrade"]
+    assert found["total"] == 3
+    assert [(one["kind"], one["job_type"], one["reason"], one["count"]) for one in found["reasons"]] == [
+        ("job", "PULL_NHANH_PRODUCTS", reason, 2),
+        ("step", "SOME_NEW_TYPE", "this version does not know the job type SOME_NEW_TYPE", 1),
+    ]
+    assert shown(api, f"/jobs/{waits}")["job"]["waiting_reason"] == reason
+    assert shown(api, f"/jobs/{other}")["job"]["waiting_reason"] is None
 
 
 def test_without_kafka_requests_are_refused_and_questions_answered(*, start_api: Any, asked: Any) -> None:

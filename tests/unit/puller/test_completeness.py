@@ -2,6 +2,8 @@
 
 import pytest
 
+from job_events.worker.tally import Tally
+from puller.completion import stopped
 from puller.domain.completeness import is_endless, plan_token, too_many_gone
 
 
@@ -36,3 +38,11 @@ def test_a_plans_token_is_the_jobs() -> None:
 )
 def test_a_list_may_come_twice_and_not_for_ever(pages: int, idle: int, endless: bool) -> None:
     assert is_endless(pages, idle) is endless
+
+
+def test_a_pull_that_another_release_stopped_ends_without_a_plan_token() -> None:
+    tally = Tally()
+    tally.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
+    failure = stopped(tally)
+    assert failure is not None and failure.code == "CHANGE_TOO_LARGE"
+    assert failure.message.endswith("If they are, pull again.")

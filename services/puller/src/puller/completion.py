@@ -57,7 +57,9 @@ def stopped(tally: Tally) -> JobFailed | None:
     reason = tally.metadata.get(_TOO_LARGE)
     if reason is None:
         return None
-    advice = f"None of these was marked as gone. If they are, pull again with confirm={tally.metadata[_PLAN]}"
+    token = tally.metadata.get(_PLAN)  # a release without plan tokens may have written the last page
+    again = "pull again" if token is None else f"pull again with confirm={token}"
+    advice = f"None of these was marked as gone. If they are, {again}"
     return JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}.")
 
 

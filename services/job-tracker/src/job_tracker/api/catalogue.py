@@ -14,6 +14,7 @@ from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues
 from job_tracker.api.freshness import AsyncConnection, WaitFor
 from job_tracker.api.list_statements import Listing, Question, Wanted, questions
 from job_tracker.api.listing import exists, page
+from job_tracker.api.waiting import waiting_at
 from job_tracker.domain.list_plans import Served
 
 _QUEUES = queries("job_tracker", "queues.sql")
@@ -213,6 +214,7 @@ async def _queue(connection: AsyncConnection, service: str) -> Row:
         await (await connection.execute(sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view)))).fetchall()
         for name, view in (("inbox", inbox), ("holds", holds))
     ]
+    newer = await waiting_at(connection, service)
     waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]
     return {
         "service": service,
@@ -224,4 +226,5 @@ async def _queue(connection: AsyncConnection, service: str) -> Row:
         "queue_paused": any(row["kind"] == "queue" for row in held),
         "accounts": [{**row, "oldest_waiting_seconds": float(row["oldest_waiting_seconds"] or 0)} for row in counts],
         "holds": held,
+        **({} if newer is None else {"waiting_for_upgrade": newer}),
     }

@@ -19,6 +19,7 @@ from job_tracker.api.problems import Problem
 from job_tracker.api.signs import read_signs
 from job_tracker.api.summaries import summaries
 from job_tracker.api.tallies import tally_of
+from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.health import NO_SIGNS, Health
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
@@ -98,11 +99,16 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        known, signs = _known(row, job_id), NO_SIGNS
+        known, signs, reason = _known(row, job_id), NO_SIGNS, None
         if known["state"] != "finished":
             async with parts.reader.snapshot() as connection:
                 signs = (await read_signs(connection, [known], now))[job_id]
-        return {"job": detail(known, now, signs)}
+                reason = await waiting_reason(connection, job_id)
+        job = detail(known, now, signs)
+        if job["state"] == "finished" and job["remaining_then"]:
+            async with parts.reader.snapshot() as connection:
+                reason = await waiting_reason(connection, job_id)
+        return {"job": job | {"waiting_reason": reason}}
 
     return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
 

@@ -11,3 +11,12 @@ GROUP BY tenant, account ORDER BY tenant, account LIMIT 1000
 
 -- name: holds
 SELECT kind, tenant, account, requested_by, reason, since FROM {view} ORDER BY since LIMIT 1000
+
+-- name: waiting
+-- {view} is the api_waiting of one service: jobs and chain steps that its present version cannot read.
+SELECT kind, job_type, reason, count(*) AS count, min(since) AS since
+FROM {view}
+GROUP BY kind, job_type, reason ORDER BY min(since), kind, job_type, reason LIMIT 1000
+
+-- name: waiting_reasons
+SELECT DISTINCT reason FROM {view} WHERE job_id = %(job_id)s ORDER BY reason

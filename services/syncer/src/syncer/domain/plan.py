@@ -117,6 +117,16 @@ def decide(desired: Values, present: Present, memory: Memory, rules: ConflictRul
     return Decision(tuple(write), tuple(same), tuple(overwritten), tuple(kept))
 
 
+def is_outdated(planned: Values, wanted: Values) -> bool:
+    """Whether a value that was planned is no longer what is wanted, or nothing is wanted of its field any more.
+
+    In the compared form: another release may spell the same value otherwise (52000.00 for 52000).
+    """
+    return any(
+        name not in wanted or key_of(name, wanted[name]) != key_of(name, value) for name, value in planned.items()
+    )
+
+
 def decide_revert(desired: Values, wrote: Values, present: Present) -> Decision:
     """What takes a sync back: the values of before it, where the platform still holds what it wrote."""
     write: list[Change] = []

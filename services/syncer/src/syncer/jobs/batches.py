@@ -30,7 +30,16 @@ from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import Present, Values, memory_of
 from syncer.domain.guard import Approved, ItemChanges, Judgement, judge, sells_out, unapproved
-from syncer.domain.plan import ConflictRules, Decision, Memory, decide, decide_again, decide_revert, moved_since
+from syncer.domain.plan import (
+    ConflictRules,
+    Decision,
+    Memory,
+    decide,
+    decide_again,
+    decide_revert,
+    is_outdated,
+    moved_since,
+)
 from syncer.jobs.calls import CallCounter
 from syncer.jobs.planning import Position
 from syncer.jobs.side import Read, Side, Writing, error_info
@@ -152,7 +161,9 @@ class BatchRunner:
     def _open(self, position: Position) -> tuple[Sequence[Item], Intent | None]:
         self.log.batch = position.next
         with self.job.around.pool.connection() as conn:
-            return plans.batch(conn, self.job.id, position.next), plans.intent(conn, self.job.id, position.next)
+            return plans.batch(conn, self.scope, self.job.id, position.next), plans.intent(
+                conn, self.job.id, position.next
+            )
 
     def _rules(self) -> ConflictRules:
         return ConflictRules(self.settings.conflict_rule, self.settings.stock_conflict_rule)
@@ -303,7 +314,7 @@ class _Now:
     def error(self, item: Item) -> ErrorInfo | None:
         """Why nothing of the item is to be written."""
         wanted = self.wanted.get((item.nhanh_id, item.shopify_id), {})
-        if any(wanted.get(name) != value for name, value in item.desired.items()):
+        if is_outdated(item.desired, wanted):
             return OUTDATED
         return None if item.shopify_id in self.present else _GONE
 

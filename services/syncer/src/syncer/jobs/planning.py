@@ -1,9 +1,12 @@
 """The plan of a job: every pair compared with what is believed of the shop, and judged as a whole."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
+from psycopg import Connection
 
 from job_events.worker.job import Page, RunningJob
 from platforms.person_names import same_person
@@ -35,11 +38,27 @@ class Position(Struct, frozen=True):
     phase: Literal["write", "list"]
     next: int
     batches: int
-    stop: str | None = None
+    stop: str | None = msgspec.field(default=None, name="reason")  # stored under the name that older releases read
     sellouts: str | None = None
     totals: AccountTotals = AccountTotals()
     changed: int = 0
     sold_out: int = 0
+
+
+def read_position(cursor: Any, *, dry_run: bool) -> Position:
+    """The stored cursor of a planned job, perhaps of a release that kept it otherwise.
+
+    There a dry run had the phase `write`, and a run that writes kept the reason that a person had confirmed.
+    """
+    position = msgspec.convert(cursor, Position)
+    if dry_run:
+        return replace(position, phase="list")
+    return position if position.phase == "list" else replace(position, stop=None)
+
+
+def with_totals(conn: Connection, scope: Scope, position: Position, cursor: Any) -> Position:
+    """With the account's totals of now where the release that planned the job kept none: the guards divide by them."""
+    return position if "totals" in cursor else replace(position, totals=changes.account_totals(conn, scope))
 
 
 @dataclass(frozen=True, slots=True)

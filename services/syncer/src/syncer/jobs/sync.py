@@ -23,7 +23,7 @@ from platforms.shopify.client import ShopifyClient
 from syncer.domain.guard import Approved
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import PlanRequest, Position, make_plan
+from syncer.jobs.planning import PlanRequest, Position, make_plan, read_position, with_totals
 from syncer.jobs.revert import RevertSide
 from syncer.jobs.side import Side
 from syncer.store import changes, exchanges, plans, tokens
@@ -119,7 +119,9 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
         log.warning("a view of another service is missing", job=job.id, reason=str(error).splitlines()[0])
         advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
         raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
-    position = msgspec.convert(job.cursor, Position)
+    position = read_position(job.cursor, dry_run=dry_run)
+    with job.around.pool.connection() as conn:
+        position = with_totals(conn, runner.scope, position, job.cursor)
     if position.next < position.batches:
         runner.side.check_writable()
     while position.next < position.batches:
@@ -168,7 +170,7 @@ def _ending(job: RunningJob, position: Position, *, dry_run: bool) -> Ending | N
         raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.stop}. {advice}")
     if position.stop is not None:
         return _partial("WOULD_STOP", f"A run that writes would stop: {position.stop}. {confirm}.")
-    if told["held"]:
+    if told.get("held"):
         held = "would be held" if dry_run else "are held"
         return _partial("ITEMS_HELD", f"{told['held']} items {held} back; the job's items say why. {confirm}.")
     if told.get("partlyFailed"):

@@ -6,7 +6,13 @@ insert into plan_item (job_id, position, batch, nhanh_id, shopify_id, content)
 values (%(job_id)s, %(position)s, %(batch)s, %(nhanh_id)s, %(shopify_id)s, %(content)s)
 
 -- name: batch
-select content from plan_item where job_id = %(job_id)s and batch = %(batch)s order by position
+-- A plan of a release without guards does not say which items were known.
+select case when p.content ? 'known' then p.content else p.content || jsonb_build_object('known', exists (
+    select from written w
+    where w.tenant = %(tenant)s and w.account = %(account)s and w.kind = %(kind)s and w.shopify_id = p.shopify_id
+      and w.fields <> '{}'
+)) end
+from plan_item p where p.job_id = %(job_id)s and p.batch = %(batch)s order by p.position
 
 -- name: put_intent
 insert into intent (job_id, batch, step, content)

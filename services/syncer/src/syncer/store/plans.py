@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from job_events.events import ErrorInfo
 from job_events.sql_files import queries
 from syncer.domain.plan import Change, Decision
+from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "plans.sql")
 
@@ -34,7 +37,8 @@ class Item(Struct, frozen=True):
 class Intended(Struct, frozen=True):
     """What a batch decided for one item after reading it. refs: the platform's ids that the write needs.
 
-    held: why its changes, `decision.write`, are not written until somebody confirms them.
+    held: why its changes, `decision.write`, are not written until somebody confirms them. withheld: these changes in
+    an intent as it is stored.
     """
 
     nhanh_id: str
@@ -43,6 +47,7 @@ class Intended(Struct, frozen=True):
     refs: dict[str, str] = {}
     error: ErrorInfo | None = None
     held: str | None = None
+    withheld: tuple[Change, ...] = ()
 
     @property
     def writes(self) -> tuple[Change, ...]:
@@ -105,22 +110,52 @@ class PlanWriter:
         return -(-self.count // self._batch_size)
 
 
-def batch(conn: Connection, job_id: str, number: int) -> list[Item]:
+def batch(conn: Connection, scope: Scope, job_id: str, number: int) -> list[Item]:
     """The items of one batch in their order."""
-    rows = conn.execute(_SQL["batch"], {"job_id": job_id, "batch": number}).fetchall()
+    rows = conn.execute(_SQL["batch"], scope.values(job_id=job_id, batch=number)).fetchall()
     return [msgspec.convert(content, Item) for (content,) in rows]
 
 
 def put_intent(conn: Connection, job_id: str, number: int, intent: Intent) -> None:
     """Store what is about to be sent; a later step replaces an earlier one."""
-    content = Jsonb(msgspec.to_builtins(intent))
-    conn.execute(_SQL["put_intent"], {"job_id": job_id, "batch": number, "step": intent.step, "content": content})
+    values = {"job_id": job_id, "batch": number, "step": intent.step, "content": Jsonb(stored_form(intent))}
+    conn.execute(_SQL["put_intent"], values)
 
 
 def intent(conn: Connection, job_id: str, number: int) -> Intent | None:
     """What an earlier attempt was about to send, if it got so far."""
     row = conn.execute(_SQL["intent"], {"job_id": job_id, "batch": number}).fetchone()
-    return None if row is None else msgspec.convert(row[0], Intent)
+    return None if row is None else read_intent(row[0])
+
+
+def stored_form(intent: Intent) -> dict[str, Any]:
+    """An intent as it is stored.
+
+    A process of a release that holds nothing back may carry it out: in what it reads, a held item has an error and
+    nothing to write.
+    """
+
+    def hide(one: Intended) -> Intended:
+        if one.held is None or one.error is not None:
+            return one
+        error = ErrorInfo("CHANGE_TOO_LARGE", "HELD", one.held[:4096])
+        return replace(one, decision=replace(one.decision, write=()), withheld=one.decision.write, error=error)
+
+    return msgspec.to_builtins(
+        replace(intent, items=tuple(map(hide, intent.items)), again=tuple(map(hide, intent.again)))
+    )
+
+
+def read_intent(content: Any) -> Intent:
+    """What `stored_form` was made of; also of a release that held nothing back."""
+
+    def show(one: Intended) -> Intended:
+        if not one.withheld:
+            return one
+        return replace(one, decision=replace(one.decision, write=one.withheld), withheld=(), error=None)
+
+    intent = msgspec.convert(content, Intent)
+    return replace(intent, items=tuple(map(show, intent.items)), again=tuple(map(show, intent.again)))
 
 
 def prune(conn: Connection, keep: timedelta, rows: int) -> int:
