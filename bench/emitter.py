@@ -13,6 +13,7 @@ from job_events.clock import SystemClock
 from job_events.envelope import encode
 from job_events.events import JobInfo, Requested, RequestedData
 from job_events.kafka import producer
+from job_events.logs import configure_logging
 from job_events.topics import Topics
 from job_events.worker.inbox import Claim
 from job_events.worker.job import RunningJob, Surroundings
@@ -41,6 +42,7 @@ def progress_cost(kafka: str | None, topic: str, calls: int) -> Cost:
 
 def main() -> None:
     """Print both costs of a job whose broker, topic and number of calls the command line names."""
+    configure_logging("bench")  # standard output carries the figures
     kafka, topic, calls = sys.argv[1:]
     sender = ProgressSender(producer(kafka, "bench-emitter"), topic, SystemClock())
     job = _job(sender, kafka)

@@ -18,7 +18,7 @@ def main() -> None:
 
     run_worker(
         "puller",
-        "job_events.worker",
+        "puller",
         settings,
         migrations=[first],
         handlers=lambda _pool, _topics: {},

@@ -52,7 +52,7 @@ def test_an_account_keeps_its_settings(store: AccountStore) -> None:
     store.put_account("demo", "shop", {"write": {"price": False}})
     account = store.account("demo", "shop")
     assert account is not None
-    assert account.settings.max_change_floor == 20
+    assert account.settings.max_change_floor == 5
     assert account.settings.write.price is False
     assert store.exists("demo", "shop")
     with pytest.raises(UnknownAccount):
