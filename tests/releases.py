@@ -47,13 +47,17 @@ class Release:
     def __repr__(self) -> str:
         return self._name
 
-    def start(self, *parts: str) -> None:
-        """Start parts; `python` compiles what it runs only once, as the files of both trees stay."""
+    def start(self, *parts: str, **env: str) -> None:
+        """Start parts. env: more of their environment."""
         command = ["-m"] if self._tree is None else [str(OLD_PROCESS), str(self._tree)]
         for part in parts:
             with self.log(part).open("ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, *command, *PARTS[part]], env=self._env, stdout=log, stderr=log, cwd=self._folder
+                    [sys.executable, *command, *PARTS[part]],
+                    env=self._env | env,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._folder,
                 )
             self._running[part] = process
             self.pids[process.pid] = part

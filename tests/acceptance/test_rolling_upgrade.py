@@ -48,6 +48,7 @@ TYPES = ("PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "AUTO_MATCH_PRODUCTS", 
 SETTINGS = {"depot_locations": {str(d): str(at) for (d, _), (at, _) in zip(DEPOTS, LOCATIONS, strict=True)}}
 SLOW_SECONDS = 8.0
 MOST_ROUNDS = 12
+ACCOUNTS = 4  # of a round
 
 
 def catalogue(size: int, price: int, stock: int) -> list[dict[str, Any]]:
@@ -138,6 +139,26 @@ class Upgrade:
         fault = {"account": account, "platform": platform, "kind": "slow", "seconds": SLOW_SECONDS, **part}
         self.world.control("POST", "faults", fault)
 
+    def hold_matches(self) -> None:
+        """Pause the matcher's queue, and wait until its processes see that."""
+        assert self.world.api.post("/queues/matcher/pause", json={"reason": "upgrade"}).status_code == 202
+        self.wait(self._matches_are_held, "the matcher's queue to be paused")
+
+    def release_matches(self) -> None:
+        assert self.world.api.post("/queues/matcher/resume", json={"reason": "upgrade"}).status_code == 202
+        self.wait(lambda: not self._matches_are_held(), "the matcher's queue to go on")
+
+    def _matches_are_held(self) -> bool:
+        return self._count("matcher.hold") > 0
+
+    def held_matches(self) -> int:
+        return self._count("matcher.inbox where state = 'queued'")
+
+    def _count(self, rows: str) -> int:
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute(f"select count(*) from {rows}").fetchone()
+        return row[0] if row else 0
+
     def under_way(self, service: str, account: str, job_type: str) -> bool:
         """Whether a job runs and has a checkpoint behind its first."""
         query = f"select cursor from {service}.inbox where account = %s and job_type = %s and state = 'running'"
@@ -194,6 +215,12 @@ def _plain(then: Sequence[Then], sync: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def start_workers(release: Release) -> None:
+    """All services that run jobs; a matcher runs one at a time."""
+    release.start("puller", "agent", "syncer")
+    release.start("matcher", JOBTRAIL_WORKERS="1")
+
+
 @pytest.fixture
 def upgrade(user: Any, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, tmp_path: Path) -> Iterator[Upgrade]:
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", *VARIABLES):
@@ -228,7 +255,8 @@ def upgrade(user: Any, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, t
             stack.callback(release.close)
             releases.append(release)
         old, new = releases
-        old.start(*TRACKER, *WORKERS)
+        old.start(*TRACKER)
+        start_workers(old)
 
         def sandbox_answers() -> bool:
             try:
@@ -292,7 +320,7 @@ def test_an_upgrade_loses_nothing_and_does_nothing_twice(upgrade: Upgrade, user:
     upgrade.wait(lambda: all(upgrade.under_way(*job) for job in long_jobs), "a pull and two syncs under way")
 
     # New services beside the old ones: schemas are migrated while the old ones work on them.
-    new.start(*WORKERS)
+    start_workers(new)
     upgrade.joined(*WORKERS, count=2)
     _both_releases_run_jobs(upgrade)
 
@@ -316,22 +344,24 @@ def test_an_upgrade_loses_nothing_and_does_nothing_twice(upgrade: Upgrade, user:
 
 
 def _both_releases_run_jobs(upgrade: Upgrade) -> None:
-    """Chains until each service has run one in an old and one in a new process: who claims a job is not foreseen.
+    """Chains until each service has run a job in an old and in a new process.
 
-    A process that reads a request is the first to look for work, and an account's requests are in one partition: so
-    each round has accounts of its own.
+    Kafka may give all requests of a service to one process, whose workers then are the first to look for a row. Match
+    jobs are too short to keep it busy: so they are held until all are there, and each matcher runs one at a time.
     """
-    expected = {
-        (release, service) for release in (upgrade.old, upgrade.new) for service in ("puller", "matcher", "syncer")
-    }
+    releases = (upgrade.old, upgrade.new)
+    expected = {(release, service) for release in releases for service in ("puller", "matcher", "syncer")}
+    ran: set[tuple[Release, str]] = set()
     for round_ in range(MOST_ROUNDS):
-        accounts = [upgrade.account(f"mixed-{round_}-{number}", 30) for number in range(3)]
-        upgrade.finished(*[upgrade.chain(account) for account in accounts])
+        accounts = [upgrade.account(f"mixed-{round_}-{number}", 30) for number in range(ACCOUNTS)]
+        upgrade.hold_matches()
+        chains = [upgrade.chain(account) for account in accounts]
+        upgrade.wait(lambda: upgrade.held_matches() == ACCOUNTS, "all matches to wait")
+        upgrade.release_matches()
+        upgrade.finished(*chains)
         upgrade.finished(upgrade.chain(accounts[0]))  # once more: there is nothing left to write
         pids = {pid for attempts in upgrade.log().pids.values() for pid in attempts.values()}
-        ran = {
-            (release, release.pids[pid]) for release in (upgrade.old, upgrade.new) for pid in pids & set(release.pids)
-        }
+        ran = {(release, release.pids[pid]) for release in releases for pid in pids & set(release.pids)}
         if expected <= ran:
             return
     pytest.fail(f"in {MOST_ROUNDS} rounds no job was run by {expected - ran}")
