@@ -22,7 +22,7 @@ WRITTEN = "SELECT xmin::text, topic, partition FROM tracker.consumer_offset ORDE
 
 
 def ends(system: Any, *topics: str) -> dict[tuple[str, int], int]:
-    broker = Broker(system.kafka)
+    broker = Broker(system.kafka, attempts=10)  # a partition that was just made has no leader yet
     counts = broker.topic_ids(topics)
     return broker.ends([(topic, number) for topic in topics for number in range(counts[topic][1])])
 
