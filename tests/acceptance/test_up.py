@@ -124,7 +124,7 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         "time": "2026-11-22T00:00:00Z",
         "tenant": "demo",
         "correlationid": "c",
-        "data": {"job": {"type": "NO_SUCH_JOB", "account": "demo-shop"}},
+        "data": {"job": {"type": "PULL_NHANH_PRODUCTS", "account": "demo-shop"}, "params": {"page_size": -1}},
     }
     deliveries.put("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
     deliveries.put("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
@@ -136,7 +136,7 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
 
     wait_until(failed)
     error = api.get("/jobs/job-of-a-stranger").json()["job"]["error"]
-    assert error["category"] == "VALIDATION_FAILED" and "NO_SUCH_JOB" in error["message"]
+    assert error["category"] == "VALIDATION_FAILED" and "page_size" in error["message"]
 
     def letters() -> list[dict[str, Any]]:
         return api.get("/dead-letters", params={"topic": "jobs.requests.puller"}).json()["dead_letters"]

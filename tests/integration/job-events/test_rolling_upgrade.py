@@ -107,9 +107,10 @@ def test_a_newer_version_of_the_request_event_is_kept_as_it_came(bench: Any, wai
     with bench.running(OLD):
         bench.send(bench.topics.requests("puller"), value)
         bench.send(bench.topics.requests("puller"), value.replace(b"job.requested.v2", b"job.reordered.v1"))
-        wait_until(bench.dead_letters)
+        good = bench.request(PULL)  # what no version of the contract knows is the tracker's dead letter
+        wait_until(lambda: bench.end_of(good))
         wait_until(lambda: waiting(bench))
-    assert bench.rows("select request::bytea from inbox") == [(value,)]
+    assert bench.rows("select request::bytea from inbox where job_id = 'j'") == [(value,)]
     assert bench.end_of("j") is None
     with bench.running(OLD):
         bench.control("cancel", "j")
