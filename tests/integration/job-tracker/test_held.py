@@ -80,7 +80,9 @@ def test_items_tell_what_they_are_and_why_they_are_held(
     # The statement itself, with a bound of five rows: one fits, and the scan goes on behind the fifth.
     with psycopg.connect(shared_system.database_url, row_factory=dict_row) as connection:
         values = {"job_id": name, "after_at": None, "after_id": None, "actions": ["updated"], "held": False}
-        rows = connection.execute(queries("job_tracker", "reads.sql")["items"], values | {"scanned": 5, "most": 4, "most_bytes": 2**20})
+        rows = connection.execute(
+            queries("job_tracker", "reads.sql")["items"], values | {"scanned": 5, "most": 4, "most_bytes": 2**20}
+        )
         found, last = cut_scan(rows.fetchall(), 2, 5)
     assert [row["item"] for row in found] == ["sku-3"]
     assert last is not None and last["item"] == "sku-4"
