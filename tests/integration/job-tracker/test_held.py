@@ -57,7 +57,7 @@ def test_items_tell_what_they_are_and_why_they_are_held(
         event = stream.envelope("item.recorded.v1", name, f"{name}/sku-{number:02}/0", stream.start, data)
         shared_system.send([event], shared_system.topics.items)
     address = f"/jobs/{name}/items"
-    wait_until(lambda: api.get(address).status_code == 200, "the job is missing")
+    wait_until(lambda: api.get(f"/jobs/{name}").status_code == 200, "the job is missing")
     wait_until(lambda: len(shown(api, address)["items"]) == 12, "items are missing")
 
     def numbers(**filters: Any) -> list[int]:
