@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.deliveries import Deliveries
-from tests.rebuilds import run, trim
+from tests.rebuilds import recreate, run, trim
 
 ROW = "SELECT j::text FROM tracker.job AS j WHERE job_id = %s"
 ROWS = "SELECT job_id, j::text FROM tracker.job AS j"
@@ -119,6 +119,34 @@ def test_two_gaps_of_one_partition_are_both_known_later(
     assert done.stdout.count("Lost: ") == 2
     assert sorted(connection.execute(ROWS).fetchall()) == sorted(before)
     assert system.count(connection, "event") == read
+
+
+def test_a_recreated_topic_and_a_lost_end_are_skipped_too(
+    *, system: Any, connection: Any, stream: Any, put: Any, running: list[Any], wait_until: Any
+) -> None:
+    topic, before = system.topics.events, connection.execute(ROWS).fetchall()
+    # As if the table had read three records that the broker has lost since.
+    connection.execute(
+        "UPDATE tracker.consumer_offset SET next_offset = next_offset + 3 WHERE topic = %s AND partition = %s",
+        [topic, PARTITION],
+    )
+    done = skip(system, "--yes")
+    assert done.returncode == 0 and f"the log ends at {len(running)}" in done.stdout, done.stderr
+    system.projector("b")
+    put(stream.job(3))
+    wait_until(lambda: system.count(connection, "event") == len(running + stream.job(3)), "it does not go on")
+    recreate(system, topic, wait_until, partitions=3)
+    put(stream.job(4))
+    done = skip(system, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"{topic}[{PARTITION}]: the topic was recreated" in done.stdout
+    assert f"{topic}[5]: the broker does not have this partition" in done.stdout
+    wait_until(
+        lambda: system.count(connection, "event") == len(running + stream.job(3) + stream.job(4)), "it does not go on"
+    )
+    faults = "SELECT count(*) FROM tracker.log_fault"
+    wait_until(lambda: connection.execute(faults).fetchone() == (0,), "a fault stays")
+    assert set(before) <= set(connection.execute(ROWS).fetchall())
 
 
 def test_items_are_skipped_by_the_same_command(*, system: Any, connection: Any, wait_until: Any) -> None:

@@ -32,12 +32,17 @@ def test_a_postgresql_that_hangs_is_told_and_comes_back(
     with httpx.stream("GET", f"{url}/stream", timeout=120) as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith("event:")) == "event: snapshot"
+        place = next(line for line in lines if line.startswith("id:"))[3:].strip()
         stopped = [psutil.Process(main), *psutil.Process(main).children(recursive=True)]
         for process in stopped:
             process.send_signal(signal.SIGSTOP)
         try:
             said = (json.loads(line[5:]) for line in lines if line.startswith("data:"))
             wait_until(lambda: next(said).get("state") == "unknown", "the stream passes for fresh")
+            # One who comes back now was told nothing yet, and hears the same.
+            with httpx.stream("GET", f"{url}/stream", headers={"Last-Event-ID": place}, timeout=120) as resumed:
+                heard = (json.loads(line[5:]) for line in resumed.iter_lines() if line.startswith("data:"))
+                assert next(heard)["state"] == "unknown"
             for address in ("/jobs", "/jobs/x", "/jobs", "/readyz"):
                 assert httpx.get(url + address, timeout=120).status_code == 503
             body = {"type": "PULL_NHANH_PRODUCTS", "tenant": "a", "account": "b"}

@@ -133,7 +133,7 @@ def test_the_items_projector_goes_on_without_one_of_its_topics(
     assert part(url, "items")["freshness"]["state"] == "partial"
 
 
-@pytest.mark.parametrize("at_work", [False])
+@pytest.mark.parametrize("at_work", [True, False])
 def test_a_trimmed_partition_stops_alone_and_is_read_again_after_the_loss_was_accepted(
     *,
     system: Any,

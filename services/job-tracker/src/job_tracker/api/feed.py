@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 import structlog
 
+from job_events.tokens import encode_token
 from job_tracker.api.changes import STEP, ChangeReader
 from job_tracker.api.pokes import LOOK_AGAIN, Pokes
 from job_tracker.domain import event_stream
@@ -22,6 +23,8 @@ STALE = 3.0  # seconds since the last look; it looks once a second
 PAUSE = 0.02  # seconds between looks at least: what changes meanwhile is told together
 PAUSE_A_READER = 0.0002  # seconds more for each reader: to tell one takes time, and requests need some too
 
+NOTHING_KNOWN = Freshness(encode_token({}), as_of=None, lag_events=0, lag_seconds=None, alive=False, state="unknown")
+
 
 class Feed:
     """Run it as a task. Without readers it does not look at all."""
@@ -33,6 +36,7 @@ class Feed:
         self.news = asyncio.Event()
         self._freshness: Freshness | None = None
         self._looked = 0.0
+        self._woken = 0.0
         self.epoch: int | None = None
         self.readers = 0
         self.closing = False
@@ -46,6 +50,7 @@ class Feed:
                 self.epoch = self._freshness = None
                 self._awake.clear()
                 await self._awake.wait()
+                self._woken = asyncio.get_running_loop().time()
             poke = self._pokes.next
             before = self.log.last
             try:
@@ -60,11 +65,16 @@ class Feed:
 
     @property
     def freshness(self) -> Freshness | None:
-        """As of the last look; unknown if that failed, or is too long ago: a PostgreSQL that hangs fails late."""
-        told = self._freshness
-        if told is None or asyncio.get_running_loop().time() - self._looked < STALE:
-            return told
-        return msgspec.structs.replace(told, lag_seconds=None, alive=False, state="unknown")
+        """As of the last look; unknown if that failed, or is too long ago: a PostgreSQL that hangs fails late.
+
+        None for a moment after the first reader came.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._freshness is None and now - self._woken < STALE:
+            return None
+        if self._freshness is not None and now - self._looked < STALE:
+            return self._freshness
+        return msgspec.structs.replace(self._freshness or NOTHING_KNOWN, lag_seconds=None, alive=False, state="unknown")
 
     def close(self) -> None:
         """Tell all readers that this process ends."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 import psycopg
@@ -12,11 +11,10 @@ from job_tracker.api.changes import STEP, ChangeReader, Gap
 from job_tracker.api.feed import Feed
 from job_tracker.api.pokes import LOOK_AGAIN
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import Told, View, seen_by
+from job_tracker.domain.changes import View, seen_by
 from job_tracker.domain.event_stream import Place
 
 HEARTBEAT = 5.0  # seconds between `freshness` events
-Result = TypeVar("Result")
 
 
 class Streams:
@@ -75,7 +73,8 @@ class Follower:
                     async for frame in self._through_history():
                         yield frame
                 except Gap as gap:
-                    yield await self._patiently(lambda reason=str(gap): self._snapshot(reason))
+                    async for frame in self._until_read(lambda reason=str(gap): self._reset(reason)):
+                        yield frame
                     continue
                 async for frame in self._along_the_feed():
                     yield frame
@@ -95,16 +94,18 @@ class Follower:
             if self._fresh and same and (number := self._feed.log.join(self._place.positions)) is not None:
                 self._number = number
                 return
-            step = await self._patiently(self._step)
-            for frame in event_stream.jobs(step, self._place):
+            async for frame in self._until_read(self._step):
                 yield frame
 
-    async def _step(self) -> Told:
+    async def _reset(self, reason: str) -> Sequence[bytes]:
+        return [await self._snapshot(reason)]
+
+    async def _step(self) -> Sequence[bytes]:
         step = await self._changes.since(self._place.positions)
         if self._place.epoch not in {None, step.standing.epoch}:
             raise Gap("the table was rebuilt")
         self._place, self._fresh = Place(step.positions, step.standing.epoch), step.last
-        return seen_by(self._view, step.changes, former_known=False)
+        return list(event_stream.jobs(seen_by(self._view, step.changes, former_known=False), self._place))
 
     async def _along_the_feed(self) -> AsyncGenerator[bytes]:
         """Until the feed has moved on too far, or ends."""
@@ -126,10 +127,8 @@ class Follower:
                 continue
             left = self._beat_at + HEARTBEAT - loop.time()
             if left <= 0:
-                self._beat_at = loop.time()
-                if self._feed.freshness is not None:
-                    body = msgspec.json.encode(self._feed.freshness)
-                    yield event_stream.event("freshness", body, self._place)
+                for frame in self._heartbeat():
+                    yield frame
                 continue
             try:
                 async with asyncio.timeout(left):
@@ -137,11 +136,21 @@ class Follower:
             except TimeoutError:
                 continue
 
-    @staticmethod
-    async def _patiently(read: Callable[[], Awaitable[Result]]) -> Result:
-        """Wait for a PostgreSQL that is away; the stream's comments tell the reader that somebody is there."""
-        while True:
+    async def _until_read(self, read: Callable[[], Awaitable[Sequence[bytes]]]) -> AsyncGenerator[bytes]:
+        """What `read` tells; while PostgreSQL is away, heartbeats, which say that nothing is known."""
+        frames: Sequence[bytes] | None = None
+        while frames is None and not self._feed.closing:
             try:
-                return await read()
+                frames = await read()
             except (psycopg.OperationalError, psycopg.InterfaceError):
+                if asyncio.get_running_loop().time() >= self._beat_at + HEARTBEAT:
+                    for frame in self._heartbeat():
+                        yield frame
                 await asyncio.sleep(LOOK_AGAIN)
+        for frame in frames or ():
+            yield frame
+
+    def _heartbeat(self) -> Iterator[bytes]:
+        self._beat_at = asyncio.get_running_loop().time()
+        if self._feed.freshness is not None:
+            yield event_stream.event("freshness", msgspec.json.encode(self._feed.freshness), self._place)

@@ -19,10 +19,14 @@ class LogBroken(Exception):
 
 
 class Taken(NamedTuple):
-    """Positions of the partitions that can be read; of the others the reason why not."""
+    """Positions of the partitions that can be read; of the others the reason why not.
+
+    `recreated`: one of their topics is not the one that this process has read before.
+    """
 
     positions: Positions
     refused: dict[TopicPartition, str]
+    recreated: bool = False
 
 
 class PositionStore:
@@ -71,15 +75,17 @@ class PositionStore:
                 },
             )
             held = cursor.execute(_SQL["positions"], self._keys(present)).fetchall()
-            positions, _ = self._judged(held, ids, spans)
+            positions = self._judged(held, ids, spans).positions
             cursor.execute(_SQL["mend_partitions"], self._keys(list(positions)))
             return held
 
-        positions, broken = self._judged(self._link.transact(work), ids, spans)
+        positions, broken, _ = self._judged(self._link.transact(work), ids, spans)
+        recreated = False
         for topic in {topic for topic, _ in positions}:
+            recreated |= topic in self.unusable or self._ids.get(topic, ids[topic]) != ids[topic]
             self._ids[topic] = ids[topic]
             self.unusable.pop(topic, None)
-        return Taken(positions, refused | broken)
+        return Taken(positions, refused | broken, recreated)
 
     def look(self, partitions: Collection[TopicPartition]) -> Taken:
         """What `take` would answer; nothing is written.
@@ -88,7 +94,7 @@ class PositionStore:
             Stopped: the process shall end.
         """
         ids, spans, refused = self._described(partitions)
-        positions, broken = self._judged(self._read(list(spans)), ids, spans)
+        positions, broken, _ = self._judged(self._read(list(spans)), ids, spans)
         begun = {partition: span.low for partition, span in spans.items()}
         return Taken({p: low for p, low in (begun | positions).items() if p not in broken}, refused | broken)
 

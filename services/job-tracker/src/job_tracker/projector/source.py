@@ -40,7 +40,8 @@ class KafkaSource:
     comes any more, and another source must take its place.
 
     A partition that the log does not hold any more is stopped: it stays assigned, and nothing of it is read. When it
-    can be read again, another source must begin, too.
+    can be read again, another source must begin, too; so it must where the group gives a recreated topic to this one:
+    librdkafka (2.16) may never fetch from it.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class KafkaSource:
         self._doubted: Positions = {}
         self._stopped: dict[records.TopicPartition, str] = {}
         self._next_look = 0.0
+        self._outlived = False  # a topic was recreated under this source, and was given to it
         self._seen: object = None
         self._broken: Exception | None = None
         self._reported: Positions = {}
@@ -99,7 +101,7 @@ class KafkaSource:
         if self._broken is not None:
             raise self._broken
         heard = first is not None and first.error() is None
-        self.deaf = self._consumer.deaf(heard=heard) or self._can_read_again()
+        self.deaf = self._outlived or self._consumer.deaf(heard=heard) or self._can_read_again()
         if first is None:
             return []
         messages = [first]
@@ -260,6 +262,7 @@ class KafkaSource:
         except Exception as error:
             self._broken = error
             return
+        self._outlived |= taken.recreated
         self.begins.update(taken.positions)
         self._read.update(taken.positions)
         self._reported = {}
