@@ -156,6 +156,16 @@ class Hold(Struct):
     reason: str | None = None
 
 
+class WaitingReason(Struct):
+    reason: str
+    count: Count
+
+
+class WaitingForUpgrade(Struct):
+    total: Count
+    reasons: list[WaitingReason]
+
+
 class Queue(Struct):
     """`available` is false for a service that has never started."""
 
@@ -166,6 +176,7 @@ class Queue(Struct):
     running: Count = 0
     paused: Count = 0
     oldest_waiting_seconds: Seconds | None = None
+    waiting_for_upgrade: WaitingForUpgrade | None = None
 
 
 class Queues(Struct):

@@ -83,6 +83,9 @@ def _attention(tracker: Tracker) -> Iterator[str]:
     for queue in tracker.read("/queues", answers.Queues).queues:
         for hold in queue.holds:
             yield f"{queue.service} holds back {hold_text(hold)}"
+        if (newer := queue.waiting_for_upgrade) is not None and newer.total:
+            reasons = "; ".join(f"{one.count:,} × {one.reason}" for one in newer.reasons)
+            yield f"{queue.service}: {newer.total:,} jobs or chain steps wait for a newer version: {reasons}"
     if stale := staleness(tracker.freshness):
         yield f"The job table: {stale}"
 

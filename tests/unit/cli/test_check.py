@@ -57,7 +57,12 @@ def test_groups_without_members_are_marked_also_those_that_never_were(api: Any, 
 
 def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "members", lambda *_: 1)
-    queues = [{"service": "puller", "holds": HOLDS}, {"service": "syncer", "holds": []}]
+    newer = {"total": 2, "reasons": [{"reason": "this version does not know the type RESIZE", "count": 2}]}
+    queues = [
+        {"service": "puller", "holds": HOLDS},
+        {"service": "matcher", "holds": [], "waiting_for_upgrade": {"total": 0, "reasons": []}},
+        {"service": "syncer", "holds": [], "waiting_for_upgrade": newer},
+    ]
     api(lambda _: httpx.Response(200, json=LETTERS | {"queues": queues, "freshness": DEAD}))
     ended = run("check")
     assert ended.code == 0
@@ -65,6 +70,7 @@ def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest
         "Dead letters: 12, the newest by puller: no [/JSON]; all are at http://tracker.test/dead-letters",
         "puller holds back account demo/shop since 2026-01-02T03:04:05Z, by lan: no reason given",
         "puller holds back its whole queue since 2026-01-02T03:04:05Z, by lan: moving",
+        "syncer: 2 jobs or chain steps wait for a newer version: 2 × this version does not know the type RESIZE",
         "The job table: as of 2026-01-02T03:04:05Z, 41 s behind; no projector is at work",
     ]
 
