@@ -9,7 +9,7 @@ COPY services services
 COPY sandbox sandbox
 COPY cli cli
 RUN uv pip install --python /app/.venv/bin/python --no-cache --compile-bytecode --no-deps --no-build-isolation \
-    ./libs/job-events ./libs/platforms ./libs/local-stack \
+    ./libs/job-events ./libs/service-kit ./libs/worker ./libs/platforms ./libs/local-stack \
     ./services/puller ./services/matcher ./services/syncer ./services/job-tracker ./sandbox ./cli
 
 FROM python:3.11-slim

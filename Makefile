@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 READY := .venv/.ready
-PACKAGES := libs/job-events libs/platforms libs/local-stack services/puller services/matcher services/syncer services/job-tracker sandbox cli
+PACKAGES := libs/job-events libs/service-kit libs/worker libs/platforms libs/local-stack services/puller services/matcher services/syncer services/job-tracker sandbox cli
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 # A service starts in half the time when its modules are compiled already: keep them, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -75,7 +75,7 @@ schemas: $(READY) ## Write the JSON Schemas and asyncapi.yaml anew from the Pyth
 
 lock: $(READY) ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml $(PROJECTS) \
-	  --no-emit-package job-events --no-emit-package platforms --no-emit-package local-stack \
+	  --no-emit-package job-events --no-emit-package service-kit --no-emit-package worker --no-emit-package platforms --no-emit-package local-stack \
 	  --no-header --no-annotate --output-file requirements.lock
 
 clean: ## Remove the virtual environment and all local data

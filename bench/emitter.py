@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from psycopg_pool import ConnectionPool
 
 from bench.workload import BEGIN
-from job_events.clock import SystemClock
 from job_events.envelope import encode
 from job_events.events import JobInfo, Requested, RequestedData
-from job_events.kafka import producer
-from job_events.logs import configure_logging
 from job_events.topics import Topics
-from job_events.worker.inbox import Claim
-from job_events.worker.job import RunningJob, Surroundings
-from job_events.worker.outbox import OutboxSender
-from job_events.worker.progress import ProgressSender
 from local_stack import free_port
 from local_stack.ports import LOOPBACK
+from service_kit.clock import SystemClock
+from service_kit.kafka import producer
+from service_kit.logs import configure_logging
+from worker.inbox import Claim
+from worker.job import RunningJob, Surroundings
+from worker.outbox import OutboxSender
+from worker.progress import ProgressSender
 
 _BETWEEN_BEATS = 1000  # calls between two beats, which the worker loop does beside the job
 

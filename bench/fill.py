@@ -13,7 +13,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from bench.workload import Message, Shape, messages
 from job_events.envelope import HEADERS
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
+from service_kit.kafka_admin import create_topics
 
 PARTITIONS = 3
 

@@ -30,10 +30,11 @@ from psycopg import sql
 from bench.reads_data import fill, sample
 from bench.reads_questions import LISTS, QUESTIONS, Chance, Known
 from bench.workload import BEGIN
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.settings import Settings
 from local_stack import LocalStack, free_port
+from service_kit.kafka_admin import create_topics
 
 SEED = 4
 WARM_UP = 1  # rounds that are not counted

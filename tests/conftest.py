@@ -31,9 +31,10 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
 
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
 from local_stack import LocalStack, free_port
 from local_stack.kafka_server import KafkaNode, settings
+from service_kit.kafka_admin import create_topics
 
 WaitUntil = Callable[..., None]
 _POLL, _PATIENCE = 0.05, 400  # seconds

@@ -15,8 +15,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
 
-from job_events.topics import create_topics
 from job_tracker import bootstrap_rebuild
+from service_kit.kafka_admin import create_topics
 
 JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
 SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"

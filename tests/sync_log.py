@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.rebuilds import run
 
-from job_events.database import migrate
-from job_tracker.projector.broker import Broker
+from job_tracker.log.broker import Broker
+from service_kit.database import migrate
 
 AGAIN = "SELECT count(*) FROM tracker.consumer_offset WHERE projection LIKE '%tracker-items.again'"
 _ITEMS = "SELECT * FROM tracker.item ORDER BY event_id"

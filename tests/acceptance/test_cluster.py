@@ -11,8 +11,8 @@ import psutil
 import pytest
 from tests.tls_door import tls_door
 
-from job_events.kafka_security import VARIABLES
 from local_stack import KafkaUser, LocalStack, ProtectedListeners
+from service_kit.kafka_security import VARIABLES
 
 WaitUntil = Callable[..., None]
 SECRET = "pa ss\"w\\ör'd%d$=,{};😀"

@@ -29,13 +29,13 @@ from tests.safety.world import TENANT, World
 from job_events.envelope import decode
 from job_events.events import Finished, Requested, Started, Then
 from job_events.job_types import CHAINS, JOB_TYPES
-from job_events.kafka_security import VARIABLES
 from job_events.topics import Topics
 from jobtrail.account_store import open_accounts
 from jobtrail.groups import members
 from local_stack import LocalStack, ServiceSpec, free_port
 from platforms.cipher import Cipher
 from sandbox.shops import DEPOTS, LOCATIONS
+from service_kit.kafka_security import VARIABLES
 
 RELEASE = "48bd553910337f698bd477c695723608bbc34f34"
 
@@ -370,7 +370,7 @@ def _both_releases_run_jobs(upgrade: Upgrade) -> None:
 def _only_the_new_release_knows(upgrade: Upgrade) -> str:
     """What the last release does with a request that it does not know: its job ends, visibly, and can be retried.
 
-    (From this release on such a request waits, as tests/integration/job-events/test_rolling_upgrade.py shows.)
+    (From this release on such a request waits, as tests/integration/worker/test_rolling_upgrade.py shows.)
     """
     sync = next(
         job["job_id"]

@@ -22,7 +22,8 @@ from tests.chaos.servers import Servers
 from tests.chaos.watch import SQL, open_connection, torn
 from tests.chaos.workload import Mix
 
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
+from service_kit.kafka_admin import create_topics
 
 BROKEN_LOGS = "broken-logs"
 

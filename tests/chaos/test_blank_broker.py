@@ -16,8 +16,8 @@ from tests.chaos.stand_ins import StandIn, no_broker
 from tests.requests import request_of_nobody
 
 from job_events.envelope import HEADERS, encode
-from job_events.kafka import Sender, producer
 from job_events.topics import Topics, request_key
+from service_kit.kafka import Sender, producer
 
 TOPICS = Topics("blank.")
 

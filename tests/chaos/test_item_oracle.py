@@ -11,8 +11,8 @@ from tests.chaos.projections import ITEMS
 from tests.chaos.workload import Mix, Workload
 
 from job_events.topics import Topics
+from job_tracker.log.records import DeadLetter, Record
 from job_tracker.projector.items_projection import ItemsProjection
-from job_tracker.projector.records import DeadLetter, Record
 
 SENT = int(START.timestamp() * 1000)  # LogAppendTime of the first, milliseconds
 MIX = Mix(poison=0.3, wild=0.3, items=1.0, letters=0.05)

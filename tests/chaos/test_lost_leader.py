@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from tests.chaos.stand_ins import StandIn, dead_fellow
 
-from job_tracker.projector.broker import Broker, BrokerAway
+from job_tracker.log.broker import Broker, BrokerAway
 from local_stack import free_port
 
 

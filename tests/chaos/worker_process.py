@@ -10,9 +10,9 @@ from pathlib import Path
 
 from confluent_kafka import Message
 
-from job_events.kafka import Listener
-from job_events.worker.intake import Intake
 from puller.bootstrap import run
+from service_kit.kafka import Listener
+from worker.request_consumer import Intake
 
 
 def cut_in_two(control: Path, *, offset_first: bool) -> None:

@@ -10,7 +10,6 @@ from psycopg import Connection as Database
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
-from job_events.database import watched
 from jobtrail.errors import Refused
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
@@ -19,6 +18,7 @@ from platforms.migrate import migrate
 from platforms.nhanh import NhanhClient
 from platforms.results import CheckResult
 from platforms.shopify import ShopifyClient
+from service_kit.database import watched
 
 CLIENTS = {"nhanh": NhanhClient, "shopify": ShopifyClient}
 

@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job_events.kafka_diagnosis import quiet_config, reach
-from job_events.kafka_security import KafkaConnection
 from job_events.texts import printable, with_texts
 from jobtrail import answers
 from jobtrail.freshness import staleness
@@ -20,6 +18,8 @@ from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
 from jobtrail.queues import hold_text
 from jobtrail.tracker import Tracker, shown
+from service_kit.kafka_diagnosis import quiet_config, reach
+from service_kit.kafka_security import KafkaConnection
 
 TIMEOUT = 5.0
 

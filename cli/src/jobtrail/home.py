@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from job_events.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
 from jobtrail.errors import Refused
 from platforms.cipher import Cipher
+from service_kit.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
 
 
 class Running(msgspec.Struct, frozen=True):

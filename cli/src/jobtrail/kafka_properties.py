@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from job_events.kafka_security import KafkaSecurity
 from local_stack.java_properties import PLAIN, SCRAM, login_module
+from service_kit.kafka_security import KafkaSecurity
 
 
 def client_properties(security: KafkaSecurity) -> dict[str, str]:

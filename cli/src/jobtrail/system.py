@@ -15,14 +15,14 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
-from job_events.database import watched
-from job_events.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
-from job_events.kafka_security import KafkaConnection
 from jobtrail.errors import Refused
 from jobtrail.groups import members
 from jobtrail.home import Home, Running, kafka_of
 from jobtrail.ports import Ports
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
+from service_kit.database import watched
+from service_kit.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
+from service_kit.kafka_security import KafkaConnection
 
 API_PORT = 8400
 SANDBOX_PORT = 8490

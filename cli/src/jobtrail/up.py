@@ -6,7 +6,6 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from job_events.kafka_diagnosis import KafkaUnreachable, reach
 from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
 from jobtrail.kafka_properties import client_properties
@@ -16,6 +15,7 @@ from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
 from local_stack import EndedByDown, down, run_kafka_tool
 from local_stack.kafka_tools import tool_arguments, tool_name
+from service_kit.kafka_diagnosis import KafkaUnreachable, reach
 
 BROKER_SECONDS = 10.0
 

@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 import yaml
 
-from job_events.kafka_security import VARIABLES
-from job_events.settings import ServiceSettings
 from jobtrail.home import Home, Running
 from jobtrail.system import services
 from local_stack.kafka_server import KafkaNode, settings
+from service_kit.kafka_security import VARIABLES
+from service_kit.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[3]
 

@@ -22,15 +22,16 @@ from tests.answers import answers
 from tests.deliveries import Deliveries
 from tests.rebuilds import poison
 
-from job_events.database import migrate
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
 from job_tracker import bootstrap
+from job_tracker.log.records import Batch, Projection, Record
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Batch, Projection, Record
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import connect
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 

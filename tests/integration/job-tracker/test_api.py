@@ -19,10 +19,10 @@ import psycopg
 import pytest
 from tests.answers import accepted, answers, problem, shown
 
-from job_events.database import migrate
 from job_events.tokens import encode_token
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.database import migrate
 
 THEN = {"type": "AUTO_MATCH_PRODUCTS", "needs": ["PULL_NHANH_PRODUCTS"]}
 SYNC = {"type": "PRODUCT_SYNC", "needs": ["AUTO_MATCH_PRODUCTS"]}
@@ -551,7 +551,7 @@ def test_what_waits_for_a_newer_version_is_shown(
 
     assert "waiting_for_upgrade" not in puller()
     reason = "this version does not know the parameter 'since' of PULL_NHANH_PRODUCTS"
-    migrate(system.database_url, "puller", ["job_events.worker"])
+    migrate(system.database_url, "puller", ["worker"])
     connection.execute(
         "INSERT INTO puller.inbox"
         " (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)"

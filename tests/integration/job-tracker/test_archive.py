@@ -23,7 +23,7 @@ from job_tracker.archive.catalogue import ArchiveDamaged, Catalogue
 from job_tracker.archive.days import NotArchived
 from job_tracker.archive.files import ArchiveBusy, PartWriter, alone, read_segment
 from job_tracker.archive.lines import Archived, read_line
-from job_tracker.projector.records import Record
+from job_tracker.log.records import Record
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from job_tracker import bootstrap
+from job_tracker.api.commit_notifications import Pokes
 from job_tracker.api.freshness import Reader, WaitFor, reader_pool
-from job_tracker.api.pokes import Pokes
-from job_tracker.projector.broker import Broker
+from job_tracker.log.broker import Broker
 from job_tracker.projector.heartbeat import Heartbeat
-from job_tracker.projector.status import Status
+from job_tracker.store.status import Status
 from local_stack import free_port
 
 

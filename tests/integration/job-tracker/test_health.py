@@ -12,12 +12,12 @@ import pytest
 from psycopg_pool import ConnectionPool
 from tests.answers import answers, problem, shown
 
-from job_events.database import migrate, open_pool
 from job_events.envelope import decode
 from job_events.events import Control, Requested
-from job_events.worker import inbox
 from job_tracker.api import health_list, listing
 from local_stack import free_port
+from service_kit.database import migrate, open_pool
+from worker import inbox
 
 Event = dict[str, Any]
 
@@ -47,7 +47,7 @@ def tenant() -> str:
 @pytest.fixture
 def puller(shared_system: Any, api: httpx.Client) -> Iterator[ConnectionPool]:
     """The schema of a service that has started, on connections of its own."""
-    migrate(shared_system.database_url, "puller", ["job_events.worker"])
+    migrate(shared_system.database_url, "puller", ["worker"])
     with open_pool(shared_system.database_url, "puller", 1) as pool:
         yield pool
         with pool.connection() as conn:

@@ -10,9 +10,9 @@ import pytest
 from psycopg.rows import dict_row
 from tests.answers import answers, shown
 
-from job_events.sql_files import queries
 from job_tracker.api.listing import cut_scan
 from local_stack import free_port
+from service_kit.sql_files import queries
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_items_tell_what_they_are_and_why_they_are_held(
     with psycopg.connect(shared_system.database_url, row_factory=dict_row) as connection:
         values = {"job_id": name, "after_at": None, "after_id": None, "actions": ["updated"], "held": False}
         rows = connection.execute(
-            queries("job_tracker", "reads.sql")["items"], values | {"scanned": 5, "most": 4, "most_bytes": 2**20}
+            queries("job_tracker.store", "reads.sql")["items"], values | {"scanned": 5, "most": 4, "most_bytes": 2**20}
         )
         found, last = cut_scan(rows.fetchall(), 2, 5)
     assert [row["item"] for row in found] == ["sku-3"]

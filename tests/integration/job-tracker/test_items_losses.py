@@ -13,9 +13,9 @@ import pytest
 from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import AGAIN, SyncLog, again, read_sync_log
 
-from job_events.sql_files import queries
 from job_tracker import bootstrap
-from job_tracker.projector.records import DeadLetter, Record
+from job_tracker.log.records import DeadLetter, Record
+from service_kit.sql_files import queries
 
 MOMENT = datetime(2026, 9, 1, tzinfo=UTC)
 ENDS = """
@@ -170,7 +170,7 @@ def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
     letters = [DeadLetter(record, "is no JSON", None, "puller").row() for record in records]
     connection.execute("SET search_path TO tracker")
     for which in (*order, *order):
-        connection.execute(queries("job_tracker", "commit.sql")["bury"], letters[which])
+        connection.execute(queries("job_tracker.store", "commit.sql")["bury"], letters[which])
     assert connection.execute("SELECT value FROM dead_letter").fetchall() == [(b"new",)]
 
 

@@ -26,7 +26,7 @@ from job_tracker.api.freshness import Pool, reader_pool
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.list_statements import Bounds, Question, Wanted, cursor_after, questions
 from job_tracker.api.problems import Problem
-from job_tracker.api.tallies import tally_of
+from job_tracker.api.rollup_totals import tally_of
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, Served
 from job_tracker.settings import Settings
 

@@ -27,9 +27,9 @@ from job_events.events import (
     StartedData,
 )
 from job_events.fold import fold
+from job_tracker.log.records import Record
 from job_tracker.projector import jobs_projection
 from job_tracker.projector.jobs_projection import JOB_COLUMNS, job_row
-from job_tracker.projector.records import Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 APPENDED = datetime(2026, 4, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from tests.rebuilds import recreate, run, trim
 
-from job_events.topics import create_topics
 from job_tracker import bootstrap
-from job_tracker.projector.broker import Broker
+from job_tracker.log.broker import Broker
+from service_kit.kafka_admin import create_topics
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from job_events.database import migrate
-from job_events.topics import create_topics
 from job_tracker import bootstrap
+from job_tracker.log.records import Batch, Record
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.postgres import Link, connect
-from job_tracker.projector.records import Batch, Record
-from job_tracker.projector.status import Status
+from job_tracker.store.postgres import Link, connect
+from job_tracker.store.status import Status
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
 
 ROWS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*), max(xmin::text) FROM tracker.job j"
 

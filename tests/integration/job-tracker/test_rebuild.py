@@ -16,10 +16,10 @@ import pytest
 from rich.console import Console
 from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, standing_still, trim
 
-from job_events.clock import SystemClock
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import run as rebuild_run
 from job_tracker.rebuild.checks import look_at_log
+from service_kit.clock import SystemClock
 
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)

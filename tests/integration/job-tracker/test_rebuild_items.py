@@ -17,12 +17,12 @@ from rich.console import Console
 from tests.rebuilds import meanwhile, recreate, run, trim
 from tests.sync_log import AGAIN, PLACES, SyncLog, again, read_sync_log
 
-from job_events.clock import SystemClock
-from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
-from job_tracker.projector.positions import LogBroken
 from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.rebuild.items_rebuild import ItemsRebuild
+from job_tracker.store.positions import LogBroken
+from service_kit.clock import SystemClock
+from service_kit.sql_files import queries
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def held_up(system: Any, connection: Any, wait_until: Any, tmp_path: Path) -> Ca
 def test_a_run_is_alone_and_nobody_sees_its_positions(
     *, system: Any, connection: Any, synced: SyncLog, held_up: Any, tmp_path: Path
 ) -> None:
-    freshness = queries("job_tracker", "freshness.sql")["freshness"]
+    freshness = queries("job_tracker.store", "freshness.sql")["freshness"]
     names = {
         "projection": f"{system.topics.prefix}tracker-items",
         "topics": [system.topics.items, system.topics.dead_letters],

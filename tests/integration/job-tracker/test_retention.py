@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from tests.rebuilds import At, run
 
-from job_events.sql_files import queries
 from job_tracker import bootstrap, bootstrap_rebuild
-from job_tracker.projector.postgres import connect
 from job_tracker.retention import sweep
+from job_tracker.store.postgres import connect
+from service_kit.sql_files import queries
 
 
 def tables(connection: Any) -> list[str]:
@@ -139,8 +139,8 @@ def test_a_day_that_somebody_reads_goes_with_the_next_sweep(*, system: Any, conn
             other.execute(f"LOCK TABLE event_{table} IN ACCESS SHARE MODE")  # pyright: ignore[reportArgumentType]
             assert sweep(sweeping, now, system.settings)["days"] == 0
         assert table in tables(connection)
-        other.execute(queries("job_tracker", "retention.sql")["try_alone"])
+        other.execute(queries("job_tracker.store", "retention.sql")["try_alone"])
         assert sweep(sweeping, now, system.settings) == Counter()
-        other.execute(queries("job_tracker", "retention.sql")["done_alone"])
+        other.execute(queries("job_tracker.store", "retention.sql")["done_alone"])
         assert sweep(sweeping, now, system.settings)["days"] == 1
     assert table not in tables(connection)

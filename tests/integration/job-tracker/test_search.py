@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from job_events.database import migrate
 from job_tracker.api import list_statements, listing
 from job_tracker.api.catalogue import CUSTOMERS, PRODUCTS
 from job_tracker.api.freshness import reader_pool
 from job_tracker.api.list_statements import Listing, Wanted, found_by_index
 from job_tracker.domain.search_text import fold
+from service_kit.database import migrate
 
 MANY = 120_000
 SHELF = {"tenant": "t", "account": "shop", "platform": "nhanh"}
@@ -65,7 +65,7 @@ def made(postgres_server: str) -> Generator[str]:
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         migrate(url, "tracker", ["job_tracker"])
-        migrate(url, "puller", ["job_events.worker", "puller"])
+        migrate(url, "puller", ["worker", "puller"])
         yield url
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -334,7 +334,7 @@ def test_a_database_that_refuses_extensions_is_migrated_all_the_same(*, postgres
             with psycopg.connect(url, autocommit=True) as admin:
                 if refused:
                     admin.execute(REFUSE)
-                migrate(plain, "puller", ["job_events.worker", "puller"])
+                migrate(plain, "puller", ["worker", "puller"])
                 product(admin, 1, MILK_COFFEE)
                 indexed = "SELECT to_regclass('puller.variant_search') IS NOT NULL"
                 assert admin.execute(indexed).fetchone() == (not refused,)
@@ -359,11 +359,11 @@ def test_the_rows_of_before_are_found(postgres_server: str) -> None:
             yoyo, "read_migrations", lambda *folders: read(*folders).filter(lambda one: one.id < "0110")
         )
         with earlier:
-            migrate(url, "puller", ["job_events.worker", "puller"])
+            migrate(url, "puller", ["worker", "puller"])
         with psycopg.connect(url, autocommit=True) as connection:
             product(connection, 1, MILK_COFFEE)
             customer(connection, 1, "Nguyễn Thị Hoà", "0912", ["+84912345678"])
-            migrate(url, "puller", ["job_events.worker", "puller"])
+            migrate(url, "puller", ["worker", "puller"])
             assert connection.execute("SELECT search FROM puller.variant").fetchone() == (
                 " ca phe sua da sku-1 p1 v1 ",
             )

@@ -19,15 +19,15 @@ from rich.console import Console
 from tests.deliveries import Deliveries
 from tests.rebuilds import JOBS, SHADOWS, recreate, run
 
-from job_events.clock import SystemClock
-from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import swap
 from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.swap import Swap, SwapHindered
+from service_kit.clock import SystemClock
+from service_kit.sql_files import queries
 
-QUERY = queries("job_tracker", "carry.sql")["hindrances"]
+QUERY = queries("job_tracker.store", "carry.sql")["hindrances"]
 # Everything of the tables but their rows and their identity, as the catalogue has it.
 WORN = """
 SELECT relname, 'owner and rights', pg_get_userbyid(relowner),

@@ -14,7 +14,7 @@ from tests.answers import shown as answered
 from tests.rebuilds import archive_days, run, trim
 
 from job_events.tokens import encode_token
-from job_tracker.projector.broker import Broker
+from job_tracker.log.broker import Broker
 
 POSITIONS = "SELECT topic, partition, next_offset FROM tracker.consumer_offset"
 # An idle projector leaves these rows as they are.

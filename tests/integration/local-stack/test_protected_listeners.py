@@ -17,17 +17,18 @@ from confluent_kafka import KafkaException
 from confluent_kafka.cimpl import NewTopic
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from job_events import kafka
-from job_events.kafka_diagnosis import KafkaUnreachable, reach
-from job_events.kafka_security import VARIABLES, KafkaConnection, read_security
-from job_events.topics import Topics, create_topics
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, BrokerAway
-from job_tracker.projector.messages import to_record
+from job_events.topics import Topics
+from job_tracker.log.broker import Broker, BrokerAway
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
 from jobtrail.kafka_properties import client_properties
 from local_stack import KafkaUser, LocalStack, ProtectedListeners, run_kafka_tool
 from local_stack.certificates import make_certificates
 from matcher.agent.app import credentials
+from service_kit import kafka
+from service_kit.kafka_admin import create_topics
+from service_kit.kafka_diagnosis import KafkaUnreachable, reach
+from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security
 
 WaitUntil = Callable[..., None]
 SECRET = "pa ss\"w\\ör'd%d$=,{};😀"

@@ -16,8 +16,6 @@ from psycopg_pool import ConnectionPool
 from tests.deliveries import Deliveries
 from tests.requests import job_control, job_request
 
-from job_events import kafka as clients
-from job_events.database import migrate
 from job_events.envelope import HEADERS, decode, encode, read_dead_letter
 from job_events.events import (
     DeadLetter,
@@ -26,6 +24,8 @@ from job_events.events import (
 )
 from job_events.topics import Topics, request_key
 from platforms.migrate import migrate as migrate_accounts
+from service_kit import kafka as clients
+from service_kit.database import migrate
 
 
 class Room:
@@ -39,7 +39,7 @@ class Room:
         self._deliveries = Deliveries(kafka)
         migrate_accounts(database_url)
         for service in ("puller", "matcher"):
-            migrate(database_url, service, ["job_events.worker", service])
+            migrate(database_url, service, ["worker", service])
         self.run("insert into accounts.account (tenant, account) values ('t', 'shop')")
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:

@@ -19,7 +19,6 @@ from psycopg_pool import ConnectionPool
 from tests.deliveries import Deliveries
 from tests.requests import job_request
 
-from job_events import kafka as kafka_clients
 from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
@@ -27,6 +26,7 @@ from local_stack import free_port
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.migrate import migrate
+from service_kit import kafka as kafka_clients
 
 WaitUntil = Callable[..., None]
 # Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.

@@ -7,16 +7,16 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.database import migrate, open_pool
 from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 from puller.store.catalogue import Shelf, database_time, mark_gone, write_page
+from service_kit.database import migrate, open_pool
 
 SHELF = Shelf("demo", "shop", "shopify", "product")
 
 
 @pytest.fixture
 def catalogue(database_url: str) -> Iterator[ConnectionPool]:
-    migrate(database_url, "puller", ["job_events.worker", "puller"])
+    migrate(database_url, "puller", ["worker", "puller"])
     with open_pool(database_url, "puller", 2) as pool:
         yield pool
 

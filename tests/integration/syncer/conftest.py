@@ -20,8 +20,6 @@ from psycopg_pool import ConnectionPool
 from tests.deliveries import Deliveries
 from tests.requests import job_request
 
-from job_events import kafka as kafka_clients
-from job_events.database import migrate as migrate_schema
 from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
@@ -30,6 +28,8 @@ from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.migrate import migrate
 from puller.domain.phones import alternates
+from service_kit import kafka as kafka_clients
+from service_kit.database import migrate as migrate_schema
 
 TENANT = "demo"
 RECIPE = {"products": 40, "customers": 40, "seed": 7}
@@ -274,7 +274,7 @@ def shop(
     """A connected account with its catalogue pulled and everything mapped that is the same."""
     migrate(database_url)
     for service in ("puller", "matcher"):
-        migrate_schema(database_url, service, ["job_events.worker", service])
+        migrate_schema(database_url, service, ["worker", service])
     made = Shop(control, kafka, topics, pool, wait_until)
     made.connect()
     made.pull()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from job_events.database import migrate as migrate_schema
 from platforms.buckets import RateBuckets
 from platforms.settings import parse_settings
 from platforms.shopify.client import ShopifyClient
+from service_kit.database import migrate as migrate_schema
 from syncer.jobs.customers import CustomerSide
 from syncer.jobs.products import ProductSide
 from syncer.jobs.side import Pair
@@ -85,7 +85,7 @@ def connected(shop: Any) -> Iterator[ShopifyClient]:
 
 
 def pairs_of(shop: Any, database_url: str, side: CustomerSide | ProductSide) -> dict[str, Pair]:
-    migrate_schema(database_url, "syncer", ["job_events.worker", "syncer"])
+    migrate_schema(database_url, "syncer", ["worker", "syncer"])
     with shop.pool.connection() as conn:
         conn.execute("set local search_path to syncer")
         return {pair.nhanh_id: pair for page in side.pages(conn, scope(shop, side)) for pair in page}

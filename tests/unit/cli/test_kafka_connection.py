@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from job_events.kafka_security import VARIABLES, KafkaConnection, read_security
 from jobtrail.errors import Refused
 from jobtrail.home import Home, Running
 from jobtrail.kafka_properties import client_properties
 from jobtrail.system import services
 from local_stack.certificates import make_certificates
+from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security
 
 USER = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",

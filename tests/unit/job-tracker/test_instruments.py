@@ -1,6 +1,6 @@
 """The figures that Prometheus scrapes."""
 
-from job_tracker.api.instruments import Instruments
+from job_tracker.api.metrics import Instruments
 
 
 def test_a_status_without_jobs_counts_none() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from job_events.topics import Topics
+from job_tracker.log.records import DeadLetter, Record
 from job_tracker.projector.items_projection import ItemsProjection
-from job_tracker.projector.records import DeadLetter, Record
 
 TOPICS = Topics()
 PLACE = {"topic": "jobs.requests.puller", "partition": 2, "offset": 7, "consumer": "puller", "reason": "no JSON"}

@@ -6,9 +6,9 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
+from job_tracker.log.records import MOST_BYTES, Batch, DeadLetter, EmptyRange, Positions, Record
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.records import MOST_BYTES, Batch, DeadLetter, EmptyRange, Positions, Record
-from job_tracker.projector.status import Status
+from job_tracker.store.status import Status
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 P = ("jobs.events", 0)

@@ -1,6 +1,6 @@
 """From where each partition is read, and what would be lost."""
 
-from job_tracker.projector.broker import Span
+from job_tracker.log.broker import Span
 from job_tracker.rebuild.plan import Live, Log, Plan, Stretch, make_plan
 
 P, Q = ("jobs.events", 0), ("jobs.events", 1)

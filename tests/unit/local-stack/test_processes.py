@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from local_stack import PortTaken, StackError, down, free_port, ports
-from local_stack.child import drop_stale_lock
+from local_stack.child_process import drop_stale_lock
 from local_stack.ports import asked_or_free
 from local_stack.postgres_user import reachable
 from local_stack.processes import ProcessMark, end

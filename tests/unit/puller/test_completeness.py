@@ -2,9 +2,9 @@
 
 import pytest
 
-from job_events.worker.tally import Tally
 from puller.completion import stopped
 from puller.domain.completeness import is_endless, plan_token, too_many_gone
+from worker.job_result import Tally
 
 
 @pytest.mark.parametrize(

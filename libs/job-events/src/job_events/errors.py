@@ -23,7 +23,11 @@ Category = Literal[
 CATEGORIES: frozenset[str] = frozenset(get_args(Category))
 
 
-class ContractError(Exception):
+class JobtrailError(Exception):
+    """Base of everything that Jobtrail's packages raise on purpose."""
+
+
+class ContractError(JobtrailError):
     """Base of everything this library raises on purpose."""
 
 
@@ -43,37 +47,3 @@ class InvalidRequest(ContractError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
-
-
-class JobFailed(ContractError):
-    """Raised by a job's own code to end it as `failure` with a category that people can act on."""
-
-    def __init__(self, category: Category, code: str, message: str) -> None:
-        super().__init__(message)
-        self.category: Category = category
-        self.code = code
-        self.message = message
-
-
-class Interrupted(ContractError):
-    """The job must stop at the next safe point; the worker loop decides how its row goes on."""
-
-
-class JobCancelled(Interrupted):
-    """Somebody asked for the end of the job."""
-
-
-class JobPaused(Interrupted):
-    """The job, its account or its queue was paused: the row goes back and waits."""
-
-
-class WorkerStopping(Interrupted):
-    """The process got SIGTERM: the row goes back at its checkpoint for another worker."""
-
-
-class MakingRoom(Interrupted):
-    """The row goes back at its checkpoint, because a job that may have crashed a process must run alone."""
-
-
-class LeaseLost(Interrupted):
-    """Another worker owns a later attempt; nothing more may be written by this one."""

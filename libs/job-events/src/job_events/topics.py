@@ -1,14 +1,6 @@
 """The topics: names, partitions, retention. Created explicitly; brokers must not create them by accident."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
-
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.cimpl import NewTopic
-
-from job_events.kafka import TO_ALL_BROKERS
-from job_events.kafka_diagnosis import reach
-from job_events.kafka_security import Kafka
 
 DAY_MS = 24 * 60 * 60 * 1000
 SERVICES = ("puller", "matcher", "syncer")
@@ -81,21 +73,3 @@ class Topics:
 def request_key(tenant: str, account: str) -> bytes:
     """Key of a request: one account's requests and their control messages keep their order."""
     return f"{tenant}/{account}".encode()
-
-
-def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
-    """Create what is missing; existing topics are left as they are. `timeout` in seconds.
-
-    Raises:
-        KafkaUnreachable: no broker could be used in time; its text says why, where that is known.
-        KafkaException: the broker refused.
-    """
-    admin = reach(kafka, timeout, TO_ALL_BROKERS)
-    wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
-    created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
-    for future in created.values():
-        try:
-            future.result(timeout)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise

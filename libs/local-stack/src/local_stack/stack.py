@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 
 from filelock import FileLock, Timeout
 
-from local_stack import kafka_server, leftovers, postgres_server
+from local_stack import kafka_server, stale_processes, postgres_server
 from local_stack.certificates import make_certificates
 from local_stack.errors import DataDirInUse, StackError, StartFailed
 from local_stack.java_jars import kafka_jars
@@ -90,9 +90,9 @@ class LocalStack:
         self._take_hold()
         self._catch_sigterm()
         try:
-            for sentence in leftovers.end_orphans(self._folder):
+            for sentence in stale_processes.end_orphans(self._folder):
                 self._tell("note", "stack", sentence)
-            leftovers.note_holder(self._folder)
+            stale_processes.note_holder(self._folder)
             self._supervisor.start()
             self._start_servers()
         except BaseException:
@@ -158,7 +158,7 @@ class LocalStack:
         try:
             self._hold.acquire()
         except Timeout:
-            mark = leftovers.holder(self._folder)
+            mark = stale_processes.holder(self._folder)
             raise DataDirInUse(self._folder.data_dir, mark.pid if mark else None) from None
 
     def _start_servers(self) -> None:
@@ -253,7 +253,7 @@ class LocalStack:
             last.callback(self._give_sigterm_back)
             last.enter_context(_undisturbed())
             last.callback(self._hold.release)
-            last.callback(leftovers.forget, self._folder)
+            last.callback(stale_processes.forget, self._folder)
             last.callback(self._supervisor.stop)
             self._tell("note", "stack", "Ending everything")
         self._tell("ended", "stack", "Everything has ended")
@@ -277,7 +277,7 @@ class LocalStack:
             signal.signal(signal.SIGTERM, self._former_handler)
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
-        raise EndedByDown(128 + number) if leftovers.asked_by_down(self._folder) else SystemExit(128 + number)
+        raise EndedByDown(128 + number) if stale_processes.asked_by_down(self._folder) else SystemExit(128 + number)
 
 
 @contextmanager

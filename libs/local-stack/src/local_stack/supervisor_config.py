@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_stack import child
+from local_stack import child_process
 from local_stack.postgres_user import User
 
 # Dying sooner than this counts as a failed start, and each failed start in a row waits a second longer.
@@ -65,7 +65,7 @@ class RunFolder:
 
 def child_command(spec: Path) -> list[str]:
     """The command that becomes the program of a spec file. -I keeps this folder's modules off its path."""
-    return [sys.executable, "-I", "-S", child.__file__, str(spec)]
+    return [sys.executable, "-I", "-S", child_process.__file__, str(spec)]
 
 
 def write_private(path: Path, text: str) -> None:

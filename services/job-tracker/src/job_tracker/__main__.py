@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from types import FrameType
 
-from job_events.logs import configure_logging
-from job_events.settings import read_settings
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
-from job_tracker.projector.postgres import Stopped
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import Stopped
+from service_kit.logs import configure_logging
+from service_kit.settings import read_settings
 
 _LOOK_EVERY = 0.2  # seconds
 
@@ -27,9 +27,9 @@ def main() -> int:
     configure_logging(f"job-tracker {arguments.part}")
     settings = read_settings(Settings, "job-tracker")
     if arguments.part not in SERVERS:
-        from job_tracker import once
+        from job_tracker import commands
 
-        return once.run(settings, arguments)
+        return commands.run(settings, arguments)
     if arguments.part == "api":
         return _api(settings)
     run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector

@@ -12,23 +12,24 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from job_events.clock import SystemClock
-from job_events.database import migrate
-from job_events.sql_files import queries
-from job_events.topics import Topics, create_topics
-from job_tracker.projector.broker import Broker
+from job_events.topics import Topics
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Content, Projection
 from job_tracker.projector.commit import Committer, nowhere
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import SCHEMA, Link, Stopped, connect, pause
-from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
-from job_tracker.projector.status import Status
 from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.postgres import SCHEMA, Link, Stopped, connect, pause
+from job_tracker.store.status import Status
+from service_kit.clock import SystemClock
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
 _NOT_ALLOWED = {
@@ -171,7 +172,7 @@ def bring_schema(settings: Settings) -> None:
     migrate(settings.database_url, SCHEMA, ["job_tracker"])
     # Before the first row comes: a day that begins in the default partition stays there.
     with connect(settings.database_url) as connection:
-        connection.execute(queries("job_tracker", "commit.sql")["ensure_event_days"])
+        connection.execute(queries("job_tracker.store", "commit.sql")["ensure_event_days"])
 
 
 def _until_there(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:

@@ -15,27 +15,27 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 from uvicorn.config import STARTUP_FAILURE
 
-from job_events import kafka
-from job_events.clock import SystemClock
-from job_events.database import watched
 from job_events.topics import Topics
-from job_tracker.acknowledgements import Acknowledgements
+from job_tracker.api.acknowledgements import Acknowledgements
 from job_tracker.api.app import create_app
+from job_tracker.api.change_feed import Feed
 from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
+from job_tracker.api.command_publisher import Requests
+from job_tracker.api.commit_notifications import Pokes
 from job_tracker.api.deps import Parts
-from job_tracker.api.feed import Feed
-from job_tracker.api.follower import Streams
 from job_tracker.api.freshness import Reader, reader_pool
-from job_tracker.api.instruments import Instruments
+from job_tracker.api.idempotency import Keys
 from job_tracker.api.jobs import JOBS
-from job_tracker.api.pokes import Pokes
+from job_tracker.api.metrics import Instruments
 from job_tracker.api.stream import MAX_READERS, SEND_TIMEOUT
-from job_tracker.keys import Keys
-from job_tracker.projector.broker import Broker
+from job_tracker.api.stream_sessions import Streams
+from job_tracker.log.broker import Broker
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.requests import Requests
 from job_tracker.settings import Settings
+from service_kit import kafka
+from service_kit.clock import SystemClock
+from service_kit.database import watched
 
 POOL_SIZE = 8
 LIVE_POOL_SIZE = READS_AT_ONCE + 1  # the feed itself never waits for a reader

@@ -15,26 +15,22 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.prompt import Confirm
 
-from job_events.clock import Clock
-from job_events.logs import configure_logging
 from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.archive.catalogue import Catalogue
 from job_tracker.archive.days import finished_days, write_day
 from job_tracker.archive.files import alone, verify
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, Span
+from job_tracker.log.broker import Broker, Span
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import Connection, TopicPartition
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
-from job_tracker.projector.messages import to_record
-from job_tracker.projector.postgres import SCHEMA, Link, connect
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.projector.status import Status
 from job_tracker.rebuild.compare import count_jobs
 from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.rebuild.items_rebuild import ItemsRebuild
 from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
 from job_tracker.rebuild.report import Report
@@ -45,6 +41,10 @@ from job_tracker.rebuild.skip import Gap, GapSkipper
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import history_since, letters_since
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import SCHEMA, Link, connect
+from job_tracker.store.status import Status
+from service_kit.clock import Clock
+from service_kit.logs import configure_logging
 
 REBUILD, AUDIT = "tracker_rebuild", "tracker_audit"  # the shadows' schemas
 DIFFERENT = 1  # exit status

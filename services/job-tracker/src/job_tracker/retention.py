@@ -12,16 +12,16 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from job_events.clock import Clock
-from job_events.sql_files import queries
 from job_tracker.domain.positions import MAX_BEHIND
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Connection
+from job_tracker.log.records import Connection
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import connect
+from service_kit.clock import Clock
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
-_SQL = queries("job_tracker", "retention.sql")
-_DAYS_LOCK = queries("job_tracker", "shadow.sql")["hold_days"]
+_SQL = queries("job_tracker.store", "retention.sql")
+_DAYS_LOCK = queries("job_tracker.store", "shadow.sql")["hold_days"]
 _ROWS = 5000  # rows deleted in one transaction
 _FIRST, _EVERY = 60.0, 3600.0  # seconds from the start to the first sweep, and from one to the next
 _LATE = timedelta(days=40)  # longer than the topics keep an event of a job that was deleted

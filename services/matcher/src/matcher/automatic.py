@@ -14,12 +14,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import Action, ErrorInfo
 from job_events.job_types import MatchParams
-from job_events.worker.inbox import SQL as INBOX
-from job_events.worker.job import Ending, Page, RunningJob, params_of
 from matcher.domain.candidates import EXACT
 from matcher.domain.mappings import Changes, Match, compare, earlier_links, known
 from matcher.domain.resolution import RESOLVERS, Bands, Decision, LinkByName
@@ -29,6 +25,10 @@ from matcher.store import chunks, matches, snapshots
 from matcher.store.matches import Scope
 from matcher.store.snapshots import Kind
 from platforms.errors import InvalidAccount
+from service_kit.database import refresh_statistics
+from worker.errors import JobFailed
+from worker.inbox import SQL as INBOX
+from worker.job import Ending, Page, RunningJob, params_of
 
 _WHY = "agents score the chunks"
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows

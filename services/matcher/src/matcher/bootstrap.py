@@ -5,19 +5,19 @@ from datetime import timedelta
 
 from psycopg_pool import ConnectionPool
 
-from job_events.clock import SystemClock
-from job_events.database import migrate
-from job_events.logs import configure_logging
-from job_events.settings import read_settings
 from job_events.topics import Topics
-from job_events.worker.job import Ending
-from job_events.worker.loop import Handler
-from job_events.worker.service import prepare, run_worker
 from matcher.automatic import AutomaticMatch, Planning
 from matcher.edits import edit_match
 from matcher.settings import MatcherSettings
 from matcher.store import matches
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.clock import SystemClock
+from service_kit.database import migrate
+from service_kit.logs import configure_logging
+from service_kit.settings import read_settings
+from worker.job import Ending
+from worker.loop import Handler
+from worker.service import prepare, run_worker
 
 
 def _no_platform(_error: Exception) -> Ending | None:
@@ -60,13 +60,13 @@ def run_agent() -> None:
     configure_logging("matcher-agent")
     settings = read_settings(MatcherSettings, "matcher")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
-    from matcher.agent.leaving import run_and_leave
-    from matcher.agent.letters import Letters
+    from matcher.agent.dead_letters import Letters
+    from matcher.agent.exit import run_and_leave
     from matcher.agent.pool import ScoringPool
     from matcher.agent.watchdog import Watchdog
 
     refuse_slow_streams()
-    topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["job_events.worker", "matcher"])])
+    topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["worker", "matcher"])])
     watchdog = Watchdog(
         settings.kafka,
         topics.chunks,

@@ -2,14 +2,14 @@
 
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
-from job_events.errors import JobFailed
 from job_events.events import Action
 from job_events.job_types import EditMatchParams
-from job_events.worker.job import Ending, Page, RunningJob, params_of
 from matcher.domain.mappings import Match
 from matcher.store import matches, snapshots
 from matcher.store.matches import Scope
 from matcher.store.snapshots import Platform
+from worker.errors import JobFailed
+from worker.job import Ending, Page, RunningJob, params_of
 
 _LINKED = frozenset({"auto", "confirmed"})
 _SHOP: dict[Platform, str] = {"nhanh": "Nhanh", "shopify": "Shopify"}

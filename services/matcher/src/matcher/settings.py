@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from job_events.settings import ServiceSettings
+from service_kit.settings import ServiceSettings
 
 
 class MatcherSettings(ServiceSettings):

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from job_events.errors import JobFailed
-from job_events.worker.job import Page as JobPage
-from job_events.worker.tally import Tally
 from platforms.accounts import AccountStore
 from platforms.errors import SettingsUnreadable
 from platforms.settings import AccountSettings
 from puller.domain.completeness import plan_token, too_many_gone
-from puller.store import gone
+from puller.store import delisted
 from puller.store.catalogue import Shelf, mark_gone
+from worker.errors import JobFailed
+from worker.job import Page as JobPage
+from worker.job_result import Tally
 
 _TOO_LARGE, _PLAN = "tooLarge", "planToken"
 
@@ -33,18 +33,18 @@ class Completion:
 
         blind: it met items that cannot be told by an id. What it missed may be among them, so nothing is marked.
         """
-        gone.note_complete_pull(page.connection, self.shelf, self.job_id, began)
+        delisted.note_complete_pull(page.connection, self.shelf, self.job_id, began)
         if blind:
             return
-        missing = gone.missing(page.connection, self.shelf, began, self.confirmed)
+        missing = delisted.missing(page.connection, self.shelf, began, self.confirmed)
         known = missing.known - missing.approved - page.tally.metadata["created"]
         if not too_many_gone(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
             page.tally.count(gone=mark_gone(page.connection, self.shelf, began))
             return
         if self.confirmed is not None and missing.approved:
-            page.tally.count(gone=gone.mark_approved_gone(page.connection, self.shelf, began, self.confirmed))
+            page.tally.count(gone=delisted.mark_approved_gone(page.connection, self.shelf, began, self.confirmed))
         token = plan_token(self.job_id)
-        gone.plan_gone(page.connection, self.shelf, began, token)
+        delisted.plan_gone(page.connection, self.shelf, began, token)
         # In the checkpoint, because the attempt may be killed before it ends with this.
         page.tally.metadata[_PLAN] = token
         page.tally.metadata[_TOO_LARGE] = (
@@ -59,7 +59,7 @@ def stopped(tally: Tally) -> JobFailed | None:
         return None
     token = tally.metadata.get(_PLAN)  # a release without plan tokens may have written the last page
     again = "pull again" if token is None else f"pull again with confirm={token}"
-    advice = f"None of these was marked as gone. If they are, {again}"
+    advice = f"None of these was marked as delisted. If they are, {again}"
     return JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}.")
 
 

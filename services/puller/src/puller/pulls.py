@@ -11,12 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from job_events.job_types import PullParams
-from job_events.worker.job import Page as JobPage
-from job_events.worker.job import RunningJob, params_of
 from platforms.accounts import AccountStore
 from platforms.buckets import Buckets
 from platforms.connections import Connection
@@ -29,7 +25,11 @@ from puller.domain.records import MalformedRecord, ProductRecord, Record
 from puller.sources import Client, Opened, Source
 from puller.store import catalogue
 from puller.store.catalogue import Shelf
-from puller.store.gone import knows_plan
+from puller.store.delisted import knows_plan
+from service_kit.database import refresh_statistics
+from worker.errors import JobFailed
+from worker.job import Page as JobPage
+from worker.job import RunningJob, params_of
 
 OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
 

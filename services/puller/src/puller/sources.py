@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from job_events.errors import JobFailed
 from job_events.job_types import PullParams
 from platforms.buckets import Buckets
 from platforms.connections import Connection
@@ -13,6 +12,7 @@ from platforms.results import Page, Wait
 from platforms.shopify.client import ShopifyClient
 from puller.domain import nhanh, shopify
 from puller.domain.records import Kind, Record
+from worker.errors import JobFailed
 
 _SHOPIFY_PRODUCTS, _SHOPIFY_CUSTOMERS = 25, 100  # the client's own page sizes
 

@@ -4,20 +4,20 @@ import time
 
 from psycopg_pool import ConnectionPool
 
-from job_events.logs import configure_logging
-from job_events.settings import ServiceSettings, read_settings
 from job_events.topics import Topics
-from job_events.worker.job import Ending, ending_of
-from job_events.worker.loop import Handler
-from job_events.worker.service import run_worker
 from platforms.accounts import AccountStore
 from platforms.buckets import RateBuckets
 from platforms.cipher import Cipher
 from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
+from service_kit.logs import configure_logging
+from service_kit.settings import ServiceSettings, read_settings
 from syncer.jobs.customers import CustomerSide
 from syncer.jobs.products import ProductSide
 from syncer.jobs.sync import Sync
+from worker.job import Ending, ending_of
+from worker.loop import Handler
+from worker.service import run_worker
 
 
 def explain(error: Exception) -> Ending | None:

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, dead_letters, jobs, problems, stream, upkeep
+from job_tracker.api import catalogue, commands, dead_letters, jobs, problems, stream, ops
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
 
@@ -45,7 +45,7 @@ def create_app(
         dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, dead_letters, stream, upkeep):
+    for module in (jobs, commands, catalogue, dead_letters, stream, ops):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

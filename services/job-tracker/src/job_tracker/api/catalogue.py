@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from psycopg import sql
 
-from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues, Parts, PartsNow, Tenant, Text, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
@@ -16,9 +15,10 @@ from job_tracker.api.list_statements import Listing, Question, Wanted, questions
 from job_tracker.api.listing import exists, page
 from job_tracker.api.waiting import waiting_at
 from job_tracker.domain.list_plans import Served
+from service_kit.sql_files import queries
 
-_QUEUES = queries("job_tracker", "queues.sql")
-_READS = queries("job_tracker", "reads.sql")
+_QUEUES = queries("job_tracker.store", "queues.sql")
+_READS = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 AT_ONCE = WaitFor({}, 0)
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]

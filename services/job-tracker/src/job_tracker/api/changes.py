@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from job_events.sql_files import queries
 from job_events.tokens import Positions
 from job_tracker.api.freshness import AsyncConnection, Reader
 from job_tracker.api.list_statements import Listing, Wanted
@@ -17,9 +16,10 @@ from job_tracker.api.summaries import summaries
 from job_tracker.domain.changes import Change, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "stream.sql")
-_READS = queries("job_tracker", "reads.sql")
+_SQL = queries("job_tracker.store", "stream.sql")
+_READS = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 _encoder = msgspec.json.Encoder()
 STEP = 200  # events whose jobs are read, and told, together

@@ -9,8 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from job_events.events import MAX_COUNT
-from job_events.sql_files import queries
-from job_tracker.acknowledgements import LetterPlace, UnknownLetters
+from job_tracker.api.acknowledgements import LetterPlace, UnknownLetters
 from job_tracker.api.commands import Actor, StrictBody
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
@@ -18,8 +17,9 @@ from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
 from job_tracker.api.problems import Json, Problem
 from job_tracker.domain.list_plans import Served
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "dead_letters.sql")
+_SQL = queries("job_tracker.store", "dead_letters.sql")
 Row = dict[str, Any]
 DEAD_LETTERS = Listing(
     source=("tracker", "listed_dead_letter"),

@@ -5,16 +5,16 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from job_tracker.acknowledgements import Acknowledgements
-from job_tracker.api.follower import Streams
+from job_tracker.api.acknowledgements import Acknowledgements
+from job_tracker.api.command_publisher import Requests
 from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
-from job_tracker.api.instruments import Instruments
+from job_tracker.api.idempotency import Keys
 from job_tracker.api.list_statements import Wanted
 from job_tracker.api.listing import MAX_PAGE
+from job_tracker.api.metrics import Instruments
 from job_tracker.api.problems import Problem
-from job_tracker.keys import Keys
-from job_tracker.projector.broker import Broker
-from job_tracker.requests import Requests
+from job_tracker.api.stream_sessions import Streams
+from job_tracker.log.broker import Broker
 
 
 @dataclass(frozen=True, slots=True)

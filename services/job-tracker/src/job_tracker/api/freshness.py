@@ -14,16 +14,16 @@ from fastapi.responses import Response
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from job_events.database import watched
-from job_events.sql_files import queries
 from job_events.tokens import Positions, decode_token
-from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
+from job_tracker.api.commit_notifications import LOOK_AGAIN, Poke, Pokes
 from job_tracker.api.problems import Json, Problem, problem_response
 from job_tracker.domain.freshness import Fault, Instance, Standing, Watermark
 from job_tracker.domain.positions import covers
-from job_tracker.patience import NoAnswer, in_time
+from job_tracker.store.timeouts import NoAnswer, in_time
+from service_kit.database import watched
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "freshness.sql")
+_SQL = queries("job_tracker.store", "freshness.sql")
 AsyncConnection = psycopg.AsyncConnection[DictRow]
 AsyncCursor = psycopg.AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[AsyncConnection]

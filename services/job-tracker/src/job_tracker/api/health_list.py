@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from job_events.sql_files import queries
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Count, Listing, Wanted, cursor_after
 from job_tracker.api.listing import count_shown, scan
 from job_tracker.api.signs import COLUMNS, read_signs
 from job_tracker.domain.health import Health, Signs
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, health_of
+from service_kit.sql_files import queries
 
-_ROWS = queries("job_tracker", "reads.sql")["parents"].format(columns=", ".join(SUMMARY_COLUMNS)).encode()
+_ROWS = queries("job_tracker.store", "reads.sql")["parents"].format(columns=", ".join(SUMMARY_COLUMNS)).encode()
 _UNFINISHED = ("PENDING", "RUNNING")
 Row = dict[str, Any]
 

@@ -8,7 +8,6 @@ import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from job_events.sql_files import queries
 from job_tracker.api import described
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
@@ -16,17 +15,18 @@ from job_tracker.api.health_list import page_by_health
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
 from job_tracker.api.problems import Problem
+from job_tracker.api.rollup_totals import tally_of
 from job_tracker.api.signs import read_signs
 from job_tracker.api.summaries import summaries
-from job_tracker.api.tallies import tally_of
 from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.health import NO_SIGNS, Health
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "reads.sql")
+_SQL = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline

@@ -13,13 +13,13 @@ from psycopg import sql
 
 from job_events.envelope import MAX_AHEAD
 from job_events.job_types import JOB_TYPES
-from job_events.sql_files import queries
 from job_events.topics import SERVICES
+from job_tracker.api.command_publisher import account_subject, queue_subject
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.domain.health import NO_SIGNS, QUEUED, Signs
-from job_tracker.requests import account_subject, queue_subject
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "signs.sql")
+_SQL = queries("job_tracker.store", "signs.sql")
 _RESUMED = "job.resume.v1"
 Row = dict[str, Any]
 # What is read here of a job's row.

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from job_events.sql_files import queries
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.signs import read_signs
 from job_tracker.domain.health import Signs
 from job_tracker.domain.job_view import how_it_ended, summary
+from service_kit.sql_files import queries
 
-_ENDS = queries("job_tracker", "reads.sql")["ends"]
+_ENDS = queries("job_tracker.store", "reads.sql")["ends"]
 Row = dict[str, Any]
 
 

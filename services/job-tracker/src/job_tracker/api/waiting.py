@@ -4,12 +4,12 @@ from typing import Any
 
 from psycopg import sql
 
-from job_events.sql_files import queries
 from job_events.topics import SERVICES
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.listing import exists
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "queues.sql")
+_SQL = queries("job_tracker.store", "queues.sql")
 _VIEW = "api_waiting"
 Row = dict[str, Any]
 

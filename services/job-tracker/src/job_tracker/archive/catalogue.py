@@ -17,7 +17,7 @@ from typing import Annotated
 
 import msgspec
 
-from job_tracker.projector.records import TopicPartition
+from job_tracker.log.records import TopicPartition
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from job_events.kafka_security import Kafka
 from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.records import TopicPartition
+from job_tracker.log.broker import Broker, Span
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import TopicPartition
+from service_kit.kafka_security import Kafka
 
 FIRST_DAY = date(1970, 1, 1)
 _BATCH = 10_000

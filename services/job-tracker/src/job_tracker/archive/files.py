@@ -14,7 +14,7 @@ import zstandard
 
 from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment, part_name
 from job_tracker.archive.lines import Archived, read_line, write_line
-from job_tracker.projector.records import Record
+from job_tracker.log.records import Record
 
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
 

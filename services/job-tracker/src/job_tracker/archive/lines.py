@@ -13,8 +13,8 @@ import msgspec
 from confluent_kafka import Message
 
 from job_events.envelope import too_deep
-from job_tracker.projector.messages import as_bytes, to_record
-from job_tracker.projector.records import Record
+from job_tracker.log.messages import as_bytes, to_record
+from job_tracker.log.records import Record
 
 
 class Archived(NamedTuple):

@@ -19,12 +19,12 @@ from typing import Generic
 import psycopg
 import structlog
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import Link
-from job_tracker.projector.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
+from job_tracker.log.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
+from job_tracker.store.postgres import Link
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
-_SQL = queries("job_tracker", "commit.sql")
+_SQL = queries("job_tracker.store", "commit.sql")
 _SURE_WITHIN = 3.0  # seconds that a transaction waits at most
 
 

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import psycopg
 import structlog
 
-from job_events.sql_files import queries
-from job_tracker.projector.broker import Broker, BrokerAway
-from job_tracker.projector.postgres import APPLICATION, LONGEST, connect
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.projector.status import SeenTopic, Status
+from job_tracker.log.broker import Broker, BrokerAway
+from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.store.postgres import APPLICATION, LONGEST, connect
+from job_tracker.store.status import SeenTopic, Status
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
-_SQL = queries("job_tracker", "commit.sql")
+_SQL = queries("job_tracker.store", "commit.sql")
 
 INTERVAL = 1.0  # seconds between beats
 _LOOK_AROUND = 30  # beats between looks for days to come, and for rows of the dead

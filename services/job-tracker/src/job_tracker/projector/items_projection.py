@@ -14,12 +14,12 @@ from msgspec import UNSET
 from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
-from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
-from job_tracker.projector.records import Cursor, DeadLetter, Record
+from job_tracker.log.records import Cursor, DeadLetter, Record
+from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "items.sql")
+_SQL = queries("job_tracker.store", "items.sql")
 # Bytes. Kafka allows no longer topics, and a key of the table must fit into its index.
 _LONGEST_TOPIC, _LONGEST_CONSUMER = 249, 255
 _LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table

@@ -23,12 +23,12 @@ from job_events.events import (
     Started,
 )
 from job_events.fold import JobState, Registers
-from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
-from job_tracker.projector.records import DATA_ERRORS, Connection, Cursor, DeadLetter, Record
+from job_tracker.log.records import DATA_ERRORS, Connection, Cursor, DeadLetter, Record
+from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "jobs.sql")
+_SQL = queries("job_tracker.store", "jobs.sql")
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 # So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.

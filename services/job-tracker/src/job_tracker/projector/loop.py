@@ -12,12 +12,12 @@ from typing import Generic
 
 import structlog
 
+from job_tracker.log.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import Link, Stopped
-from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
 from job_tracker.projector.source import KafkaSource
-from job_tracker.projector.status import Status
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.postgres import Link, Stopped
+from job_tracker.store.status import Status
 
 log = structlog.get_logger()
 _IDLE = 0.25  # seconds until the reader looks whether it shall end

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from job_events.kafka import Listener
-from job_events.kafka_diagnosis import UNREACHABLE, ConnectionErrors
-from job_events.kafka_security import Kafka
-from job_tracker.projector import records
-from job_tracker.projector.messages import reading, to_record
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.records import EmptyRange, Positions, Record
-from job_tracker.projector.status import Status
+from job_tracker.log import records
+from job_tracker.log.messages import reading, to_record
+from job_tracker.log.records import EmptyRange, Positions, Record
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.status import Status
+from service_kit.kafka import Listener
+from service_kit.kafka_diagnosis import UNREACHABLE, ConnectionErrors
+from service_kit.kafka_security import Kafka
 
 log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka

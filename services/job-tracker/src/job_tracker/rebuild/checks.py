@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from job_tracker.projector.broker import Broker
-from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Connection, TopicPartition
 from job_tracker.rebuild.plan import Log, Plan
 
 

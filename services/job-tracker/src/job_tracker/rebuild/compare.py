@@ -8,11 +8,11 @@ from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 
-from job_events.sql_files import queries
-from job_tracker.projector.records import Connection
+from job_tracker.log.records import Connection
 from job_tracker.rebuild.projection import Sample
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "compare.sql")
+_SQL = queries("job_tracker.store", "compare.sql")
 _RANGE = 5000  # jobs hashed at once, and the most rows of each side in memory
 _FETCH = 1000  # rows fetched at once of the smaller tables
 _PLACE_KEY = ("topic", "partition", "offset")

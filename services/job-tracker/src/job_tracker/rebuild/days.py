@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from job_tracker.projector.records import Connection, Record
+from job_tracker.log.records import Connection, Record
 
 
 class Days:

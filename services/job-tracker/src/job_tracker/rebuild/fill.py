@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic
 
+from job_tracker.log.records import Batch, Content, Projection, Record
 from job_tracker.projector.commit import Committer
-from job_tracker.projector.records import Batch, Content, Projection, Record
 from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
-from job_events.sql_files import queries
+from job_tracker.log.records import Connection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.records import Connection
-from job_tracker.rebuild.offsets import note_stretches
 from job_tracker.rebuild.plan import Stretch
+from job_tracker.store.offsets import note_stretches
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 EVERY_JOB = "*"
 """Stands for all jobs where some are named; no id of a job looks like it."""
 _TOLD = 100

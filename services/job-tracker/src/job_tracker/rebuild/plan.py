@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from job_tracker.projector.broker import Span
-from job_tracker.projector.records import TopicPartition
+from job_tracker.log.broker import Span
+from job_tracker.log.records import TopicPartition
 
 
 @dataclass(frozen=True, slots=True)

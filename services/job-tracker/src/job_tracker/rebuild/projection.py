@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from job_events.sql_files import queries
 from job_events.topics import Topics
+from job_tracker.log.records import Cursor, DeadLetter, Record
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
-from job_tracker.projector.records import Cursor, DeadLetter, Record
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "items.sql")
+_SQL = queries("job_tracker.store", "items.sql")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 

@@ -8,22 +8,13 @@ from datetime import date, datetime
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
-from job_events.sql_files import queries
-from job_tracker.projector.broker import Broker, Span
+from job_tracker.log.broker import Broker, Span
+from job_tracker.log.records import Connection, Positions, TopicPartition
 from job_tracker.projector.jobs_projection import roll_all
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Connection, Positions, TopicPartition
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.keep import EVERY_JOB, Keeper
-from job_tracker.rebuild.offsets import (
-    hold_positions,
-    live_earlier,
-    live_positions,
-    note_earlier,
-    set_positions,
-)
 from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
@@ -31,8 +22,17 @@ from job_tracker.rebuild.shadow import Shadow
 from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_hindrances
+from job_tracker.store.offsets import (
+    hold_positions,
+    live_earlier,
+    live_positions,
+    note_earlier,
+    set_positions,
+)
+from job_tracker.store.postgres import connect
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 _NEAR = 20_000  # records behind the live table at which the shadow is close enough to be compared
 
 

@@ -6,12 +6,12 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection
-from job_tracker.rebuild import carry
+from job_tracker.log.records import Connection
+from job_tracker.rebuild import preserve_ddl as carry
+from job_tracker.store.postgres import SCHEMA as LIVE
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 
 REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
 DEFAULT_DAY = "event_default"  # the table for events of days that have none of their own

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from job_events.children import children
-from job_tracker.projector.broker import Span
+from job_tracker.log.broker import Span
+from job_tracker.log.records import Connection, TopicPartition
 from job_tracker.projector.jobs_projection import JobsContent
-from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.offsets import reached
 from job_tracker.rebuild.plan import Spans, TopicIds, offsets
+from job_tracker.store.offsets import reached
+from service_kit.children import children
 
 WORTH = 100_000  # offsets: what one process folds while others start
 _LOOK = 0.25  # seconds between two looks at how far they are

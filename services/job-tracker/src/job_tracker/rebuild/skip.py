@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from job_events.sql_files import queries
-from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.records import Connection, TopicPartition
+from job_tracker.log.broker import Broker, Span
+from job_tracker.log.records import Connection, TopicPartition
 from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.offsets import (
+from job_tracker.rebuild.plan import Live, Stretch
+from job_tracker.store.offsets import (
     forget_empty,
     forget_ends,
     forget_faults,
@@ -18,9 +18,9 @@ from job_tracker.rebuild.offsets import (
     note_stretches,
     set_positions,
 )
-from job_tracker.rebuild.plan import Live, Stretch
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "skip.sql")
+_SQL = queries("job_tracker.store", "skip.sql")
 _TOLD = 50  # jobs
 
 

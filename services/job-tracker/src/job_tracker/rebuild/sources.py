@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 
-from job_events.kafka_security import Kafka
 from job_tracker.archive.catalogue import Catalogue, Segment
 from job_tracker.archive.files import read_segment
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Span
-from job_tracker.projector.messages import to_record
-from job_tracker.projector.records import Record, TopicPartition
+from job_tracker.log.broker import Span
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import Record, TopicPartition
 from job_tracker.rebuild.plan import Spans, Stretches, TopicIds
+from service_kit.kafka_security import Kafka
 
 # Records read at once: the fewer, the more of a record is still in the processor's cache when it is folded.
 _PIECE = 1000

@@ -20,15 +20,15 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild import carry
-from job_tracker.rebuild.offsets import forget_ends, hold_positions, live_positions
+from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.rebuild import preserve_ddl as carry
 from job_tracker.rebuild.plan import Live
 from job_tracker.rebuild.shadow import DEFAULT_DAY, REPLACED
+from job_tracker.store.offsets import forget_ends, hold_positions, live_positions
+from job_tracker.store.postgres import SCHEMA as LIVE
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 _OLD = "tracker_replaced"
 _PATIENCE = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
 _LOOK = 0.05

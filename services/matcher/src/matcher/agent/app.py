@@ -13,14 +13,14 @@ import faust
 from faust import streams
 
 from job_events.errors import InvalidEvent
-from job_events.kafka_security import KafkaSecurity
 from job_events.topics import Topics
-from job_events.worker.letters import Place
-from matcher.agent.letters import Letters
+from matcher.agent.dead_letters import Letters
 from matcher.agent.pool import ScoringPool
 from matcher.agent.watchdog import Watchdog
 from matcher.messages import decode_chunk
 from matcher.settings import MatcherSettings
+from service_kit.kafka_security import KafkaSecurity
+from worker.dead_letters import Place
 
 _DATABASE_PAUSE = 1.0  # seconds
 

@@ -5,9 +5,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 import structlog
 
-from job_events.children import child_pool
-from matcher.agent.leaving import CHILD_LOST, leave
+from matcher.agent.exit import CHILD_LOST, leave
 from matcher.agent.scoring import Outcome, score_chunk, warm_up
+from service_kit.children import child_pool
 
 log = structlog.get_logger(__name__)
 

@@ -10,11 +10,11 @@ import psycopg
 import structlog
 from psycopg import Connection, OperationalError
 
-from job_events.database import watched
-from job_events.logs import configure_logging
 from matcher.domain.candidates import ChunkResult
 from matcher.store import chunks, snapshots
 from matcher.store.snapshots import Platform
+from service_kit.database import watched
+from service_kit.logs import configure_logging
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
-from job_events.kafka_diagnosis import ConnectionErrors, quiet_config
-from job_events.kafka_security import Kafka, connection_of
-from matcher.agent.leaving import STOOD_STILL, leave
+from matcher.agent.exit import STOOD_STILL, leave
+from service_kit.kafka_diagnosis import ConnectionErrors, quiet_config
+from service_kit.kafka_security import Kafka, connection_of
 
 log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0

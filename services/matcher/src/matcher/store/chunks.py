@@ -8,8 +8,8 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import ChunkResult
+from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "chunks.sql")
 

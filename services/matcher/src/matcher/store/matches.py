@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import Method, Pair
 from matcher.domain.mappings import Changes, Match
 from matcher.store.snapshots import Kind
 from platforms.settings import AccountSettings, stored_settings
+from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "matches.sql")
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import FormerLink, Method, Pair
+from service_kit.sql_files import queries
 
 Kind = Literal["product", "customer"]
 Platform = Literal["nhanh", "shopify"]

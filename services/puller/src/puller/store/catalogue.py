@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 from psycopg import Connection
 
-from job_events.sql_files import queries
 from puller.domain.records import CustomerRecord, Kind, ProductRecord, Record, content_hash
+from service_kit.sql_files import queries
 
 _SQL = queries("puller", "catalogue.sql")
 TABLES = ("record", "product", "variant", "stock", "customer")

@@ -23,7 +23,6 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from job_events.events import ErrorInfo
-from job_events.worker.job import Page, RunningJob
 from platforms.errors import PlatformError
 from platforms.person_names import same_person
 from platforms.settings import AccountSettings
@@ -49,6 +48,7 @@ from syncer.store.changes import IntendedChange
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
+from worker.job import Page, RunningJob
 
 STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 _GONE: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")

@@ -1,7 +1,7 @@
 """Counts a client's HTTP requests into the job's metadata, checkpoint by checkpoint."""
 
-from job_events.worker.tally import Tally
 from platforms.shopify.client import ShopifyClient
+from worker.job_result import Tally
 
 
 class CallCounter:

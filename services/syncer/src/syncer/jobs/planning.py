@@ -8,7 +8,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection
 
-from job_events.worker.job import Page, RunningJob
 from platforms.person_names import same_person
 from platforms.settings import AccountSettings
 from syncer.domain.guard import (
@@ -25,6 +24,7 @@ from syncer.jobs.side import Pair, Side
 from syncer.store import changes, written
 from syncer.store.plans import Item, PlanWriter
 from syncer.store.rows import Scope
+from worker.job import Page, RunningJob
 
 
 class Position(Struct, frozen=True):

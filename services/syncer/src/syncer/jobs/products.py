@@ -8,7 +8,6 @@ from typing import Any
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
@@ -20,6 +19,7 @@ from syncer.jobs.side import MappedSide, Pair, Read, Writing, about, outcomes, s
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
+from worker.errors import JobFailed
 
 QUANTITIES = 100  # a call; Shopify takes 250
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")

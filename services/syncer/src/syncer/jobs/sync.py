@@ -9,17 +9,15 @@ import structlog
 from msgspec.structs import replace
 from psycopg.errors import UndefinedTable
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from job_events.job_types import RevertParams, SyncParams
-from job_events.worker.job import Ending, RunningJob, params_of
 from platforms.accounts import AccountStore
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
+from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.calls import CallCounter
@@ -29,6 +27,8 @@ from syncer.jobs.side import Side
 from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
 from syncer.store.rows import Kind, Scope
+from worker.errors import JobFailed
+from worker.job import Ending, RunningJob, params_of
 
 log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000

@@ -8,7 +8,7 @@ from itertools import islice
 from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.guard import AccountState, AccountTotals
 from syncer.domain.plan import Change
 from syncer.store.rows import PAGE, Kind, Row, Scope

@@ -6,8 +6,8 @@ from typing import Final
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.sql_files import queries
 from platforms.results import Exchange
+from service_kit.sql_files import queries
 
 _SQL = queries("syncer", "exchanges.sql")
 KEEP: Final = timedelta(days=14)

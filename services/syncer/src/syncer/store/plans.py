@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from job_events.events import ErrorInfo
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.plan import Change, Decision
 from syncer.store.rows import Scope
 

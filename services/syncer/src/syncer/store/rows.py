@@ -9,7 +9,7 @@ from typing import Any, Literal
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.phones import present_form, spellings
 from syncer.domain.plan import Memory
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from psycopg import Connection
 
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.fields import memory_of
 from syncer.domain.guard import Approved
 from syncer.domain.plan import Change

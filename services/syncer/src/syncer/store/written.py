@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.plan import Memory
 from syncer.store.rows import Scope
 

@@ -1,0 +1,1 @@
+"""What every service needs: settings, logging, clock, PostgreSQL, migrations, SQL files, Kafka clients."""

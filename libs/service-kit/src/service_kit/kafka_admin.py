@@ -1,0 +1,29 @@
+"""Creating the topics of the contract."""
+
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.cimpl import NewTopic
+
+from job_events.topics import Topics
+from service_kit.kafka import TO_ALL_BROKERS
+from service_kit.kafka_diagnosis import reach
+from service_kit.kafka_security import Kafka
+
+
+def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
+    """Create what is missing; existing topics are left as they are. `timeout` in seconds.
+
+    Raises:
+        KafkaUnreachable: no broker could be used in time; its text says why, where that is known.
+        KafkaException: the broker refused.
+    """
+    admin = reach(kafka, timeout, TO_ALL_BROKERS)
+    wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
+    created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
+    for future in created.values():
+        try:
+            future.result(timeout)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise

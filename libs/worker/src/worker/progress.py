@@ -1,0 +1,94 @@
+"""Progress at the source: coalesced, never blocking, dropped while Kafka is away, and a sign of life when idle."""
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from msgspec.structs import replace
+
+from job_events.envelope import HEADERS, decode, encode_own
+from job_events.events import Progress
+from service_kit.clock import Clock
+from service_kit.kafka import Sender
+from worker.ends import MAX_EVENT
+
+log = structlog.get_logger(__name__)
+MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
+SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
+
+
+class Speaker(Protocol):
+    """What is needed of a job to speak for it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def phase(self) -> str: ...
+
+    def progress_event(self) -> Progress:
+        """The job's present state as an event."""
+        ...
+
+
+class ProgressSender:
+    """Decides which of a job's many progress calls become events."""
+
+    def __init__(self, producer: Sender, topic: str, clock: Clock) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._clock = clock
+        self._sent: dict[str, tuple[float, str]] = {}
+        self._pending: set[str] = set()
+        self._lock = threading.Lock()
+        self.dropped = 0
+
+    def offer(self, job: Speaker, *, now: bool = False) -> None:
+        """Send the job's present state if it is due, `now`, or in another phase than the one last sent.
+
+        Otherwise remember that it has news. A job that waits again and again for the same thing is no news.
+        """
+        moment, phase = self._clock.monotonic(), job.phase
+        with self._lock:
+            last, last_phase = self._sent.get(job.id, (-MIN_INTERVAL, ""))
+            if not now and phase == last_phase and moment - last < MIN_INTERVAL:
+                self._pending.add(job.id)
+                return
+            self._sent[job.id] = moment, phase
+            self._pending.discard(job.id)
+        self._send(job)
+
+    def beat(self, jobs: Sequence[Speaker]) -> None:
+        """Called often: sends what was held back, and a sign of life for jobs that have been silent."""
+        moment = self._clock.monotonic()
+        for job in jobs:
+            with self._lock:
+                silent = moment - self._sent.get(job.id, (0.0, ""))[0]
+                due = silent >= SIGN_OF_LIFE or (job.id in self._pending and silent >= MIN_INTERVAL)
+            if due:
+                self.offer(job, now=True)
+        self._producer.poll(0)
+
+    def forget(self, job_id: str) -> None:
+        """The job ended here."""
+        with self._lock:
+            self._sent.pop(job_id, None)
+            self._pending.discard(job_id)
+
+    def _send(self, job: Speaker) -> None:
+        try:
+            event = job.progress_event()
+            value = encode_own(event)
+            if len(value) > MAX_EVENT:
+                # The job lives, and must be seen to.
+                value = encode_own(replace(event, data=replace(event.data, metadata={})))
+            decode(value)
+            self._producer.produce(self._topic, value, job.id, headers=HEADERS)
+        except BufferError:
+            # The queue is full because Kafka is away; the next event carries the whole vector anyway.
+            self.dropped += 1
+        except Exception as error:
+            # Job code put something into its metadata that no event can tell; the job's end will say so.
+            log.warning("progress cannot be told", job=job.id, reason=str(error))
+            self.dropped += 1

@@ -1,0 +1,61 @@
+"""Acknowledgements of dead letters: who has looked at a letter, when, and what they say of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg_pool import AsyncConnectionPool
+
+from job_tracker.store.timeouts import in_time
+from service_kit.sql_files import queries
+
+_SQL = queries("job_tracker.store", "dead_letters.sql")
+
+
+class LetterPlace(NamedTuple):
+    """What a dead letter is known by: the place of the refused record, and who refused it."""
+
+    topic: str
+    partition: int
+    offset: int
+    consumer: str
+
+
+class UnknownLetters(Exception):
+    """There is no dead letter at these indexes of what was asked for."""
+
+    def __init__(self, indexes: Sequence[int]) -> None:
+        super().__init__(", ".join(map(str, indexes)))
+        self.indexes = indexes
+
+
+class Acknowledgements:
+    """Keeps `tracker.dead_letter_ack`, which the API alone writes."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def add(self, letters: Sequence[LetterPlace], acknowledged_by: str, reason: str) -> int:
+        """Acknowledge all of `letters` or none; how many were not acknowledged before.
+
+        Raises:
+            UnknownLetters
+        """
+        topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
+        async with self._pool.connection() as connection, in_time(connection):
+            adding = await connection.execute(
+                _SQL["acknowledge"],
+                {
+                    "topics": topics,
+                    "partitions": partitions,
+                    "offsets": offsets,
+                    "consumers": consumers,
+                    "acknowledged_by": acknowledged_by,
+                    "reason": reason,
+                },
+            )
+            row = await adding.fetchone()
+        assert row is not None  # noqa: S101 - it always answers with one row
+        unknown, acknowledged = row
+        if unknown:
+            raise UnknownLetters(unknown)
+        return acknowledged

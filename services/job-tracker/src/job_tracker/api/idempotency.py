@@ -1,0 +1,66 @@
+"""Idempotency keys: the same key with the same body gets the same job, whoever asks again and whenever."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from job_tracker.api.command_publisher import Identity
+from job_tracker.store.timeouts import in_time
+from service_kit.sql_files import queries
+
+_SQL = queries("job_tracker.store", "reads.sql")
+
+
+class KeyReused(Exception):
+    """The key came with another body before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The identity that belongs to a key; `token` is set once Kafka has acknowledged it."""
+
+    identity: Identity
+    token: str | None
+
+
+class Keys:
+    """Keeps `tracker.api_key`, which the API alone writes."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def claim(self, tenant: str, key: str, request_hash: str, fresh: Identity) -> Claim:
+        """`fresh` becomes the key's identity unless the key has one already.
+
+        Raises:
+            KeyReused
+        """
+        async with self._pool.connection() as connection, in_time(connection):
+            claimed = await connection.execute(
+                _SQL["claim_key"],
+                {
+                    "tenant": tenant,
+                    "key": key,
+                    "request_hash": request_hash,
+                    "job_id": fresh.job_id,
+                    "chain": fresh.chain,
+                    "event_time": fresh.time,
+                },
+            )
+            row = await claimed.fetchone()
+        assert row is not None  # noqa: S101 - it inserts a row or finds one
+        held_hash, job_id, chain, time, token = row
+        if held_hash != request_hash:
+            raise KeyReused
+        return Claim(Identity(job_id, chain, time), token)
+
+    async def settle(self, tenant: str, key: str, token: str) -> None:
+        """Kafka has acknowledged the request; its answer is repeated from now on.
+
+        A PostgreSQL that is away does not matter: who asks again then puts the same event on the topic once more.
+        """
+        with suppress(psycopg.OperationalError, PoolTimeout):
+            async with self._pool.connection() as connection, in_time(connection):
+                await connection.execute(_SQL["settle_key"], {"tenant": tenant, "key": key, "token": token})

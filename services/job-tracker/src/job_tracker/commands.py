@@ -1,0 +1,86 @@
+"""The parts that do one thing and end: how they are called, and how they end."""
+
+import argparse
+import logging
+import signal
+import sys
+from typing import Any
+
+import psycopg
+from confluent_kafka import KafkaException
+from rich.console import Console
+
+from job_tracker import bootstrap_rebuild
+from job_tracker.archive.catalogue import ArchiveDamaged
+from job_tracker.archive.days import NotArchived
+from job_tracker.archive.files import ArchiveBusy
+from job_tracker.log.broker import BrokerAway
+from job_tracker.log.reader import LogSilent
+from job_tracker.rebuild.checks import RebuildRefused
+from job_tracker.rebuild.fill import PositionsMoved
+from job_tracker.rebuild.shares import ShareLost
+from job_tracker.rebuild.swap import SwapHindered
+from job_tracker.settings import Settings
+from job_tracker.store.positions import LogBroken
+from service_kit.clock import SystemClock
+
+REFUSED, INTERRUPTED = 2, 130
+
+_SAID = (
+    *(RebuildRefused, SwapHindered, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
+    *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.Error, OSError),
+)
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Exit status 0: done, nothing differs. 1: something differs. 2: refused, with one sentence. 130: interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # An interrupt may meet the driver within a command, which cannot be rolled back then: it goes with its connection,
+    # and people are told of the interrupt alone.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    try:
+        return _part(settings, arguments)
+    except _SAID as error:
+        sentence = " ".join(str(error).split()) or type(error).__name__
+        print(f"{arguments.part}: {sentence}", file=sys.stderr)  # noqa: T201
+        return REFUSED
+    except KeyboardInterrupt as error:
+        print(f"{arguments.part}: {'; '.join(['interrupted', *error.args])}", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+
+
+def _part(settings: Settings, arguments: argparse.Namespace) -> int:
+    clock, console = SystemClock(), Console(highlight=False)
+    match arguments.part:
+        case "rebuild" if arguments.items:
+            bootstrap_rebuild.run_items_rebuild(
+                settings, clock, console, archive=arguments.archive, accept_loss=arguments.accept_loss is not None
+            )
+            return 0
+        case "rebuild":
+            return bootstrap_rebuild.run_rebuild(
+                settings,
+                clock,
+                console,
+                archive=arguments.archive,
+                swap=arguments.swap,
+                accept_loss=arguments.accept_loss is not None,
+                lost_jobs=arguments.accept_loss or (),
+            )
+        case "skip-gap":
+            return bootstrap_rebuild.run_skip_gap(settings, console, yes=arguments.yes)
+        case "audit":
+            jobs = None if arguments.all else arguments.jobs
+            return bootstrap_rebuild.run_audit(
+                settings, clock, console, archive=arguments.archive, jobs=jobs, seed=arguments.seed
+            )
+        case _:
+            if arguments.verify:
+                bootstrap_rebuild.run_verify(settings, console, arguments.archive)
+            else:
+                bootstrap_rebuild.run_archive(settings, clock, console, arguments.archive)
+            return 0
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt

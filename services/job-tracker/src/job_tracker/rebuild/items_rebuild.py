@@ -1,0 +1,136 @@
+"""The sync log once more: archive and log are merged into the live tables, while their projector works and people read.
+
+The merge does not care about order or copies, so there is no shadow and no swap: what is read twice changes nothing,
+and no row goes. The reading commits as the projector does, under positions of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from job_tracker.archive.files import verify
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.projector.items_projection import ItemsContent
+from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
+from job_tracker.rebuild.fill import Filler
+from job_tracker.rebuild.plan import Live, Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
+from job_tracker.rebuild.projection import ItemsAgain
+from job_tracker.rebuild.report import Progress
+from job_tracker.rebuild.sources import Sources
+from job_tracker.store.offsets import (
+    forget_ends,
+    forget_positions,
+    forget_projection,
+    hold_positions,
+    live_positions,
+    set_positions,
+)
+
+
+@dataclass(slots=True)
+class ItemsRebuild:
+    """One reading of all that archive and log hold; `live` names the projection whose tables it completes.
+
+    `connection` commits each statement by itself and finds the live tables.
+    """
+
+    connection: Connection
+    broker: Broker
+    sources: Sources
+    projection: ItemsAgain
+    live: str
+    filler: Filler[ItemsContent]
+    progress: Progress
+    _held: dict[TopicPartition, Live] = field(default_factory=dict, init=False)
+    _plan: Plan = field(default_factory=Plan, init=False)
+    _locked: bool = field(default=False, init=False)
+
+    def begin(self, *, accept_loss: bool) -> list[str]:
+        """Plan what is read; what people must know.
+
+        Raises:
+            RebuildRefused: records that nobody has read are neither in the log nor in the archive.
+            BrokerAway
+        """
+        take_alone(self.connection, self.projection.name)
+        self._locked = True
+        self._held = live_positions(self.connection, self.live)
+        log = look_at_log(self.broker, self.projection.topics)
+        self._plan = make_plan(
+            live=_to_be_read(self._held, log, self.sources.archived),
+            live_earlier=[],
+            log=log,
+            archived=self.sources.archived,
+            archived_ids=self.sources.archived_ids,
+            whole_log=True,
+        )
+        if not accept_loss:
+            refuse_losses(self._plan, may_accept=True)
+        return self._plan.told()
+
+    def check_archive(self) -> None:
+        """What reaches a live table stays there: so every file is read to its end before the first row is written.
+
+        Raises:
+            ArchiveDamaged
+        """
+        segments = self.sources.segments()
+        verify(segments, self.progress("checking the archive", len(segments)))
+
+    def read(self) -> None:
+        """Merge everything up to where the projector stood when this began, and to the end where it cannot go on.
+
+        Raises:
+            RebuildRefused: a topic was recreated meanwhile.
+            ArchiveDamaged, LogBroken, LogSilent, BrokerAway, PositionsMoved
+        """
+        for topic_id, spans in self._plan.earlier.items():
+            self._read("reading what only the archive has", dict.fromkeys(spans, topic_id), spans)
+        self._read("reading the log", self._plan.topic_ids, self._plan.spans())
+        check_topics(self.broker, self._plan.topic_ids)
+
+    def mend(self) -> list[TopicPartition]:
+        """Positions that the log cannot serve go to where this reading ended; which ones.
+
+        A projector that has moved one meanwhile is served after all, and keeps it.
+        """
+        plan = self._plan
+        broken = [p for p, held in self._held.items() if p in plan.parted or held.next_offset != plan.target[p]]
+        with self.connection.transaction():
+            now = hold_positions(self.connection, self.live)
+            broken = [p for p in broken if now.get(p) == self._held[p]]
+            ended = {p: Live(plan.topic_ids[p], plan.start[p], plan.target[p]) for p in broken if p in plan.target}
+            set_positions(self.connection, self.live, ended)
+            forget_positions(self.connection, self.live, [p for p in broken if p not in ended])
+            forget_ends(self.connection, broken)
+        return broken
+
+    def end(self, connection: Connection) -> None:
+        """Leave no position of this run, or of one that was killed, unless another process is at work.
+
+        `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
+        """
+        if self._locked:
+            forget_projection(connection, self.projection.name)
+
+    def _read(self, title: str, topic_ids: TopicIds, spans: Spans) -> None:
+        places = {partition: Live(topic_ids[partition], span.low, span.low) for partition, span in spans.items()}
+        set_positions(self.connection, self.projection.name, places)
+        self.filler.fill(topic_ids, spans, self.progress(title, offsets(spans)))
+
+
+def _to_be_read(
+    held: Mapping[TopicPartition, Live], log: Mapping[TopicPartition, Log], archived: Stretches
+) -> dict[TopicPartition, Live]:
+    """What was read stays in the table: only what follows the position can be lost.
+
+    Where the log is no longer there, the archive must reach as far as the position, or nobody knows what follows.
+    """
+    found = dict(held)
+    for partition, live in held.items():
+        today, kept = log.get(partition), archived.get(live.topic_id, {}).get(partition)
+        if today is not None and today.topic_id == live.topic_id:
+            found[partition] = replace(live, first_offset=min(live.next_offset, today.span.high))
+        elif kept is not None:
+            found[partition] = replace(live, first_offset=max(live.first_offset, min(kept.low, live.next_offset)))
+    return found

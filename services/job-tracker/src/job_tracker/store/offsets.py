@@ -1,0 +1,107 @@
+"""The rows of `consumer_offset` and what belongs to them, as a rebuild reads and writes them: where a table stands."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from job_tracker.log.broker import Span
+from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.rebuild.plan import Live, Stretch
+from service_kit.sql_files import queries
+
+_SQL = queries("job_tracker.store", "offsets.sql")
+_POSITIONS = queries("job_tracker.store", "commit.sql")["positions"]
+_FAULTS = queries("job_tracker.store", "commit.sql")["mend_partitions"]
+
+
+def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+    """Where the live table stands, by partition."""
+    return _positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
+
+
+def hold_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+    """The same, and nobody moves them until the end of the transaction."""
+    return _positions(connection.execute(_SQL["hold_positions"], {"projection": projection}).fetchall())
+
+
+def live_earlier(connection: Connection, projection: str) -> list[Stretch]:
+    """What the live table holds besides the stretches of its positions."""
+    rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
+    return [
+        Stretch(str(topic_id), (str(topic), int(str(number))), Span(int(str(first)), int(str(following))))
+        for topic, number, topic_id, first, following in rows
+    ]
+
+
+def set_positions(connection: Connection, projection: str, places: Mapping[TopicPartition, Live]) -> None:
+    """Say where the tables that the connection finds stand."""
+    connection.execute(
+        _SQL["set_positions"],
+        {
+            "projection": projection,
+            **_names(places),
+            "topic_ids": [place.topic_id for place in places.values()],
+            "first_offsets": [place.first_offset for place in places.values()],
+            "next_offsets": [place.next_offset for place in places.values()],
+        },
+    )
+
+
+def reached(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> int:
+    """The sum of the positions at which the tables that the connection finds stand in these partitions."""
+    rows = connection.execute(_POSITIONS, {"projection": projection, **_names(partitions)}).fetchall()
+    return sum(int(str(following)) for *_, following in rows)
+
+
+def note_earlier(connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
+    """Say what they hold besides the stretches of their positions."""
+    connection.execute(
+        _SQL["note_earlier"],
+        {
+            "projection": projection,
+            "topic_id": topic_id,
+            **_names(spans),
+            "first_offsets": [span.low for span in spans.values()],
+            "next_offsets": [span.high for span in spans.values()],
+        },
+    )
+
+
+def note_stretches(connection: Connection, projection: str, stretches: Iterable[Stretch]) -> None:
+    """The same, of several topics."""
+    for stretch in stretches:
+        note_earlier(connection, projection, stretch.topic_id, {stretch.partition: stretch.span})
+
+
+def forget_empty(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """The offsets of these partitions will be given once more."""
+    connection.execute(_SQL["forget_empty"], {"projection": projection, **_names(partitions)})
+
+
+def forget_faults(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """These partitions can be read again, or are not wanted any more."""
+    connection.execute(_FAULTS, {"projection": projection, **_names(partitions)})
+
+
+def forget_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Partitions that the broker no longer has leave the live positions."""
+    connection.execute(_SQL["forget_positions"], {"projection": projection, **_names(partitions)})
+
+
+def forget_projection(connection: Connection, projection: str) -> None:
+    """No position of this projection stays."""
+    connection.execute(_SQL["forget_projection"], {"projection": projection})
+
+
+def forget_ends(connection: Connection, partitions: Collection[TopicPartition]) -> None:
+    """What is known of the ends of logs that are no longer there would be a lag for ever."""
+    connection.execute(_SQL["forget_ends"], _names(partitions))
+
+
+def _positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:
+    return {
+        (str(topic), int(str(number))): Live(str(topic_id), int(str(first)), int(str(following)))
+        for topic, number, topic_id, first, following in rows
+    }
+
+
+def _names(partitions: Collection[TopicPartition]) -> dict[str, object]:
+    return {"topics": [topic for topic, _ in partitions], "partitions": [number for _, number in partitions]}

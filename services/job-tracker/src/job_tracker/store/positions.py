@@ -1,0 +1,219 @@
+"""Where a projection takes up each partition on assignment, and which it must refuse to read."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, TypeVar
+
+from job_tracker.log.broker import Broker, BrokerAway, Span
+from job_tracker.log.records import Cursor, Positions, TopicPartition
+from job_tracker.store.postgres import Link, Stopped, pause
+from job_tracker.store.status import Status
+from service_kit.sql_files import queries
+
+_SQL = queries("job_tracker.store", "commit.sql")
+_LOOKS, _PAUSE = 3, 0.3  # for a topic that a broker that has just started may not know of yet; seconds in between
+Answer = TypeVar("Answer")
+
+
+class LogBroken(Exception):
+    """The log no longer holds what was to be read. Going on would skip events silently."""
+
+
+class Taken(NamedTuple):
+    """Positions of the partitions that can be read; of the others the reason why not.
+
+    `recreated`: one of their topics is not the one that this process has read before.
+    """
+
+    positions: Positions
+    refused: dict[TopicPartition, str]
+    recreated: bool = False
+
+
+class PositionStore:
+    """Reads `consumer_offset`, and checks it against the broker."""
+
+    def __init__(
+        self,
+        *,
+        link: Link,
+        broker: Broker,
+        projection: str,
+        remedy: str,
+        status: Status,
+        wait: Callable[[float], bool],
+    ) -> None:
+        self._link = link
+        self._broker = broker
+        self._projection = projection
+        self._remedy = remedy
+        self._status = status
+        self._wait = wait
+        self._ids: dict[str, str] = {}  # of the topics that are read
+        self.unusable: dict[str, str] = {}
+        """Topics that were read and must not be read any more, each with the reason."""
+
+    def take(self, partitions: Collection[TopicPartition]) -> Taken:
+        """Positions for newly assigned partitions; waits while a server is away.
+
+        A topic that is missing, recreated, trimmed past the position, or that ends before it, is refused, and no other.
+
+        Raises:
+            Stopped: the process shall end.
+        """
+        ids, spans, refused = self._described(partitions)
+        present = sorted(spans)
+        if not present:
+            return Taken({}, refused)
+
+        def work(cursor: Cursor) -> list[tuple[object, ...]]:
+            cursor.execute(
+                _SQL["begin_positions"],
+                self._keys(present)
+                | {
+                    "topic_ids": [ids[topic] for topic, _ in present],
+                    "offsets": [spans[partition].low for partition in present],
+                },
+            )
+            held = cursor.execute(_SQL["positions"], self._keys(present)).fetchall()
+            positions = self._judged(held, ids, spans).positions
+            cursor.execute(_SQL["mend_partitions"], self._keys(list(positions)))
+            return held
+
+        positions, broken, _ = self._judged(self._link.transact(work), ids, spans)
+        recreated = False
+        for topic in {topic for topic, _ in positions}:
+            recreated |= topic in self.unusable or self._ids.get(topic, ids[topic]) != ids[topic]
+            self._ids[topic] = ids[topic]
+            self.unusable.pop(topic, None)
+        return Taken(positions, refused | broken, recreated)
+
+    def look(self, partitions: Collection[TopicPartition]) -> Taken:
+        """What `take` would answer; nothing is written.
+
+        Raises:
+            Stopped: the process shall end.
+        """
+        ids, spans, refused = self._described(partitions)
+        positions, broken, _ = self._judged(self._read(list(spans)), ids, spans)
+        begun = {partition: span.low for partition, span in spans.items()}
+        return Taken({p: low for p, low in (begun | positions).items() if p not in broken}, refused | broken)
+
+    def check(self) -> set[str]:
+        """Ask, after records were read and before they are committed, whether they came from the log the positions
+        belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
+
+        Answers with the topics of which nothing may be committed any more; `unusable` says why.
+
+        Raises:
+            Stopped: the process shall end.
+        """
+        ids = dict(self._ids)
+        found = self._topic_ids(set(ids))
+        for _ in range(_LOOKS - 1):
+            if len(found) == len(ids) or self._wait(_PAUSE):
+                break
+            found = self._topic_ids(set(ids))
+        self.compare(found)
+        return set(self.unusable)
+
+    def compare(self, found: Mapping[str, str], missing: Collection[str] | None = None) -> None:
+        """Whether the topics that are read have these ids; those not `found` are missing, if they are in `missing`."""
+        for topic, held in list(self._ids.items()):
+            now = found.get(topic)
+            if now == held or (now is None and missing is not None and topic not in missing):
+                continue
+            self.unusable[topic] = (
+                f"topic {topic} is missing: the broker does not have it"
+                if now is None
+                else self._advised(_recreated(topic, held, now))
+            )
+            self._ids.pop(topic, None)
+
+    def _described(
+        self, partitions: Collection[TopicPartition]
+    ) -> tuple[dict[str, str], dict[TopicPartition, Span], dict[TopicPartition, str]]:
+        """Topic ids, first and next offsets, and the partitions that the broker does not have."""
+        ids = self._topic_ids({topic for topic, _ in partitions}) if partitions else {}
+        present = [partition for partition in partitions if partition[0] in ids]
+        spans = self._answered(lambda: self._broker.spans(present)) if present else {}
+        refused = {p: f"topic {p[0]} is missing: the broker does not have it" for p in partitions if p[0] not in ids}
+        return ids, spans, refused
+
+    def _judged(
+        self, held: list[tuple[object, ...]], ids: Mapping[str, str], spans: Mapping[TopicPartition, Span]
+    ) -> Taken:
+        positions: Positions = {}
+        refused: dict[TopicPartition, str] = {}
+        for topic, number, topic_id, next_offset in held:
+            partition, at = (str(topic), int(str(number))), int(str(next_offset))
+            reason = _broken(partition, str(topic_id), at, ids[partition[0]], spans[partition])
+            if reason is None:
+                positions[partition] = at
+            else:
+                refused[partition] = self._advised(reason)
+        return Taken(positions, refused)
+
+    def _advised(self, reason: str) -> str:
+        return f"{reason}; {self._remedy}"
+
+    def reread(self, partitions: list[TopicPartition]) -> Positions:
+        """Positions as another owner left them.
+
+        Raises:
+            Stopped: the process shall end.
+        """
+
+        return {(str(topic), int(str(n))): int(str(at)) for topic, n, _, at in self._read(partitions)}
+
+    def _read(self, partitions: list[TopicPartition]) -> list[tuple[object, ...]]:
+        return self._link.transact(lambda cursor: cursor.execute(_SQL["positions"], self._keys(partitions)).fetchall())
+
+    def _topic_ids(self, topics: set[str]) -> dict[str, str]:
+        """Those that the broker has."""
+        if not topics:
+            return {}
+        found = self._answered(lambda: self._broker.topic_ids(topics))
+        return {topic: topic_id for topic, (topic_id, _) in found.items()}
+
+    def _answered(self, ask: Callable[[], Answer]) -> Answer:
+        attempt = 0
+        while True:
+            try:
+                answer = ask()
+            except BrokerAway as error:
+                self._status.away("Kafka", str(error))
+                attempt += 1
+                if self._wait(pause(attempt)):
+                    raise Stopped from None
+            else:
+                self._status.present("Kafka")
+                return answer
+
+    def _keys(self, partitions: list[TopicPartition]) -> dict[str, object]:
+        return {
+            "projection": self._projection,
+            "topics": [topic for topic, _ in partitions],
+            "partitions": [number for _, number in partitions],
+        }
+
+
+def _broken(partition: TopicPartition, held_id: str, held: int, topic_id: str, span: Span) -> str | None:
+    """Why the position `held` cannot be read on from; None: it can."""
+    name = f"{partition[0]}[{partition[1]}]"
+    if held_id != topic_id:
+        return _recreated(partition[0], held_id, topic_id)
+    if held < span.low:
+        return (
+            f"{name} was trimmed: the next event is at offset {held}, the oldest that is left at {span.low}; "
+            f"{span.low - held} events are gone from the log"
+        )
+    if held > span.high:
+        return (
+            f"{name} lost its end: the position is {held}, but the log ends at {span.high}; "
+            "the broker has lost acknowledged events"
+        )
+    return None
+
+
+def _recreated(topic: str, before: str, now: str) -> str:
+    return f"topic {topic} was recreated: the positions belong to topic id {before}, the broker now has {now}"

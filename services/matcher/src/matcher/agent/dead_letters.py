@@ -1,0 +1,41 @@
+"""What an agent cannot read becomes a dead letter; the owner's outbox sends it."""
+
+import psycopg
+from psycopg import OperationalError
+
+from job_events.topics import Topics
+from service_kit.clock import Clock
+from service_kit.database import watched
+from worker.dead_letters import Place, put_dead_letter
+
+
+class Letters:
+    """Writes dead letters. They are rare: each opens a connection of its own."""
+
+    def __init__(self, database_url: str, topics: Topics, clock: Clock) -> None:
+        self._database_url = watched(database_url)
+        self._topics = topics
+        self._clock = clock
+
+    def put(self, place: Place, key: bytes | None, value: bytes | None, reason: str) -> bool:
+        """Write one letter; False while the database is away."""
+        try:
+            with psycopg.connect(
+                self._database_url,
+                options="-c search_path=matcher",
+                application_name="matcher-agent",
+            ) as conn:
+                put_dead_letter(
+                    conn,
+                    self._topics,
+                    place=place,
+                    key=key,
+                    value=value,
+                    consumer="matcher-agent",
+                    source="jobtrail/matcher/agent",
+                    time=self._clock.now(),
+                    reason=reason,
+                )
+        except OperationalError:
+            return False
+        return True
