@@ -18,7 +18,7 @@ from service_kit.clock import SystemClock
 from service_kit.kafka import producer
 from service_kit.logs import configure_logging
 from worker.inbox import Claim
-from worker.job import RunningJob, Surroundings
+from worker.job import RunningJob, WorkerContext
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
 
@@ -79,7 +79,7 @@ def _job(sender: ProgressSender, kafka: str) -> RunningJob:
     # Neither is touched by progress(): a page or an end would.
     pool: ConnectionPool = ConnectionPool("", min_size=0, max_size=1, open=False)
     outbox = OutboxSender(pool, producer(kafka, "bench-outbox"))
-    around = Surroundings(pool, Topics(), outbox, sender, SystemClock(), "bench", "jobtrail/bench")
+    around = WorkerContext(pool, Topics(), outbox, sender, SystemClock(), "bench", "jobtrail/bench")
     claim = Claim(
         job_id="bench",
         request=encode(request).decode(),

@@ -16,10 +16,10 @@ DAYS = 90  # that the jobs are spread over, at every size
 LEAST_RECORDS, MOST_RECORDS = 10_000, 1_000_000
 
 Connection = psycopg.Connection[Any]
-Report = Callable[[str], None]
+RebuildReport = Callable[[str], None]
 
 
-def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
+def fill(database_url: str, jobs: int, until: datetime, report: RebuildReport) -> None:
     """Fill a database whose schema `tracker` is migrated and empty with `jobs` jobs, the newest created at `until`.
 
     Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
@@ -43,7 +43,7 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
         report("vacuumed and analysed")
 
 
-def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report) -> None:
+def fill_jobs(connection: Connection, jobs: int, until: datetime, report: RebuildReport) -> None:
     """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster."""
     connection.execute(_SQL["functions"])
     indexes = connection.execute(

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from job_events.job_types import JOB_TYPES
 from job_tracker.api.jobs import JOBS
-from job_tracker.api.list_statements import Count, Wanted, cursor_after
+from job_tracker.api.list_statements import Count, ListQuery, cursor_after
 
 STATUSES = ("COMPLETED", "MIXED", "FAILED", "CANCELLED")
 TYPES = tuple(name for name in JOB_TYPES if name != "EDIT_MATCH")
@@ -52,21 +52,21 @@ class Chance:
         return self.random.choice(self.any)
 
 
-Question = Callable[[Chance], str]
+Statement = Callable[[Chance], str]
 
 
-def _jobs(**named: Callable[[Chance], object]) -> Question:
+def _jobs(**named: Callable[[Chance], object]) -> Statement:
     return lambda chance: "/jobs?" + urlencode({name: draw(chance) for name, draw in named.items()}, doseq=True)
 
 
-def _of_largest(**named: Callable[[Chance], object]) -> Question:
+def _of_largest(**named: Callable[[Chance], object]) -> Statement:
     return _jobs(tenant=lambda _: LARGEST, **named)
 
 
 def _deep(chance: Chance) -> str:
     job = chance.job()
     row = {"created_at": job.created_at, "job_id": job.job_id}
-    cursor = cursor_after(JOBS, Wanted(filters={"tenant": [job.tenant]}), row, Count(rows=1, whole=True))
+    cursor = cursor_after(JOBS, ListQuery(filters={"tenant": [job.tenant]}), row, Count(rows=1, whole=True))
     return "/jobs?" + urlencode({"tenant": job.tenant, "cursor": cursor})
 
 
@@ -76,7 +76,7 @@ def _days(chance: Chance) -> str:
     return "/jobs?" + urlencode({"tenant": LARGEST, **days})
 
 
-def _catalogue(path: str, text: str | None = None) -> Question:
+def _catalogue(path: str, text: str | None = None) -> Statement:
     def ask(chance: Chance) -> str:
         given = {"tenant": LARGEST, "account": chance.account()} | ({"text": text} if text else {})
         return f"{path}?{urlencode(given)}"
@@ -84,7 +84,7 @@ def _catalogue(path: str, text: str | None = None) -> Question:
     return ask
 
 
-LISTS: dict[str, Question] = {
+LISTS: dict[str, Statement] = {
     "list_house": lambda _: "/jobs",
     "list_tenant": _jobs(tenant=Chance.tenant),
     "list_tenant_deep": _deep,
@@ -109,7 +109,7 @@ LISTS: dict[str, Question] = {
     "scan_products_text": _catalogue("/products", "cổ tròn"),
     "list_dead_letters": lambda _: "/dead-letters?consumer=puller",
 }
-OTHERS: dict[str, Question] = {
+OTHERS: dict[str, Statement] = {
     "job": lambda chance: f"/jobs/{chance.job().job_id}",
     "job_events": lambda chance: f"/jobs/{chance.random.choice(chance.with_history).job_id}/events",
     "job_items": lambda chance: f"/jobs/{chance.random.choice(chance.with_items).job_id}/items",

@@ -96,7 +96,7 @@ def _about(about: dict[str, Any]) -> Iterator[str]:
 
 def _goals(figures: dict[str, Any]) -> Iterator[str]:
     yield "## The goals\n"
-    yield from _table("Goal", "Figure", "Wanted", "Measured", "Met")
+    yield from _table("Goal", "Figure", "ListQuery", "Measured", "Met")
     for name, comparison, bound, meaning in GOALS:
         if name in figures:
             value = figures[name]["value"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from job_tracker.log.records import Cursor
 from job_tracker.projector import commit, items_projection, jobs_projection
-from job_tracker.projector.commit import Committer, nowhere
+from job_tracker.projector.commit import Committer, no_failpoint
 
 
 def _edit(statements: dict[str, Any], name: str, pattern: str, replacement: str) -> None:
@@ -47,7 +47,7 @@ def with_dead_letters_after_the_transaction() -> None:
 
     def write_then_bury(self: Committer[Any], batch: Any, *rest: Any) -> None:
         letters, batch.dead = batch.dead, []
-        at, self._at = self._at, self._at if letters else nowhere  # who is killed shall have letters to lose
+        at, self._at = self._at, self._at if letters else no_failpoint  # who is killed shall have letters to lose
         try:
             write(self, batch, *rest)
         finally:

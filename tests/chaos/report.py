@@ -13,14 +13,14 @@ from tests.chaos.scope import TWICE, WHOLE_RUN, lacking
 MIN_KILLS = 100
 
 
-class Report(NamedTuple):
+class RebuildReport(NamedTuple):
     """The lines to print, and how many violations they tell of."""
 
     lines: list[str]
     violations: int
 
 
-def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Report:
+def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> RebuildReport:
     """`whole` says that all phases ran, so that the run's minimums hold."""
     points: Counter[str] = Counter()
     for result in results:
@@ -54,7 +54,7 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
     lines += [f"VIOLATION: {violation}" for violation in general]
     if general:
         lines.append(f"Replay: {replay_command(seed)}")
-    return Report(lines, violations)
+    return RebuildReport(lines, violations)
 
 
 def _below_minimum(points: Counter[str], kills: int) -> list[str]:

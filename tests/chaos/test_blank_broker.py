@@ -17,7 +17,7 @@ from tests.requests import request_of_nobody
 
 from job_events.envelope import HEADERS, encode
 from job_events.topics import Topics, request_key
-from service_kit.kafka import Sender, producer
+from service_kit.kafka import ReconnectingProducer, producer
 
 TOPICS = Topics("blank.")
 
@@ -39,7 +39,7 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
             process.kill()
 
 
-def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
+def ask(sender: ReconnectingProducer, wait_until: Callable[..., None]) -> str:
     """Ask for a job until Kafka has the request; its id."""
     event = request_of_nobody()
     taken: list[bool] = []
@@ -89,7 +89,7 @@ def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Ca
             wait_until(lambda: finished(second), "somebody is deaf still")
 
 
-def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) -> None:
+def _blank(servers: Servers, sender: ReconnectingProducer, wait_until: Callable[..., None]) -> None:
     """Kill Kafka, and let nobody find it again before having been told that there is none."""
     port = urlsplit(f"//{servers.bootstrap_servers}").port
     assert port is not None

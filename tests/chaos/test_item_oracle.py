@@ -11,7 +11,7 @@ from tests.chaos.projections import ITEMS
 from tests.chaos.workload import Mix, Workload
 
 from job_events.topics import Topics
-from job_tracker.log.records import DeadLetter, Record
+from job_tracker.log.records import DeadLetterRow, Record
 from job_tracker.projector.items_projection import ItemsProjection
 
 SENT = int(START.timestamp() * 1000)  # LogAppendTime of the first, milliseconds
@@ -58,7 +58,7 @@ def _record(record: LogRecord) -> Record:
     return Record(*record.position, _time(record.appended_at), record.key, record.value)
 
 
-def _place(letter: DeadLetter) -> tuple[str, int, int, str]:
+def _place(letter: DeadLetterRow) -> tuple[str, int, int, str]:
     record = letter.record
     return record.topic, record.partition, record.offset, letter.consumer
 

@@ -10,7 +10,7 @@ from psycopg import Connection as Database
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.connections import Connection
@@ -35,7 +35,7 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
         with ConnectionPool[Database[TupleRow]](watched(database_url), min_size=1, max_size=2) as pool:
             yield AccountStore(pool, Cipher(secret_key))
     except psycopg.Error as error:
-        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
+        raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def check_connection(connection: Connection) -> CheckResult:

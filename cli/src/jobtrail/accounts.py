@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobtrail import terminal
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
@@ -60,7 +60,7 @@ def add(
     wanted = {} if settings is None else json_object(settings, "--settings")
     address = base_url or BASE_URLS.get(platform)
     if address is None:
-        raise Refused(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
+        raise UserError(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
     for name in needed:
         if name not in given:
             given[name] = _asked(platform, name)
@@ -112,7 +112,7 @@ def check(
     with account_store() as accounts:
         found = [c for c in accounts.list_connections() if (c.tenant, c.account) == (tenant, account)]
         if not found:
-            raise Refused(
+            raise UserError(
                 f"There is no account {tenant}/{account}: jobtrail accounts add {account} PLATFORM --tenant {tenant}"
             )
         for connection in found:
@@ -152,7 +152,7 @@ def _asked(platform: str, name: str) -> str:
     try:
         return Prompt.ask(f"{platform} {name}", console=console, password=hidden)
     except EOFError:
-        raise Refused(f"There is nobody to ask for {name}: --credential {name}=VALUE") from None
+        raise UserError(f"There is nobody to ask for {name}: --credential {name}=VALUE") from None
 
 
 def _lay_over(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:
@@ -174,6 +174,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise Refused("--credential wants NAME=VALUE")
+            raise UserError("--credential wants NAME=VALUE")
         pairs[name] = value
     return pairs

@@ -137,13 +137,13 @@ class Accepted(Struct):
     job_id: str
 
 
-class Letter(Struct):
+class DeadLetterEntry(Struct):
     consumer: str
     reason: str
 
 
-class LettersPage(Struct):
-    dead_letters: list[Letter]
+class DeadLettersPage(Struct):
+    dead_letters: list[DeadLetterEntry]
     total_text: str = ""
 
 

@@ -76,7 +76,7 @@ def _api(address: str) -> str:
 
 def _attention(tracker: Tracker) -> Iterator[str]:
     """What waits for a person. No part is down for it, so the exit code is not either."""
-    letters = tracker.read("/dead-letters", answers.LettersPage, limit=1)
+    letters = tracker.read("/dead-letters", answers.DeadLettersPage, limit=1)
     for newest in letters.dead_letters:
         where = f"all are at {tracker.address}/dead-letters"
         yield f"Dead letters: {letters.total_text}, the newest by {newest.consumer}: {newest.reason}; {where}"

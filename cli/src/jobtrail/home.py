@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from platforms.cipher import Cipher
 from service_kit.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
 
@@ -100,7 +100,7 @@ class Home:
     def _need(self, what: str, variable: str) -> Running:
         running = self.running()
         if running is None:
-            raise Refused(
+            raise UserError(
                 f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
             )
         return running
@@ -120,16 +120,16 @@ def _kafka_security() -> KafkaSecurity:
     try:
         return read_security(os.environ)
     except InvalidSecurity as error:
-        raise Refused(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _address(given: str) -> str:
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:
-        raise Refused(f"JOBTRAIL_API is no address: {error}") from None
+        raise UserError(f"JOBTRAIL_API is no address: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise Refused("JOBTRAIL_API is no address of the API: it looks like http://127.0.0.1:8400")
+        raise UserError("JOBTRAIL_API is no address of the API: it looks like http://127.0.0.1:8400")
     return given.rstrip("/")
 
 

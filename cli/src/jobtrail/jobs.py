@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.freshness import staleness
 from jobtrail.home import Home
 from jobtrail.items_table import items_table
@@ -36,7 +36,7 @@ MOST_EVENTS = 1000  # of one timeline; more are a question for the API
 
 def _checked_id(job_id: str) -> str:
     if not re.fullmatch(JOB_ID_PATTERN, job_id):
-        raise Refused(
+        raise UserError(
             f"{job_id!r} is no job id: those are 1 to 128 letters, digits, dots, colons, hyphens or underscores"
         )
     return job_id
@@ -140,7 +140,7 @@ def start(
 ) -> None:
     """Request a job, or all first jobs of a chain."""
     if what not in JOB_TYPES and what not in CHAINS:
-        raise Refused(f"There is no job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
+        raise UserError(f"There is no job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
     tracker = _tracker()
     chain = CHAINS.get(what)
     given = json_object(params, "--params")
@@ -150,13 +150,13 @@ def start(
         first, then = with_token(chain, issuer(tracker, tenant, account, confirm), confirm)
     elif confirm is not None:
         if not takes(what, "confirm"):
-            raise Refused(f"{what} neither stops nor holds items back: there is nothing to confirm")
+            raise UserError(f"{what} neither stops nor holds items back: there is nothing to confirm")
         given |= {"confirm": confirm}
     if dry_run and chain:
         then = tuple(map(_dry, then))
     elif dry_run:
         if not takes(what, "dry_run"):
-            raise Refused(f"{what} writes to no platform, so there is nothing to leave out: --dry-run is for a sync")
+            raise UserError(f"{what} writes to no platform, so there is nothing to leave out: --dry-run is for a sync")
         given |= {"dry_run": True}
     common = {"tenant": tenant, "account": account, "priority": priority}
     together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}

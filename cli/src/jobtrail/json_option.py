@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
@@ -18,10 +18,10 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.ValidationError as error:
-        raise Refused(f"{option} must be a JSON object with values that JSON knows: {error}") from None
+        raise UserError(f"{option} must be a JSON object with values that JSON knows: {error}") from None
     except msgspec.DecodeError as error:
-        raise Refused(f"{option} is no JSON: {error}") from None
+        raise UserError(f"{option} is no JSON: {error}") from None
     except UnicodeEncodeError:
-        raise Refused(f"{option} is no JSON: it holds bytes that are not UTF-8") from None
+        raise UserError(f"{option} is no JSON: it holds bytes that are not UTF-8") from None
     except RecursionError:
-        raise Refused(f"{option} nests too deeply") from None
+        raise UserError(f"{option} nests too deeply") from None

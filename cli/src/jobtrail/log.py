@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 
 
-def become_part(home: Home, part: str, archive: Path | None, *arguments: str) -> NoReturn:
+def exec_tracker(home: Home, part: str, archive: Path | None, *arguments: str) -> NoReturn:
     """Go on as a part of the tracker on the servers of this home: signals and exit status are its own.
 
     The archive is the home's own unless another folder is given.
@@ -20,7 +20,7 @@ def become_part(home: Home, part: str, archive: Path | None, *arguments: str) ->
             "DATABASE_URL": home.database(),
             "PYTHONIOENCODING": f"{sys.stdout.encoding}:replace",  # as in `main`
         }
-    except Refused as error:
+    except UserError as error:
         error.status = 2  # as the part's own: 1 says that something differs
         raise
     folder = [] if part == "skip-gap" else [f"--archive={archive or home.archive}"]

@@ -14,9 +14,9 @@ import typer
 from rich.text import Text
 
 from jobtrail import accounts, jobs, matches, queues
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
-from jobtrail.log import become_part
+from jobtrail.log import exec_tracker
 from jobtrail.ports import Ports
 from jobtrail.terminal import console, errors
 from jobtrail.times import HELP, span
@@ -158,13 +158,13 @@ def rebuild(
     if swap and items:
         raise typer.BadParameter("--items merges into the live tables, and --swap replaces one: choose one of them")
     wanted = {"--swap": swap, "--items": items, "--accept-loss": accept_loss}
-    become_part(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked), *(jobs or []))
+    exec_tracker(Home(), "rebuild", archive, *(option for option, asked in wanted.items() if asked), *(jobs or []))
 
 
 @app.command("skip-gap")
 def skip_gap(yes: Annotated[bool, typer.Option("--yes", help="go on without asking")] = False) -> None:
     """Tell what the log has lost in front of what it still holds, and go on behind it; no row changes."""
-    become_part(Home(), "skip-gap", None, *(["--yes"] if yes else []))
+    exec_tracker(Home(), "skip-gap", None, *(["--yes"] if yes else []))
 
 
 @app.command()
@@ -180,7 +180,7 @@ def audit(
     if all_jobs and jobs is not None:
         raise typer.BadParameter("--all means every job, and --jobs some of them: choose one of them")
     chosen = [*(["--all"] if all_jobs else []), *([f"--jobs={jobs}"] if jobs is not None else []), f"--seed={seed}"]
-    become_part(Home(), "audit", archive, *chosen)
+    exec_tracker(Home(), "audit", archive, *chosen)
 
 
 @app.command("archive")
@@ -189,14 +189,14 @@ def archive_days(
     verify: Annotated[bool, typer.Option("--verify", help="check every file instead of writing")] = False,
 ) -> None:
     """Write finished days of the log into compressed files, from which `rebuild` reads."""
-    become_part(Home(), "archive", archive, *(["--verify"] if verify else []))
+    exec_tracker(Home(), "archive", archive, *(["--verify"] if verify else []))
 
 
 def _mendable() -> tuple[type[Exception], ...]:
     from local_stack import StackError
     from platforms.errors import AccountError, PlatformError
 
-    return Refused, StackError, AccountError, PlatformError, OSError
+    return UserError, StackError, AccountError, PlatformError, OSError
 
 
 def main() -> None:
@@ -217,6 +217,6 @@ def main() -> None:
             # Standard output may be what failed: what is left of it must not fail once more at the end.
             sys.stdout = StringIO()
         errors().print(Text(str(error), style="red"))
-        sys.exit(error.status if isinstance(error, Refused) else 1)
+        sys.exit(error.status if isinstance(error, UserError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

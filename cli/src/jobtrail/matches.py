@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobtrail import terminal
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.items_table import short_id
 from jobtrail.tracker import Json, Tracker
@@ -64,7 +64,7 @@ def _edit(
     action: Literal["create", "delete"], nhanh_id: str, shopify_id: str, account: str, tenant: str, kind: str
 ) -> None:
     if kind not in SHOPIFY_TYPES:
-        raise Refused(f"--kind is {kind!r}; choose {' or '.join(SHOPIFY_TYPES)}")
+        raise UserError(f"--kind is {kind!r}; choose {' or '.join(SHOPIFY_TYPES)}")
     whole = f"gid://shopify/{SHOPIFY_TYPES[kind]}/{shopify_id}" if shopify_id.isdecimal() else shopify_id
     params = {"action": action, "kind": kind, "nhanh_id": nhanh_id, "shopify_id": whole}
     request = {"type": "EDIT_MATCH", "tenant": tenant, "account": account, "params": params, "priority": "high"}

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from job_events.events import Then
 from job_events.job_types import JOB_TYPES, Chain
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.tracker import Json, Tracker
 
 SEARCHED = 1000  # jobs of the account, newest first, in which a token is looked for
@@ -32,11 +32,11 @@ def confirmation(job: Json) -> Json:
     """
     token, job_id = token_of(job), job["job_id"]
     if job["state"] != "finished":
-        raise Refused(f"{job_id} is {job['state']}: there is something to confirm only when it has finished")
+        raise UserError(f"{job_id} is {job['state']}: there is something to confirm only when it has finished")
     if token is None:
-        raise Refused(f"{job_id} handed out no plan token: it neither stopped nor held items back")
+        raise UserError(f"{job_id} handed out no plan token: it neither stopped nor held items back")
     if job.get("params") is None:
-        raise Refused(f"The request of {job_id} is not known, so nobody knows what to confirm")
+        raise UserError(f"The request of {job_id} is not known, so nobody knows what to confirm")
     params: Json = {name: value for name, value in job["params"].items() if name != "dry_run"} | {"confirm": token}
     return {"type": job["type"], "tenant": _tenant(job), "account": job["account"], "params": params}
 
@@ -65,7 +65,7 @@ def issuer(tracker: Tracker, tenant: str, account: str, token: str) -> str:
         job = tracker.job(listed["job_id"])
         if token_of(job) == token:
             return job["type"]
-    raise Refused(f"No job of {tenant}/{account} handed out the plan token {token!r} lately: jobtrail jobs list")
+    raise UserError(f"No job of {tenant}/{account} handed out the plan token {token!r} lately: jobtrail jobs list")
 
 
 def with_token(chain: Chain, job_type: str, token: str) -> tuple[dict[str, Json], tuple[Then, ...]]:
@@ -77,7 +77,7 @@ def with_token(chain: Chain, job_type: str, token: str) -> tuple[dict[str, Json]
     first: dict[str, Json] = {name: {"confirm": token} for name in chain.first if name == job_type}
     then = tuple(_confirmed(step, job_type, token) for step in chain.then)
     if not first and then == chain.then:
-        raise Refused(f"That plan token is of a {job_type}, which this chain does not run")
+        raise UserError(f"That plan token is of a {job_type}, which this chain does not run")
     return first, then
 
 
@@ -89,7 +89,7 @@ def _confirmed(step: Then, job_type: str, token: str) -> Then:
 def _tenant(job: Json) -> str:
     tenant = job.get("tenant")
     if not tenant:
-        raise Refused(f"The tracker does not say whose job {job['job_id']} is")
+        raise UserError(f"The tracker does not say whose job {job['job_id']} is")
     return tenant
 
 
@@ -106,11 +106,11 @@ def reverting(job: Json, only: list[str], dry_run: bool) -> Json:
     """
     job_id = job["job_id"]
     if job["type"] not in SYNCS:
-        raise Refused(f"{job_id} is a {job['type']}; only what a sync wrote can be taken back: {' or '.join(SYNCS)}")
+        raise UserError(f"{job_id} is a {job['type']}; only what a sync wrote can be taken back: {' or '.join(SYNCS)}")
     if job["state"] != "finished":
-        raise Refused(f"{job_id} is {job['state']}: wait for its end, or cancel it first")
+        raise UserError(f"{job_id} is {job['state']}: wait for its end, or cancel it first")
     if (job.get("params") or {}).get("dry_run"):
-        raise Refused(f"{job_id} was a dry run: it wrote nothing")
+        raise UserError(f"{job_id} was a dry run: it wrote nothing")
     params: Json = {"job_id": job_id}
     if only:
         params["only"] = only

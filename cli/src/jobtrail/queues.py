@@ -9,7 +9,7 @@ from rich.text import Text
 from job_events.topics import SERVICES
 from jobtrail import terminal
 from jobtrail.answers import Hold, Queue, Queues
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.tracker import Tracker
 
@@ -19,7 +19,7 @@ console = terminal.console()
 
 def _checked_service(service: str) -> str:
     if service not in SERVICES:
-        raise Refused(f"There is no service {service!r}; there are {', '.join(SERVICES)}")
+        raise UserError(f"There is no service {service!r}; there are {', '.join(SERVICES)}")
     return service
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 Json = dict[str, Any]
 PLUS_PLAN = {"restore_rate": 1000}
@@ -28,7 +28,7 @@ class Sandbox:
         if answer.is_success:
             self._http.patch(f"/_sandbox/shops/{account}/shopify", json=PLUS_PLAN).raise_for_status()
             return answer.json()
-        raise Refused(f"The sandbox refuses to load {account}: {answer.json().get('detail', answer.text)}")
+        raise UserError(f"The sandbox refuses to load {account}: {answer.json().get('detail', answer.text)}")
 
     def shops(self) -> Json:
         """Every account's shops: records, accepted writes by kind, requests."""

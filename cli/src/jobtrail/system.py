@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.groups import members
 from jobtrail.home import Home, Running, kafka_of
 from jobtrail.ports import Ports
@@ -49,7 +49,7 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
     asked = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
     for port in asked:
         if asked.count(port) > 1:
-            raise Refused(f"Port {port} is asked for twice: each part needs one of its own.")
+            raise UserError(f"Port {port} is asked for twice: each part needs one of its own.")
     protocol = "PLAINTEXT"
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         protocol = home.kafka().security.protocol
@@ -127,9 +127,9 @@ def _check_servers(running: Running, stack: LocalStack) -> None:
         if "postgres" not in own:
             psycopg.connect(watched(running.database)).close()
     except KafkaUnreachable as error:
-        raise Refused(str(error)) from None
+        raise UserError(str(error)) from None
     except psycopg.Error as error:
-        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
+        raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def _answers(url: str) -> Callable[[], bool]:
@@ -161,7 +161,7 @@ def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
     """
     if asked is not None:
         if not is_free(asked):
-            raise Refused(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
+            raise UserError(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
         return asked
     lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{usual}-{os.getuid()}.lock", timeout=0)
     try:

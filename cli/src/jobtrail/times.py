@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 HELP = "ISO date or time (of this machine, unless it names another zone), or how long ago: 90min, 2h, 3d, 1w"
@@ -21,7 +21,7 @@ def moment(text: str, option: str, now: datetime) -> datetime:
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Refused(f"{option} is {text!r}; it takes an {HELP}") from None
+        raise UserError(f"{option} is {text!r}; it takes an {HELP}") from None
 
 
 def span(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
@@ -33,5 +33,5 @@ def span(since: str | None, until: str | None, now: datetime) -> tuple[datetime 
     first = moment(since, "--since", now) if since is not None else None
     last = moment(until, "--until", now) if until is not None else None
     if first and last and first >= last:
-        raise Refused(f"Nothing lies between --since {since} and --until {until}")
+        raise UserError(f"Nothing lies between --since {since} and --until {until}")
     return first, last

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from job_events.texts import printable, with_texts
 from jobtrail import answers
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape", bound=Struct)
@@ -120,7 +120,7 @@ class Tracker:
             ) from None
         except UnicodeEncodeError:
             # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
-            raise Refused("The request holds bytes that are not UTF-8") from None
+            raise UserError("The request holds bytes that are not UTF-8") from None
         try:
             # Strict: what Python's own parser lets through, such as NaN, could not be sent on in a request.
             found = with_texts(msgspec.json.decode(answer.content), printable)
@@ -129,14 +129,14 @@ class Tracker:
         if isinstance(found, dict) and answers.lacks(found.get("freshness"), answers.Freshness) is None:
             self.freshness = found["freshness"]
         if not answer.is_success:
-            raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer, found))
+            raise PROBLEMS.get(answer.status_code, UserError)(_sentence(answer, found))
         if not isinstance(found, dict):
-            raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
+            raise UserError(f"What answers at {self.address} is no tracker: it sends no JSON object")
         return found
 
     def _checked(self, found: Json, shape: type[Struct]) -> Json:
         if lacking := answers.lacks(found, shape):
-            raise Refused(f"What answers at {self.address} is no tracker that this command knows: {lacking}")
+            raise UserError(f"What answers at {self.address} is no tracker that this command knows: {lacking}")
         return found
 
 
@@ -145,15 +145,15 @@ def shown(address: str) -> str:
     return str(httpx.URL(address).copy_with(username="", password=""))
 
 
-class Unreachable(Refused):
+class Unreachable(UserError):
     """The API did not answer, or a server that it needs did not; asking again may help."""
 
 
-class Unknown(Refused):
+class Unknown(UserError):
     """The API knows no such thing; of one that was just requested, not yet."""
 
 
-PROBLEMS: dict[int, type[Refused]] = {404: Unknown, 503: Unreachable}
+PROBLEMS: dict[int, type[UserError]] = {404: Unknown, 503: Unreachable}
 
 
 def job_path(job_id: str, part: str = "") -> str:

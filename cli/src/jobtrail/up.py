@@ -6,7 +6,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home, Running
 from jobtrail.kafka_properties import client_properties
 from jobtrail.ports import Ports
@@ -56,7 +56,7 @@ def _ensure_demo_account(console: Console, running: Running, home: Home) -> None
 
     try:
         ensure_account(running, home)
-    except (Refused, httpx.HTTPError) as error:
+    except (UserError, httpx.HTTPError) as error:
         console.print(Text(f"The account of the demo is missing: {error}", style="yellow"), soft_wrap=True)
 
 
@@ -82,7 +82,7 @@ def run_kafka(home: Home, arguments: list[str]) -> int:
             with reach(kafka, BROKER_SECONDS):
                 pass
         except KafkaUnreachable as error:
-            raise Refused(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
+            raise UserError(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
     return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 

@@ -59,7 +59,7 @@ def create_app(folder: Path, transports: Transports) -> FastAPI:
         return await serving.serve(request, _call(request, "shopify", f"{shop}/{version}"))
 
     @app.api_route("/nhanh/{path:path}", methods=METHODS)
-    async def nowhere(path: str) -> Response:
+    async def no_failpoint(path: str) -> Response:
         return Response(NOT_FOUND_PAGE, 404, media_type="text/html")
 
     return app

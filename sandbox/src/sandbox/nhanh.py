@@ -13,7 +13,7 @@ import msgspec
 from sandbox import nhanh_customers, nhanh_lists
 from sandbox.exchange import Answer, Call, Item, json_answer
 from sandbox.limits import CallWindows, Lock
-from sandbox.nhanh_errors import Refused, Reply, refusal
+from sandbox.nhanh_errors import NhanhRefusal, Reply, refusal
 from sandbox.shops import APP_ID, Shop, Shops
 from sandbox.state import State
 
@@ -56,7 +56,7 @@ class Nhanh:
                 state=self._state, shop=shop, body=_body(call), now=int(self._clock()), items=items
             )
             reply = ACTIONS[call.path](asked)
-        except Refused as error:
+        except NhanhRefusal as error:
             return json_answer(refusal(error), items=items)
         envelope: dict[str, Any] = {"code": 1, "data": reply.data}
         if reply.paged:
@@ -68,16 +68,16 @@ class Nhanh:
     def shop_of(self, call: Call) -> Shop:
         """The shop that the credentials open. Raises Refused with the platform's code for the first wrong one."""
         if call.query.get("appId") != str(APP_ID):
-            raise Refused("ERR_INVALID_APP_ID", "Invalid appId")
+            raise NhanhRefusal("ERR_INVALID_APP_ID", "Invalid appId")
         shop = self._shops.by_key(f"nhanh:{call.query.get('businessId', '')}")
         if shop is None:
-            raise Refused("ERR_INVALID_BUSINESS_ID", "Invalid businessId")
+            raise NhanhRefusal("ERR_INVALID_BUSINESS_ID", "Invalid businessId")
         token = call.headers.get("authorization", "")
         if token.startswith("v2."):
-            raise Refused("ERR_INVALID_VERSION", ["The accessToken belongs to another version"])
+            raise NhanhRefusal("ERR_INVALID_VERSION", ["The accessToken belongs to another version"])
         right = hmac.compare_digest(token.encode(), str(shop.access["access_token"]).encode())
         if not right or shop.nhanh.token_expired:
-            raise Refused("ERR_INVALID_ACCESS_TOKEN", "Invalid accessToken")
+            raise NhanhRefusal("ERR_INVALID_ACCESS_TOKEN", "Invalid accessToken")
         return shop
 
     def _token_facts(self, shop: Shop) -> dict[str, Any]:
@@ -115,4 +115,4 @@ def _body(call: Call) -> Any:
     try:
         return msgspec.json.decode(call.body)
     except msgspec.DecodeError as error:
-        raise Refused("ERR_INVALID_DATA", ["Request body is not valid JSON"]) from error
+        raise NhanhRefusal("ERR_INVALID_DATA", ["Request body is not valid JSON"]) from error

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.exchange import Item
-from sandbox.nhanh_errors import Refused, Reply, invalid_field
+from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
 from sandbox.nhanh_lists import MAX_SIZE, Asked
 from sandbox.nhanh_shelf import customer_of
 from sandbox.people import local_form
@@ -15,7 +15,7 @@ FIELDS = ("name", "mobile", "type", "address", "gender", "birthday", "email", "p
 
 def _checked(entry: Any, place: int) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise Refused("ERR_INVALID_DATA", [f"element {place} is not an object"])
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"element {place} is not an object"])
     for field in ("name", "mobile"):
         if not str(entry.get(field) or "").strip():
             raise invalid_field(f"customer.{field}", f"customer.{field} is required")
@@ -54,9 +54,9 @@ def add(asked: Asked) -> Reply:
     """Add up to 100 customers, all or none. Strict mode refuses a mobile that exists; the switch
     `upsert_customers` updates that customer instead."""
     if not isinstance(asked.body, list) or not asked.body:
-        raise Refused("ERR_INVALID_DATA", ["Request body must be an array of customers"])
+        raise NhanhRefusal("ERR_INVALID_DATA", ["Request body must be an array of customers"])
     if len(asked.body) > MAX_SIZE:
-        raise Refused("ERR_INVALID_DATA", [f"At most {MAX_SIZE} customers in one request"])
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"At most {MAX_SIZE} customers in one request"])
     entries = [_checked(entry, place) for place, entry in enumerate(asked.body)]
     key, data = asked.shop.key, []
     written: list[Item] = []
@@ -74,7 +74,7 @@ def add(asked: Asked) -> Reply:
                 data.append({"id": doc["id"], "mobile": mobile})
                 written.append(Item(kind="customer/add", id=str(doc["id"]), outcome="accepted", values=dict(entry)))
             count_write(connection, key, "customer/add", len(entries))
-    except Refused as error:
+    except NhanhRefusal as error:
         asked.items.extend(Item(kind="customer/add", id=str(entry["mobile"]), outcome=error.code) for entry in entries)
         raise
     asked.items.extend(written)

@@ -6,7 +6,7 @@ import msgspec
 
 from sandbox.chance import number_of
 from sandbox.exchange import Item
-from sandbox.nhanh_errors import Refused, Reply, invalid_field
+from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
 from sandbox.nhanh_shelf import inventory, public
 from sandbox.people import local_form
 from sandbox.shops import Shop
@@ -46,7 +46,7 @@ def _object(holder: Any, name: str) -> dict[str, Any]:
     if value in ([], None) and isinstance(holder, dict):  # PHP writes an empty object as []
         return {}
     if not isinstance(value, dict):
-        raise Refused("ERR_INVALID_DATA", [f"{name} must be an object"])
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"{name} must be an object"])
     return value
 
 
@@ -148,7 +148,7 @@ def _granted(asked: Asked, filters: dict[str, Any]) -> list[int] | None:
     for depot in wanted:
         exists = get(connection, asked.shop.key, "depot", depot) is not None
         if not exists or (granted is not None and depot not in granted):
-            raise Refused("ERR_INVALID_DEPOT_ID", f"Invalid depotId {depot}")
+            raise NhanhRefusal("ERR_INVALID_DEPOT_ID", f"Invalid depotId {depot}")
     return wanted
 
 
@@ -222,7 +222,7 @@ def product_detail(asked: Asked) -> Reply:
     connection = asked.state.connection()
     record = get(connection, asked.shop.key, "product", number)
     if record is None:
-        raise Refused("ERR_INVALID_DATA", f"Product {number} does not exist")
+        raise NhanhRefusal("ERR_INVALID_DATA", f"Product {number} does not exist")
     granted = asked.shop.nhanh.depot_ids
     detail = _listed(record, granted)
     stock = detail["inventory"]

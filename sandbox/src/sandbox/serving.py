@@ -13,7 +13,7 @@ from sandbox.exchange import Answer, Call, json_answer
 from sandbox.faults import Fault, Faults
 from sandbox.limits import CallWindows
 from sandbox.nhanh import Nhanh, rate_limited, window_key
-from sandbox.nhanh_errors import Refused, refusal
+from sandbox.nhanh_errors import NhanhRefusal, refusal
 from sandbox.requestlog import RequestLog
 from sandbox.shopify import PLAIN, UNAUTHORISED, Shopify
 from sandbox.shops import Shop, Shops
@@ -108,7 +108,7 @@ class Serving:
             return Answer(body=fault.body.encode("latin-1"))
         if call.platform == "nhanh":
             if fault.kind == "expired_token":
-                return json_answer(refusal(Refused("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
+                return json_answer(refusal(NhanhRefusal("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
             return rate_limited(self._windows.lock(window_key(call), fault.seconds or 10))
         return self._shopify_faulty(shop, fault)
 

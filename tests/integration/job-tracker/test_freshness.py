@@ -16,8 +16,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from job_tracker import bootstrap
-from job_tracker.api.commit_notifications import Pokes
-from job_tracker.api.freshness import Reader, WaitFor, reader_pool
+from job_tracker.api.commit_notifications import CommitNotifications
+from job_tracker.api.freshness import SnapshotReader, WaitFor, reader_pool
 from job_tracker.log.broker import Broker
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.store.status import Status
@@ -170,7 +170,9 @@ def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:
 
     async def ask() -> Any:
         async with reader_pool(system.database_url, 1) as pool:
-            reader = Reader(pool, Pokes(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]})
+            reader = SnapshotReader(
+                pool, CommitNotifications(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]}
+            )
             statement = "SELECT 'one' AS job_id, now() AS begun, current_setting('transaction_isolation') AS isolation"
             answers = [await reader.answer_row(statement, {}, same, WaitFor({}, 0)) for _ in range(8)]
             return [json.loads(bytes(answer.body)) for answer in answers]

@@ -14,7 +14,7 @@ from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import AGAIN, SyncLog, again, read_sync_log
 
 from job_tracker import bootstrap
-from job_tracker.log.records import DeadLetter, Record
+from job_tracker.log.records import DeadLetterRow, Record
 from service_kit.sql_files import queries
 
 MOMENT = datetime(2026, 9, 1, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
         Record("jobs.requests.puller", 0, 5, MOMENT + timedelta(days=days), b"key", value)
         for days, value in ((0, b"old"), (60, b"new"))
     ]
-    letters = [DeadLetter(record, "is no JSON", None, "puller").row() for record in records]
+    letters = [DeadLetterRow(record, "is no JSON", None, "puller").row() for record in records]
     connection.execute("SET search_path TO tracker")
     for which in (*order, *order):
         connection.execute(queries("job_tracker.store", "commit.sql")["bury"], letters[which])

@@ -18,7 +18,7 @@ from job_tracker import bootstrap
 from job_tracker.log.records import Batch, Record
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.store.postgres import Link, connect
+from job_tracker.store.postgres import RetryingConnection, connect
 from job_tracker.store.status import Status
 from service_kit.database import migrate
 from service_kit.kafka_admin import create_topics
@@ -90,7 +90,7 @@ def test_an_overtaken_projector_writes_nothing(
     connection.execute("UPDATE tracker.consumer_offset SET projection = %s", [projection.name])
 
     def owner() -> Committer[Any]:
-        link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+        link = RetryingConnection(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
         return Committer(link, projection)
 
     def batch(records: list[Record]) -> Batch[Any]:
@@ -165,7 +165,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
     topic = system.topics.events
     projection = JobsProjection(system.topics, name="jobs")
     connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 0, 'id', 0)", [projection.name, topic])
-    link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+    link = RetryingConnection(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
     committer = Committer(link, projection)
 
     def batch(start: int) -> Batch[Any]:
@@ -201,7 +201,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
 
 def test_a_transaction_that_met_another_is_run_again_from_its_beginning(*, system: Any, connection: Any) -> None:
     bootstrap.prepare_schema(system.settings, lambda _: False)
-    link = Link(system.database_url, Status(lambda: 0.0), lambda _: False)
+    link = RetryingConnection(system.database_url, Status(lambda: 0.0), lambda _: False)
     states = ["40P01", "40001"]
 
     def work(cursor: Any) -> str:

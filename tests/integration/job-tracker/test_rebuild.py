@@ -278,9 +278,9 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("module", "name", "step", "ending", "swapped"),
     [
-        ("shadow", "Shadow", "forget_deleted", "SIGINT", False),
+        ("shadow", "ShadowTables", "forget_deleted", "SIGINT", False),
         ("swap", "Swap", "run", "SIGINT", True),
-        ("run", "Refold", "end", "SIGTERM", True),
+        ("run", "ShadowRebuild", "end", "SIGTERM", True),
     ],
 )
 def test_an_interrupted_swap_says_which_table_stands(

@@ -21,7 +21,7 @@ from psycopg import sql
 from job_tracker.api import list_statements, listing
 from job_tracker.api.catalogue import CUSTOMERS, PRODUCTS
 from job_tracker.api.freshness import reader_pool
-from job_tracker.api.list_statements import Listing, Wanted, found_by_index
+from job_tracker.api.list_statements import Listing, ListQuery, found_by_index
 from job_tracker.domain.search_text import fold
 from service_kit.database import migrate
 
@@ -115,7 +115,7 @@ def walk(
 
     async def pages() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        wanted = Wanted(filters=filters, text=text, limit=limit)
+        wanted = ListQuery(filters=filters, text=text, limit=limit)
         async with reader_pool(database, 1) as pool:
             while True:
                 async with pool.connection() as connection, connection.transaction():
@@ -219,7 +219,7 @@ def test_stored_text_and_asked_text_are_folded_alike(*, writer: psycopg.Connecti
     assert folded == (fold(text), fold(text))
 
 
-def plan(database: str, wanted: Wanted) -> list[dict[str, Any]]:
+def plan(database: str, wanted: ListQuery) -> list[dict[str, Any]]:
     """Every node of the plan that the search's own statement gets from the API's connections."""
     question, _ = found_by_index(PRODUCTS, wanted)
     names = list(question.values)
@@ -245,7 +245,7 @@ def plan(database: str, wanted: Wanted) -> list[dict[str, Any]]:
 def test_a_search_reads_the_index_of_trigrams(
     *, full: str, filters: dict[str, list[str]], asked: str, hits: int
 ) -> None:
-    nodes = plan(full, Wanted(filters=filters, text=asked))
+    nodes = plan(full, ListQuery(filters=filters, text=asked))
     assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"variant_search"}
     assert not {node["Node Type"] for node in nodes} & {"Seq Scan", "Index Scan", "Index Only Scan"}
     shops = 1 if "account" in filters else 2
@@ -270,7 +270,7 @@ def test_a_word_of_most_rows_and_a_short_one_are_read_in_the_lists_order(*, full
 
     async def first_pages() -> list[dict[str, Any]]:
         pages: list[dict[str, Any]] = []
-        wanted = Wanted(filters=FILTERS, text=asked, limit=50)
+        wanted = ListQuery(filters=FILTERS, text=asked, limit=50)
         async with reader_pool(full, 1) as pool:
             for _ in range(3):
                 async with pool.connection() as connection, connection.transaction():
@@ -308,8 +308,8 @@ def test_a_search_works_before_the_index_and_before_the_view_are_there(
     *, database: str, writer: psycopg.Connection[Any]
 ) -> None:
     product(writer, 1, MILK_COFFEE)
-    nowhere = ("puller", "nothing")
-    for older in (replace(PRODUCTS, search_index=nowhere), replace(PRODUCTS, search_view=nowhere)):
+    no_failpoint = ("puller", "nothing")
+    for older in (replace(PRODUCTS, search_index=no_failpoint), replace(PRODUCTS, search_view=no_failpoint)):
         (page,) = walk(database, older, "ca phe sua da")
         assert [row["title"] for row in page["rows"]] == [MILK_COFFEE]
 
@@ -377,7 +377,7 @@ def test_how_long_a_search_takes(*, full: str, capsys: pytest.CaptureFixture[str
         times: list[float] = []
         async with reader_pool(full, 1) as pool:
             for number in range(41):
-                wanted = Wanted(filters=FILTERS, text=f"cà phê sữa đá {number * 100}", limit=50)
+                wanted = ListQuery(filters=FILTERS, text=f"cà phê sữa đá {number * 100}", limit=50)
                 began = time.perf_counter()
                 async with pool.connection() as connection, connection.transaction():
                     page = await listing.page(connection, PRODUCTS, wanted, dict, "rows")

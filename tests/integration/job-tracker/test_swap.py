@@ -22,8 +22,8 @@ from tests.rebuilds import JOBS, SHADOWS, recreate, run
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import swap
 from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.swap import Swap, SwapHindered
+from job_tracker.rebuild.shadow import ShadowTables
+from job_tracker.rebuild.swap import Swap, SwapBlocked
 from service_kit.clock import SystemClock
 from service_kit.sql_files import queries
 
@@ -291,18 +291,18 @@ def test_nobody_waits_for_the_vacuum_of_new_tables(
 ) -> None:
     """PostgreSQL vacuums the shadow, too. Its swap waits for that before it holds up readers and projectors."""
     assert live
-    forget_deleted = Shadow.forget_deleted
+    forget_deleted = ShadowTables.forget_deleted
     # In this order: whatever fails, the vacuum ends before the swap is waited for.
     with ThreadPoolExecutor(1) as thread, psycopg.connect(system.database_url) as vacuum:
 
-        def then_vacuum(shadow: Shadow) -> None:
+        def then_vacuum(shadow: ShadowTables) -> None:
             forget_deleted(shadow)
             days = vacuum.execute("SELECT relid::text FROM pg_partition_tree('tracker_rebuild.event') WHERE isleaf")
             tables = ["tracker_rebuild.job", *(day for (day,) in days if not day.endswith("default"))]
             assert len(tables) > 1
             vacuum.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE UPDATE EXCLUSIVE MODE")
 
-        monkeypatch.setattr(Shadow, "forget_deleted", then_vacuum)
+        monkeypatch.setattr(ShadowTables, "forget_deleted", then_vacuum)
         said = Console(file=StringIO())
         options: dict[str, Any] = {"archive": tmp_path, "swap": True, "accept_loss": False}
         swapping = thread.submit(bootstrap_rebuild.run_rebuild, system.settings, SystemClock(), said, **options)
@@ -333,7 +333,7 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
         if looks.startswith("SELECT"):
             other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         other.execute(looks)  # pyright: ignore[reportArgumentType]
-        with pytest.raises(SwapHindered, match=re.escape(said.format(pid=other.info.backend_pid))):
+        with pytest.raises(SwapBlocked, match=re.escape(said.format(pid=other.info.backend_pid))):
             bootstrap_rebuild.run_rebuild(
                 system.settings, SystemClock(), console, archive=tmp_path, swap=True, accept_loss=False
             )
@@ -388,14 +388,14 @@ def test_a_topic_that_is_recreated_while_it_is_read_is_noticed(
         deliveries.arrive()
 
     put(stream.job(1, attempts=1, progresses=0))
-    create = Shadow.create
+    create = ShadowTables.create
 
-    def and_recreate(shadow: Shadow) -> None:
+    def and_recreate(shadow: ShadowTables) -> None:
         create(shadow)
         recreate(system, system.topics.events, wait_until)
         put(stream.job(2, attempts=2, progresses=3))
 
-    monkeypatch.setattr(Shadow, "create", and_recreate)
+    monkeypatch.setattr(ShadowTables, "create", and_recreate)
     with pytest.raises(RebuildRefused, match="was recreated while it was read"):
         bootstrap_rebuild.run_rebuild(
             system.settings, SystemClock(), Console(file=StringIO()), archive=tmp_path, swap=True, accept_loss=False

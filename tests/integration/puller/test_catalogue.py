@@ -8,10 +8,10 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
-from puller.store.catalogue import Shelf, database_time, mark_gone, write_page
+from puller.store.catalogue import CatalogueScope, database_time, mark_delisted, write_page
 from service_kit.database import migrate, open_pool
 
-SHELF = Shelf("demo", "shop", "shopify", "product")
+SHELF = CatalogueScope("demo", "shop", "shopify", "product")
 
 
 @pytest.fixture
@@ -102,11 +102,11 @@ def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionP
     with catalogue.connection() as connection:
         began = database_time(connection)
         write_page(connection, SHELF, "job-2", [one], ())
-        assert mark_gone(connection, SHELF, began) == 1
+        assert mark_delisted(connection, SHELF, began) == 1
     assert shown(catalogue, "variant_id, title") == [("a", "Áo")]
     assert total(catalogue) == 1
     with catalogue.connection() as connection:
-        assert mark_gone(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
+        assert mark_delisted(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
     assert total(catalogue) == 0
     assert write(catalogue, "job-3", one, two) == {"p1": "created", "p2": "created"}
     assert len(shown(catalogue, "variant_id, title")) == 2
@@ -116,7 +116,7 @@ def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionP
 def test_a_variant_that_moves_away_from_a_record_that_is_gone_is_listed(catalogue: ConnectionPool) -> None:
     write(catalogue, "job-1", record(1, variant("a", 1)))
     with catalogue.connection() as connection:
-        assert mark_gone(connection, SHELF, database_time(connection)) == 1
+        assert mark_delisted(connection, SHELF, database_time(connection)) == 1
     write(catalogue, "job-2", record(2, variant("a", 2)))
     assert shown(catalogue, "variant_id, product_id") == [("a", "p2")]
     assert total(catalogue) == 1
@@ -128,29 +128,31 @@ def test_the_longest_keys_fit_the_indexes(catalogue: ConnectionPool) -> None:
 
     only = Variant(variant_id=longest(128), product_id=longest(128), sku=longest(255), barcode=longest(255))
     owner = Product(product_id=longest(128), title=longest(5000))
-    shelf = Shelf("t" * 128, "a" * 128, "shopify", "product")
+    shelf = CatalogueScope("t" * 128, "a" * 128, "shopify", "product")
     with catalogue.connection() as connection:
         write_page(
             connection, shelf, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
         )
         people = [CustomerRecord(record_id=longest(128), phones=(longest(255),))]
-        write_page(connection, Shelf("t", "a", "nhanh", "customer"), "job-1", people, ())
+        write_page(connection, CatalogueScope("t", "a", "nhanh", "customer"), "job-1", people, ())
     assert shown(catalogue, "sku, barcode") == [(longest(255), longest(255))]
     assert total(catalogue) == 0  # all of it is on other shelves
 
 
 def test_shelves_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
-    def put(connection: Connection, shelf: Shelf, phone: str) -> None:
+    def put(connection: Connection, shelf: CatalogueScope, phone: str) -> None:
         people = [CustomerRecord(record_id="1", phone=phone, phones=(phone, '{a,"b"}'), totals={"points": 3})]
         write_page(connection, shelf, "job-1", people, ())
 
-    shelves = [Shelf("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")]
+    shelves = [
+        CatalogueScope("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")
+    ]
     with catalogue.connection() as connection:
         for number, shelf in enumerate(shelves):
             put(connection, shelf, f"09{number}")
-        assert mark_gone(connection, shelves[0], database_time(connection)) == 0
+        assert mark_delisted(connection, shelves[0], database_time(connection)) == 0
     with catalogue.connection() as connection:
-        assert mark_gone(connection, shelves[0], database_time(connection)) == 1
+        assert mark_delisted(connection, shelves[0], database_time(connection)) == 1
     rows = shown(catalogue, "account, platform, phone, phones, totals", "api_customers")
     assert rows == [
         ("x", "shopify", "091", ["091", '{a,"b"}'], {"points": 3}),

@@ -17,8 +17,8 @@ def test_what_nobody_reads_is_noticed_once(*, topics: Any, kafka: str, wait_unti
         "log_level": 0,
     }
 
-    def listening() -> clients.Listener:
-        listener = clients.Listener(settings, lambda: now[0])
+    def listening() -> clients.MonitoredConsumer:
+        listener = clients.MonitoredConsumer(settings, lambda: now[0])
         listener.subscribe([topic])
 
         def assigned() -> bool:
@@ -28,10 +28,10 @@ def test_what_nobody_reads_is_noticed_once(*, topics: Any, kafka: str, wait_unti
         wait_until(assigned, "it is given nothing")
         return listener
 
-    def deaf_within(listener: clients.Listener, seconds: int) -> bool:
+    def deaf_within(listener: clients.MonitoredConsumer, seconds: int) -> bool:
         for _ in range(seconds):
             now[0] += 1
-            if listener.deaf(heard=True):
+            if listener.is_stalled(heard=True):
                 return True
         return False
 

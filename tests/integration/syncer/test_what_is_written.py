@@ -10,8 +10,8 @@ from platforms.buckets import RateBuckets
 from platforms.settings import parse_settings
 from platforms.shopify.client import ShopifyClient
 from service_kit.database import migrate as migrate_schema
-from syncer.jobs.customers import CustomerSide
-from syncer.jobs.products import ProductSide
+from syncer.jobs.customers import CustomerTarget
+from syncer.jobs.products import ProductTarget
 from syncer.jobs.side import Pair
 from syncer.store.rows import Scope
 
@@ -84,14 +84,14 @@ def connected(shop: Any) -> Iterator[ShopifyClient]:
         client.close()
 
 
-def pairs_of(shop: Any, database_url: str, side: CustomerSide | ProductSide) -> dict[str, Pair]:
+def pairs_of(shop: Any, database_url: str, side: CustomerTarget | ProductTarget) -> dict[str, Pair]:
     migrate_schema(database_url, "syncer", ["worker", "syncer"])
     with shop.pool.connection() as conn:
         conn.execute("set local search_path to syncer")
         return {pair.nhanh_id: pair for page in side.pages(conn, scope(shop, side)) for pair in page}
 
 
-def scope(shop: Any, side: CustomerSide | ProductSide) -> Scope:
+def scope(shop: Any, side: CustomerTarget | ProductTarget) -> Scope:
     return Scope("demo", shop.account, side.kind)
 
 
@@ -198,7 +198,7 @@ def test_what_the_shop_holds_by_now_decides_what_stays(shop: Any, database_url: 
     set_customer(shop, gid, name="Khách", phone="+84900000021")
     shop.pull()
     shop.map("customer", {one: gid})
-    side = CustomerSide()
+    side = CustomerTarget()
     with connected(shop) as client:
         side.prepare(client, parse_settings({"write": {"metafields": False}}), shop.pool, scope(shop, side))
         assert pairs_of(shop, database_url, side)[one].desired == {"name": "Nguyen Van A", "phone": "+84912000021"}
@@ -219,7 +219,7 @@ def test_a_number_of_an_address_is_none_of_the_customer(shop: Any, database_url:
     shop.pull()
     shop.sql("update puller.customer set phone = '0987 000 031' where customer_id = %(id)s", id=pairs[one])
     shop.map("customer", {one: pairs[one]})
-    side = CustomerSide()
+    side = CustomerTarget()
     with connected(shop) as client:
         side.prepare(client, parse_settings({"write": {"metafields": False}}), shop.pool, scope(shop, side))
         planned = pairs_of(shop, database_url, side)[one].desired
@@ -380,7 +380,7 @@ def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
     shop.sql(names, id=other, name="Trà sen 100 g", options="100 g", sku=None)
     shop.sql(names, id=pairs[gone], name="Bò khô", options=None, sku="BK")
     shop.sql("delete from puller.variant where variant_id = %(id)s", id=gone)
-    side = ProductSide()
+    side = ProductTarget()
     with connected(shop) as client:
         side.prepare(client, parse_settings({"depot_locations": shop.depot_locations}), shop.pool, scope(shop, side))
         found = pairs_of(shop, database_url, side)
@@ -391,7 +391,7 @@ def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
 
     customers = shop.truth("customer")
     shop.map("customer", dict(list(customers.items())[:3]))
-    people = CustomerSide()
+    people = CustomerTarget()
     with connected(shop) as client:
         people.prepare(client, parse_settings({}), shop.pool, scope(shop, people))
         assert [pair.about for pair in pairs_of(shop, database_url, people).values()] == [{"linked_by": "sku"}] * 3

@@ -69,7 +69,7 @@ class Bench:
                 topics=self.topics,
                 clock=SystemClock(),
                 known_account=known_account,
-                explain=lambda _error: None,
+                result_from_error=lambda _error: None,
                 limits=Limits(threads, 4),
             )
             thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)

@@ -23,7 +23,7 @@ def main() -> None:
         migrations=[first],
         handlers=lambda _pool, _topics: {},
         known_account=lambda _pool: lambda _tenant, _account: True,
-        explain=lambda _error: None,
+        result_from_error=lambda _error: None,
     )
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from job_events.envelope import decode, encode
 from job_events.events import Counters, Finished, FinishedData, JobInfo, Outcome, Requested, Then
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 NHANH, SHOPIFY, CHILD = "PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "PULL_NHANH_CUSTOMERS"
 NOW = datetime.now(UTC)
 
 
-def done(_job: RunningJob) -> Ending | None:
+def done(_job: RunningJob) -> JobResult | None:
     return None
 
 

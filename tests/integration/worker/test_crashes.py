@@ -13,7 +13,7 @@ import pytest
 
 from job_events.events import Finished, Started
 from worker.inbox import MAX_ATTEMPTS
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 PROCESS = Path(__file__).with_name("worker_process.py")
@@ -112,8 +112,8 @@ def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_
     ready, again = threading.Event(), threading.Event()
     steps = {3}
 
-    def work(job: RunningJob) -> Ending | None:
-        with job.page() as page:
+    def work(job: RunningJob) -> JobResult | None:
+        with job.checkpoint() as page:
             page.tally.metadata["tries"] = job.attempt  # no step: nothing was done
             page.tally.total = 10
             if job.attempt in steps:
@@ -142,7 +142,7 @@ def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_
 
 
 def test_jobs_given_back_are_not_charged(bench: Any, wait_until: WaitUntil) -> None:
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         job.wait(600, "the test")
         return None
 
@@ -164,7 +164,7 @@ def test_a_stored_request_that_cannot_be_read_ends_its_job_and_no_process(
 ) -> None:
     done: list[str] = []
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         done.append(job.id)
         return None
 

@@ -15,9 +15,9 @@ from job_events.envelope import decode
 from job_events.events import Counters, Finished, FinishedData, JobInfo, Progress, Requested, RequestedData, Then
 from service_kit import kafka as clients
 from service_kit.database import open_pool
-from worker.dead_letters import Place, put_dead_letter
+from worker.dead_letters import DeadLetterSource, put_dead_letter
 from worker.inbox import put_event
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 from worker.outbox import OutboxSender
 
 WaitUntil = Callable[..., None]
@@ -56,7 +56,7 @@ def test_a_row_that_is_too_large_is_set_aside_and_neither_repeats_nor_holds_up_o
 def test_a_full_queue_means_later(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
     values = [str(number) for number in range(5)]
     put(pool, bench.topics.items, *values)
-    sender = clients.Sender({"bootstrap.servers": bench.kafka, "queue.buffering.max.messages": 2})
+    sender = clients.ReconnectingProducer({"bootstrap.servers": bench.kafka, "queue.buffering.max.messages": 2})
     outbox = OutboxSender(pool, sender)
     for left in (3, 1, 0):
         outbox.drain()
@@ -69,7 +69,7 @@ def put_letter(bench: Any, pool: ConnectionPool, value: bytes, key: bytes) -> No
         put_dead_letter(
             conn,
             bench.topics,
-            place=Place(bench.topics.chunks, 0, 7),
+            place=DeadLetterSource(bench.topics.chunks, 0, 7),
             key=key,
             value=value,
             consumer="test",
@@ -83,7 +83,7 @@ def put_letter(bench: Any, pool: ConnectionPool, value: bytes, key: bytes) -> No
 def test_the_letter_of_any_message_fits_into_its_topic(
     bench: Any, pool: ConnectionPool, wait_until: WaitUntil, value: bytes
 ) -> None:
-    def done(_job: RunningJob) -> Ending | None:
+    def done(_job: RunningJob) -> JobResult | None:
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": done}):
@@ -95,7 +95,7 @@ def test_the_letter_of_any_message_fits_into_its_topic(
 
 
 def test_a_message_that_is_nearly_all_key_has_a_letter(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
-    def done(_job: RunningJob) -> Ending | None:
+    def done(_job: RunningJob) -> JobResult | None:
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": done}):
@@ -151,8 +151,8 @@ def test_a_missing_topic_or_a_name_that_is_none_holds_up_its_own_rows_only(
 def test_an_item_that_is_too_large_is_a_dead_letter_with_its_job_and_the_job_ends(
     bench: Any, wait_until: WaitUntil
 ) -> None:
-    def work(job: RunningJob) -> Ending | None:
-        with job.page() as page:
+    def work(job: RunningJob) -> JobResult | None:
+        with job.checkpoint() as page:
             page.item("large", "failed", {f"id-{number}": "x" * 500 for number in range(5000)})
             page.item("small", "failed")
             page.tally.count(failed=1, successful=1)
@@ -171,7 +171,7 @@ def test_an_item_that_is_too_large_is_a_dead_letter_with_its_job_and_the_job_end
 def test_an_end_that_is_too_large_is_sent_without_what_makes_it_so(bench: Any, wait_until: WaitUntil) -> None:
     phases: list[Progress] = []
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         job.tally.metadata["log"] = "x" * 3_000_000
         job.tally.count(successful=3)
         job.progress("telling much")

@@ -8,14 +8,14 @@ import pytest
 from job_events.envelope import decode
 from job_events.events import ErrorInfo, ItemRecorded, Progress
 from worker.errors import JobFailed
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 
 
-def work(job: RunningJob) -> Ending | None:
+def work(job: RunningJob) -> JobResult | None:
     """One page."""
-    with job.page() as page:
+    with job.checkpoint() as page:
         page.tally.count(successful=1)
     return None
 
@@ -83,9 +83,9 @@ BAD = "Nhanh said \0 and \ud800"
 
 
 def test_texts_that_nobody_can_carry_lose_no_event(bench: Any, wait_until: WaitUntil) -> None:
-    def fails(job: RunningJob) -> Ending | None:
+    def fails(job: RunningJob) -> JobResult | None:
         job.progress(BAD + "x" * 600)
-        with job.page() as page:
+        with job.checkpoint() as page:
             page.item("one", "failed", {BAD: BAD}, error=ErrorInfo("PLATFORM_ERROR", BAD, BAD))
             page.tally.count(failed=1)
             page.tally.metadata[BAD] = [{"said": BAD}]
@@ -114,14 +114,14 @@ def endless(levels: int) -> Any:
         (object(), None),
         (float("nan"), None),
         (endless(600), None),
-        (None, Ending("failure", ErrorInfo("NO_SUCH_CATEGORY", "x", "y"))),  # pyright: ignore[reportArgumentType]
-        (None, Ending("failure", ErrorInfo("INTERNAL", "x" * 513, "y"))),
+        (None, JobResult("failure", ErrorInfo("NO_SUCH_CATEGORY", "x", "y"))),  # pyright: ignore[reportArgumentType]
+        (None, JobResult("failure", ErrorInfo("INTERNAL", "x" * 513, "y"))),
     ],
 )
 def test_an_end_that_no_event_can_tell_is_an_error_of_the_worker(
-    bench: Any, wait_until: WaitUntil, left: object, ending: Ending | None
+    bench: Any, wait_until: WaitUntil, left: object, ending: JobResult | None
 ) -> None:
-    def leaves(job: RunningJob) -> Ending | None:
+    def leaves(job: RunningJob) -> JobResult | None:
         job.tally.metadata["left"] = left
         job.progress("left")
         return ending

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from service_kit.database import is_away, is_transient, open_pool
 from worker.inbox import MAX_ATTEMPTS
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 
@@ -20,13 +20,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refuse(job: RunningJob, state: str) -> None:
-    with job.page() as page:
+    with job.checkpoint() as page:
         page.connection.execute(f"do $$ begin raise 'refused by the test' using errcode = '{state}'; end $$")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53100", "53200", "58030", "25006"])
 def test_a_refusal_that_lasts_ends_the_job_with_its_sqlstate(bench: Any, wait_until: WaitUntil, state: str) -> None:
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         refuse(job, state)
         return None
 
@@ -41,9 +41,9 @@ def test_a_refusal_that_lasts_ends_the_job_with_its_sqlstate(bench: Any, wait_un
 def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_again(
     bench: Any, wait_until: WaitUntil
 ) -> None:
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         if job.attempt % MAX_ATTEMPTS == 0:
-            with job.page() as page:
+            with job.checkpoint() as page:
                 page.tally.count(successful=1)
                 page.cursor = job.attempt
         if job.attempt < 2 * MAX_ATTEMPTS:
@@ -58,9 +58,9 @@ def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_agai
 
 
 def test_a_lost_connection_is_no_refusal_however_often(bench: Any, wait_until: WaitUntil) -> None:
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         if job.attempt <= MAX_ATTEMPTS + 1:
-            with job.page() as page:
+            with job.checkpoint() as page:
                 page.connection.execute("select pg_terminate_backend(pg_backend_pid())")
         return None
 
@@ -76,7 +76,7 @@ def test_the_end_of_a_job_is_written_though_postgresql_refuses_it_for_a_while(
 ) -> None:
     runs: list[int] = []
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         runs.append(job.attempt)
         with psycopg.connect(bench.database_url, options="-c search_path=puller") as connection:
             connection.execute("create sequence refusals")
@@ -107,7 +107,7 @@ def test_a_request_that_is_refused_for_a_while_is_taken_and_one_that_is_refused_
         )
         connection.execute("create trigger refuse before insert on inbox for each row execute function refuse()")
 
-    def work(_job: RunningJob) -> Ending | None:
+    def work(_job: RunningJob) -> JobResult | None:
         return None
 
     odd = bench.request(account="strange")

@@ -13,7 +13,7 @@ from job_events import job_types
 from job_events.envelope import decode
 from job_events.events import Requested, Then
 from job_events.job_types import JOB_TYPES, JobType, PullParams
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 PULL, NEW, TODAY = "PULL_NHANH_PRODUCTS", "PULL_LAZADA_PRODUCTS", "PULL_SHOPIFY_PRODUCTS"
@@ -40,7 +40,7 @@ def upgraded(monkeypatch: pytest.MonkeyPatch) -> Upgrade:
     return upgrade
 
 
-def done(_job: RunningJob) -> Ending | None:
+def done(_job: RunningJob) -> JobResult | None:
     return None
 
 
@@ -57,7 +57,7 @@ def test_a_request_of_an_unknown_type_or_with_an_unknown_parameter_waits_for_its
 ) -> None:
     read: list[object] = []
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         read.append(msgspec.to_builtins(job.params))
         return None
 

@@ -19,13 +19,13 @@ from job_events.events import (
     Pause,
 )
 from job_events.fold import fold
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 PULL = "PULL_NHANH_PRODUCTS"
 
 
-def done(_job: RunningJob) -> Ending | None:
+def done(_job: RunningJob) -> JobResult | None:
     return None
 
 

@@ -12,15 +12,15 @@ from job_events.envelope import decode
 from job_events.events import Progress, Requested, Started
 from service_kit import kafka as clients
 from worker.errors import Interrupted, JobFailed, LeaseLost
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 WaitUntil = Callable[..., None]
 
 
-def three_pages(job: RunningJob) -> Ending | None:
+def three_pages(job: RunningJob) -> JobResult | None:
     """Work in three pages with a cursor."""
     for number in range(job.cursor or 0, 3):
-        with job.page() as page:
+        with job.checkpoint() as page:
             page.tally.count(successful=10, created=10)
             page.cursor = number + 1
     return None
@@ -29,7 +29,7 @@ def three_pages(job: RunningJob) -> Ending | None:
 def test_a_job_runs_once_however_often_it_is_requested(bench: Any, wait_until: WaitUntil) -> None:
     runs: list[str] = []
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         runs.append(job.id)
         return three_pages(job)
 
@@ -56,16 +56,16 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
     first_page_written, go_on = threading.Event(), threading.Event()
     refused: list[BaseException] = []
 
-    def stuck(job: RunningJob) -> Ending | None:
+    def stuck(job: RunningJob) -> JobResult | None:
         if job.attempt > 1:
             return three_pages(job)
-        with job.page() as page:
+        with job.checkpoint() as page:
             page.tally.count(successful=10)
             page.cursor = 1
         first_page_written.set()
         go_on.wait(120)
         try:
-            with job.page() as page:
+            with job.checkpoint() as page:
                 page.tally.count(successful=1000)
                 page.cursor = 2
         except LeaseLost as lost:
@@ -91,8 +91,8 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
 def test_a_session_that_postgresql_ended_costs_an_attempt_and_no_process(bench: Any, wait_until: WaitUntil) -> None:
     """As it does with a process that was paused in the middle of a page."""
 
-    def paused(job: RunningJob) -> Ending | None:
-        with job.page() as page:
+    def paused(job: RunningJob) -> JobResult | None:
+        with job.checkpoint() as page:
             page.tally.count(successful=10)
             if job.attempt == 1:
                 page.connection.execute("set local idle_in_transaction_session_timeout = '10ms'")
@@ -110,9 +110,9 @@ def test_a_session_that_postgresql_ended_costs_an_attempt_and_no_process(bench: 
 def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, wait_until: WaitUntil) -> None:
     written = threading.Event()
 
-    def slow(job: RunningJob) -> Ending | None:
+    def slow(job: RunningJob) -> JobResult | None:
         if job.attempt == 1:
-            with job.page() as page:
+            with job.checkpoint() as page:
                 page.tally.count(successful=10)
                 page.cursor = 1
             written.set()
@@ -133,7 +133,7 @@ def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, 
 def test_cancel_ends_a_running_job_and_one_that_never_began(bench: Any, wait_until: WaitUntil) -> None:
     waiting = threading.Event()
 
-    def forever(job: RunningJob) -> Ending | None:
+    def forever(job: RunningJob) -> JobResult | None:
         waiting.set()
         job.wait(600, "the end")
         return None
@@ -156,7 +156,7 @@ def test_cancel_ends_a_running_job_and_one_that_never_began(bench: Any, wait_unt
 def test_pause_holds_a_job_where_it_is_and_resume_lets_it_go_on(bench: Any, wait_until: WaitUntil, kind: str) -> None:
     go = threading.Event()
 
-    def work(job: RunningJob) -> Ending | None:
+    def work(job: RunningJob) -> JobResult | None:
         while not go.is_set():
             job.wait(0.05, "the test")
         return three_pages(job)
@@ -204,10 +204,10 @@ def test_bad_requests_end_visibly_and_the_consumer_goes_on(bench: Any, wait_unti
 
 
 def test_job_code_that_fails_ends_its_job_with_a_category(bench: Any, wait_until: WaitUntil) -> None:
-    def refuse(_job: RunningJob) -> Ending | None:
+    def refuse(_job: RunningJob) -> JobResult | None:
         raise JobFailed("INVALID_CREDENTIALS", "401", "the token is wrong")
 
-    def break_(_job: RunningJob) -> Ending | None:
+    def break_(_job: RunningJob) -> JobResult | None:
         raise RuntimeError("secret=hunter2")
 
     with bench.running({"PULL_NHANH_PRODUCTS": refuse, "PULL_NHANH_CUSTOMERS": break_}):
@@ -220,17 +220,17 @@ def test_job_code_that_fails_ends_its_job_with_a_category(bench: Any, wait_until
 
 
 def test_items_leave_with_their_page_or_not_at_all(bench: Any, wait_until: WaitUntil) -> None:
-    def work(job: RunningJob) -> Ending | None:
-        with job.page() as page:
+    def work(job: RunningJob) -> JobResult | None:
+        with job.checkpoint() as page:
             page.item("kept", "failed")
             page.tally.count(failed=1, successful=0)
         try:
-            with job.page() as page:
+            with job.checkpoint() as page:
                 page.item("lost", "failed")
                 raise ValueError("this page fails")
         except ValueError:
             pass
-        with job.page() as page:
+        with job.checkpoint() as page:
             page.tally.count(successful=1)
         return None
 
@@ -274,7 +274,7 @@ def test_two_parents_make_one_child_though_their_ends_are_read_twice(
 def test_a_failed_parent_skips_the_child_and_what_follows_it(
     bench: Any, wait_until: WaitUntil, then: Callable[..., Any]
 ) -> None:
-    def fail(_job: RunningJob) -> Ending | None:
+    def fail(_job: RunningJob) -> JobResult | None:
         raise JobFailed("NOT_FOUND", "404", "gone")
 
     step = then("PULL_NHANH_CUSTOMERS", ["PULL_NHANH_PRODUCTS"])

@@ -14,7 +14,7 @@ from service_kit import kafka as clients
 from service_kit.clock import SystemClock
 from service_kit.database import open_pool
 from worker import loop
-from worker.job import Ending, RunningJob, params_of
+from worker.job import JobResult, RunningJob, params_of
 from worker.loop import Limits, WorkerLoop
 from worker.service import stop_on_signals
 
@@ -22,7 +22,7 @@ GO = Path(os.environ["TEST_GO"])
 PULLS = ("PULL_NHANH_PRODUCTS", "PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS", "PULL_SHOPIFY_CUSTOMERS")
 
 
-def work(job: RunningJob) -> Ending | None:
+def work(job: RunningJob) -> JobResult | None:
     """What the request asks for."""
     match params_of(job, PullParams).query:
         case "crash":
@@ -32,7 +32,7 @@ def work(job: RunningJob) -> Ending | None:
         case "step":
             while not GO.exists():
                 job.wait(0.5, "the test")
-                with job.page() as page:
+                with job.checkpoint() as page:
                     page.tally.count(successful=1)
                     page.cursor = (page.cursor or 0) + 1
         case _:
@@ -56,7 +56,7 @@ def main() -> None:
             topics=topics,
             clock=SystemClock(),
             known_account=lambda _tenant, _account: True,
-            explain=lambda _error: None,
+            result_from_error=lambda _error: None,
             limits=Limits(4, 4),
         ).run(stop)
 

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.tracker import Tracker, Unreachable
 from platforms.cipher import Cipher
@@ -44,7 +44,7 @@ def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: p
 )
 def test_an_address_that_cannot_be_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBTRAIL_API", given)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(UserError, match=said):
         Home().api()
 
 

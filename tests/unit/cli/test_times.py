@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.times import moment, span
 
 NOW = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
@@ -44,14 +44,14 @@ def test_iso(text: str, at: datetime) -> None:
     "text", ["", "yesterday", "2 fortnights", "-3d", "999999999w", "2026-13-01", "0001-01-01T00:00+14:00", "2h ago"]
 )
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(Refused, match=r"--until is .* it takes an ISO date"):
+    with pytest.raises(UserError, match=r"--until is .* it takes an ISO date"):
         moment(text, "--until", NOW)
 
 
 def test_nothing_lies_in_a_span_that_ends_before_it_begins() -> None:
     assert span("3d", "2d", NOW) == (NOW - timedelta(days=3), NOW - timedelta(days=2))
     assert span(None, None, NOW) == (None, None)
-    with pytest.raises(Refused, match="Nothing lies between --since 2d and --until 3d"):
+    with pytest.raises(UserError, match="Nothing lies between --since 2d and --until 3d"):
         span("2d", "3d", NOW)
 
 

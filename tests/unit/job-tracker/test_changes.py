@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from job_events.tokens import decode_token, encode_token
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import Change, ChangeLog, Key, Told, View, seen_by
+from job_tracker.domain.changes import ChangeLog, JobChange, Key, Told, View, seen_by
 from job_tracker.domain.positions import Range, covers, events_between, steps
 
 STATUSES = ("PENDING", "RUNNING", "COMPLETED")
@@ -23,9 +23,9 @@ class Snapshot(NamedTuple):
     positions: dict[Any, int]
     rows: dict[str, int]
 
-    def change(self, job: str) -> Change:
+    def change(self, job: str) -> JobChange:
         version = self.rows[job]
-        return Change(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
+        return JobChange(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
 
     def held(self, view: View) -> dict[str, int]:
         return {job: version for job, version in self.rows.items() if view.holds(job, self.change(job).key)}
@@ -84,7 +84,7 @@ class World:
             yield
 
 
-class Reader:
+class SnapshotReader:
     """Reads the table, joins the log some time later, and follows it, as `Follower` does."""
 
     def __init__(self, world: World, view: View) -> None:
@@ -127,7 +127,7 @@ def test_readers_converge_whatever_they_missed(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     world = World(chance, chance.randrange(1, 12))
     views = [View(), View(status=frozenset({"RUNNING"})), View(status=frozenset({"PENDING", "COMPLETED"}))]
-    readers = [Reader(world, view) for view in views]
+    readers = [SnapshotReader(world, view) for view in views]
     for act in chance.choices("eellrr", k=100):
         if act == "e":
             world.happen()
@@ -142,8 +142,8 @@ def test_readers_converge_whatever_they_missed(seed: int) -> None:
         assert reader.jobs == world.snapshot().held(reader.view)
 
 
-def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> Change:
-    return Change(job, Key(tenant, "shop", "PULL", "chain", status), b"{}")
+def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> JobChange:
+    return JobChange(job, Key(tenant, "shop", "PULL", "chain", status), b"{}")
 
 
 def test_memory_is_bounded_whatever_comes() -> None:
@@ -209,7 +209,7 @@ def test_steps_pass_every_offset_once_and_arrive(start: Any, further: Any, most:
 
 def test_a_large_batch_is_several_events_and_only_the_last_can_be_resumed_after() -> None:
     told = Told([b'{"x":"' + b"y" * 30_000 + b'"}'] * 5, ["gone"])
-    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
+    place = event_stream.StreamPosition({("jobs.events", 0): 7}, 16_384)
     frames = list(event_stream.jobs(told, place))
     assert [frame.count(f"id: {place.id}\n".encode()) for frame in frames] == [0, 0, 1]
     assert all(frame.startswith(b"event: jobs\n") and frame.endswith(b"\n\n") for frame in frames)
@@ -218,13 +218,13 @@ def test_a_large_batch_is_several_events_and_only_the_last_can_be_resumed_after(
 
 
 def test_the_id_of_a_place_is_a_freshness_token_too() -> None:
-    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
-    assert event_stream.Place.read(place.id) == place
+    place = event_stream.StreamPosition({("jobs.events", 0): 7}, 16_384)
+    assert event_stream.StreamPosition.read(place.id) == place
     assert decode_token(place.id) == place.positions
-    assert event_stream.Place.read(encode_token(place.positions)) == (place.positions, None)
+    assert event_stream.StreamPosition.read(encode_token(place.positions)) == (place.positions, None)
     for wrong in (f"{place.id}x", "x.5", f"{place.id}.1", f"{encode_token(place.positions)}.{'9' * 5000}"):
         with pytest.raises(ValueError, match="not a"):
-            event_stream.Place.read(wrong)
+            event_stream.StreamPosition.read(wrong)
 
 
 @pytest.mark.parametrize("name", ["tenant", "account", "chain"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from job_events.topics import Topics
-from job_tracker.log.records import DeadLetter, Record
+from job_tracker.log.records import DeadLetterRow, Record
 from job_tracker.projector.items_projection import ItemsProjection
 
 TOPICS = Topics()
@@ -28,7 +28,7 @@ def letter(**data: Any) -> Record:
     return Record(TOPICS.dead_letters, 1, 40, datetime(2026, 3, 1, tzinfo=UTC), b"key", json.dumps(value).encode())
 
 
-def dead(record: Record) -> DeadLetter:
+def dead(record: Record) -> DeadLetterRow:
     projection = ItemsProjection(TOPICS)
     (found,) = projection.add(projection.begin(), [record])
     return found

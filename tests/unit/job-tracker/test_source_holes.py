@@ -73,7 +73,7 @@ class Log:
         self._at, self._stale, self._told = to.offset, [], False
         self.seeks += 1
 
-    def deaf(self, *, heard: bool) -> bool:
+    def is_stalled(self, *, heard: bool) -> bool:
         return False
 
     def _take(self, most: int) -> list[Fetched]:
@@ -93,6 +93,7 @@ def read(log: Log, records: int, passed: list[EmptyRange] | None = None) -> list
     source.__dict__.update(
         _consumer=log,
         _broken=None,
+        _outlived=False,
         _empty=[],
         _holes={},
         _doubted={},

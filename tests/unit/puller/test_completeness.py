@@ -3,8 +3,8 @@
 import pytest
 
 from puller.completion import stopped
-from puller.domain.completeness import is_endless, plan_token, too_many_gone
-from worker.job_result import Tally
+from puller.domain.completeness import is_endless, plan_token, too_many_delisted
+from worker.job_result import JobCounters
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from worker.job_result import Tally
 def test_both_the_share_and_the_floor_must_be_exceeded(
     missing: int, known: int, share: float, floor: int, stops: bool
 ) -> None:
-    assert too_many_gone(missing, known, share, floor) is stops
+    assert too_many_delisted(missing, known, share, floor) is stops
 
 
 def test_a_plans_token_is_the_jobs() -> None:
@@ -41,7 +41,7 @@ def test_a_list_may_come_twice_and_not_for_ever(pages: int, idle: int, endless: 
 
 
 def test_a_pull_that_another_release_stopped_ends_without_a_plan_token() -> None:
-    tally = Tally()
+    tally = JobCounters()
     tally.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
     failure = stopped(tally)
     assert failure is not None and failure.code == "CHANGE_TOO_LARGE"

@@ -48,7 +48,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[_Producer]:
     return _Producer.made
 
 
-def send(sender: kafka.Sender, fates: list[KafkaError | None] | None = None) -> None:
+def send(sender: kafka.ReconnectingProducer, fates: list[KafkaError | None] | None = None) -> None:
     report = None if fates is None else lambda error, _: fates.append(error)
     sender.produce("t", b"v", "k", headers=[], on_delivery=report)
 
@@ -109,14 +109,16 @@ def test_only_a_consumer_that_twice_finds_nobody_where_others_do_is_deaf(monkeyp
     now, seen = [0.0], {"it": True, "others": True}
 
     def sees(client: object) -> bool:
-        return seen["it" if isinstance(client, kafka.Listener) else "others"]
+        return seen["it" if isinstance(client, kafka.MonitoredConsumer) else "others"]
 
     monkeypatch.setattr(kafka, "_sees_brokers", sees)
-    listener = kafka.Listener({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}, lambda: now[0])
+    listener = kafka.MonitoredConsumer(
+        {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}, lambda: now[0]
+    )
 
     def after(seconds: float, *, heard: bool = False) -> bool:
         now[0] += seconds
-        return listener.deaf(heard=heard)
+        return listener.is_stalled(heard=heard)
 
     assert not after(kafka.QUIET)  # a quiet topic
     seen["it"] = False

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from platforms.settings import AccountSettings
-from syncer.domain.fields import memory_of
+from syncer.domain.fields import last_written_of
 from syncer.domain.guard import AccountState, AccountTotals, ItemChanges, judge, sells_out, suspicion, unapproved
 from syncer.domain.plan import Change
 
@@ -131,19 +131,19 @@ def test_every_reason_is_told() -> None:
 
 def test_confirmed_changes_are_judged_by_no_rule() -> None:
     change = Change("price", "100", "1000")
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     assert unapproved("gid-0", [change], approved, exactly=True) == ()
     assert unapproved("gid-1", [change], approved, exactly=True) == (change,)
 
 
 @pytest.mark.parametrize("moved", [Change("price", "90", "1000"), Change("price", None, "1000")])
 def test_a_value_that_moved_since_it_was_shown_is_judged_anew(moved: Change) -> None:
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     assert unapproved("gid-0", [moved], approved, exactly=True) == (moved,)
     assert unapproved("gid-0", [moved], approved, exactly=False) == ()
 
 
 def test_another_value_than_the_one_shown_is_never_approved() -> None:
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     other = Change("price", "100", "2000")
     assert unapproved("gid-0", [other], approved, exactly=False) == (other,)

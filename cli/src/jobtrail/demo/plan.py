@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 TENANT = "demo"
 LinkByName = Literal["review", "auto"]
@@ -33,7 +33,7 @@ def checked_link_by_name(text: str | None) -> LinkByName | None:
     """
     if text in (None, "review", "auto"):
         return text
-    raise Refused(f"--link-by-name is {text!r}; choose review or auto")
+    raise UserError(f"--link-by-name is {text!r}; choose review or auto")
 
 
 def plan_demo(nhanh: Path | None, shopify: Path | None) -> DemoPlan:
@@ -46,11 +46,11 @@ def plan_demo(nhanh: Path | None, shopify: Path | None) -> DemoPlan:
         return DemoPlan("demo-shop", None, None)
     if nhanh is None or shopify is None:
         missing = "NHANH" if nhanh is None else "SHOPIFY"
-        raise Refused(f"Both shops need a catalogue: {missing}=FILE is missing (the same file for both is fine)")
+        raise UserError(f"Both shops need a catalogue: {missing}=FILE is missing (the same file for both is fine)")
     digest = hashlib.sha256()
     for path in (nhanh, shopify):
         if not path.is_file():
-            raise Refused(f"There is no file {path}")
+            raise UserError(f"There is no file {path}")
         digest.update(path.resolve().as_posix().encode())
         digest.update(path.read_bytes())
     words = "-".join(dict.fromkeys(re.sub(r"[^a-z0-9]+", "-", p.name.split(".")[0].lower()) for p in (nhanh, shopify)))

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from job_events.job_types import CHAINS, Chain
 from jobtrail.demo.plan import TENANT
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.tracker import Json, Tracker, Unreachable
 
 Answer = TypeVar("Answer")
@@ -73,7 +73,7 @@ def follow(tracker: Tracker, chains: list[Started], show: Callable[[list[Json]],
         if all(_over(chain, jobs) for chain in chains):
             return [patiently(lambda job=job: tracker.job(job["job_id"])) for job in jobs]
         if time.monotonic() - moved > PATIENCE_SECONDS:
-            raise Refused(f"Nothing has moved for {PATIENCE_SECONDS:.0f} s; the services' logs tell why")
+            raise UserError(f"Nothing has moved for {PATIENCE_SECONDS:.0f} s; the services' logs tell why")
         time.sleep(POLL_SECONDS)
 
 

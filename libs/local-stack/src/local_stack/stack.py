@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 
 from filelock import FileLock, Timeout
 
-from local_stack import kafka_server, stale_processes, postgres_server
+from local_stack import kafka_server, postgres_server, stale_processes
 from local_stack.certificates import make_certificates
 from local_stack.errors import DataDirInUse, StackError, StartFailed
 from local_stack.java_jars import kafka_jars

@@ -35,12 +35,12 @@ Headers = list[tuple[str, str | bytes | None]]
 Report = Callable[[KafkaError | None, Message], None]
 
 
-def producer(kafka: Kafka, client_id: str, delivery_timeout_ms: int = 10_000) -> "Sender":
+def producer(kafka: Kafka, client_id: str, delivery_timeout_ms: int = 10_000) -> "ReconnectingProducer":
     """An idempotent producer. A message unacknowledged after `delivery_timeout_ms` is reported as failed.
 
     The partitioner is the Java clients' own, so that every tool agrees on a key's partition.
     """
-    return Sender(
+    return ReconnectingProducer(
         connection_of(kafka).client_config()
         | {
             "client.id": client_id,
@@ -56,12 +56,12 @@ def producer(kafka: Kafka, client_id: str, delivery_timeout_ms: int = 10_000) ->
     )
 
 
-def consumer(kafka: Kafka, group: str, client_id: str) -> "Listener":
+def consumer(kafka: Kafka, group: str, client_id: str) -> "MonitoredConsumer":
     """A consumer of the KIP-848 protocol that commits nothing by itself.
 
     The two fetch settings keep librdkafka from idling between fetches at high rates.
     """
-    return Listener(
+    return MonitoredConsumer(
         connection_of(kafka).client_config()
         | {
             "group.id": group,
@@ -79,7 +79,7 @@ def consumer(kafka: Kafka, group: str, client_id: str) -> "Listener":
     )
 
 
-class Sender:
+class ReconnectingProducer:
     """A producer, with the methods of librdkafka's that are needed here. Any thread may use it.
 
     Once a message has waited in vain, the next ones go through a new producer; the former one keeps what it has until
@@ -151,7 +151,7 @@ class Sender:
                 self._former = None
 
 
-class Listener(Consumer):
+class MonitoredConsumer(Consumer):
     """A consumer that can tell being deaf from having nothing to hear, and that never hangs when it leaves.
 
     Its group's positions are committed to Kafka. `monotonic` gives seconds that never jump.
@@ -177,7 +177,7 @@ class Listener(Consumer):
         self._topics = list(topics)
         super().subscribe(topics, *more, **callbacks)
 
-    def deaf(self, *, heard: bool) -> bool:
+    def is_stalled(self, *, heard: bool) -> bool:
         """Whether another one must take its place; `heard`: a message has just come.
 
         It knows no broker although others find one (looks after every QUIET seconds of silence, which takes two while

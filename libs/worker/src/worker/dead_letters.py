@@ -21,7 +21,7 @@ _MAX_TEXT = 1_500_000  # bytes of JSON; a NUL takes six of them, and no more tha
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeadLetterSource:
     """Where a message lies."""
 
     topic: str
@@ -33,7 +33,7 @@ def put_dead_letter(
     conn: Connection,
     topics: Topics,
     *,
-    place: Place,
+    place: DeadLetterSource,
     key: bytes | None,
     value: bytes | None,
     consumer: str,

@@ -178,7 +178,7 @@ class Guard:
         return written
 
 
-def obey(conn: Connection, event: Control) -> bool:
+def apply_control(conn: Connection, event: Control) -> bool:
     """Carry out a control message once; False where it was obeyed before or nothing was there to obey it."""
     if conn.execute(SQL["see_control"], {"event_id": event.id}).rowcount == 0:
         return False

@@ -29,13 +29,13 @@ from job_events.topics import Topics
 from service_kit.clock import Clock
 from worker.errors import Interrupted, LeaseLost
 from worker.inbox import Claim, Guard, put_event, read_request
-from worker.job_result import Tally
+from worker.job_result import JobCounters
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class JobResult:
     """How a job ends by its own word."""
 
     outcome: Outcome
@@ -46,14 +46,14 @@ PASSING: frozenset[Category] = frozenset({"NETWORK_ERROR", "TIMEOUT", "RATE_LIMI
 """What may pass by itself is the system's error; the rest is the job's own failure."""
 
 
-def ending_of(category: Category, code: str, message: str) -> Ending:
+def result_from_counters(category: Category, code: str, message: str) -> JobResult:
     """How an error that came from a platform ends a job."""
     outcome = "error" if category in PASSING else "failure"
-    return Ending(outcome, ErrorInfo(category, code[:512], message[:4096]))
+    return JobResult(outcome, ErrorInfo(category, code[:512], message[:4096]))
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class WorkerContext:
     """What all jobs of a worker process share."""
 
     pool: ConnectionPool
@@ -79,7 +79,7 @@ class Attributes(TypedDict):
     traceparent: str | None
 
 
-class Page:
+class Checkpoint:
     """One transaction of a job: its own writes, its items and its checkpoint become visible together or not at all.
 
     `connection` is inside the transaction. `tally` is a copy that counts only if the page is written.
@@ -114,14 +114,14 @@ class Page:
                 action=action,
                 ids=ids or {},
                 response_ms=response_ms,
-                worker=job.around.worker,
+                worker=job.context.worker,
                 error=error,
                 changes=changes,
                 held=held[:4096] if held else UNSET,
                 about={name: text[:512] for name, text in about.items()} if about else UNSET,
             ),
         )
-        put_event(self.connection, job.around.topics.items, job.id, event)
+        put_event(self.connection, job.context.topics.items, job.id, event)
 
 
 class RunningJob:
@@ -131,7 +131,7 @@ class RunningJob:
     between steps; all three raise Interrupted when the attempt must stop, and job code lets it pass.
     """
 
-    def __init__(self, claim: Claim, around: Surroundings, owner: str) -> None:
+    def __init__(self, claim: Claim, around: WorkerContext, owner: str) -> None:
         self.request: Requested = read_request(claim.request)
         self.id = claim.job_id
         self.attempt = claim.attempt
@@ -139,9 +139,9 @@ class RunningJob:
         self.account = self.request.data.job.account
         self.type = self.request.data.job.type
         self.cursor: Any = claim.cursor
-        self.tally: Tally = msgspec.convert(claim.tally, Tally) if claim.tally else Tally()
+        self.tally: JobCounters = msgspec.convert(claim.tally, JobCounters) if claim.tally else JobCounters()
         self.phase = "starting"
-        self.around = around
+        self.context = around
         self.guard = Guard(claim.job_id, claim.attempt, owner)
         self.crashes = claim.crashes
         self.failures = claim.failures
@@ -192,10 +192,10 @@ class RunningJob:
         """Show where the job is. Never blocks; events are coalesced and, while Kafka is away, dropped."""
         if phase is not None:
             self.phase = phase[:512]
-        self.around.progress.offer(self)
+        self.context.progress.offer(self)
 
     @contextmanager
-    def page(self, *, work_done: bool = False) -> Generator[Page, None, None]:
+    def checkpoint(self, *, work_done: bool = False) -> Generator[Checkpoint, None, None]:
         """A transaction that moves the checkpoint with the work.
 
         work_done: the page tells of what was already done elsewhere, such as a write to a platform. It is written
@@ -207,20 +207,20 @@ class RunningJob:
         """
         if not work_done:
             self.check()
-        with self.around.pool.connection() as conn:
-            page = Page(self, conn)
+        with self.context.pool.connection() as conn:
+            page = Checkpoint(self, conn)
             yield page
             tally = msgspec.to_builtins(page.tally)
             stepped = self.guard.checkpoint(conn, page.cursor, tally, self.spent_ms())
         self.cursor, self.tally = page.cursor, page.tally
         if stepped:
             self.stepped, self.suspect = True, False
-        self.around.outbox.poke()
+        self.context.outbox.poke()
         self.progress()
 
     def spent_ms(self) -> int:
         """Milliseconds of work over all attempts, by monotonic clocks."""
-        return self._spent_ms + round((self.around.clock.monotonic() - self._started) * 1000)
+        return self._spent_ms + round((self.context.clock.monotonic() - self._started) * 1000)
 
     def next_seq(self) -> int:
         """The next sequence number of this attempt."""
@@ -230,7 +230,7 @@ class RunningJob:
 
     def metadata(self) -> dict[str, Any]:
         """The job's own metadata with speed (items/s of this attempt), duration and, if a total is known, eta (s)."""
-        elapsed = max(self.around.clock.monotonic() - self._started, 0.001)
+        elapsed = max(self.context.clock.monotonic() - self._started, 0.001)
         speed = (self.tally.processed - self._processed_before) / elapsed
         derived: dict[str, Any] = {"speed": round(speed, 1), "duration": round(self.spent_ms() / 1000, 3)}
         counters = self.tally.counters()
@@ -245,9 +245,9 @@ class RunningJob:
         return Attributes(
             specversion="1.0",
             id=f"{self.id}/{tail}",
-            source=self.around.source,
+            source=self.context.source,
             job_id=self.id,
-            time=self.around.clock.now(),
+            time=self.context.clock.now(),
             tenant=request.tenant,
             correlationid=request.correlationid,
             causationid=request.causationid,

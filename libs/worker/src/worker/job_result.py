@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from job_events.events import Counters
 
 
-class Tally(Struct):
+class JobCounters(Struct):
     """Counters and metadata that only grow within an attempt; `total` is None while unknown.
 
     `pending`: items that are done but whose outcome only the job's end tells. They count as processed.
@@ -38,5 +38,5 @@ class Tally(Struct):
         total = None if self.total is None else max(self.total, self.processed)
         return Counters(total, self.processed, self.successful, self.failed, self.skipped)
 
-    def copy(self) -> "Tally":
+    def copy(self) -> "JobCounters":
         return deepcopy(self)

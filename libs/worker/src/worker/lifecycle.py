@@ -8,43 +8,43 @@ from job_events.events import ErrorInfo, Finished, FinishedData, RequestCopy, St
 from service_kit.database import sql_error_text
 from worker.ends import MAX_EVENT, shortened
 from worker.errors import JobFailed
-from worker.job import Ending, RunningJob
+from worker.job import JobResult, RunningJob
 
 
-def judge(job: RunningJob) -> Ending:
+def result_from_outcome(job: RunningJob) -> JobResult:
     """An ending by the counters: nothing failed is success, something failed is partial, all failed is failure."""
     tally = job.tally
     if tally.failed == 0:
-        return Ending("success")
+        return JobResult("success")
     if tally.failed < tally.processed:
-        return Ending("partial")
-    return Ending("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
+        return JobResult("partial")
+    return JobResult("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
 
 
-def ended_as_failure(error: JobFailed | InvalidRequest) -> Ending:
+def ended_as_failure(error: JobFailed | InvalidRequest) -> JobResult:
     """The job's own code says how it fails, or its request does."""
     if isinstance(error, InvalidRequest):
-        return Ending("failure", ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", str(error)[:4096]))
-    return Ending("failure", ErrorInfo(error.category, error.code[:512], error.message[:4096]))
+        return JobResult("failure", ErrorInfo("VALIDATION_FAILED", "INVALID_REQUEST", str(error)[:4096]))
+    return JobResult("failure", ErrorInfo(error.category, error.code[:512], error.message[:4096]))
 
 
-def broken(error: Exception) -> Ending:
+def broken(error: Exception) -> JobResult:
     """An exception that the job's code did not foresee. Its text may hold secrets, so only its type is shown."""
     name = type(error).__name__
-    return Ending("error", ErrorInfo("INTERNAL", name[:512], f"{name[:512]} in the worker; its log has the details"))
+    return JobResult("error", ErrorInfo("INTERNAL", name[:512], f"{name[:512]} in the worker; its log has the details"))
 
 
-def poisoned(crashes: int) -> Ending:
+def poisoned(crashes: int) -> JobResult:
     """The job ended its worker process each time."""
     message = f"the worker process ended during {crashes} attempts in a row, and none made progress; not tried again"
-    return Ending("error", ErrorInfo("INTERNAL", "POISON_JOB", message))
+    return JobResult("error", ErrorInfo("INTERNAL", "POISON_JOB", message))
 
 
-def refused_by_postgres(error: psycopg.Error, failures: int) -> Ending:
+def refused_by_postgres(error: psycopg.Error, failures: int) -> JobResult:
     """PostgreSQL refused the job's statements for now, but each time."""
     said = sql_error_text(error)
     message = f"PostgreSQL refused {failures} attempts in a row, and none made progress: {said}"
-    return Ending("error", ErrorInfo("INTERNAL", error.sqlstate or "POSTGRESQL", message[:4096]))
+    return JobResult("error", ErrorInfo("INTERNAL", error.sqlstate or "POSTGRESQL", message[:4096]))
 
 
 def started(job: RunningJob) -> Started:
@@ -68,13 +68,13 @@ def started(job: RunningJob) -> Started:
             attempt=job.attempt,
             seq=1,
             request=copy,
-            worker=job.around.worker,
+            worker=job.context.worker,
             total=job.tally.counters().total,
         ),
     )
 
 
-def finished(job: RunningJob, ending: Ending) -> Finished:
+def finished(job: RunningJob, ending: JobResult) -> Finished:
     """The event of a job that ends; a shorter one, which says so, where it would be too large to be sent."""
     request = job.request
     seq = job.next_seq()

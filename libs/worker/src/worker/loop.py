@@ -21,31 +21,31 @@ from job_events.job_types import contract_version, read_params, unknown_here
 from job_events.topics import Topics
 from service_kit.clock import Clock
 from service_kit.database import is_away, is_transient, sql_error_text
-from service_kit.kafka import Listener, Sender
+from service_kit.kafka import MonitoredConsumer, ReconnectingProducer
 from worker import inbox
 from worker.ends import ended_unread
 from worker.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
 from worker.inbox import MAX_ATTEMPTS, Claim, Claimer, Unread
 from worker.isolation import RunningJobs
-from worker.job import Ending, RunningJob, Surroundings
-from worker.job_result import Tally
+from worker.job import JobResult, RunningJob, WorkerContext
+from worker.job_result import JobCounters
 from worker.lifecycle import (
     broken,
     ended_as_failure,
     finished,
-    judge,
     poisoned,
     refused_by_postgres,
+    result_from_outcome,
     started,
 )
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
-from worker.request_consumer import Intake
+from worker.request_consumer import RequestConsumer
 from worker.retention import sweep_hourly
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[RunningJob], Ending | None]
+Handler = Callable[[RunningJob], JobResult | None]
 """A job's own code. Returning None means: judge by the counters."""
 
 LEASE = timedelta(seconds=20)
@@ -70,7 +70,7 @@ def worker_name() -> str:
 class WorkerLoop:
     """Runs a service's jobs until told to stop.
 
-    `explain` turns a platform's exception into an ErrorInfo with its outcome, or None for a bug of ours.
+    `result_from_error` turns a platform's exception into an ErrorInfo with its outcome, or None for a bug of ours.
     """
 
     def __init__(
@@ -79,23 +79,23 @@ class WorkerLoop:
         handlers: dict[str, Handler],
         *,
         pool: ConnectionPool,
-        open_consumer: Callable[[], Listener],
-        producer: Sender,
+        open_consumer: Callable[[], MonitoredConsumer],
+        producer: ReconnectingProducer,
         topics: Topics,
         clock: Clock,
         known_account: Callable[[str, str], bool],
-        explain: Callable[[Exception], Ending | None],
+        result_from_error: Callable[[Exception], JobResult | None],
         limits: Limits,
     ) -> None:
         self._handlers = handlers
         self._pool = pool
         self._topics = topics
-        self._explain = explain
+        self._result_from_error = result_from_error
         self._limits = limits
         self.owner = worker_name()
         self._producer = producer
         self._outbox = OutboxSender(pool, producer, topics=topics, service=service)
-        self._around = Surroundings(
+        self._around = WorkerContext(
             pool=pool,
             topics=topics,
             outbox=self._outbox,
@@ -111,7 +111,7 @@ class WorkerLoop:
         # While PostgreSQL was away nobody could renew a lease: its owners come first.
         self._leases_count_from = float("-inf")
         self._claimer = Claimer(self.owner, list(handlers), contract_version(), LEASE, limits.per_account)
-        self._intake = Intake(
+        self._intake = RequestConsumer(
             service,
             open_consumer=open_consumer,
             pool=pool,
@@ -260,7 +260,7 @@ class WorkerLoop:
             ending = self._after(job, error)
         self._insist(lambda: self._settle(job, ending), stop)
 
-    def _after(self, job: RunningJob, error: psycopg.Error) -> "Ending | None":
+    def _after(self, job: RunningJob, error: psycopg.Error) -> "JobResult | None":
         """What follows an attempt that PostgreSQL interrupted: another one, or after too many refusals the end."""
         if is_away(error):
             return None
@@ -283,13 +283,13 @@ class WorkerLoop:
                 log.warning("outcome of an attempt not written", reason=sql_error_text(error))
                 stop.wait(1)
 
-    def _attempt(self, job: RunningJob, bound: structlog.stdlib.BoundLogger) -> Ending | None:
+    def _attempt(self, job: RunningJob, bound: structlog.stdlib.BoundLogger) -> JobResult | None:
         """How the job ended, or None where its row goes back for another attempt."""
         try:
             job.check()
             return self._work_on(job)
         except JobCancelled as cancelled:
-            return Ending("cancelled", ErrorInfo("CANCELLED", "CANCELLED", str(cancelled)[:4096]))
+            return JobResult("cancelled", ErrorInfo("CANCELLED", "CANCELLED", str(cancelled)[:4096]))
         except LeaseLost:
             raise
         except Interrupted as interrupted:
@@ -302,21 +302,21 @@ class WorkerLoop:
         except Exception as error:
             if _is_waited_for(error):
                 raise
-            ending = self._explain(error)
+            ending = self._result_from_error(error)
             if ending is not None:
                 return ending
             bound.exception("job broke")
             return broken(error)
 
-    def _work_on(self, job: RunningJob) -> Ending:
+    def _work_on(self, job: RunningJob) -> JobResult:
         if job.only_ends:
             return poisoned(job.crashes)
         if job.suspect:
             self._running.make_room(job)
         read_params(job.type, job.request.data.params)
-        return self._handlers[job.type](job) or judge(job)
+        return self._handlers[job.type](job) or result_from_outcome(job)
 
-    def _settle(self, job: RunningJob, ending: Ending | None) -> None:
+    def _settle(self, job: RunningJob, ending: JobResult | None) -> None:
         if ending is None:
             with self._pool.connection() as conn:
                 job.guard.release(conn, job.spent_ms(), job.failures, job.retry_after)
@@ -329,10 +329,10 @@ class WorkerLoop:
             if _is_waited_for(error):
                 raise
             log.exception("job code leaves an end that no event can tell", job=job.id)
-            job.tally = Tally()
+            job.tally = JobCounters()
             self._end(job, broken(error))
 
-    def _end(self, job: RunningJob, ending: Ending) -> None:
+    def _end(self, job: RunningJob, ending: JobResult) -> None:
         event = finished(job, ending)
         decode(encode_own(event))  # an end that readers refuse would never be seen
         with self._pool.connection() as conn:

@@ -23,8 +23,8 @@ from job_events.errors import InvalidEvent
 from job_events.events import AnyEvent, ErrorInfo, Finished, Requested
 from job_events.topics import Topics
 from service_kit.database import is_away, is_transient
-from service_kit.kafka import Sender
-from worker.dead_letters import Place, put_dead_letter
+from service_kit.kafka import ReconnectingProducer
+from worker.dead_letters import DeadLetterSource, put_dead_letter
 from worker.ends import ended_unrun, shortened
 from worker.inbox import SQL, put_event
 
@@ -56,7 +56,7 @@ class _Row(NamedTuple):
 
 
 @dataclass
-class _Fates:
+class _DeliveryReports:
     """What became of the rows of a batch."""
 
     delivered: list[int] = field(default_factory=list)
@@ -84,7 +84,7 @@ class OutboxSender:
     def __init__(
         self,
         pool: ConnectionPool,
-        producer: Sender,
+        producer: ReconnectingProducer,
         flush_seconds: float = 15,
         *,
         topics: Topics | None = None,
@@ -142,8 +142,8 @@ class OutboxSender:
             raise next(iter(fates.failed.values()))
         return len(rows) == BATCH or bool(fates.refused)
 
-    def _send(self, rows: list[_Row]) -> _Fates:
-        fates = _Fates()
+    def _send(self, rows: list[_Row]) -> _DeliveryReports:
+        fates = _DeliveryReports()
         for row in rows:
 
             def report(error: KafkaError | None, _message: Message | None, row: _Row = row) -> None:
@@ -161,7 +161,7 @@ class OutboxSender:
         self._producer.flush(self._flush_seconds)
         return fates
 
-    def _block(self, fates: _Fates) -> None:
+    def _block(self, fates: _DeliveryReports) -> None:
         """Let the other topics' rows go first."""
         alone = bool(fates.took - fates.failed.keys())
         until = time.monotonic() + (BLOCKED_SECONDS if alone else _ASIDE_SECONDS)
@@ -191,7 +191,7 @@ class OutboxSender:
         put_dead_letter(
             conn,
             self._topics,
-            place=Place(f"outbox.{self._service}", 0, row.id),
+            place=DeadLetterSource(f"outbox.{self._service}", 0, row.id),
             key=None if row.key is None else row.key.encode(),
             value=row.value.encode(),
             consumer=self._service,

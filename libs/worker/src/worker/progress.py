@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from job_events.envelope import HEADERS, decode, encode_own
 from job_events.events import Progress
 from service_kit.clock import Clock
-from service_kit.kafka import Sender
+from service_kit.kafka import ReconnectingProducer
 from worker.ends import MAX_EVENT
 
 log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase ch
 SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
 
 
-class Speaker(Protocol):
+class ProgressSource(Protocol):
     """What is needed of a job to speak for it."""
 
     @property
@@ -35,7 +35,7 @@ class Speaker(Protocol):
 class ProgressSender:
     """Decides which of a job's many progress calls become events."""
 
-    def __init__(self, producer: Sender, topic: str, clock: Clock) -> None:
+    def __init__(self, producer: ReconnectingProducer, topic: str, clock: Clock) -> None:
         self._producer = producer
         self._topic = topic
         self._clock = clock
@@ -44,7 +44,7 @@ class ProgressSender:
         self._lock = threading.Lock()
         self.dropped = 0
 
-    def offer(self, job: Speaker, *, now: bool = False) -> None:
+    def offer(self, job: ProgressSource, *, now: bool = False) -> None:
         """Send the job's present state if it is due, `now`, or in another phase than the one last sent.
 
         Otherwise remember that it has news. A job that waits again and again for the same thing is no news.
@@ -59,7 +59,7 @@ class ProgressSender:
             self._pending.discard(job.id)
         self._send(job)
 
-    def beat(self, jobs: Sequence[Speaker]) -> None:
+    def beat(self, jobs: Sequence[ProgressSource]) -> None:
         """Called often: sends what was held back, and a sign of life for jobs that have been silent."""
         moment = self._clock.monotonic()
         for job in jobs:
@@ -76,7 +76,7 @@ class ProgressSender:
             self._sent.pop(job_id, None)
             self._pending.discard(job_id)
 
-    def _send(self, job: Speaker) -> None:
+    def _send(self, job: ProgressSource) -> None:
         try:
             event = job.progress_event()
             value = encode_own(event)

@@ -42,9 +42,9 @@ from job_events.job_types import JOB_TYPES, check_then, read_params, unknown_her
 from job_events.topics import Topics
 from service_kit.clock import Clock
 from service_kit.database import is_away, is_transient, refuses_all_writes, sql_error_text
-from service_kit.kafka import Listener
+from service_kit.kafka import MonitoredConsumer
 from worker import inbox
-from worker.dead_letters import Place, put_dead_letter
+from worker.dead_letters import DeadLetterSource, put_dead_letter
 from worker.ends import ended_unrun
 from worker.inbox import Unread
 from worker.outbox import OutboxSender
@@ -80,14 +80,14 @@ class _Job(Struct):
 Part = TypeVar("Part", _Head, _Data, _Job)
 
 
-class Intake:
+class RequestConsumer:
     """The only consumer of a service. `known_account(tenant, account)` says whether jobs may run for it."""
 
     def __init__(
         self,
         service: str,
         *,
-        open_consumer: Callable[[], Listener],
+        open_consumer: Callable[[], MonitoredConsumer],
         pool: ConnectionPool,
         topics: Topics,
         outbox: OutboxSender,
@@ -119,10 +119,10 @@ class Intake:
             finally:
                 consumer.leave()
 
-    def _read(self, consumer: Listener, stop: threading.Event) -> None:
+    def _read(self, consumer: MonitoredConsumer, stop: threading.Event) -> None:
         """Until `stop`, or until the consumer is deaf."""
         messages: list[Message] = []
-        while not (stop.is_set() or consumer.deaf(heard=bool(messages))):
+        while not (stop.is_set() or consumer.is_stalled(heard=bool(messages))):
             self._look_at_kept_steps()
             messages = self._good(consumer.consume(BATCH, timeout=0.2))
             while messages and not stop.is_set():
@@ -148,7 +148,7 @@ class Intake:
         self._next_look = self._clock.monotonic() + _KEPT_SECONDS
         self._outbox.poke()
 
-    def _carry_out(self, consumer: Listener, messages: list[Message]) -> None:
+    def _carry_out(self, consumer: MonitoredConsumer, messages: list[Message]) -> None:
         self._take(messages)
         self._commit(consumer, messages)
 
@@ -166,7 +166,7 @@ class Intake:
         self._on_rows()
 
     @staticmethod
-    def _commit(consumer: Listener, messages: list[Message]) -> None:
+    def _commit(consumer: MonitoredConsumer, messages: list[Message]) -> None:
         try:
             for message in messages:
                 consumer.store_offsets(message=message)
@@ -270,7 +270,7 @@ class Intake:
 
     def _control(self, conn: Connection, message: Message, event: Cancel | Pause | Resume) -> None:
         if event.data.target.kind != "job" or inbox.is_known(conn, event.job_id):
-            inbox.obey(conn, event)
+            inbox.apply_control(conn, event)
             return
         log.warning("control message names a job that is not held here", job=event.job_id, type=_type_of(event))
         if isinstance(event, Cancel):
@@ -334,7 +334,7 @@ class Intake:
         put_dead_letter(
             conn,
             self._topics,
-            place=Place(message.topic() or "", message.partition() or 0, message.offset() or 0),
+            place=DeadLetterSource(message.topic() or "", message.partition() or 0, message.offset() or 0),
             key=message.key(),
             value=message.value(),
             consumer=self._service,

@@ -18,7 +18,7 @@ from service_kit.database import migrate, open_pool
 from service_kit.kafka_admin import create_topics
 from service_kit.settings import ServiceSettings
 from worker.errors import WorkerStopping
-from worker.job import Ending
+from worker.job import JobResult
 from worker.loop import Handler, Limits, WorkerLoop
 
 log = structlog.get_logger(__name__)
@@ -106,7 +106,7 @@ def run_worker(
     migrations: Sequence[Callable[[], None]],
     handlers: Callable[[ConnectionPool, Topics], dict[str, Handler]],
     known_account: Callable[[ConnectionPool], Callable[[str, str], bool]],
-    explain: Callable[[Exception], Ending | None],
+    result_from_error: Callable[[Exception], JobResult | None],
 ) -> None:
     """Run a worker service until SIGTERM or SIGINT, which also end it while it waits for its servers.
 
@@ -133,6 +133,6 @@ def run_worker(
             topics=topics,
             clock=SystemClock(),
             known_account=known_account(pool),
-            explain=explain,
+            result_from_error=result_from_error,
             limits=Limits(settings.jobtrail_workers, settings.jobtrail_jobs_per_account),
         ).run(stop)

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from job_events.topics import Topics
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import Content, Projection
-from job_tracker.projector.commit import Committer, nowhere
+from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
@@ -24,7 +24,7 @@ from job_tracker.projector.source import KafkaSource
 from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
 from job_tracker.store.positions import PositionStore
-from job_tracker.store.postgres import SCHEMA, Link, Stopped, connect, pause
+from job_tracker.store.postgres import SCHEMA, RetryingConnection, Stopped, connect, pause
 from job_tracker.store.status import Status
 from service_kit.clock import SystemClock
 from service_kit.database import migrate
@@ -78,7 +78,7 @@ def run_projector(
     stop: threading.Event,
     instance: str | None = None,
     *,
-    at: Callable[[str], None] = nowhere,
+    at: Callable[[str], None] = no_failpoint,
 ) -> None:
     """Keep one projection until `stop` is set; `at` is called at the named points of the protocol."""
     me = instance or instance_name()
@@ -89,10 +89,10 @@ def run_projector(
         return
     status = Status(time.monotonic)
     broker = Broker(settings.kafka)
-    link = Link(settings.database_url, status, wait, session=projection.session)
+    link = RetryingConnection(settings.database_url, status, wait, session=projection.session)
     committer = Committer(link, projection, at)
     # The reader's own connection: positions are read while the writer is in its transaction.
-    positions = Link(settings.database_url, status, wait)
+    positions = RetryingConnection(settings.database_url, status, wait)
     store = PositionStore(
         link=positions, broker=broker, projection=projection.name, remedy=projection.remedy, status=status, wait=wait
     )
@@ -109,14 +109,14 @@ def run_projector(
         committer=committer,
         link=link,
         store=store,
-        open_source=lambda hand_on: KafkaSource(
+        open_source=lambda flush_before_revoke: KafkaSource(
             kafka=settings.kafka,
             group=projection.name,
             topics=projection.topics,
             instance=me,
             store=store,
             status=status,
-            hand_on=hand_on,
+            flush_before_revoke=flush_before_revoke,
             at=at,
         ),
         status=status,

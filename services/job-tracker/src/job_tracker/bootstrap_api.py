@@ -18,17 +18,17 @@ from uvicorn.config import STARTUP_FAILURE
 from job_events.topics import Topics
 from job_tracker.api.acknowledgements import Acknowledgements
 from job_tracker.api.app import create_app
-from job_tracker.api.change_feed import Feed
+from job_tracker.api.change_feed import ChangeFeed
 from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
-from job_tracker.api.command_publisher import Requests
-from job_tracker.api.commit_notifications import Pokes
+from job_tracker.api.command_publisher import CommandPublisher
+from job_tracker.api.commit_notifications import CommitNotifications
 from job_tracker.api.deps import Parts
-from job_tracker.api.freshness import Reader, reader_pool
-from job_tracker.api.idempotency import Keys
+from job_tracker.api.freshness import SnapshotReader, reader_pool
+from job_tracker.api.idempotency import IdempotencyKeys
 from job_tracker.api.jobs import JOBS
-from job_tracker.api.metrics import Instruments
+from job_tracker.api.metrics import Metrics
 from job_tracker.api.stream import MAX_READERS, SEND_TIMEOUT
-from job_tracker.api.stream_sessions import Streams
+from job_tracker.api.stream_sessions import StreamSessions
 from job_tracker.log.broker import Broker
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
@@ -64,17 +64,17 @@ def build_app(settings: Settings) -> FastAPI:
             kwargs={"options": "-c timezone=UTC"},
             check=AsyncConnectionPool.check_connection,  # one of before PostgreSQL was away is dead
         )
-        pokes = Pokes(settings.database_url)
-        requests = Requests(
+        pokes = CommitNotifications(settings.database_url)
+        requests = CommandPublisher(
             kafka.producer(settings.kafka, "job-tracker-api", DELIVERY_TIMEOUT_MS),
             topics,
             SystemClock(),
         )
         stands_on = {jobs.name: jobs.topics, items.name: items.topics}
-        reader = Reader(pool, pokes, jobs.name, items.name, stands_on)
+        reader = SnapshotReader(pool, pokes, jobs.name, items.name, stands_on)
         live = reader_pool(settings.database_url, LIVE_POOL_SIZE, BY_KEY)
-        changes = ChangeReader(Reader(live, pokes, jobs.name, items.name, stands_on), reader, JOBS)
-        feed = Feed(changes, pokes)
+        changes = ChangeReader(SnapshotReader(live, pokes, jobs.name, items.name, stands_on), reader, JOBS)
+        feed = ChangeFeed(changes, pokes)
         requests.start()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, requests.close)
@@ -86,9 +86,9 @@ def build_app(settings: Settings) -> FastAPI:
             yield Parts(
                 reader=reader,
                 requests=requests,
-                keys=Keys(writers),
-                instruments=Instruments(),
-                streams=Streams(feed, changes),
+                keys=IdempotencyKeys(writers),
+                instruments=Metrics(),
+                streams=StreamSessions(feed, changes),
                 broker=Broker(settings.kafka, timeout=KAFKA_TIMEOUT),
                 acknowledgements=Acknowledgements(writers),
             )

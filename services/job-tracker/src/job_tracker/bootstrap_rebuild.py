@@ -17,7 +17,7 @@ from rich.prompt import Confirm
 
 from job_events.topics import Topics
 from job_tracker import bootstrap
-from job_tracker.archive.catalogue import Catalogue
+from job_tracker.archive.catalogue import ArchiveCatalogue
 from job_tracker.archive.days import finished_days, write_day
 from job_tracker.archive.files import alone, verify
 from job_tracker.log.broker import Broker, Span
@@ -32,16 +32,16 @@ from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.items_rebuild import ItemsRebuild
 from job_tracker.rebuild.plan import Spans, TopicIds
-from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
-from job_tracker.rebuild.report import Report
-from job_tracker.rebuild.run import Refold
-from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.projection import ItemsReplay, Sample, ShadowProjection
+from job_tracker.rebuild.report import RebuildReport
+from job_tracker.rebuild.run import ShadowRebuild
+from job_tracker.rebuild.shadow import ShadowTables
 from job_tracker.rebuild.shares import SharedFiller, ShareLost
-from job_tracker.rebuild.skip import Gap, GapSkipper
+from job_tracker.rebuild.skip import GapSkipper, LogGap
 from job_tracker.rebuild.sources import Sources
-from job_tracker.retention import history_since, letters_since
+from job_tracker.retention import dead_letters_since, history_since
 from job_tracker.settings import Settings
-from job_tracker.store.postgres import SCHEMA, Link, connect
+from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect
 from job_tracker.store.status import Status
 from service_kit.clock import Clock
 from service_kit.logs import configure_logging
@@ -128,8 +128,8 @@ def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
         with closing(read_log(settings.kafka, {partition: span}, 1, to_record)) as records:
             return next((record.appended_at for batch in records for record in batch), None)
 
-    with connect(settings.database_url) as connection, Report(console) as report:
-        found: list[tuple[GapSkipper, list[Gap]]] = []
+    with connect(settings.database_url) as connection, RebuildReport(console) as report:
+        found: list[tuple[GapSkipper, list[LogGap]]] = []
         for projection in (JobsProjection(topics), ItemsProjection(topics)):
             skipper = GapSkipper(connection, broker, projection.name, projection.topics, first_time)
             gaps, missing = skipper.find()
@@ -183,8 +183,8 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     broker = Broker(settings.kafka, attempts=10)
     days = 0
-    with alone(folder), Report(console) as report:
-        catalogue = Catalogue(folder, topics)
+    with alone(folder), RebuildReport(console) as report:
+        catalogue = ArchiveCatalogue(folder, topics)
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
                 done = report.progress(f"{topic} {day.day}", day.offsets)
@@ -200,10 +200,10 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
     Raises:
         ArchiveDamaged
     """
-    catalogue = Catalogue(folder, _archived_topics(settings))
+    catalogue = ArchiveCatalogue(folder, _archived_topics(settings))
     unfinished = catalogue.check_folders()
     segments = list(catalogue.all_segments())
-    with Report(console) as report:
+    with RebuildReport(console) as report:
         verify(segments, report.progress("verifying", len(segments)))
         for (topic, topic_id), days in groupby(segments, lambda segment: (segment.topic, segment.topic_id)):
             held = list(days)
@@ -241,12 +241,12 @@ class _Refolding:
     def connect(self) -> Connection:
         return connect(self.settings.database_url, self.schema)
 
-    def link(self) -> Link:
+    def link(self) -> RetryingConnection:
         # A shadow that is lost is made anew; the swap's commit waits for the disk.
         return _quick_link(self.settings, ShadowProjection.session, self.schema)
 
     def filler(
-        self, sources: Sources, connection: Connection, link: Link, *, rolls: bool = True
+        self, sources: Sources, connection: Connection, link: RetryingConnection, *, rolls: bool = True
     ) -> Filler[JobsContent]:
         projection = self.projection(rolls=rolls)
         days = Days(connection, self.schema, self.history_since, self.now)
@@ -268,7 +268,7 @@ def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans) -> None:
 @contextmanager
 def _refold(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
-) -> Generator[tuple[Refold, Report]]:
+) -> Generator[tuple[ShadowRebuild, RebuildReport]]:
     """A shadow that is gone when this is left, whatever happened."""
     now = clock.now().astimezone(UTC)
     work = _Refolding(settings, schema, archive, history_since(now, settings), now, sample)
@@ -276,11 +276,11 @@ def _refold(
     with (
         bootstrap.collector_at_rest(),
         work.connect() as connection,
-        Report(console) as report,
+        RebuildReport(console) as report,
     ):
-        shadow, link = Shadow(connection, schema), work.link()
+        shadow, link = ShadowTables(connection, schema), work.link()
         own = work.filler(sources, connection, link)
-        refold = Refold(
+        refold = ShadowRebuild(
             database_url=settings.database_url,
             connection=connection,
             broker=Broker(settings.kafka, attempts=10),
@@ -290,7 +290,7 @@ def _refold(
             filler=SharedFiller(own, partial(_share, work), connection, projection.name),
             sample=sample,
             history_since=lambda: history_since(clock.now(), settings),
-            letters_since=lambda: letters_since(clock.now(), settings),
+            dead_letters_since=lambda: dead_letters_since(clock.now(), settings),
             progress=report.progress,
             ensure_days=Days(connection, schema, work.history_since, now).ensure_days,
         )
@@ -312,17 +312,17 @@ def _refold(
 @contextmanager
 def _items_rebuild(
     settings: Settings, clock: Clock, console: Console, archive: Path
-) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], Report]]:
+) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], RebuildReport]]:
     """Its positions are gone when this is left, whatever happened."""
     topics = Topics(settings.jobtrail_topic_prefix)
-    projection = ItemsAgain(topics, letters_since(clock.now().astimezone(UTC), settings))
+    projection = ItemsReplay(topics, dead_letters_since(clock.now().astimezone(UTC), settings))
     sources = _sources(settings, archive, projection.topics)
     # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
     link = _quick_link(settings, projection.session)
     with (
         bootstrap.collector_at_rest(),
         connect(settings.database_url) as connection,
-        Report(console) as report,
+        RebuildReport(console) as report,
     ):
         committer = Committer(link, projection)
         rebuild = ItemsRebuild(
@@ -344,13 +344,13 @@ def _items_rebuild(
 
 
 def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
-    return Sources(Catalogue(archive, topics), settings.kafka, topics)
+    return Sources(ArchiveCatalogue(archive, topics), settings.kafka, topics)
 
 
-def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> Link:
+def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> RetryingConnection:
     """Its commits do not wait for the disk."""
     session = f"SET synchronous_commit TO off; {session}"
-    return Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
+    return RetryingConnection(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from job_tracker.archive.catalogue import ArchiveDamaged
 from job_tracker.archive.days import NotArchived
 from job_tracker.archive.files import ArchiveBusy
 from job_tracker.log.broker import BrokerAway
-from job_tracker.log.reader import LogSilent
+from job_tracker.log.reader import LogTimeout
 from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.fill import PositionsMoved
 from job_tracker.rebuild.shares import ShareLost
-from job_tracker.rebuild.swap import SwapHindered
+from job_tracker.rebuild.swap import SwapBlocked
 from job_tracker.settings import Settings
 from job_tracker.store.positions import LogBroken
 from service_kit.clock import SystemClock
@@ -27,8 +27,8 @@ from service_kit.clock import SystemClock
 REFUSED, INTERRUPTED = 2, 130
 
 _SAID = (
-    *(RebuildRefused, SwapHindered, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
-    *(LogBroken, LogSilent, BrokerAway, KafkaException, psycopg.Error, OSError),
+    *(RebuildRefused, SwapBlocked, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
+    *(LogBroken, LogTimeout, BrokerAway, KafkaException, psycopg.Error, OSError),
 )
 
 

@@ -33,7 +33,7 @@ def history_since(now: datetime, settings: Settings) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def letters_since(now: datetime, settings: Settings) -> datetime:
+def dead_letters_since(now: datetime, settings: Settings) -> datetime:
     """Where the kept items and dead letters begin."""
     return now - timedelta(days=settings.jobtrail_items_days)
 
@@ -50,7 +50,7 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
     for (day,) in days:
         gone["days"] += _drop_day(connection, str(day))
-    items_since = letters_since(now, settings)
+    items_since = dead_letters_since(now, settings)
     batches: list[tuple[str, dict[str, datetime | int]]] = [
         ("forget_default_history", {"before": since}),
         ("forget_items", {"before": items_since}),

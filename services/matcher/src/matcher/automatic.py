@@ -28,7 +28,7 @@ from platforms.errors import InvalidAccount
 from service_kit.database import refresh_statistics
 from worker.errors import JobFailed
 from worker.inbox import SQL as INBOX
-from worker.job import Ending, Page, RunningJob, params_of
+from worker.job import Checkpoint, JobResult, RunningJob, params_of
 
 _WHY = "agents score the chunks"
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows
@@ -49,33 +49,33 @@ class AutomaticMatch:
         self._kind: Kind = kind
         self._planning = planning
 
-    def __call__(self, job: RunningJob) -> Ending | None:
+    def __call__(self, job: RunningJob) -> JobResult | None:
         if job.cursor is None:
             self._plan(job)
         cursor: Any = job.cursor  # a dictionary since the plan's page
         if cursor["step"] == "scoring":
             broken = self._watch(job)
             if broken is not None:
-                return Ending("error", ErrorInfo("INTERNAL", "CHUNK_FAILED", broken))
+                return JobResult("error", ErrorInfo("INTERNAL", "CHUNK_FAILED", broken))
             job.progress("deciding")
             self._decide(job)
         return None
 
     def _plan(self, job: RunningJob) -> None:
         job.progress("planning")
-        with job.page() as page:
+        with job.checkpoint() as checkpoint:
             try:
-                left, right = snapshots.take(page.connection, self._kind, job.id, job.tenant, job.account)
+                left, right = snapshots.take(checkpoint.connection, self._kind, job.id, job.tenant, job.account)
             except (UndefinedTable, InvalidSchemaName):
                 raise nothing_pulled() from None
-            number = chunks.plan(page.connection, job.id, left, self._planning.chunk_size)
-            _send(page.connection, job, range(number))
+            number = chunks.plan(checkpoint.connection, job.id, left, self._planning.chunk_size)
+            _send(checkpoint.connection, job, range(number))
             name = self._kind.capitalize()
-            page.tally.total = left
-            page.tally.metadata.update(
+            checkpoint.tally.total = left
+            checkpoint.tally.metadata.update(
                 {f"nhanh{name}sLoaded": left, f"shopify{name}sLoaded": right, "chunks": number, "chunksResent": 0}
             )
-            page.cursor = {"step": "scoring"}
+            checkpoint.cursor = {"step": "scoring"}
 
     def _watch(self, job: RunningJob) -> str | None:
         """Block until all chunks are scored; why not, if one never will be."""
@@ -83,29 +83,29 @@ class AutomaticMatch:
         job.progress(f"waiting: {_WHY}")
         pause = _SHORTEST_LOOK
         while True:
-            with job.around.pool.connection() as conn:
+            with job.context.pool.connection() as conn:
                 look = chunks.look(conn, job.id, self._planning.overdue)
             if look.failure is not None:
                 return look.failure
             if look.scored != job.tally.pending:
-                with job.page() as page:
-                    page.tally.pending = look.scored
+                with job.checkpoint() as checkpoint:
+                    checkpoint.tally.pending = look.scored
                 pause = _SHORTEST_LOOK
             if look.finished == look.total:
                 return None
             if look.overdue:
-                with job.page() as page:
-                    numbers = chunks.resend(page.connection, job.id, look.overdue)
-                    _send(page.connection, job, numbers)
-                    page.tally.count(chunksResent=len(numbers))
+                with job.checkpoint() as checkpoint:
+                    numbers = chunks.resend(checkpoint.connection, job.id, look.overdue)
+                    _send(checkpoint.connection, job, numbers)
+                    checkpoint.tally.count(chunksResent=len(numbers))
             job.wait(pause, _WHY)
             pause = min(pause * 1.5, _LONGEST_LOOK)
 
     def _decide(self, job: RunningJob) -> None:
         scope = Scope(job.tenant, job.account, self._kind)
         params = params_of(job, MatchParams)
-        with job.page() as page:
-            conn = page.connection
+        with job.checkpoint() as checkpoint:
+            conn = checkpoint.connection
             results = chunks.results(conn, job.id)
             candidates = [one for result in results for one in result.candidates]
             matches.lock(conn, scope)
@@ -119,16 +119,16 @@ class AutomaticMatch:
             matches.apply(conn, scope, job.id, changes)
             matches.keep_former(conn, scope, remembered, decision.former)
             confirmed = snapshots.both_present(conn, job.id, people.confirmed.items())
-            _record(page, self._kind, changes)
-            _count(page, decision, changes, confirmed)
-            page.tally.metadata["potentialMatches"] = sum(
+            _record(checkpoint, self._kind, changes)
+            _count(checkpoint, decision, changes, confirmed)
+            checkpoint.tally.metadata["potentialMatches"] = sum(
                 one.method in EXACT or one.score >= bands.review for one in candidates
             )
             for result in results:
-                page.tally.count(**result.counts)
+                checkpoint.tally.count(**result.counts)
             snapshots.drop(conn, job.id)
             refresh_statistics(conn, "match")
-            page.cursor = {"step": "written"}
+            checkpoint.cursor = {"step": "written"}
 
 
 def _link_by_name(conn: Connection, scope: Scope) -> LinkByName:
@@ -141,31 +141,31 @@ def _link_by_name(conn: Connection, scope: Scope) -> LinkByName:
 
 def _send(conn: Connection, job: RunningJob, numbers: Iterable[int]) -> None:
     """Promise a message a chunk; it leaves with the page."""
-    time = job.around.clock.now()
+    time = job.context.clock.now()
     for number in numbers:
         value = encode_chunk(
             job.id,
             number,
             moment=f"{job.attempt}.{job.next_seq()}",
-            source=job.around.source,
+            source=job.context.source,
             time=time,
             tenant=job.tenant,
             correlationid=job.request.correlationid,
         )
-        row = {"topic": job.around.topics.chunks, "key": chunk_key(job.id, number), "value": value}
+        row = {"topic": job.context.topics.chunks, "key": chunk_key(job.id, number), "value": value}
         conn.execute(INBOX["put_outbox"], row)
 
 
-def _record(page: Page, kind: Kind, changes: Changes) -> None:
+def _record(checkpoint: Checkpoint, kind: Kind, changes: Changes) -> None:
     written: list[tuple[Action, list[Match]]] = [("created", changes.new_links), ("updated", changes.changed_links)]
     for action, rows in written:
         for row in rows:
-            page.item(f"{kind}/{row.nhanh_id}", action, {"nhanh": row.nhanh_id, "shopify": row.shopify_id})
+            checkpoint.item(f"{kind}/{row.nhanh_id}", action, {"nhanh": row.nhanh_id, "shopify": row.shopify_id})
 
 
-def _count(page: Page, decision: Decision, changes: Changes, confirmed: int) -> None:
+def _count(checkpoint: Checkpoint, decision: Decision, changes: Changes, confirmed: int) -> None:
     """matched = created + updated + unchanged; people's links count as unchanged."""
-    tally = page.tally
+    tally = checkpoint.tally
     matched = len(decision.links) + confirmed
     tally.pending = 0
     tally.count(successful=matched, skipped=(tally.total or 0) - matched)

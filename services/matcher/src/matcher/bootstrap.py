@@ -15,12 +15,12 @@ from service_kit.clock import SystemClock
 from service_kit.database import migrate
 from service_kit.logs import configure_logging
 from service_kit.settings import read_settings
-from worker.job import Ending
+from worker.job import JobResult
 from worker.loop import Handler
 from worker.service import prepare, run_worker
 
 
-def _no_platform(_error: Exception) -> Ending | None:
+def _no_platform(_error: Exception) -> JobResult | None:
     return None  # the matcher calls no platform: whatever its jobs do not name themselves is a bug of ours
 
 
@@ -51,7 +51,7 @@ def run_owner() -> None:
         migrations=[lambda: migrate_accounts(settings.database_url)],
         handlers=handlers,
         known_account=known_account,
-        explain=_no_platform,
+        result_from_error=_no_platform,
     )
 
 
@@ -60,7 +60,7 @@ def run_agent() -> None:
     configure_logging("matcher-agent")
     settings = read_settings(MatcherSettings, "matcher")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
-    from matcher.agent.dead_letters import Letters
+    from matcher.agent.dead_letters import DeadLetterWriter
     from matcher.agent.exit import run_and_leave
     from matcher.agent.pool import ScoringPool
     from matcher.agent.watchdog import Watchdog
@@ -73,6 +73,6 @@ def run_agent() -> None:
         idle_seconds=settings.jobtrail_agent_idle,
         chunk_seconds=settings.jobtrail_chunk_limit,
     )
-    letters = Letters(settings.database_url, topics, SystemClock())
+    letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
     handler = ChunkHandler(ScoringPool(settings.database_url), letters, watchdog)
     run_and_leave(build(settings, topics, handler, watchdog))

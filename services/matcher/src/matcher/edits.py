@@ -9,36 +9,36 @@ from matcher.store import matches, snapshots
 from matcher.store.matches import Scope
 from matcher.store.snapshots import Platform
 from worker.errors import JobFailed
-from worker.job import Ending, Page, RunningJob, params_of
+from worker.job import Checkpoint, JobResult, RunningJob, params_of
 
 _LINKED = frozenset({"auto", "confirmed"})
 _SHOP: dict[Platform, str] = {"nhanh": "Nhanh", "shopify": "Shopify"}
 
 
-def edit_match(job: RunningJob) -> Ending | None:
+def edit_match(job: RunningJob) -> JobResult | None:
     """Create, correct or delete one mapping. A job that was done before its worker died changes nothing more."""
     if job.cursor is not None:
         return None
     params = params_of(job, EditMatchParams)
     scope = Scope(job.tenant, job.account, params.kind)
-    with job.page() as page:
-        page.tally.total = 1
-        matches.lock(page.connection, scope)
-        edit = _Edit(page, scope, job.id, params)
+    with job.checkpoint() as checkpoint:
+        checkpoint.tally.total = 1
+        matches.lock(checkpoint.connection, scope)
+        edit = _Edit(checkpoint, scope, job.id, params)
         changed = edit.delete() if params.action == "delete" else edit.link(params.shopify_id or "")
-        page.tally.count(successful=1, created=0, updated=0, unchanged=0)
-        page.tally.count(**{changed: 1})
+        checkpoint.tally.count(successful=1, created=0, updated=0, unchanged=0)
+        checkpoint.tally.count(**{changed: 1})
         ids = {"nhanh": params.nhanh_id, **({"shopify": params.shopify_id} if params.shopify_id else {})}
-        page.item(f"{params.kind}/{params.nhanh_id}", changed, ids)
-        page.cursor = {"step": "written"}
+        checkpoint.item(f"{params.kind}/{params.nhanh_id}", changed, ids)
+        checkpoint.cursor = {"step": "written"}
     return None
 
 
 class _Edit:
     """One edit inside its transaction."""
 
-    def __init__(self, page: Page, scope: Scope, job_id: str, params: EditMatchParams) -> None:
-        self._conn = page.connection
+    def __init__(self, checkpoint: Checkpoint, scope: Scope, job_id: str, params: EditMatchParams) -> None:
+        self._conn = checkpoint.connection
         self._scope = scope
         self._job_id = job_id
         self._params = params

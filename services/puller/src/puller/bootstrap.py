@@ -14,14 +14,14 @@ from puller.pulls import Pull
 from puller.sources import SOURCES
 from service_kit.logs import configure_logging
 from service_kit.settings import ServiceSettings, read_settings
-from worker.job import Ending, ending_of
+from worker.job import JobResult, result_from_counters
 from worker.loop import Handler
 from worker.service import run_worker
 
 
-def explain(error: Exception) -> Ending | None:
+def result_from_platform_error(error: Exception) -> JobResult | None:
     """How a platform's error ends a job; any other error is a bug of ours."""
-    return ending_of(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
+    return result_from_counters(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
@@ -44,5 +44,5 @@ def run() -> None:
         migrations=[lambda: migrate(settings.database_url)],
         handlers=handlers,
         known_account=lambda pool: AccountStore(pool, cipher).exists,
-        explain=explain,
+        result_from_error=result_from_platform_error,
     )

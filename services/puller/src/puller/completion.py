@@ -6,12 +6,12 @@ from datetime import datetime
 from platforms.accounts import AccountStore
 from platforms.errors import SettingsUnreadable
 from platforms.settings import AccountSettings
-from puller.domain.completeness import plan_token, too_many_gone
+from puller.domain.completeness import plan_token, too_many_delisted
 from puller.store import delisted
-from puller.store.catalogue import Shelf, mark_gone
+from puller.store.catalogue import CatalogueScope, mark_delisted
 from worker.errors import JobFailed
-from worker.job import Page as JobPage
-from worker.job_result import Tally
+from worker.job import Checkpoint
+from worker.job_result import JobCounters
 
 _TOO_LARGE, _PLAN = "tooLarge", "planToken"
 
@@ -23,36 +23,38 @@ class Completion:
     confirmed: the plan token that the job was given; settings: the account's, for the guard.
     """
 
-    shelf: Shelf
+    shelf: CatalogueScope
     job_id: str
     confirmed: str | None
     settings: AccountSettings
 
-    def finish(self, page: JobPage, began: datetime, *, blind: bool) -> None:
+    def finish(self, checkpoint: Checkpoint, began: datetime, *, blind: bool) -> None:
         """Note the pull, and mark what it did not meet as gone, unless too much is missing.
 
         blind: it met items that cannot be told by an id. What it missed may be among them, so nothing is marked.
         """
-        delisted.note_complete_pull(page.connection, self.shelf, self.job_id, began)
+        delisted.note_complete_pull(checkpoint.connection, self.shelf, self.job_id, began)
         if blind:
             return
-        missing = delisted.missing(page.connection, self.shelf, began, self.confirmed)
-        known = missing.known - missing.approved - page.tally.metadata["created"]
-        if not too_many_gone(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
-            page.tally.count(gone=mark_gone(page.connection, self.shelf, began))
+        missing = delisted.missing(checkpoint.connection, self.shelf, began, self.confirmed)
+        known = missing.known - missing.approved - checkpoint.tally.metadata["created"]
+        if not too_many_delisted(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
+            checkpoint.tally.count(gone=mark_delisted(checkpoint.connection, self.shelf, began))
             return
         if self.confirmed is not None and missing.approved:
-            page.tally.count(gone=delisted.mark_approved_gone(page.connection, self.shelf, began, self.confirmed))
+            checkpoint.tally.count(
+                gone=delisted.mark_approved_delisted(checkpoint.connection, self.shelf, began, self.confirmed)
+            )
         token = plan_token(self.job_id)
-        delisted.plan_gone(page.connection, self.shelf, began, token)
+        delisted.plan_delisted(checkpoint.connection, self.shelf, began, token)
         # In the checkpoint, because the attempt may be killed before it ends with this.
-        page.tally.metadata[_PLAN] = token
-        page.tally.metadata[_TOO_LARGE] = (
+        checkpoint.tally.metadata[_PLAN] = token
+        checkpoint.tally.metadata[_TOO_LARGE] = (
             f"{missing.others} of {known} known {self.shelf.kind}s are not listed any more"
         )
 
 
-def stopped(tally: Tally) -> JobFailed | None:
+def stopped(tally: JobCounters) -> JobFailed | None:
     """How a job ends whose pull missed too much; None where it did not."""
     reason = tally.metadata.get(_TOO_LARGE)
     if reason is None:

@@ -22,19 +22,18 @@ from puller.completion import Completion, settings_of, stopped
 from puller.domain.completeness import is_endless
 from puller.domain.fields import identifier, mapping
 from puller.domain.records import MalformedRecord, ProductRecord, Record
-from puller.sources import Client, Opened, Source
+from puller.sources import Client, PageIterator, Source
 from puller.store import catalogue
-from puller.store.catalogue import Shelf
+from puller.store.catalogue import CatalogueScope
 from puller.store.delisted import knows_plan
 from service_kit.database import refresh_statistics
 from worker.errors import JobFailed
-from worker.job import Page as JobPage
-from worker.job import RunningJob, params_of
+from worker.job import Checkpoint, RunningJob, params_of
 
 OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
 
 
-class Position(Struct, omit_defaults=True):
+class PullCursor(Struct, omit_defaults=True):
     """A pull's checkpoint.
 
     next: the platform's cursor of the page to come. began: database time of the first attempt's first page.
@@ -109,7 +108,7 @@ class Pull:
         """Refuse a plan token that was not handed out for these records, before the first page."""
         if params.confirm is None or job.cursor:
             return
-        with job.around.pool.connection() as db:
+        with job.context.pool.connection() as db:
             if knows_plan(db, self._shelf(job), params.confirm):
                 return
         raise JobFailed(
@@ -119,8 +118,8 @@ class Pull:
             f"{job.account!r} from the last 14 days; pull without it, and take the planToken of a pull that is stopped",
         )
 
-    def _walk(self, job: RunningJob, params: PullParams, opened: Opened) -> Position:
-        position = msgspec.convert(job.cursor or {}, Position)
+    def _walk(self, job: RunningJob, params: PullParams, opened: PageIterator) -> PullCursor:
+        position = msgspec.convert(job.cursor or {}, PullCursor)
         spent = _Spent(opened.client)
         job.progress(f"reading {self._source.kind}s")
         try:
@@ -133,7 +132,7 @@ class Pull:
                 records, broken = self._read(answer.items, position.pages + 1)
                 if position.again:
                     broken = [b for b in broken if b.record_id is not None]  # the others are counted already
-                with job.page() as page:
+                with job.checkpoint() as page:
                     met = page.tally.processed
                     self._write(job, page, records, broken)
                     position = _moved(
@@ -155,7 +154,7 @@ class Pull:
             job.tally.count(**spent.since_last())  # what a failed page cost
         return position
 
-    def _finish(self, job: RunningJob, params: PullParams, page: JobPage, position: Position) -> None:
+    def _finish(self, job: RunningJob, params: PullParams, page: Checkpoint, position: PullCursor) -> None:
         assert position.began is not None  # noqa: S101  set with the first page
         if position.incomplete is None and not params.filters and not params.query:
             settings = settings_of(self._accounts, job.tenant, job.account)
@@ -174,7 +173,7 @@ class Pull:
                 broken.append(Broken(record_id or f"page {page_number} item {place}", record_id, error))
         return records, broken
 
-    def _write(self, job: RunningJob, page: JobPage, records: list[Record], broken: list[Broken]) -> None:
+    def _write(self, job: RunningJob, page: Checkpoint, records: list[Record], broken: list[Broken]) -> None:
         known = {b.record_id: b for b in broken if b.record_id is not None}
         written = catalogue.write_page(page.connection, self._shelf(job), job.id, records, known)
         counts = written.counts()
@@ -203,7 +202,7 @@ class Pull:
             f"is stored, and nothing was marked as gone. Pull again.",
         )
 
-    def _endless(self, position: Position) -> JobFailed:
+    def _endless(self, position: PullCursor) -> JobFailed:
         return JobFailed(
             "PLATFORM_ERROR",
             "ENDLESS_LIST",
@@ -211,13 +210,13 @@ class Pull:
             f"{position.pages} brought no new one. What it listed is stored, and nothing was marked as gone.",
         )
 
-    def _shelf(self, job: RunningJob) -> Shelf:
-        return Shelf(job.tenant, job.account, self._source.platform, self._source.kind)
+    def _shelf(self, job: RunningJob) -> CatalogueScope:
+        return CatalogueScope(job.tenant, job.account, self._source.platform, self._source.kind)
 
 
 def _moved(
-    position: Position, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
-) -> Position:
+    position: PullCursor, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
+) -> PullCursor:
     """The checkpoint behind the page `answer`.
 
     met: records met so far; counted: how many the platform says there are. A list that ends before it is asked once
@@ -225,7 +224,7 @@ def _moved(
     """
     short = answer.next is None and counted is not None and met < counted
     again = short and (position.short is None or met > position.short)
-    return Position(
+    return PullCursor(
         next=position.next if again else answer.next,
         began=began,
         pages=position.pages + 1,
@@ -252,7 +251,7 @@ class _Spent:
         return spent
 
 
-def _name_selection(page: JobPage, params: PullParams) -> None:
+def _name_selection(page: Checkpoint, params: PullParams) -> None:
     if params.filters:
         page.tally.metadata["filters"] = params.filters
     if params.query:

@@ -33,7 +33,7 @@ def _untold() -> None:
     """The count of a platform that tells none."""
 
 
-class Opened:
+class PageIterator:
     """A walk over one shop: `page(next)` gives the page behind a cursor (None = the first).
 
     count: how many records the walk should meet, as the platform counts them now; None = it does not say.
@@ -54,35 +54,35 @@ class Source:
     platform: str
     kind: Kind
     read: Callable[[Mapping[str, Any]], Record]
-    open: Callable[[Connection, PullParams, Wait, Buckets], Opened]
+    open: Callable[[Connection, PullParams, Wait, Buckets], PageIterator]
 
 
-def _nhanh_products(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
+def _nhanh_products(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> PageIterator:
     size = _nhanh_size(params)
     client = NhanhClient(connection, wait=wait, buckets=buckets)
-    return Opened(client, lambda next: client.products(next, filters=params.filters, size=size))
+    return PageIterator(client, lambda next: client.products(next, filters=params.filters, size=size))
 
 
-def _nhanh_customers(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
+def _nhanh_customers(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> PageIterator:
     size = _nhanh_size(params)
     client = NhanhClient(connection, wait=wait, buckets=buckets)
-    return Opened(client, lambda next: client.customers(next, filters=params.filters, size=size))
+    return PageIterator(client, lambda next: client.customers(next, filters=params.filters, size=size))
 
 
-def _shopify_products(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
+def _shopify_products(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> PageIterator:
     size = _shopify_size(params, _SHOPIFY_PRODUCTS)
     client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return Opened(
+    return PageIterator(
         client,
         lambda next: client.products(next, query=params.query, size=size),
         lambda: client.count_products(params.query),
     )
 
 
-def _shopify_customers(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> Opened:
+def _shopify_customers(connection: Connection, params: PullParams, wait: Wait, buckets: Buckets) -> PageIterator:
     size = _shopify_size(params, _SHOPIFY_CUSTOMERS)
     client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return Opened(
+    return PageIterator(
         client,
         lambda next: client.customers(next, query=params.query, size=size),
         lambda: client.count_customers(params.query),

@@ -12,17 +12,17 @@ from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
 from service_kit.logs import configure_logging
 from service_kit.settings import ServiceSettings, read_settings
-from syncer.jobs.customers import CustomerSide
-from syncer.jobs.products import ProductSide
+from syncer.jobs.customers import CustomerTarget
+from syncer.jobs.products import ProductTarget
 from syncer.jobs.sync import Sync
-from worker.job import Ending, ending_of
+from worker.job import JobResult, result_from_counters
 from worker.loop import Handler
 from worker.service import run_worker
 
 
-def explain(error: Exception) -> Ending | None:
+def result_from_platform_error(error: Exception) -> JobResult | None:
     """How a platform's error ends a job; any other error is a bug of ours."""
-    return ending_of(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
+    return result_from_counters(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
@@ -38,7 +38,7 @@ def run() -> None:
         sync = Sync(
             AccountStore(pool, cipher),
             RateBuckets(pool, time.time),
-            {"product": ProductSide, "customer": CustomerSide},
+            {"product": ProductTarget, "customer": CustomerTarget},
         )
         return dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync)
 
@@ -49,5 +49,5 @@ def run() -> None:
         migrations=[lambda: migrate(settings.database_url)],
         handlers=handlers,
         known_account=lambda pool: AccountStore(pool, cipher).exists,
-        explain=explain,
+        result_from_error=result_from_platform_error,
     )

@@ -11,8 +11,8 @@ from platforms.connections import Connection
 from platforms.errors import PlatformError
 from platforms.results import CheckResult, ItemResult, Json, OnExchange, Page, Wait
 from platforms.retry import DEFAULT_PATIENCE
-from platforms.shopify.mutations import Writer
-from platforms.shopify.queries import Reader
+from platforms.shopify.mutations import ShopifyWriter
+from platforms.shopify.queries import ShopifyReader
 from platforms.shopify.transport import GraphqlTransport
 
 _CHECK_PATIENCE: Final = 10.0  # seconds; somebody is waiting for the answer
@@ -47,8 +47,8 @@ class ShopifyClient:
             patience=patience,
         )
         self._patience = patience
-        self._reader = Reader(self._transport)
-        self._writer = Writer(self._transport)
+        self._reader = ShopifyReader(self._transport)
+        self._writer = ShopifyWriter(self._transport)
 
     @property
     def requests(self) -> int:

@@ -19,7 +19,7 @@ _KEYS: Final = UUID("9d3b0a52-6a3b-4f0e-9a37-8f6d1f3b7c11")  # namespace of deri
 _MAX_NEW_KEYS: Final = 5
 
 
-class Writer:
+class ShopifyWriter:
     """Writes to one shop."""
 
     def __init__(self, transport: GraphqlTransport) -> None:

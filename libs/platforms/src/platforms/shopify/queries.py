@@ -20,7 +20,7 @@ _MANY: Final = 0.25  # share of records with unfinished connections from which o
 _MAX_NESTED_PAGES: Final = 1000
 
 
-class Reader:
+class ShopifyReader:
     """Reads one shop; learns while it reads how large its pages may be."""
 
     def __init__(self, transport: GraphqlTransport) -> None:

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
 
-from job_tracker.store.timeouts import in_time
+from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "dead_letters.sql")
 
 
-class LetterPlace(NamedTuple):
+class DeadLetterPosition(NamedTuple):
     """What a dead letter is known by: the place of the refused record, and who refused it."""
 
     topic: str
@@ -20,7 +20,7 @@ class LetterPlace(NamedTuple):
     consumer: str
 
 
-class UnknownLetters(Exception):
+class UnknownDeadLetters(Exception):
     """There is no dead letter at these indexes of what was asked for."""
 
     def __init__(self, indexes: Sequence[int]) -> None:
@@ -34,14 +34,14 @@ class Acknowledgements:
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def add(self, letters: Sequence[LetterPlace], acknowledged_by: str, reason: str) -> int:
+    async def add(self, letters: Sequence[DeadLetterPosition], acknowledged_by: str, reason: str) -> int:
         """Acknowledge all of `letters` or none; how many were not acknowledged before.
 
         Raises:
             UnknownLetters
         """
         topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
-        async with self._pool.connection() as connection, in_time(connection):
+        async with self._pool.connection() as connection, with_timeout(connection):
             adding = await connection.execute(
                 _SQL["acknowledge"],
                 {
@@ -57,5 +57,5 @@ class Acknowledgements:
         assert row is not None  # noqa: S101 - it always answers with one row
         unknown, acknowledged = row
         if unknown:
-            raise UnknownLetters(unknown)
+            raise UnknownDeadLetters(unknown)
         return acknowledged

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, dead_letters, jobs, problems, stream, ops
+from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, stream
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
 

@@ -11,10 +11,10 @@ from psycopg import sql
 from job_events.topics import SERVICES
 from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues, Parts, PartsNow, Tenant, Text, wanted
 from job_tracker.api.freshness import AsyncConnection, WaitFor
-from job_tracker.api.list_statements import Listing, Question, Wanted, questions
+from job_tracker.api.list_statements import Listing, ListQuery, Statement, list_statements_of
 from job_tracker.api.listing import exists, page
 from job_tracker.api.waiting import waiting_at
-from job_tracker.domain.list_plans import Served
+from job_tracker.domain.list_plans import IndexedFilter
 from service_kit.sql_files import queries
 
 _QUEUES = queries("job_tracker.store", "queues.sql")
@@ -24,9 +24,9 @@ AT_ONCE = WaitFor({}, 0)
 Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
 
 
-def _along(index: str, *columns: str) -> tuple[Served, ...]:
+def _along(index: str, *columns: str) -> tuple[IndexedFilter, ...]:
     """The lists that fix none, one or more of the first columns of their own key."""
-    return tuple(Served(columns[:fixed], index) for fixed in range(len(columns) + 1))
+    return tuple(IndexedFilter(columns[:fixed], index) for fixed in range(len(columns) + 1))
 
 
 PRODUCTS = Listing(
@@ -55,7 +55,7 @@ MATCHES = Listing(
     key_types=(str, str, str, str, str),
     served=(
         *_along("match_pkey", "tenant", "account", "kind", "nhanh_id"),
-        Served(("tenant", "account", "kind", "shopify_id"), "match_by_shopify", few=True),
+        IndexedFilter(("tenant", "account", "kind", "shopify_id"), "match_by_shopify", few=True),
     ),
     filters=("tenant", "account", "kind", "status", "method", "nhanh_id", "shopify_id"),
     search=("nhanh_id", "shopify_id", "method", "status"),
@@ -79,19 +79,19 @@ async def _records(
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Wanted:
+) -> ListQuery:
     """What lists of platform records can be asked for."""
     return wanted({"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
 
 
 @router.get("/products")
-async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
     return await _list(parts, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
 
 
 @router.get("/customers")
-async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
     return await _list(parts, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
 
@@ -152,28 +152,28 @@ async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
+def _total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
     if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
     conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
     text = f"SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM {service}.api_totals WHERE true"
-    return Question((text + conditions).encode(), filters)
+    return Statement((text + conditions).encode(), filters)
 
 
 async def _list(
     parts: Parts,
     listing: Listing,
-    request: Wanted,
+    request: ListQuery,
     name: str,
     show: Callable[[Row], Row] = dict,
-    tally: Question | None = None,
+    tally: Statement | None = None,
     add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
 ) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
         if not await exists(connection, listing.source):
-            questions(listing, request)  # refuses a cursor of another list
+            list_statements_of(listing, request)  # refuses a cursor of another list
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
         shown = await page(connection, listing, request, show, name, tally)

@@ -11,9 +11,9 @@ import structlog
 
 from job_events.tokens import encode_token
 from job_tracker.api.changes import STEP, ChangeReader
-from job_tracker.api.commit_notifications import LOOK_AGAIN, Pokes
+from job_tracker.api.commit_notifications import LOOK_AGAIN, CommitNotifications
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import ChangeLog, Taken, View, seen_by
+from job_tracker.domain.changes import ChangeLog, TakenChanges, View, seen_by
 from job_tracker.domain.freshness import Freshness
 from job_tracker.domain.positions import MAX_BEHIND, covers, events_between, steps
 
@@ -26,10 +26,10 @@ PAUSE_A_READER = 0.0002  # seconds more for each reader: to tell one takes time,
 NOTHING_KNOWN = Freshness(encode_token({}), as_of=None, lag_events=0, lag_seconds=None, alive=False, state="unknown")
 
 
-class Feed:
+class ChangeFeed:
     """Run it as a task. Without readers it does not look at all."""
 
-    def __init__(self, changes: ChangeReader, pokes: Pokes) -> None:
+    def __init__(self, changes: ChangeReader, pokes: CommitNotifications) -> None:
         self._changes = changes
         self._pokes = pokes
         self.log = ChangeLog(KEPT)
@@ -91,13 +91,15 @@ class Feed:
         finally:
             self.readers -= 1
 
-    def frames(self, view: View, after: int, taken: Taken, *, former_known: bool) -> Sequence[bytes]:
+    def frames(self, view: View, after: int, taken: TakenChanges, *, former_known: bool) -> Sequence[bytes]:
         """The events for what was taken from the log: made once for all readers of a view at the same place."""
         key = (view, after, taken.number, former_known)
         made = self._frames.get(key)
         if made is None:
             told = seen_by(view, taken.changes, former_known=former_known)
-            made = self._frames[key] = list(event_stream.jobs(told, event_stream.Place(taken.positions, self.epoch)))
+            made = self._frames[key] = list(
+                event_stream.jobs(told, event_stream.StreamPosition(taken.positions, self.epoch))
+            )
         return made
 
     async def _look(self) -> None:

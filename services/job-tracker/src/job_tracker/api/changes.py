@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from job_events.tokens import Positions
-from job_tracker.api.freshness import AsyncConnection, Reader
-from job_tracker.api.list_statements import Listing, Wanted
+from job_tracker.api.freshness import AsyncConnection, SnapshotReader
+from job_tracker.api.list_statements import Listing, ListQuery
 from job_tracker.api.listing import page
 from job_tracker.api.summaries import summaries
-from job_tracker.domain.changes import Change, Key, View
+from job_tracker.domain.changes import JobChange, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
 from service_kit.sql_files import queries
@@ -30,7 +30,7 @@ READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
-class Gap(Exception):
+class HistoryGap(Exception):
     """The way from a reader's positions to now cannot be told; the message says why."""
 
 
@@ -46,7 +46,7 @@ class Step:
     """Changes up to `positions`, read at `standing`; `last` when that is all there was."""
 
     positions: Positions
-    changes: Sequence[Change]
+    changes: Sequence[JobChange]
     standing: Standing
     last: bool
 
@@ -54,7 +54,7 @@ class Step:
 class ChangeReader:
     """Reads the changes of the job table out of its own history: both move in one transaction."""
 
-    def __init__(self, keyed: Reader, lists: Reader, listing: Listing) -> None:
+    def __init__(self, keyed: SnapshotReader, lists: SnapshotReader, listing: Listing) -> None:
         self._keyed = keyed
         self._lists = lists
         self._listing = listing
@@ -86,9 +86,9 @@ class ChangeReader:
         async with self._turns, self.now() as (connection, standing):
             arrived = standing.positions
             if not covers(arrived, positions):
-                raise Gap("the positions lie ahead of the table or belong to other topics")
+                raise HistoryGap("the positions lie ahead of the table or belong to other topics")
             if (behind := events_between(positions, arrived)) > MAX_BEHIND:
-                raise Gap(f"{behind} events have passed; more than {MAX_BEHIND} are not told one by one")
+                raise HistoryGap(f"{behind} events have passed; more than {MAX_BEHIND} are not told one by one")
             way = list(steps(positions, arrived, STEP))
             if not way:
                 return Step(arrived, [], standing, last=True)
@@ -97,12 +97,12 @@ class ChangeReader:
             changes = await self.changed(connection, ranges, standing)
             return Step(reached, changes, standing, last=len(way) == 1)
 
-    async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[Change]:
+    async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[JobChange]:
         """The jobs that these ranges are about, as they are in this snapshot."""
         rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
         shown = await summaries(connection, rows, standing.now)
         return [
-            Change(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))
+            JobChange(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))
             for row, one in zip(rows, shown, strict=True)
         ]
 
@@ -120,7 +120,7 @@ class ChangeReader:
             rows = reversed(await reading.fetchall())
             found: Row = {"jobs": [row for row in rows if view.holds(row["job_id"], _key(row))]}
         else:
-            wanted = Wanted(filters=_filters(view), limit=limit)
+            wanted = ListQuery(filters=_filters(view), limit=limit)
             found = await page(connection, self._listing, wanted, dict, "jobs")
         return found | {"jobs": await summaries(connection, found["jobs"], standing.now)}
 
@@ -131,7 +131,7 @@ class ChangeReader:
         held = row["held"] if row else 0
         passed = sum(one.high - one.low for one in ranges)
         if held < passed:
-            raise Gap(f"of {passed} offsets on the way, the history knows {held}")
+            raise HistoryGap(f"of {passed} offsets on the way, the history knows {held}")
 
 
 def _key(row: Row) -> Key:

@@ -33,7 +33,7 @@ from job_events.job_types import job_type
 from job_events.tokens import Positions, encode_token
 from job_events.topics import SERVICES, Topics, request_key
 from service_kit.clock import Clock
-from service_kit.kafka import Sender
+from service_kit.kafka import ReconnectingProducer
 
 log = structlog.get_logger()
 Verb = Literal["cancel", "pause", "resume"]
@@ -55,10 +55,10 @@ class Identity:
     time: datetime
 
 
-class Requests:
+class CommandPublisher:
     """Produces what callers ask for. `start` and `close` bracket its life; between them many may ask at once."""
 
-    def __init__(self, producer: Sender, topics: Topics, clock: Clock) -> None:
+    def __init__(self, producer: ReconnectingProducer, topics: Topics, clock: Clock) -> None:
         self._producer = producer
         self._topics = topics
         self._clock = clock

@@ -18,7 +18,7 @@ from job_events.request_checks import check_address, check_params, check_steps, 
 from job_events.topics import SERVICES
 from job_tracker.api.command_publisher import Identity, NotAcknowledged, Verb, check_request, request_hash
 from job_tracker.api.deps import Parts, PartsNow
-from job_tracker.api.idempotency import Claim, KeyReused
+from job_tracker.api.idempotency import IdempotencyClaim, IdempotencyKeyReused
 from job_tracker.api.jobs import find_job
 from job_tracker.api.listing import exists
 from job_tracker.api.problems import Json, Problem
@@ -271,7 +271,7 @@ async def _request(
     **more: str,
 ) -> Response:
     """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
-    claim = Claim(parts.requests.identity(chain=chain), None)
+    claim = IdempotencyClaim(parts.requests.identity(chain=chain), None)
     if key is not None:
         check_request(claim.identity, tenant, data)  # a key that comes with what is refused stays free
         claim = await _claim(parts, tenant, key, asked, claim.identity)
@@ -286,10 +286,10 @@ async def _request(
     )
 
 
-async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> Claim:
+async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> IdempotencyClaim:
     try:
         return await parts.keys.claim(tenant, key, request_hash(asked), fresh)
-    except KeyReused:
+    except IdempotencyKeyReused:
         detail = "this Idempotency-Key came with another body before"
         raise Problem(422, detail, [("Idempotency-Key", "belongs to another request")]) from None
 

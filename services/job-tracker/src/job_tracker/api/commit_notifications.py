@@ -13,7 +13,7 @@ log = structlog.get_logger()
 LOOK_AGAIN = 1.0  # seconds until who waits looks by himself: a poke may be lost
 
 
-class Poke:
+class CommitNotification:
     """The next poke. Take it before looking at the tables: what is committed after the look then wakes."""
 
     def __init__(self) -> None:
@@ -29,15 +29,15 @@ class Poke:
                 await self._came.wait()
 
 
-class Pokes:
+class CommitNotifications:
     """Run it as a task."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = watched(database_url)
-        self._next = Poke()
+        self._next = CommitNotification()
 
     @property
-    def next(self) -> Poke:
+    def next(self) -> CommitNotification:
         """The poke to wait for."""
         return self._next
 
@@ -55,5 +55,5 @@ class Pokes:
             await asyncio.sleep(LOOK_AGAIN)
 
     def _wake(self) -> None:
-        poke, self._next = self._next, Poke()
+        poke, self._next = self._next, CommitNotification()
         poke.come()

@@ -9,14 +9,14 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from job_events.events import MAX_COUNT
-from job_tracker.api.acknowledgements import LetterPlace, UnknownLetters
+from job_tracker.api.acknowledgements import DeadLetterPosition, UnknownDeadLetters
 from job_tracker.api.commands import Actor, StrictBody
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
 from job_tracker.api.problems import Json, Problem
-from job_tracker.domain.list_plans import Served
+from job_tracker.domain.list_plans import IndexedFilter
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "dead_letters.sql")
@@ -26,10 +26,10 @@ DEAD_LETTERS = Listing(
     key=("appended_at", "topic", "partition", "offset", "consumer"),
     key_types=(datetime, str, int, int, str),
     served=(
-        Served((), "dead_letter_newest"),
-        Served(("consumer",), "dead_letter_by_consumer"),
-        Served(("topic",), "dead_letter_by_topic"),
-        Served(("job_id",), "dead_letter_by_job"),
+        IndexedFilter((), "dead_letter_newest"),
+        IndexedFilter(("consumer",), "dead_letter_by_consumer"),
+        IndexedFilter(("topic",), "dead_letter_by_topic"),
+        IndexedFilter(("job_id",), "dead_letter_by_job"),
     ),
     filters=("consumer", "topic", "job_id", "acknowledged"),
     newest_first=True,
@@ -37,7 +37,7 @@ DEAD_LETTERS = Listing(
 router = APIRouter(tags=["dead letters"])
 
 
-class LetterBody(StrictBody):
+class DeadLetterKey(StrictBody):
     """Which letter: as the list shows it."""
 
     topic: Annotated[str, Field(min_length=1, max_length=249)]
@@ -49,7 +49,7 @@ class LetterBody(StrictBody):
 class AckBody(StrictBody):
     """Letters that somebody has looked at, and what they say of them."""
 
-    letters: Annotated[list[LetterBody], Field(min_length=1, max_length=MAX_PAGE)]
+    letters: Annotated[list[DeadLetterKey], Field(min_length=1, max_length=MAX_PAGE)]
     reason: Annotated[str, Field(max_length=4096)] = ""
 
 
@@ -90,10 +90,10 @@ async def list_dead_letters(
 @router.post("/dead-letters/ack")
 async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -> Response:
     """Note that somebody has looked at these letters: all of them, or none. The first word on a letter stays."""
-    letters = [LetterPlace(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
+    letters = [DeadLetterPosition(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
     try:
         added = await parts.acknowledgements.add(letters, actor, body.reason)
-    except UnknownLetters as error:
+    except UnknownDeadLetters as error:
         fields = [(f"letters[{index}]", "is unknown") for index in error.indexes]
         detail = "there is no dead letter at " + ", ".join(field for field, _ in fields) + "; none was acknowledged"
         raise Problem(404, detail, fields) from None
@@ -102,9 +102,9 @@ async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -
 
 async def _add_acknowledgements(connection: AsyncConnection, letters: list[Row]) -> None:
     """Add `acknowledgement`: by whom, when and why, or null."""
-    found: dict[LetterPlace, Row] = {}
+    found: dict[DeadLetterPosition, Row] = {}
     if letters:
-        asked = {f"{name}s": [one[name] for one in letters] for name in LetterPlace._fields}
+        asked = {f"{name}s": [one[name] for one in letters] for name in DeadLetterPosition._fields}
         rows = await (await connection.execute(_SQL["acknowledgements"], asked)).fetchall()
         found = {_place(row): row for row in rows}
     for letter in letters:
@@ -116,8 +116,8 @@ async def _add_acknowledgements(connection: AsyncConnection, letters: list[Row])
         }
 
 
-def _place(row: Row) -> LetterPlace:
-    return LetterPlace(row["topic"], row["partition"], row["offset"], row["consumer"])
+def _place(row: Row) -> DeadLetterPosition:
+    return DeadLetterPosition(row["topic"], row["partition"], row["offset"], row["consumer"])
 
 
 def _letter(row: Row) -> Row:

@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from job_tracker.api.acknowledgements import Acknowledgements
-from job_tracker.api.command_publisher import Requests
-from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
-from job_tracker.api.idempotency import Keys
-from job_tracker.api.list_statements import Wanted
+from job_tracker.api.command_publisher import CommandPublisher
+from job_tracker.api.freshness import SnapshotReader, WaitFor, wait_for_query
+from job_tracker.api.idempotency import IdempotencyKeys
+from job_tracker.api.list_statements import ListQuery
 from job_tracker.api.listing import MAX_PAGE
-from job_tracker.api.metrics import Instruments
+from job_tracker.api.metrics import Metrics
 from job_tracker.api.problems import Problem
-from job_tracker.api.stream_sessions import Streams
+from job_tracker.api.stream_sessions import StreamSessions
 from job_tracker.log.broker import Broker
 
 
@@ -21,11 +21,11 @@ from job_tracker.log.broker import Broker
 class Parts:
     """The parts of the API that bootstrap has wired."""
 
-    reader: Reader
-    requests: Requests
-    keys: Keys
-    instruments: Instruments
-    streams: Streams
+    reader: SnapshotReader
+    requests: CommandPublisher
+    keys: IdempotencyKeys
+    instruments: Metrics
+    streams: StreamSessions
     broker: Broker
     acknowledgements: Acknowledgements
 
@@ -80,9 +80,9 @@ Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
-def wanted(filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int) -> Wanted:
+def wanted(filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int) -> ListQuery:
     """Filters that were not given are left out."""
     given = {
         column: value if isinstance(value, list) else [value] for column, value in filters.items() if value is not None
     }
-    return Wanted(filters=given, text=text, cursor=cursor, limit=limit)
+    return ListQuery(filters=given, text=text, cursor=cursor, limit=limit)

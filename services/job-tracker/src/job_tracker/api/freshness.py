@@ -15,11 +15,11 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_events.tokens import Positions, decode_token
-from job_tracker.api.commit_notifications import LOOK_AGAIN, Poke, Pokes
+from job_tracker.api.commit_notifications import LOOK_AGAIN, CommitNotification, CommitNotifications
 from job_tracker.api.problems import Json, Problem, problem_response
-from job_tracker.domain.freshness import Fault, Instance, Standing, Watermark
+from job_tracker.domain.freshness import Instance, PartitionFault, Standing, Watermark
 from job_tracker.domain.positions import covers
-from job_tracker.store.timeouts import NoAnswer, in_time
+from job_tracker.store.timeouts import PostgresTimeout, with_timeout
 from service_kit.database import watched
 from service_kit.sql_files import queries
 
@@ -32,7 +32,7 @@ ALIVE_WITHIN = timedelta(seconds=5)  # a projector beats once a second; five mis
 MAX_WAIT = 60.0  # seconds
 _watermarks = msgspec.json.Decoder(list[Watermark])
 _instances = msgspec.json.Decoder(list[Instance])
-_faults = msgspec.json.Decoder(list[Fault])
+_faults = msgspec.json.Decoder(list[PartitionFault])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,17 @@ Ask = Callable[[AsyncConnection, psycopg.AsyncPipeline], Awaitable[Answered]]
 class _Look:
     """One reading of the positions for all who wait for the same poke."""
 
-    poke: Poke
+    poke: CommitNotification
     begun: float
     positions: asyncio.Task[Positions]
 
 
-class Reader:
+class SnapshotReader:
     """Reads everything of one answer from one snapshot, together with its freshness."""
 
-    def __init__(self, pool: Pool, pokes: Pokes, jobs: str, items: str, topics: dict[str, list[str]]) -> None:
+    def __init__(
+        self, pool: Pool, pokes: CommitNotifications, jobs: str, items: str, topics: dict[str, list[str]]
+    ) -> None:
         self._pool = pool
         self._pokes = pokes
         self.jobs, self.items = jobs, items
@@ -146,7 +148,7 @@ class Reader:
 
     async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
         both = "SELECT * FROM (" + _SQL["freshness"] + ") AS fresh LEFT JOIN (" + statement + ") AS found ON true"
-        async with self._pool.connection() as connection, in_time(connection):
+        async with self._pool.connection() as connection, with_timeout(connection):
             try:
                 answer = await connection.execute(both, values | self._wanted(self.jobs), prepare=True)
             except psycopg.Error:
@@ -159,7 +161,7 @@ class Reader:
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
         try:
             return await ask()
-        except (PoolTimeout, NoAnswer):
+        except (PoolTimeout, PostgresTimeout):
             raise
         except psycopg.OperationalError:
             # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
@@ -175,7 +177,7 @@ class Reader:
 
         psycopg's own transaction would wait for BEGIN and for COMMIT alone. Where this breaks off, the pool rolls back.
         """
-        async with self._pool.connection() as connection, in_time(connection), connection.pipeline() as pipeline:
+        async with self._pool.connection() as connection, with_timeout(connection), connection.pipeline() as pipeline:
             await connection.execute("BEGIN")
             yield connection, await ask(connection, pipeline)
             await connection.execute("COMMIT")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.api.list_statements import Count, Listing, Wanted, cursor_after
+from job_tracker.api.list_statements import Count, Listing, ListQuery, cursor_after
 from job_tracker.api.listing import count_shown, scan
 from job_tracker.api.signs import COLUMNS, read_signs
 from job_tracker.domain.health import Health, Signs
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 async def page_by_health(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted, words: Sequence[Health], now: datetime
+    connection: AsyncConnection, listing: Listing, wanted: ListQuery, words: Sequence[Health], now: datetime
 ) -> tuple[Row, Mapping[str, Signs]]:
     """A page as `listing.page` gives it, of rows of jobs whose health is one of `words`; and the signs of its jobs.
 
@@ -47,7 +47,7 @@ async def page_by_health(
     return answer, signs
 
 
-def _narrowed(wanted: Wanted, words: Sequence[Health]) -> Wanted:
+def _narrowed(wanted: ListQuery, words: Sequence[Health]) -> ListQuery:
     """With the words among what tells its cursors from others; every word but ok is of unfinished jobs alone."""
     derived = {"health": sorted(set(words))}
     if "ok" in words:

@@ -7,37 +7,37 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_tracker.api.command_publisher import Identity
-from job_tracker.store.timeouts import in_time
+from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
 
 
-class KeyReused(Exception):
+class IdempotencyKeyReused(Exception):
     """The key came with another body before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyClaim:
     """The identity that belongs to a key; `token` is set once Kafka has acknowledged it."""
 
     identity: Identity
     token: str | None
 
 
-class Keys:
+class IdempotencyKeys:
     """Keeps `tracker.api_key`, which the API alone writes."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def claim(self, tenant: str, key: str, request_hash: str, fresh: Identity) -> Claim:
+    async def claim(self, tenant: str, key: str, request_hash: str, fresh: Identity) -> IdempotencyClaim:
         """`fresh` becomes the key's identity unless the key has one already.
 
         Raises:
             KeyReused
         """
-        async with self._pool.connection() as connection, in_time(connection):
+        async with self._pool.connection() as connection, with_timeout(connection):
             claimed = await connection.execute(
                 _SQL["claim_key"],
                 {
@@ -53,8 +53,8 @@ class Keys:
         assert row is not None  # noqa: S101 - it inserts a row or finds one
         held_hash, job_id, chain, time, token = row
         if held_hash != request_hash:
-            raise KeyReused
-        return Claim(Identity(job_id, chain, time), token)
+            raise IdempotencyKeyReused
+        return IdempotencyClaim(Identity(job_id, chain, time), token)
 
     async def settle(self, tenant: str, key: str, token: str) -> None:
         """Kafka has acknowledged the request; its answer is repeated from now on.
@@ -62,5 +62,5 @@ class Keys:
         A PostgreSQL that is away does not matter: who asks again then puts the same event on the topic once more.
         """
         with suppress(psycopg.OperationalError, PoolTimeout):
-            async with self._pool.connection() as connection, in_time(connection):
+            async with self._pool.connection() as connection, with_timeout(connection):
                 await connection.execute(_SQL["settle_key"], {"tenant": tenant, "key": key, "token": token})

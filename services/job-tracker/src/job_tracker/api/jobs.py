@@ -15,7 +15,7 @@ from job_tracker.api.health_list import page_by_health
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
 from job_tracker.api.problems import Problem
-from job_tracker.api.rollup_totals import tally_of
+from job_tracker.api.rollup_totals import rollup_totals
 from job_tracker.api.signs import read_signs
 from job_tracker.api.summaries import summaries
 from job_tracker.api.waiting import waiting_reason
@@ -82,7 +82,7 @@ async def list_jobs(
     request = wanted(filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
-    tally = tally_of(JOBS, request)
+    tally = rollup_totals(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         if health:

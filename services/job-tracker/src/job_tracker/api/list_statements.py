@@ -9,7 +9,7 @@ import msgspec
 
 from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
-from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan, Served, plan_list
+from job_tracker.domain.list_plans import SCAN_ROWS, IndexedFilter, ListPlan, plan_list
 from job_tracker.domain.search_text import like_pattern, search_forms
 
 Row = dict[str, Any]
@@ -34,7 +34,7 @@ class Listing:
     source: tuple[str, str]
     key: tuple[str, ...]
     key_types: tuple[type, ...]
-    served: tuple[Served, ...]
+    served: tuple[IndexedFilter, ...]
     filters: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Listing:
 
 
 @dataclass(slots=True)
-class Wanted:
+class ListQuery:
     """What a caller asks of a list. `ranges` cuts by columns; `derived` holds filters that no statement applies."""
 
     filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Statement:
     """One statement with its values. Its text depends on the shape of the list alone, so it is planned once.
 
     It is made of constants of this package; what a caller gives travels as a value.
@@ -82,16 +82,16 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class ListStatements:
     """What is asked for one page: its rows, and how many there are in all, unless the page before knew it."""
 
     plan: ListPlan
-    rows: Question
-    total: Question
+    rows: Statement
+    total: Statement
     counted: Count | None
 
 
-def questions(listing: Listing, wanted: Wanted) -> Questions:
+def list_statements_of(listing: Listing, wanted: ListQuery) -> ListStatements:
     """The statements for a page.
 
     Raises:
@@ -100,11 +100,11 @@ def questions(listing: Listing, wanted: Wanted) -> Questions:
     after, counted = _begin(listing, wanted)
     plan = plan_list(listing.served, wanted.filters, bool(wanted.forms))
     if plan.bounded:
-        return Questions(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted), counted)
-    return Questions(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted), counted)
+        return ListStatements(plan, _scan(listing, plan, wanted, after), _scan_total(listing, plan, wanted), counted)
+    return ListStatements(plan, _page(listing, plan, wanted, after), _total_to(listing, plan, wanted), counted)
 
 
-def found_by_index(listing: Listing, wanted: Wanted) -> tuple[Question, Count | None]:
+def found_by_index(listing: Listing, wanted: ListQuery) -> tuple[Statement, Count | None]:
     """The keys of a page of what the index of trigrams finds, with `found`, the number of all; and the count known.
 
     Each row carries `found`, also the only one of an empty page. More than COUNT_TO are not all looked at: then the
@@ -137,7 +137,7 @@ def found_by_index(listing: Listing, wanted: Wanted) -> tuple[Question, Count | 
     )
 
 
-def rows_of(listing: Listing, keys: Sequence[Row]) -> Question:
+def rows_of(listing: Listing, keys: Sequence[Row]) -> Statement:
     """The rows with these keys, in the list's order."""
     names = ", ".join(f"%({column})s::text[]" for column in listing.key)
     same = " AND ".join(f'"{column}" = keys."{column}"' for column in listing.key)
@@ -150,13 +150,13 @@ def rows_of(listing: Listing, keys: Sequence[Row]) -> Question:
     )
 
 
-def cursor_after(listing: Listing, wanted: Wanted, row: Row, counted: Count) -> str:
+def cursor_after(listing: Listing, wanted: ListQuery, row: Row, counted: Count) -> str:
     """Where the page after `row` begins. The count goes along: a list is counted once, for its first page."""
     key = [row[column] for column in listing.key]
     return encode_cursor([*key, counted.rows, counted.whole], _mark(listing, wanted))
 
 
-def _mark(listing: Listing, wanted: Wanted) -> str:
+def _mark(listing: Listing, wanted: ListQuery) -> str:
     """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
     ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
@@ -165,12 +165,14 @@ def _mark(listing: Listing, wanted: Wanted) -> str:
     )
 
 
-def _page(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+def _page(listing: Listing, plan: ListPlan, wanted: ListQuery, after: Sequence[object] | None) -> Statement:
     values: Values = {}
     return _question(_merged(listing, plan, wanted, after, values, wanted.limit + 1), values)
 
 
-def total_around(listing: Listing, wanted: Wanted, known: Question, column: str, around: Sequence[Bounds]) -> Question:
+def total_around(
+    listing: Listing, wanted: ListQuery, known: Statement, column: str, around: Sequence[Bounds]
+) -> Statement:
     """The total of a list of which `known` counts all rows but those whose `column` is within `around`.
 
     These are counted only where they make a difference to what is told. An index must serve the list.
@@ -185,21 +187,21 @@ def total_around(listing: Listing, wanted: Wanted, known: Question, column: str,
     )
 
 
-def _total_to(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+def _total_to(listing: Listing, plan: ListPlan, wanted: ListQuery) -> Statement:
     values: Values = {}
     return _question(
         f"SELECT counted.rows, true AS whole FROM ({_count_to(listing, plan, wanted, values)}) AS counted", values
     )
 
 
-def _count_to(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> str:
+def _count_to(listing: Listing, plan: ListPlan, wanted: ListQuery, values: Values) -> str:
     # From the oldest: those pages have settled, so that the index alone tells which rows are visible.
     ends = f" ORDER BY {_order(listing, plan).replace(' DESC', '')} LIMIT {COUNT_TO + 1}"
     ranges = " UNION ALL ".join([f"({one}{ends})" for one in _ranges(listing, plan, wanted, None, values, "1")])
     return f"SELECT count(*) AS rows FROM (SELECT 1 FROM ({ranges}) AS ranges LIMIT {COUNT_TO + 1}) AS first"
 
 
-def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None) -> Question:
+def _scan(listing: Listing, plan: ListPlan, wanted: ListQuery, after: Sequence[object] | None) -> Statement:
     """Rows that fit, as the scan meets them; its last row, where the next scan goes on; and one beyond, if any."""
     values: Values = {}
     merged = _merged(listing, plan, wanted, after, values, SCAN_ROWS + 1)
@@ -212,7 +214,7 @@ def _scan(listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[obje
     )
 
 
-def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
+def _scan_total(listing: Listing, plan: ListPlan, wanted: ListQuery) -> Statement:
     """How many fit among the first rows of the list, whatever page is asked for."""
     values: Values = {}
     merged = _merged(listing, plan, wanted, None, values, SCAN_ROWS + 1)
@@ -223,12 +225,12 @@ def _scan_total(listing: Listing, plan: ListPlan, wanted: Wanted) -> Question:
     )
 
 
-def _question(text: str, values: Values) -> Question:
-    return Question(text.encode(), values)
+def _question(text: str, values: Values) -> Statement:
+    return Statement(text.encode(), values)
 
 
 def _merged(
-    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, most: int
+    listing: Listing, plan: ListPlan, wanted: ListQuery, after: Sequence[object] | None, values: Values, most: int
 ) -> str:
     """The first `most` rows of the plan's ranges in the list's order.
 
@@ -243,7 +245,7 @@ def _merged(
 
 
 def _ranges(
-    listing: Listing, plan: ListPlan, wanted: Wanted, after: Sequence[object] | None, values: Values, columns: str
+    listing: Listing, plan: ListPlan, wanted: ListQuery, after: Sequence[object] | None, values: Values, columns: str
 ) -> list[str]:
     shown = [listing.only] if listing.only else []
     common = [*shown, *_between(wanted, values), *_beyond(listing, after, values)]
@@ -263,7 +265,7 @@ def _ranges(
     return [one(fixed.items()) for fixed in plan.ranges]
 
 
-def _between(wanted: Wanted, values: Values) -> list[str]:
+def _between(wanted: ListQuery, values: Values) -> list[str]:
     conditions: list[str] = []
     for column, (since, until) in wanted.ranges.items():
         for end, bound, sign in (("since", since, ">="), ("until", until, "<")):
@@ -283,7 +285,7 @@ def _beyond(listing: Listing, after: Sequence[object] | None, values: Values) ->
     return [f"({_columns(listing.key)}) {'<' if listing.newest_first else '>'} ({placeholders})"]
 
 
-def _fits(listing: Listing, plan: ListPlan, wanted: Wanted, values: Values) -> str:
+def _fits(listing: Listing, plan: ListPlan, wanted: ListQuery, values: Values) -> str:
     """What no index decides."""
     conditions: list[str] = []
     for column, allowed in plan.rest.items():
@@ -302,7 +304,7 @@ def _searched(words: str, forms: Sequence[str], values: Values) -> list[str]:
     return [f"({' OR '.join(likes)})"]
 
 
-def _begin(listing: Listing, wanted: Wanted) -> tuple[list[object] | None, Count | None]:
+def _begin(listing: Listing, wanted: ListQuery) -> tuple[list[object] | None, Count | None]:
     """Where the page begins, and the count that its cursor carries."""
     for column in wanted.filters:
         if column not in listing.filters:
@@ -317,7 +319,7 @@ def _order(listing: Listing, plan: ListPlan) -> str:
     return ", ".join(f'"{column}"' + (" DESC" if listing.newest_first else "") for column in columns)
 
 
-def _after(listing: Listing, wanted: Wanted, cursor: str) -> tuple[list[object], Count]:
+def _after(listing: Listing, wanted: ListQuery, cursor: str) -> tuple[list[object], Count]:
     try:
         *after, rows, whole = decode_cursor(cursor, (*listing.key_types, _Rows, bool), _mark(listing, wanted))
     except ValueError as error:

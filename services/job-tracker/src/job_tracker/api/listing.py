@@ -13,12 +13,12 @@ from job_tracker.api.list_statements import (
     COUNT_TO,
     Count,
     Listing,
-    Question,
+    ListQuery,
     Row,
-    Wanted,
+    Statement,
     cursor_after,
     found_by_index,
-    questions,
+    list_statements_of,
     rows_of,
 )
 from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan
@@ -58,10 +58,10 @@ async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
 async def page(
     connection: AsyncConnection,
     listing: Listing,
-    wanted: Wanted,
+    wanted: ListQuery,
     show: Callable[[Row], Row],
     name: str,
-    tally: Question | None = None,
+    tally: Statement | None = None,
 ) -> Row:
     """One page under `name`, the cursor of the next one, the total, and how far a bounded scan has come.
 
@@ -100,7 +100,7 @@ def within_bytes(rows: list[Row]) -> list[Row]:
     return rows
 
 
-async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> tuple[bool, bool]:
+async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: ListQuery) -> tuple[bool, bool]:
     """Whether the list's search view is there, and whether its index can find what is wanted."""
     if listing.search_view is None or listing.search_index is None:
         return False, False
@@ -109,7 +109,7 @@ async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: W
     return there, indexed
 
 
-async def _by_trigrams(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> _Found | None:
+async def _by_trigrams(connection: AsyncConnection, listing: Listing, wanted: ListQuery) -> _Found | None:
     """None where the page before has counted too many."""
     question, counted = found_by_index(listing, wanted)
     if counted is not None and counted.rows > COUNT_TO:
@@ -128,10 +128,10 @@ async def _whole(connection: AsyncConnection, listing: Listing, keys: Sequence[R
 
 
 async def _in_order(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted, tally: Question | None, known: Count | None
+    connection: AsyncConnection, listing: Listing, wanted: ListQuery, tally: Statement | None, known: Count | None
 ) -> _Found:
     """From an index in the list's order. `known`: what the index of trigrams has counted."""
-    asked = questions(listing, wanted)
+    asked = list_statements_of(listing, wanted)
     if not asked.plan.served.few:
         await connection.execute(IN_INDEX_ORDER, prepare=True)
     reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
@@ -153,7 +153,7 @@ async def _in_order(
 
 
 async def scan(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted
+    connection: AsyncConnection, listing: Listing, wanted: ListQuery
 ) -> tuple[list[Row], Row | None, Count | None]:
     """Up to SCAN_ROWS rows of a list, whatever the limit, to be judged by who asks.
 
@@ -162,7 +162,7 @@ async def scan(
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
-    asked = questions(listing, replace(wanted, limit=SCAN_ROWS))
+    asked = list_statements_of(listing, replace(wanted, limit=SCAN_ROWS))
     if not asked.plan.served.few:
         await connection.execute(IN_INDEX_ORDER, prepare=True)
     reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)

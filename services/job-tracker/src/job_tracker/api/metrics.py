@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from job_events.fold import STATUSES
 
 
-class Instruments:
+class Metrics:
     """Counted as requests pass; the gauges are set when somebody scrapes."""
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from job_tracker.api.list_statements import Bounds, Listing, Question, Wanted, total_around
+from job_tracker.api.list_statements import Bounds, Listing, ListQuery, Statement, total_around
 from job_tracker.domain.list_plans import plan_list
 from service_kit.sql_files import queries
 
@@ -11,7 +11,7 @@ _TALLY = queries("job_tracker.store", "reads.sql")["tally"].encode()
 MOST_DAYS = 31
 
 
-def tally_of(listing: Listing, request: Wanted) -> Question | None:
+def rollup_totals(listing: Listing, request: ListQuery) -> Statement | None:
     """The total from the rollups, where they know it: by tenant, type and status, or by tenant, account and status.
 
     Between two moments they know the whole days, by tenant, type and status; the rest is counted.
@@ -28,13 +28,13 @@ def tally_of(listing: Listing, request: Wanted) -> Question | None:
         "statuses": filters.get("status"),
     }
     if bounds == (None, None):
-        return Question(_TALLY, {**values, "first": "-infinity", "last": "-infinity"})
+        return Statement(_TALLY, {**values, "first": "-infinity", "last": "-infinity"})
     days = whole_days(bounds)
     # What is counted in part is counted once: a cursor carries it.
     if days is None or request.cursor or of_account or plan_list(listing.served, filters).bounded:
         return None
     first, end = days
-    known = Question(_TALLY, {**values, "first": first, "last": end - timedelta(days=1)})
+    known = Statement(_TALLY, {**values, "first": first, "last": end - timedelta(days=1)})
     since, until = bounds
     around = [(since, _midnight(first)), (_midnight(end), until)]
     return total_around(listing, request, known, "created_at", [one for one in around if one[0] != one[1]])

@@ -14,7 +14,7 @@ from job_tracker.api.deps import Account, Limit, PartsNow, Tenant
 from job_tracker.api.jobs import Status
 from job_tracker.api.problems import Problem, problem_response
 from job_tracker.domain.changes import View
-from job_tracker.domain.event_stream import Place
+from job_tracker.domain.event_stream import StreamPosition
 
 MAX_READERS = 4000  # a process; more hear 503
 PING = 15  # seconds between comments, which keep proxies from closing a quiet stream
@@ -81,10 +81,10 @@ async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[by
         await events.aclose()
 
 
-def _place(last_id: str | None) -> Place | None:
+def _place(last_id: str | None) -> StreamPosition | None:
     if not last_id:
         return None
     try:
-        return Place.read(last_id)
+        return StreamPosition.read(last_id)
     except ValueError as error:
         raise Problem(422, str(error), [("Last-Event-ID", "is not an id of this stream")]) from None

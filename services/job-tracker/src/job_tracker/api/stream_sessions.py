@@ -7,20 +7,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 import msgspec
 import psycopg
 
-from job_tracker.api.change_feed import Feed
-from job_tracker.api.changes import STEP, ChangeReader, Gap
+from job_tracker.api.change_feed import ChangeFeed
+from job_tracker.api.changes import STEP, ChangeReader, HistoryGap
 from job_tracker.api.commit_notifications import LOOK_AGAIN
 from job_tracker.domain import event_stream
 from job_tracker.domain.changes import View, seen_by
-from job_tracker.domain.event_stream import Place
+from job_tracker.domain.event_stream import StreamPosition
 
 HEARTBEAT = 5.0  # seconds between `freshness` events
 
 
-class Streams:
+class StreamSessions:
     """All streams of this process."""
 
-    def __init__(self, feed: Feed, changes: ChangeReader) -> None:
+    def __init__(self, feed: ChangeFeed, changes: ChangeReader) -> None:
         self._feed = feed
         self._changes = changes
 
@@ -33,29 +33,29 @@ class Streams:
         """End them all, each after a whole event: the readers come back to another process."""
         self._feed.close()
 
-    def follow(self, view: View, limit: int, last: Place | None) -> AsyncGenerator[bytes]:
+    def follow(self, view: View, limit: int, last: StreamPosition | None) -> AsyncGenerator[bytes]:
         """The events of a new reader, who was told everything up to `last`, or nothing yet."""
-        return Follower(self._feed, self._changes, view, limit).events(last)
+        return StreamSession(self._feed, self._changes, view, limit).events(last)
 
 
-class Follower:
+class StreamSession:
     """Tells one reader.
 
     Every reading of its own is newer than all that it was told before. The feed is joined right after one, and passed
     over as far as that reading knows more. So no job goes back, whichever way its changes come.
     """
 
-    def __init__(self, feed: Feed, changes: ChangeReader, view: View, limit: int) -> None:
+    def __init__(self, feed: ChangeFeed, changes: ChangeReader, view: View, limit: int) -> None:
         self._feed = feed
         self._changes = changes
         self._view = view
         self._limit = limit
-        self._place = Place({})
+        self._place = StreamPosition({})
         self._fresh = False  # whether all that the table held at the last reading was told
         self._number = 0
         self._beat_at = 0.0
 
-    async def events(self, last: Place | None) -> AsyncGenerator[bytes]:
+    async def events(self, last: StreamPosition | None) -> AsyncGenerator[bytes]:
         """All events for somebody who was told everything up to `last`, or nothing yet.
 
         Raises:
@@ -72,7 +72,7 @@ class Follower:
                 try:
                     async for frame in self._through_history():
                         yield frame
-                except Gap as gap:
+                except HistoryGap as gap:
                     async for frame in self._until_read(lambda reason=str(gap): self._reset(reason)):
                         yield frame
                     continue
@@ -82,7 +82,7 @@ class Follower:
     async def _snapshot(self, reset: str | None = None) -> bytes:
         """The newest jobs; `reset` is the reason why what the reader had before is void."""
         standing, body = await self._changes.newest(self._view, self._limit)
-        self._place, self._fresh = Place(standing.positions, standing.epoch), True
+        self._place, self._fresh = StreamPosition(standing.positions, standing.epoch), True
         if reset is not None:
             body = b'{"reason":%b,%b' % (msgspec.json.encode(reset), body[1:])
         return event_stream.event("reset" if reset else "snapshot", body, self._place)
@@ -103,8 +103,8 @@ class Follower:
     async def _step(self) -> Sequence[bytes]:
         step = await self._changes.since(self._place.positions)
         if self._place.epoch not in {None, step.standing.epoch}:
-            raise Gap("the table was rebuilt")
-        self._place, self._fresh = Place(step.positions, step.standing.epoch), step.last
+            raise HistoryGap("the table was rebuilt")
+        self._place, self._fresh = StreamPosition(step.positions, step.standing.epoch), step.last
         return list(event_stream.jobs(seen_by(self._view, step.changes, former_known=False), self._place))
 
     async def _along_the_feed(self) -> AsyncGenerator[bytes]:
@@ -121,7 +121,7 @@ class Follower:
                 return
             if taken.number != self._number:
                 frames = self._feed.frames(self._view, self._number, taken, former_known=former_known)
-                self._number, self._place = taken.number, Place(taken.positions, self._place.epoch)
+                self._number, self._place = taken.number, StreamPosition(taken.positions, self._place.epoch)
                 for frame in frames:
                     yield frame
                 continue

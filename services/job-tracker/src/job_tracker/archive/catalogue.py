@@ -79,7 +79,7 @@ class Segment:
         return self.topic, self.part.partition
 
 
-class Catalogue:
+class ArchiveCatalogue:
     """All manifests of an archive, read once.
 
     Raises:

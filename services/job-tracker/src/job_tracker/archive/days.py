@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder, sealed
+from job_tracker.archive.catalogue import FORMAT, ArchiveCatalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
 from job_tracker.log.broker import Broker, Span
@@ -38,7 +38,7 @@ class OpenDay:
         return sum(span.high - span.low for span in self.spans.values())
 
 
-def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetime) -> Iterator[OpenDay]:
+def finished_days(catalogue: ArchiveCatalogue, broker: Broker, topic: str, now: datetime) -> Iterator[OpenDay]:
     """The days to write, oldest first. Days on which nothing was appended have no files.
 
     Raises:

@@ -25,7 +25,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class JobChange:
     """A job as it is now. `body` is its summary in JSON, encoded once for all readers; None: deleted.
 
     `former` is the key that the batch before told; None: not known.
@@ -52,7 +52,7 @@ class View:
         """Whether a job with this key is in the view."""
         return (not self.status or key.status in self.status) and self._is_about(job_id, key)
 
-    def lost(self, change: Change, *, former_known: bool) -> bool:
+    def lost(self, change: JobChange, *, former_known: bool) -> bool:
         """Whether a job that is not in the view now may have been told before, so that the reader must hear."""
         if not former_known or change.former is None:
             return self._is_about(change.job_id, change.key)
@@ -75,7 +75,7 @@ class Told(NamedTuple):
     removed: list[str]
 
 
-def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Told:
+def seen_by(view: View, changes: Iterable[JobChange], *, former_known: bool) -> Told:
     """What `view` shows of `changes`; without `former_known` it is rather told too much than too little."""
     told = Told([], [])
     for change in changes:
@@ -87,23 +87,23 @@ def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Tol
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ChangeBatch:
     """Changes by job, and the positions that they cover together with all batches before.
 
     All before `since` had been told when they were read.
     """
 
     positions: Positions
-    changes: dict[str, Change]
+    changes: dict[str, JobChange]
     since: Positions
 
 
-class Taken(NamedTuple):
+class TakenChanges(NamedTuple):
     """Coalesced changes, the number of the last batch among them, and what is covered with it."""
 
     number: int
     positions: Positions
-    changes: list[Change]
+    changes: list[JobChange]
 
 
 class ChangeLog:
@@ -114,7 +114,7 @@ class ChangeLog:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[ChangeBatch] = deque()
         self._base: Positions = {}
         self._last = 0
         self._kept = 0
@@ -138,9 +138,9 @@ class ChangeLog:
         self._base = positions
         self._last += 1
 
-    def add(self, positions: Positions, changes: Iterable[Change], since: Positions) -> None:
+    def add(self, positions: Positions, changes: Iterable[JobChange], since: Positions) -> None:
         """The next batch. Changes learn here what was told of their jobs before."""
-        batch = Batch(positions, {}, since)
+        batch = ChangeBatch(positions, {}, since)
         for change in changes:
             batch.changes[change.job_id] = replace(change, former=self._told.pop(change.job_id, None))
             if change.body is not None:
@@ -179,7 +179,7 @@ class ChangeLog:
             number += 1
         return number, False
 
-    def take(self, number: int, most: int) -> Taken | None:
+    def take(self, number: int, most: int) -> TakenChanges | None:
         """What came after batch `number`: whole batches until `most` changes; None: fallen off.
 
         A job that changed several times is there once, as it was last, with what was told before the first.
@@ -187,7 +187,7 @@ class ChangeLog:
         first = len(self._batches) - (self._last - number)
         if first < 0:
             return None
-        found: dict[str, Change] = {}
+        found: dict[str, JobChange] = {}
         positions = self._batches[first - 1].positions if first else self._base
         for batch in islice(self._batches, first, None):
             for job_id, change in batch.changes.items():
@@ -196,9 +196,9 @@ class ChangeLog:
             number, positions = number + 1, batch.positions
             if len(found) >= most:
                 break
-        return Taken(number, positions, list(found.values()))
+        return TakenChanges(number, positions, list(found.values()))
 
 
-def _size(batch: Batch) -> int:
+def _size(batch: ChangeBatch) -> int:
     """A batch without changes takes room too."""
     return len(batch.changes) + 1

@@ -11,7 +11,7 @@ from job_tracker.domain.changes import Told
 PIECE = 65536  # bytes after which the jobs of one batch go on in another event
 
 
-class Place(NamedTuple):
+class StreamPosition(NamedTuple):
     """Where a stream stands: all up to `positions` was told, of the table with the number `epoch` (None: of any)."""
 
     positions: Positions
@@ -24,7 +24,7 @@ class Place(NamedTuple):
         return token if self.epoch is None else f"{token}.{self.epoch}"
 
     @classmethod
-    def read(cls, text: str) -> "Place":
+    def read(cls, text: str) -> "StreamPosition":
         """The place of an id.
 
         Raises:
@@ -36,7 +36,7 @@ class Place(NamedTuple):
         return cls(decode_token(text), int(epoch) if epoch else None)
 
 
-def event(name: str, data: bytes, place: Place | None = None) -> bytes:
+def event(name: str, data: bytes, place: StreamPosition | None = None) -> bytes:
     """One event; `data` is JSON on one line. With a place the client resumes after this event, if it is cut."""
     head = f"event: {name}\n" if place is None else f"event: {name}\nid: {place.id}\n"
     return b"%bdata: %b\n\n" % (head.encode(), data)
@@ -47,7 +47,7 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def jobs(told: Told, place: Place) -> Iterator[bytes]:
+def jobs(told: Told, place: StreamPosition) -> Iterator[bytes]:
     """One batch as `jobs` events. Only the last one has the place: who is cut before it gets the batch again."""
     if not told.jobs and not told.removed:
         return

@@ -73,7 +73,7 @@ class Instance(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.instance} {does}" + (f": {self.detail}" if self.detail else "")
 
 
-class Fault(msgspec.Struct, frozen=True, array_like=True):
+class PartitionFault(msgspec.Struct, frozen=True, array_like=True):
     """A partition that no projector reads since `since`; of a topic that is missing the partition is -1."""
 
     topic: str
@@ -129,7 +129,7 @@ class Standing:
     epoch: int
     partitions: Sequence[Watermark]
     projectors: Sequence[Instance]
-    faults: Sequence[Fault] = ()
+    faults: Sequence[PartitionFault] = ()
     topics: Sequence[str] = ()
 
     @property
@@ -145,7 +145,7 @@ def assess(
     partitions: Sequence[Watermark],
     projectors: Sequence[Instance],
     now: datetime,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[PartitionFault] = (),
     topics: Sequence[str] = (),
 ) -> Freshness:
     """Freshness of all partitions together: as fresh as the one that is furthest behind.
@@ -172,6 +172,6 @@ def assess(
     )
 
 
-def _as_of(one: Watermark, faults: Sequence[Fault]) -> datetime | None:
+def _as_of(one: Watermark, faults: Sequence[PartitionFault]) -> datetime | None:
     times = [fault.since for fault in faults if fault.is_of(one.topic, one.partition)]
     return min([one.as_of, *times]) if one.as_of is not None else None

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 PATIENCE = 60.0  # seconds without any message until the reader gives up
 
 
-class LogSilent(Exception):
+class LogTimeout(Exception):
     """Kafka sent nothing for a long time although there is more to read."""
 
 
@@ -54,7 +54,7 @@ def read_log(
             elif time.monotonic() - heard > PATIENCE:
                 missing = ", ".join(f"{topic}[{number}]" for topic, number in sorted(open_ends))
                 reason = f": {errors.refusal}" if errors.refusal is not None else ""
-                raise LogSilent(f"Kafka at {kafka} sent nothing of {missing} for {PATIENCE:.0f} s{reason}")
+                raise LogTimeout(f"Kafka at {kafka} sent nothing of {missing} for {PATIENCE:.0f} s{reason}")
             batch: list[Item] = []
             for message in messages:
                 topic, number, offset = message.topic(), message.partition(), message.offset()

@@ -47,7 +47,7 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-class DeadLetter(NamedTuple):
+class DeadLetterRow(NamedTuple):
     """A record that no projection can take, with the reason for people.
 
     value_bytes: the true size of its value, where the record holds only the first part of it.
@@ -60,7 +60,7 @@ class DeadLetter(NamedTuple):
     value_bytes: int | None = None
 
     @classmethod
-    def of(cls, record: Record, error: InvalidEvent) -> "DeadLetter":
+    def of(cls, record: Record, error: InvalidEvent) -> "DeadLetterRow":
         """The letter of a record that was refused for this reason."""
         return cls(record, error.reason, error.job_id or job_id_in(record.value))
 
@@ -110,7 +110,7 @@ class Projection(Protocol[Content]):
         """The content of a batch without records."""
         ...
 
-    def add(self, content: Content, records: Iterable[Record]) -> list[DeadLetter]:
+    def add(self, content: Content, records: Iterable[Record]) -> list[DeadLetterRow]:
         """Decode records and fold them in; no I/O. What has no place in this projection comes back as dead letters."""
         ...
 
@@ -142,7 +142,7 @@ class Batch(Generic[Content]):
         self.empty: list[EmptyRange] = list(empty)
         self.size = 0  # bytes of all values
         self.content = projection.begin()
-        self.dead: list[DeadLetter] = []
+        self.dead: list[DeadLetterRow] = []
         self.starts: Positions = {}
         self.unpackable: Exception | None = None
         self.add(records)
@@ -227,7 +227,7 @@ class Batch(Generic[Content]):
         """Turn this batch of one record, which the database refuses, into its dead letter."""
         (record,) = self.records
         self.content, self.unpackable = self._projection.begin(), None
-        self.dead = [DeadLetter(record, reason, job_id_in(record.value))]
+        self.dead = [DeadLetterRow(record, reason, job_id_in(record.value))]
 
 
 def _clean(text: str) -> str:

@@ -20,7 +20,7 @@ import psycopg
 import structlog
 
 from job_tracker.log.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
-from job_tracker.store.postgres import Link
+from job_tracker.store.postgres import RetryingConnection
 from service_kit.sql_files import queries
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ _SQL = queries("job_tracker.store", "commit.sql")
 _SURE_WITHIN = 3.0  # seconds that a transaction waits at most
 
 
-def nowhere(_point: str) -> None:
+def no_failpoint(_point: str) -> None:
     """Called at the named points of the protocol; trials that kill the process there hand in another."""
 
 
@@ -55,7 +55,9 @@ class Committer(Generic[Content]):
     projection's tables, and the dead letters that they have added.
     """
 
-    def __init__(self, link: Link, projection: Projection[Content], at: Callable[[str], None] = nowhere) -> None:
+    def __init__(
+        self, link: RetryingConnection, projection: Projection[Content], at: Callable[[str], None] = no_failpoint
+    ) -> None:
         self._link = link
         self._projection = projection
         self._at = at

@@ -15,7 +15,7 @@ from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.topics import Topics
-from job_tracker.log.records import Cursor, DeadLetter, Record
+from job_tracker.log.records import Cursor, DeadLetterRow, Record
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
 from service_kit.sql_files import queries
 
@@ -89,8 +89,8 @@ class ItemsProjection:
     def begin(self) -> ItemsContent:
         return ItemsContent()
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
-        dead: list[DeadLetter] = []
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+        dead: list[DeadLetterRow] = []
         items = content.items
         for record in records:
             try:
@@ -99,7 +99,7 @@ class ItemsProjection:
                     continue
                 row = _item(record)
             except InvalidEvent as error:
-                dead.append(DeadLetter.of(record, error))
+                dead.append(DeadLetterRow.of(record, error))
                 continue
             held = items.get(row.event_id)
             if held is None or row.beats(held):
@@ -140,7 +140,7 @@ def _item(record: Record) -> ItemRow:
     )
 
 
-def _letter(record: Record) -> DeadLetter:
+def _letter(record: Record) -> DeadLetterRow:
     """The row of a letter stands at the position of the record that was refused.
 
     A letter with no place in the table is a dead letter itself: a row that PostgreSQL refuses would stop everything.
@@ -159,7 +159,7 @@ def _letter(record: Record) -> DeadLetter:
     )
     job_id = letter.subject or job_id_in(refused.value)
     size = None if data.value_bytes is UNSET else data.value_bytes
-    return DeadLetter(refused, data.reason, job_id, data.consumer, size)
+    return DeadLetterRow(refused, data.reason, job_id, data.consumer, size)
 
 
 def _bytes(text: str | None, encoding: str) -> bytes | None:

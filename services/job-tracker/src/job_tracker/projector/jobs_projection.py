@@ -24,7 +24,7 @@ from job_events.events import (
 )
 from job_events.fold import JobState, Registers
 from job_events.topics import Topics
-from job_tracker.log.records import DATA_ERRORS, Connection, Cursor, DeadLetter, Record
+from job_tracker.log.records import DATA_ERRORS, Connection, Cursor, DeadLetterRow, Record
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
 from service_kit.sql_files import queries
 
@@ -129,8 +129,8 @@ class JobsProjection:
     def begin(self) -> JobsContent:
         return JobsContent()
 
-    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetter]:
-        dead: list[DeadLetter] = []
+    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+        dead: list[DeadLetterRow] = []
         history = EncodedRows(_HISTORY_TYPES)
         content.history.append(history)
         jobs, since = content.jobs, self._history_since
@@ -139,13 +139,13 @@ class JobsProjection:
                 event = decode(record.value, record.appended_at)
                 row = history_row(record, event)
             except InvalidEvent as error:
-                dead.append(DeadLetter.of(record, error))
+                dead.append(DeadLetterRow.of(record, error))
                 continue
             try:
                 if record.appended_at >= since:
                     history.add(row)
             except DATA_ERRORS as error:
-                dead.append(DeadLetter(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
+                dead.append(DeadLetterRow(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
                 continue
             if isinstance(event, Lifecycle):
                 state = jobs.get(event.job_id)

@@ -13,10 +13,10 @@ from typing import Generic
 import structlog
 
 from job_tracker.log.records import Batch, Content, Projection, TopicPartition
-from job_tracker.projector.commit import Committer, nowhere
+from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.source import KafkaSource
 from job_tracker.store.positions import PositionStore
-from job_tracker.store.postgres import Link, Stopped
+from job_tracker.store.postgres import RetryingConnection, Stopped
 from job_tracker.store.status import Status
 
 log = structlog.get_logger()
@@ -34,13 +34,13 @@ class Projector(Generic[Content]):
         *,
         projection: Projection[Content],
         committer: Committer[Content],
-        link: Link,
+        link: RetryingConnection,
         store: PositionStore,
         open_source: Callable[[Callable[[], None]], KafkaSource],
         status: Status,
         stop: threading.Event,
         batch_events: int,
-        at: Callable[[str], None] = nowhere,
+        at: Callable[[str], None] = no_failpoint,
     ) -> None:
         self._projection = projection
         self._committer = committer
@@ -70,7 +70,7 @@ class Projector(Generic[Content]):
         self._batch, self._lost = Batch(self._projection), set()
         source = self._open_source(lambda: self._hand_on(source, writer))
         try:
-            while not (self._stop.is_set() or source.deaf):
+            while not (self._stop.is_set() or source.is_stalled):
                 self._turn(source, writer)
             self._settle(None)
             source.report(at_once=True)

@@ -11,7 +11,7 @@ from job_tracker.log.messages import reading, to_record
 from job_tracker.log.records import EmptyRange, Positions, Record
 from job_tracker.store.positions import PositionStore
 from job_tracker.store.status import Status
-from service_kit.kafka import Listener
+from service_kit.kafka import MonitoredConsumer
 from service_kit.kafka_diagnosis import UNREACHABLE, ConnectionErrors
 from service_kit.kafka_security import Kafka
 
@@ -53,16 +53,16 @@ class KafkaSource:
         instance: str,
         store: PositionStore,
         status: Status,
-        hand_on: Callable[[], None],
+        flush_before_revoke: Callable[[], None],
         at: Callable[[str], None],
     ) -> None:
         self._store = store
         self._status = status
-        self._hand_on = hand_on
+        self._hand_on = flush_before_revoke
         self._at = at
         self.begins: Positions = {}
         self.left: set[records.TopicPartition] = set()
-        self.deaf = False
+        self.is_stalled = False
         self._read: Positions = {}
         self._empty: list[EmptyRange] = []  # passed, and not taken yet
         # Pairs of a record's expected and its true offset, as they were seen at a first look; while that look lasts,
@@ -76,7 +76,7 @@ class KafkaSource:
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
-        self._consumer = Listener(
+        self._consumer = MonitoredConsumer(
             reading(kafka, group)
             | {
                 "enable.partition.eof": True,
@@ -101,7 +101,7 @@ class KafkaSource:
         if self._broken is not None:
             raise self._broken
         heard = first is not None and first.error() is None
-        self.deaf = self._outlived or self._consumer.deaf(heard=heard) or self._can_read_again()
+        self.is_stalled = self._outlived or self._consumer.is_stalled(heard=heard) or self._can_read_again()
         if first is None:
             return []
         messages = [first]

@@ -14,7 +14,7 @@ from job_tracker.projector.items_projection import ItemsContent
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.plan import Live, Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
-from job_tracker.rebuild.projection import ItemsAgain
+from job_tracker.rebuild.projection import ItemsReplay
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.sources import Sources
 from job_tracker.store.offsets import (
@@ -37,7 +37,7 @@ class ItemsRebuild:
     connection: Connection
     broker: Broker
     sources: Sources
-    projection: ItemsAgain
+    projection: ItemsReplay
     live: str
     filler: Filler[ItemsContent]
     progress: Progress

@@ -31,7 +31,7 @@ class KeptJob(NamedTuple):
         return f"{self.job_id} ({self.status}; by the log {self.by_log or 'unknown'})"
 
 
-class Keeper:
+class RowKeeper:
     """Works on `connection`, which finds the shadow's tables and has run the session of `projection`."""
 
     def __init__(self, connection: Connection, projection: JobsProjection, ensure_days: Callable[[set[date]], None]):

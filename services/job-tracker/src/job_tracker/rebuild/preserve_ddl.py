@@ -13,7 +13,7 @@ _SQL = queries("job_tracker.store", "carry.sql")
 Statements = list[sql.SQL]
 
 
-def hindrances(connection: Connection) -> list[str]:
+def blockers(connection: Connection) -> list[str]:
     """What would be lost with the live tables, in PostgreSQL's words."""
     return [str(what) for (what,) in connection.execute(_SQL["hindrances"]).fetchall()]
 

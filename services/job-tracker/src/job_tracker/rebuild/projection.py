@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from job_events.topics import Topics
-from job_tracker.log.records import Cursor, DeadLetter, Record
+from job_tracker.log.records import Cursor, DeadLetterRow, Record
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
 from service_kit.sql_files import queries
@@ -54,14 +54,14 @@ class ShadowProjection(JobsProjection):
         super().pack(content)
 
 
-class ItemsAgain(ItemsProjection):
+class ItemsReplay(ItemsProjection):
     """Items and dead letters appended before `since`, and items of deleted jobs, have been dropped and stay away."""
 
     def __init__(self, topics: Topics, since: datetime) -> None:
         super().__init__(topics, "tracker-items.again")
         self._since = since
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
         return super().add(content, (record for record in records if record.appended_at >= self._since))
 
     def merge(self, cursor: Cursor) -> int:

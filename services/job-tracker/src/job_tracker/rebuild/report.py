@@ -29,7 +29,7 @@ SHOWN = 20  # rows that differ are printed up to this number; all are counted
 _LONGEST = 200  # characters of a value
 
 
-class Report:
+class RebuildReport:
     """A context manager around the work; bars go when it is left."""
 
     def __init__(self, console: Console) -> None:
@@ -47,7 +47,7 @@ class Report:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> "Report":
+    def __enter__(self) -> "RebuildReport":
         self._bars.start()
         return self
 

@@ -14,14 +14,14 @@ from job_tracker.projector.jobs_projection import roll_all
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
-from job_tracker.rebuild.keep import EVERY_JOB, Keeper
+from job_tracker.rebuild.keep import EVERY_JOB, RowKeeper
 from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
-from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.shadow import ShadowTables
 from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
-from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_hindrances
+from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_blockers
 from job_tracker.store.offsets import (
     hold_positions,
     live_earlier,
@@ -37,7 +37,7 @@ _NEAR = 20_000  # records behind the live table at which the shadow is close eno
 
 
 @dataclass(slots=True)
-class Refold:
+class ShadowRebuild:
     """One shadow on its way from an empty schema to the live table's positions."""
 
     database_url: str
@@ -45,11 +45,11 @@ class Refold:
     broker: Broker
     sources: Sources
     projection: ShadowProjection
-    shadow: Shadow
+    shadow: ShadowTables
     filler: SharedFiller
     sample: Sample | None
     history_since: Callable[[], datetime]
-    letters_since: Callable[[], datetime]
+    dead_letters_since: Callable[[], datetime]
     progress: Progress
     ensure_days: Callable[[set[date]], None]
     _plan: Plan = field(default_factory=Plan, init=False)
@@ -106,7 +106,7 @@ class Refold:
             live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
             self.advance(self.live(live))
             # As of now: what retention took from the live tables since this began is in the shadow still.
-            history_since, letters_since = self.history_since(), self.letters_since()
+            history_since, dead_letters_since = self.history_since(), self.dead_letters_since()
             done = self.progress("comparing jobs", compare.count_jobs(live))
             yield from compare.job_differences(live, shadow, self.sample, done)
             if self.sample is not None:
@@ -115,7 +115,7 @@ class Refold:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
                 yield from compare.history_differences(live, shadow, history_since, rows=history_rows)
-                yield from compare.dead_letter_differences(live, shadow, letters_since, self.projection.topics)
+                yield from compare.dead_letter_differences(live, shadow, dead_letters_since, self.projection.topics)
 
     def swap(self) -> None:
         """Put the shadow in the live table's place.
@@ -132,7 +132,7 @@ class Refold:
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
-                self.projection.topics, self._plan.parted, self.advance, self.letters_since()
+                self.projection.topics, self._plan.parted, self.advance, self.dead_letters_since()
             )
 
     def check_swap(self) -> None:
@@ -141,7 +141,7 @@ class Refold:
         Raises:
             SwapHindered
         """
-        refuse_hindrances(self.connection)
+        refuse_blockers(self.connection)
 
     def end(self, connection: Connection) -> None:
         """Leave nothing of the shadow, unless it belongs to another process.
@@ -159,7 +159,7 @@ class Refold:
             return []
         with connect(self.database_url) as holding, connect(self.database_url, self.shadow.name) as keeping:
             keeping.execute(self.projection.session)
-            keeper = Keeper(keeping, self.projection, self.ensure_days)
+            keeper = RowKeeper(keeping, self.projection, self.ensure_days)
             with holding.transaction():  # projectors wait: what differs now differs because of the log
                 self.advance(hold_positions(holding, self.projection.name))
                 return keeper.keep(self._plan.gone, lost_jobs, self.history_since())

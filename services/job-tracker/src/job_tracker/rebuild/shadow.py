@@ -21,7 +21,7 @@ _TABLES = (*_MERGED, "event")
 _LOOK = 0.1  # seconds
 
 
-class Shadow:
+class ShadowTables:
     """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it."""
 
     def __init__(self, connection: Connection, name: str) -> None:

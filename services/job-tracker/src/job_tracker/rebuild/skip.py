@@ -25,7 +25,7 @@ _TOLD = 50  # jobs
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class LogGap:
     """A position that the log cannot serve. `resume` is where reading goes on; None: the broker has no such partition.
 
     `since` and `until` are the broker's times of the last record read before the gap and of the first one behind it,
@@ -82,7 +82,7 @@ class GapSkipper:
         self._topics = list(topics)
         self._first_time = first_time
 
-    def find(self) -> tuple[list[Gap], list[str]]:
+    def find(self) -> tuple[list[LogGap], list[str]]:
         """The gaps, and the topics that the broker does not have: those are no gap until they are made again.
 
         Raises:
@@ -93,7 +93,7 @@ class GapSkipper:
         there = [partition for partition in live if partition[0] in ids and partition[1] < ids[partition[0]][1]]
         spans = self._broker.spans(there, stable=True) if there else {}
         applied = self._applied()
-        gaps: list[Gap] = []
+        gaps: list[LogGap] = []
         for partition, held in live.items():
             if partition[0] not in ids:
                 continue
@@ -103,10 +103,10 @@ class GapSkipper:
                 continue
             resume, what = found
             until = self._first_time(partition, span) if span is not None and held.next_offset <= span.high else None
-            gaps.append(Gap(partition, held, resume, what, applied.get(partition), until))
+            gaps.append(LogGap(partition, held, resume, what, applied.get(partition), until))
         return gaps, sorted(set(self._topics) - ids.keys())
 
-    def affected(self, gap: Gap) -> tuple[int, list[str]]:
+    def affected(self, gap: LogGap) -> tuple[int, list[str]]:
         """Jobs that are not finished and may have an event in the gap: how many, and the first of them in words."""
         topic, number = gap.partition
         asked = {"topic": topic, "partition": number, "until": gap.until, "most": _TOLD}
@@ -114,7 +114,7 @@ class GapSkipper:
         told = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
         return (int(str(rows[0][3])) if rows else 0), told
 
-    def skip(self, gaps: list[Gap]) -> None:
+    def skip(self, gaps: list[LogGap]) -> None:
         """Move the positions behind the gaps, and note what the tables hold from in front of them.
 
         Raises:

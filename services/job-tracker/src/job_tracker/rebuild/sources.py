@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 
-from job_tracker.archive.catalogue import Catalogue, Segment
+from job_tracker.archive.catalogue import ArchiveCatalogue, Segment
 from job_tracker.archive.files import read_segment
 from job_tracker.log.broker import Span
 from job_tracker.log.messages import to_record
@@ -19,7 +19,7 @@ _PIECE = 1000
 class Sources:
     """One archive (it may be empty) and one cluster."""
 
-    def __init__(self, catalogue: Catalogue, kafka: Kafka, topics: list[str]) -> None:
+    def __init__(self, catalogue: ArchiveCatalogue, kafka: Kafka, topics: list[str]) -> None:
         self._catalogue = catalogue
         self._kafka = kafka
         self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}

@@ -39,7 +39,7 @@ _BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
 _PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
 
 
-class SwapHindered(Exception):
+class SwapBlocked(Exception):
     """Something of somebody else stands in the way; the live table is as it was."""
 
 
@@ -47,14 +47,14 @@ class _Begun(Exception):
     """A projector has begun a partition that the shadow does not know."""
 
 
-def refuse_hindrances(connection: Connection) -> None:
+def refuse_blockers(connection: Connection) -> None:
     """Is there anything that hangs on the live tables and cannot be carried?
 
     Raises:
         SwapHindered
     """
-    if found := carry.hindrances(connection):
-        raise SwapHindered(
+    if found := carry.blockers(connection):
+        raise SwapBlocked(
             f"a swap would drop what stands on the tables that it replaces: {', '.join(found)}; "
             "drop it, swap, and make it again"
         )
@@ -77,7 +77,7 @@ class Swap:
         topics: list[str],
         parted: Collection[TopicPartition],
         catch_up: Callable[[Mapping[TopicPartition, Live]], None],
-        letters_since: datetime,
+        dead_letters_since: datetime,
     ) -> None:
         """`catch_up` brings the shadow to the given positions while the projectors wait; `parted` are the partitions
         whose live positions it does not follow. Retention has taken dead letters of before `letters_since`.
@@ -95,13 +95,13 @@ class Swap:
                 if self._lock_tables(held):
                     break
             try:
-                self._exchange(topics, parted, letters_since)
+                self._exchange(topics, parted, dead_letters_since)
             except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
-                raise SwapHindered(f"PostgreSQL refuses to exchange the tables: {error}") from None
+                raise SwapBlocked(f"PostgreSQL refuses to exchange the tables: {error}") from None
         drop_replaced(self._connection)
 
-    def _exchange(self, topics: list[str], parted: Collection[TopicPartition], letters_since: datetime) -> None:
-        refuse_hindrances(self._connection)
+    def _exchange(self, topics: list[str], parted: Collection[TopicPartition], dead_letters_since: datetime) -> None:
+        refuse_blockers(self._connection)
         standing = carry.standing(self._connection)
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
@@ -116,7 +116,7 @@ class Swap:
         for statement in standing:
             self._connection.execute(statement)
         self._connection.execute(_SQL["unbury"], {"topics": topics})
-        self._connection.execute(_SQL["bury_new"], {"since": letters_since})
+        self._connection.execute(_SQL["bury_new"], {"since": dead_letters_since})
         self._connection.execute(_SQL["drop_positions"], {"projection": self._projection})
         self._connection.execute(_SQL["carry_positions"])
         self._connection.execute(_SQL["carry_earlier"])
@@ -130,7 +130,7 @@ class Swap:
         while readers := self._watch.execute(_SQL["older_readers"], wanted).fetchall():
             if time.monotonic() > until:
                 pid, name, begun = readers[0]
-                raise SwapHindered(
+                raise SwapBlocked(
                     f"a transaction of {name or 'an unnamed program'} (process {pid}) has been reading since {begun}; "
                     "end it, or swap when it is done"
                 )
@@ -149,7 +149,7 @@ class Swap:
                         table=sql.Identifier(table),
                     )
         except psycopg.errors.LockNotAvailable:
-            raise SwapHindered(
+            raise SwapBlocked(
                 f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
                 "that is done"
             ) from None
@@ -171,7 +171,7 @@ class Swap:
                 return False
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:
-                    raise SwapHindered(
+                    raise SwapBlocked(
                         f"others kept the job table busy for {_PATIENCE:.0f} s; try again when they are done"
                     ) from None
             time.sleep(_LOOK)

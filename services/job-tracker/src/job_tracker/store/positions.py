@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from job_tracker.log.broker import Broker, BrokerAway, Span
 from job_tracker.log.records import Cursor, Positions, TopicPartition
-from job_tracker.store.postgres import Link, Stopped, pause
+from job_tracker.store.postgres import RetryingConnection, Stopped, pause
 from job_tracker.store.status import Status
 from service_kit.sql_files import queries
 
@@ -18,7 +18,7 @@ class LogBroken(Exception):
     """The log no longer holds what was to be read. Going on would skip events silently."""
 
 
-class Taken(NamedTuple):
+class AssignedPositions(NamedTuple):
     """Positions of the partitions that can be read; of the others the reason why not.
 
     `recreated`: one of their topics is not the one that this process has read before.
@@ -35,7 +35,7 @@ class PositionStore:
     def __init__(
         self,
         *,
-        link: Link,
+        link: RetryingConnection,
         broker: Broker,
         projection: str,
         remedy: str,
@@ -52,7 +52,7 @@ class PositionStore:
         self.unusable: dict[str, str] = {}
         """Topics that were read and must not be read any more, each with the reason."""
 
-    def take(self, partitions: Collection[TopicPartition]) -> Taken:
+    def take(self, partitions: Collection[TopicPartition]) -> AssignedPositions:
         """Positions for newly assigned partitions; waits while a server is away.
 
         A topic that is missing, recreated, trimmed past the position, or that ends before it, is refused, and no other.
@@ -63,7 +63,7 @@ class PositionStore:
         ids, spans, refused = self._described(partitions)
         present = sorted(spans)
         if not present:
-            return Taken({}, refused)
+            return AssignedPositions({}, refused)
 
         def work(cursor: Cursor) -> list[tuple[object, ...]]:
             cursor.execute(
@@ -85,9 +85,9 @@ class PositionStore:
             recreated |= topic in self.unusable or self._ids.get(topic, ids[topic]) != ids[topic]
             self._ids[topic] = ids[topic]
             self.unusable.pop(topic, None)
-        return Taken(positions, refused | broken, recreated)
+        return AssignedPositions(positions, refused | broken, recreated)
 
-    def look(self, partitions: Collection[TopicPartition]) -> Taken:
+    def look(self, partitions: Collection[TopicPartition]) -> AssignedPositions:
         """What `take` would answer; nothing is written.
 
         Raises:
@@ -96,7 +96,9 @@ class PositionStore:
         ids, spans, refused = self._described(partitions)
         positions, broken, _ = self._judged(self._read(list(spans)), ids, spans)
         begun = {partition: span.low for partition, span in spans.items()}
-        return Taken({p: low for p, low in (begun | positions).items() if p not in broken}, refused | broken)
+        return AssignedPositions(
+            {p: low for p, low in (begun | positions).items() if p not in broken}, refused | broken
+        )
 
     def check(self) -> set[str]:
         """Ask, after records were read and before they are committed, whether they came from the log the positions
@@ -141,7 +143,7 @@ class PositionStore:
 
     def _judged(
         self, held: list[tuple[object, ...]], ids: Mapping[str, str], spans: Mapping[TopicPartition, Span]
-    ) -> Taken:
+    ) -> AssignedPositions:
         positions: Positions = {}
         refused: dict[TopicPartition, str] = {}
         for topic, number, topic_id, next_offset in held:
@@ -151,7 +153,7 @@ class PositionStore:
                 positions[partition] = at
             else:
                 refused[partition] = self._advised(reason)
-        return Taken(positions, refused)
+        return AssignedPositions(positions, refused)
 
     def _advised(self, reason: str) -> str:
         return f"{reason}; {self._remedy}"

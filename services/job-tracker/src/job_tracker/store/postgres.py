@@ -38,7 +38,7 @@ class Stopped(Exception):
     """The process is asked to end, and what it waited for has not come."""
 
 
-class Link:
+class RetryingConnection:
     """Owned by one thread. `wait` sleeps the given seconds and answers True as soon as the process shall end.
 
     `schema` is where unqualified tables are found; `session` is run by each new connection.

@@ -10,12 +10,12 @@ import psycopg
 PATIENCE = 10.0  # seconds; the slowest question takes less than one
 
 
-class NoAnswer(psycopg.OperationalError):
+class PostgresTimeout(psycopg.OperationalError):
     """PostgreSQL has not answered in time; the connection is closed, and asking again would take as long."""
 
 
 @asynccontextmanager
-async def in_time(connection: psycopg.AsyncConnection[Any]) -> AsyncGenerator[None]:
+async def with_timeout(connection: psycopg.AsyncConnection[Any]) -> AsyncGenerator[None]:
     """What is asked on `connection` inside is answered within PATIENCE seconds, or given up.
 
     The socket is closed first: psycopg meets a mere cancellation by waiting for the server to confirm it.
@@ -38,6 +38,6 @@ async def in_time(connection: psycopg.AsyncConnection[Any]) -> AsyncGenerator[No
     except asyncio.CancelledError:
         if not given_up or task.uncancel() > 0:
             raise
-        raise NoAnswer(f"PostgreSQL has not answered within {PATIENCE:g} s") from None
+        raise PostgresTimeout(f"PostgreSQL has not answered within {PATIENCE:g} s") from None
     finally:
         patience.cancel()

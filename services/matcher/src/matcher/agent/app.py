@@ -14,13 +14,13 @@ from faust import streams
 
 from job_events.errors import InvalidEvent
 from job_events.topics import Topics
-from matcher.agent.dead_letters import Letters
+from matcher.agent.dead_letters import DeadLetterWriter
 from matcher.agent.pool import ScoringPool
 from matcher.agent.watchdog import Watchdog
 from matcher.messages import decode_chunk
 from matcher.settings import MatcherSettings
 from service_kit.kafka_security import KafkaSecurity
-from worker.dead_letters import Place
+from worker.dead_letters import DeadLetterSource
 
 _DATABASE_PAUSE = 1.0  # seconds
 
@@ -31,12 +31,12 @@ class ChunkHandler:
     An exception out of an agent's body would leave a hole in the acknowledged offsets.
     """
 
-    def __init__(self, pool: ScoringPool, letters: Letters, watchdog: Watchdog) -> None:
+    def __init__(self, pool: ScoringPool, letters: DeadLetterWriter, watchdog: Watchdog) -> None:
         self._pool = pool
         self._letters = letters
         self._watchdog = watchdog
 
-    async def handle(self, place: Place, key: bytes | None, value: bytes | None) -> None:
+    async def handle(self, place: DeadLetterSource, key: bytes | None, value: bytes | None) -> None:
         """Score the chunk, or put the message away as a dead letter; waits as long as the database is away."""
         self._watchdog.began()
         while not await self._try(place, key, value):
@@ -44,7 +44,7 @@ class ChunkHandler:
             self._watchdog.began()
         self._watchdog.done()
 
-    async def _try(self, place: Place, key: bytes | None, value: bytes | None) -> bool:
+    async def _try(self, place: DeadLetterSource, key: bytes | None, value: bytes | None) -> bool:
         try:
             message = decode_chunk(value)
         except InvalidEvent as error:
@@ -107,7 +107,9 @@ def build(settings: MatcherSettings, topics: Topics, handler: ChunkHandler, watc
         # Acknowledged after the write and by hand: Faust's own way acknowledges what a SIGTERM interrupts.
         async for event in stream.noack().events():
             message = event.message
-            await handler.handle(Place(message.topic, message.partition, message.offset), message.key, message.value)
+            await handler.handle(
+                DeadLetterSource(message.topic, message.partition, message.offset), message.key, message.value
+            )
             event.ack()
 
     app.agent(topic, name="score_chunks")(score_chunks)

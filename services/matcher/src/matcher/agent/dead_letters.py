@@ -6,10 +6,10 @@ from psycopg import OperationalError
 from job_events.topics import Topics
 from service_kit.clock import Clock
 from service_kit.database import watched
-from worker.dead_letters import Place, put_dead_letter
+from worker.dead_letters import DeadLetterSource, put_dead_letter
 
 
-class Letters:
+class DeadLetterWriter:
     """Writes dead letters. They are rare: each opens a connection of its own."""
 
     def __init__(self, database_url: str, topics: Topics, clock: Clock) -> None:
@@ -17,7 +17,7 @@ class Letters:
         self._topics = topics
         self._clock = clock
 
-    def put(self, place: Place, key: bytes | None, value: bytes | None, reason: str) -> bool:
+    def put(self, place: DeadLetterSource, key: bytes | None, value: bytes | None, reason: str) -> bool:
         """Write one letter; False while the database is away."""
         try:
             with psycopg.connect(

@@ -46,7 +46,7 @@ class CustomerIndex:
     """All customers of an account, sorted by id, ready to score any slice of the Nhanh side."""
 
     def __init__(self, nhanh: Mapping[str, Customer], shopify: Mapping[str, Customer]) -> None:
-        self._left, self._right = _Side(nhanh), _Side(shopify)
+        self._left, self._right = _CustomerSide(nhanh), _CustomerSide(shopify)
 
     def score(self, first: int, last: int) -> ChunkResult:
         """Candidates of the Nhanh positions first..last (both counted) in the order of ids.
@@ -117,7 +117,7 @@ class CustomerIndex:
         )
 
 
-class _Side:
+class _CustomerSide:
     """One side's customers with their keys; `shared` keys belong to too many of them."""
 
     def __init__(self, customers: Mapping[str, Customer]) -> None:

@@ -14,7 +14,7 @@ def plan_token(job_id: str) -> str:
     return str(uuid5(_PLANS, job_id))
 
 
-def too_many_gone(missing: int, known: int, share: float, floor: int) -> bool:
+def too_many_delisted(missing: int, known: int, share: float, floor: int) -> bool:
     """Whether `missing` of `known` records are more than the account lets a pull mark as gone unasked."""
     return missing > floor and missing > Decimal(str(share)) * known
 

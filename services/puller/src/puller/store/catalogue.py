@@ -20,7 +20,7 @@ Verdict = Literal["created", "updated", "unchanged", "failed", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class CatalogueScope:
     """Whose records: the part of every key that is the same for all rows of a pull."""
 
     tenant: str
@@ -45,7 +45,7 @@ class Written:
 
 
 def write_page(
-    connection: Connection, shelf: Shelf, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
+    connection: Connection, shelf: CatalogueScope, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
 ) -> Written:
     """Store a page. `failed_ids` are seen but keep the content of their last readable state.
 
@@ -66,7 +66,7 @@ def write_page(
     return Written({record_id: verdict for record_id, verdict, _ in seen})
 
 
-def mark_gone(connection: Connection, shelf: Shelf, began: datetime) -> int:
+def mark_delisted(connection: Connection, shelf: CatalogueScope, began: datetime) -> int:
     """Mark what no pull has seen since `began`; returns how many records that were."""
     return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount
 
@@ -78,7 +78,7 @@ def database_time(connection: Connection) -> datetime:
     return row[0]
 
 
-def _put(connection: Connection, shelf: Shelf, changed: list[Record]) -> None:
+def _put(connection: Connection, shelf: CatalogueScope, changed: list[Record]) -> None:
     products = [record for record in changed if isinstance(record, ProductRecord)]
     customers = [record for record in changed if isinstance(record, CustomerRecord)]
     if products:

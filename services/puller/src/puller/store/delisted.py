@@ -5,7 +5,7 @@ from datetime import datetime
 
 from psycopg import Connection
 
-from puller.store.catalogue import Shelf
+from puller.store.catalogue import CatalogueScope
 from service_kit.sql_files import queries
 
 _SQL = queries("puller", "catalogue.sql")
@@ -23,7 +23,7 @@ class Missing:
     known: int
 
 
-def missing(connection: Connection, shelf: Shelf, began: datetime, plan: str | None) -> Missing:
+def missing(connection: Connection, shelf: CatalogueScope, began: datetime, plan: str | None) -> Missing:
     """Count what no pull has seen since `began`. plan: the token that was confirmed, if any."""
     values = {**shelf.key(), "began": began, "token": plan}
     row = connection.execute(_SQL["missing"], values).fetchone()
@@ -31,26 +31,26 @@ def missing(connection: Connection, shelf: Shelf, began: datetime, plan: str | N
     return Missing(*row)
 
 
-def mark_approved_gone(connection: Connection, shelf: Shelf, began: datetime, plan: str) -> int:
+def mark_approved_delisted(connection: Connection, shelf: CatalogueScope, began: datetime, plan: str) -> int:
     """Mark what no pull has seen since `began`, of the records that `plan` names and that none has seen since it was
     made; returns how many records that were."""
     values = {**shelf.key(), "began": began, "token": plan}
     return connection.execute(_SQL["mark_approved_gone"], values).rowcount
 
 
-def plan_gone(connection: Connection, shelf: Shelf, began: datetime, token: str) -> None:
+def plan_delisted(connection: Connection, shelf: CatalogueScope, began: datetime, token: str) -> None:
     """Keep the ids of what no pull has seen since `began` under `token`; plans of more than 14 days are deleted."""
     connection.execute(_SQL["forget_plans"])
     connection.execute(_SQL["plan_gone"], {**shelf.key(), "began": began, "token": token})
 
 
-def knows_plan(connection: Connection, shelf: Shelf, token: str) -> bool:
+def knows_plan(connection: Connection, shelf: CatalogueScope, token: str) -> bool:
     """Whether `token` was handed out for this shelf within the last 14 days."""
     row = connection.execute(_SQL["knows_plan"], {**shelf.key(), "token": token}).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM always gives a row
     return row[0]
 
 
-def note_complete_pull(connection: Connection, shelf: Shelf, job_id: str, began: datetime) -> None:
+def note_complete_pull(connection: Connection, shelf: CatalogueScope, job_id: str, began: datetime) -> None:
     """Note a pull that asked for everything and came to its end: what was last seen before it began is stale."""
     connection.execute(_SQL["note_complete_pull"], {**shelf.key(), "job_id": job_id, "began": began})

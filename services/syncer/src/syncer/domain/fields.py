@@ -82,7 +82,7 @@ def is_personal(field: str) -> bool:
     return field in _PERSONAL or metafield_key(field) is not None
 
 
-def memory_of(field: str, value: str | None) -> str:
+def last_written_of(field: str, value: str | None) -> str:
     """What to keep of a written value, so that a later one can be told from it."""
     key = key_of(field, value)
     if is_personal(field):

@@ -20,7 +20,7 @@ from decimal import Decimal, InvalidOperation
 from msgspec import Struct
 
 from platforms.settings import AccountSettings
-from syncer.domain.fields import NAME, PRICE, location_of, memory_of, metafield_key
+from syncer.domain.fields import NAME, PRICE, last_written_of, location_of, metafield_key
 from syncer.domain.plan import Change
 
 _TIMES = 10
@@ -76,7 +76,7 @@ class ChangeCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GuardDecision:
     """held: Shopify id -> why it is held back. stop: why the whole run stops. counts: what counted for it."""
 
     held: Mapping[str, str]
@@ -92,9 +92,9 @@ def unapproved(shopify_id: str, changes: Iterable[Change], approved: Approved, *
 
     def confirmed(change: Change) -> bool:
         found = approved.get((shopify_id, change.field))
-        if found is None or found[1] != memory_of(change.field, change.after):
+        if found is None or found[1] != last_written_of(change.field, change.after):
             return False
-        return not exactly or found[0] == memory_of(change.field, change.before)
+        return not exactly or found[0] == last_written_of(change.field, change.before)
 
     return tuple(change for change in changes if not confirmed(change))
 
@@ -141,7 +141,7 @@ def judge(
     settings: AccountSettings,
     same_person: SamePerson,
     sellouts: str | None = None,
-) -> Judgement:
+) -> GuardDecision:
     """Judge the changes of a batch as a whole, before the first of them is written.
 
     sellouts: why the plan of the whole run holds back every item whose stock goes to zero; None: it does not.
@@ -157,7 +157,7 @@ def judge(
             reasons.append(sellouts)
         if reasons:
             held[item.shopify_id] = "; ".join(reasons)
-    return Judgement(held, stop_reason(counts, state, settings), counts)
+    return GuardDecision(held, stop_reason(counts, state, settings), counts)
 
 
 def sellout_reason(counts: ChangeCounts, state: AccountState, settings: AccountSettings) -> str | None:

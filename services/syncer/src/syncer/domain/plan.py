@@ -16,7 +16,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from platforms.settings import ConflictRule
-from syncer.domain.fields import Present, Values, is_personal, key_of, location_of, memory_of
+from syncer.domain.fields import Present, Values, is_personal, key_of, last_written_of, location_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ConflictRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class LastWritten:
     """What we wrote last to one item, or found right there: field -> memory of its value."""
 
     written: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -62,7 +62,7 @@ class Decision(Struct, frozen=True):
 
 
 def expected_changes(
-    desired: Values, catalogue: Present, pulled_at: datetime | None, memory: Memory
+    desired: Values, catalogue: Present, pulled_at: datetime | None, memory: LastWritten
 ) -> tuple[Change, ...]:
     """The fields that differ from what is believed of the platform, in the order of their names.
 
@@ -74,28 +74,28 @@ def expected_changes(
     for name, value in sorted(desired.items()):
         ours = memory.written.get(name)
         if ours is not None and (ours_is_newer or name not in catalogue):
-            if ours != memory_of(name, value):
+            if ours != last_written_of(name, value):
                 changes.append(Change(name, None if is_personal(name) else ours, value))
         elif name not in catalogue or key_of(name, catalogue[name]) != key_of(name, value):
             changes.append(Change(name, catalogue.get(name), value))
     return tuple(changes)
 
 
-def new_agreements(desired: Values, catalogue: Present, memory: Memory) -> dict[str, str]:
+def new_agreements(desired: Values, catalogue: Present, memory: LastWritten) -> dict[str, str]:
     """The fields that a pull shows right and of which something else, or nothing, is remembered, with their memories.
 
     A value found right is as good as one that we wrote: it makes the item known, and ours to change.
     """
     return {
-        name: memory_of(name, value)
+        name: last_written_of(name, value)
         for name, value in sorted(desired.items())
         if name in catalogue
         and key_of(name, catalogue[name]) == key_of(name, value)
-        and memory.written.get(name) != memory_of(name, value)
+        and memory.written.get(name) != last_written_of(name, value)
     }
 
 
-def decide(desired: Values, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
+def decide(desired: Values, present: Present, memory: LastWritten, rules: ConflictRules) -> Decision:
     """Compare with the values just read from the platform. Deterministic: fields in the order of their names."""
     write: list[Change] = []
     same: list[str] = []
@@ -144,7 +144,7 @@ def decide_revert(desired: Values, wrote: Values, present: Present) -> Decision:
     return Decision(tuple(write), tuple(same), moved=tuple(moved))
 
 
-def decide_again(decision: Decision, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
+def decide_again(decision: Decision, present: Present, memory: LastWritten, rules: ConflictRules) -> Decision:
     """A decision of an earlier attempt, which may have been carried out, looked at with the values read just now.
 
     A field that holds neither what it held then nor what was to be written has been changed since, and is decided anew.
@@ -170,6 +170,6 @@ def moved_since(decision: Decision, present: Present) -> dict[str, str]:
     }
 
 
-def _changed_by_others(name: str, now: str | None, memory: Memory) -> bool:
+def _changed_by_others(name: str, now: str | None, memory: LastWritten) -> bool:
     ours = {memory.written.get(name), memory.pending.get(name)} - {None}
-    return bool(ours) and name in memory.written and memory_of(name, now) not in ours
+    return bool(ours) and name in memory.written and last_written_of(name, now) not in ours

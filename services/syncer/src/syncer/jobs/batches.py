@@ -27,12 +27,12 @@ from platforms.errors import PlatformError
 from platforms.person_names import same_person
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
-from syncer.domain.fields import Present, Values, memory_of
-from syncer.domain.guard import Approved, ItemChanges, Judgement, judge, sells_out, unapproved
+from syncer.domain.fields import Present, Values, last_written_of
+from syncer.domain.guard import Approved, GuardDecision, ItemChanges, judge, sells_out, unapproved
 from syncer.domain.plan import (
     ConflictRules,
     Decision,
-    Memory,
+    LastWritten,
     decide,
     decide_again,
     decide_revert,
@@ -40,15 +40,15 @@ from syncer.domain.plan import (
     moved_since,
 )
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import Position
-from syncer.jobs.side import Read, Side, Writing, error_info
+from syncer.jobs.planning import PlanCursor
+from syncer.jobs.side import Read, SyncTarget, Writing, error_info
 from syncer.jobs.verdicts import OUTDATED, Verdict, judge_item, judge_listed, kept_error
 from syncer.store import changes, plans, tokens, written
 from syncer.store.changes import IntendedChange
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
-from worker.job import Page, RunningJob
+from worker.job import Checkpoint, RunningJob
 
 STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 _GONE: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
@@ -72,7 +72,7 @@ class BatchRunner:
     """Runs the batches of one job. approved: the changes that its plan token stands for."""
 
     job: RunningJob
-    side: Side
+    side: SyncTarget
     scope: Scope
     settings: AccountSettings
     client: ShopifyClient
@@ -80,7 +80,7 @@ class BatchRunner:
     calls: CallCounter
     approved: Approved
 
-    def write(self, position: Position) -> BatchResult:
+    def write(self, position: PlanCursor) -> BatchResult:
         """Carry out steps 1 to 3 of a batch; `record` is step 4. Raises PlatformError, Interrupted."""
         items, intent = self._open(position)
         if intent is None:
@@ -104,34 +104,36 @@ class BatchRunner:
             broken_off = error
         return BatchResult(_verdicts(intent, items, outcomes, broken_off), broken_off=broken_off)
 
-    def compare(self, position: Position) -> BatchResult:
+    def compare(self, position: PlanCursor) -> BatchResult:
         """What a run that writes would do with a batch. Raises PlatformError, Interrupted."""
         items, _ = self._open(position)
         decided = self._decide(items)
-        with self.job.around.pool.connection() as conn:
+        with self.job.context.pool.connection() as conn:
             judgement = self._judge(conn, position, items, decided)
         stop = position.stop or judgement.stop
         verdicts = [judge_listed(one, stop) for one in _with_holds(decided, judgement)]
         return BatchResult(verdicts, stop, listed=(judgement.counts.changed, judgement.counts.sold_out))
 
-    def record(self, result: BatchResult, position: Position, next_cursor: object) -> None:
+    def record(self, result: BatchResult, position: PlanCursor, next_cursor: object) -> None:
         """Step 4. Even a job that was asked to stop says what it has already done."""
         items = {item.shopify_id: item for item in self._open(position)[0]}
-        with self.job.page(work_done=True) as page:
+        with self.job.checkpoint(work_done=True) as checkpoint:
             for verdict in result.verdicts:
-                self._record_item(page, items[verdict.item.shopify_id], verdict)
+                self._record_item(checkpoint, items[verdict.item.shopify_id], verdict)
             shown = {verdict.item.shopify_id: verdict.shown for verdict in result.verdicts if verdict.shown}
             if shown:
-                page.tally.metadata["planToken"] = tokens.show(page.connection, self.scope, self.job.id, shown)
-            page.tally.count(batches=1)
-            self.calls.count(page.tally)
-            page.cursor = next_cursor
+                checkpoint.tally.metadata["planToken"] = tokens.show(
+                    checkpoint.connection, self.scope, self.job.id, shown
+                )
+            checkpoint.tally.count(batches=1)
+            self.calls.count(checkpoint.tally)
+            checkpoint.cursor = next_cursor
 
-    def _record_item(self, page: Page, item: Item, verdict: Verdict) -> None:
-        page.tally.count(**verdict.counts)
+    def _record_item(self, checkpoint: Checkpoint, item: Item, verdict: Verdict) -> None:
+        checkpoint.tally.count(**verdict.counts)
         if verdict.memories is not None:
-            written.settle(
-                page.connection,
+            written.confirm(
+                checkpoint.connection,
                 self.scope,
                 self.job.id,
                 item.nhanh_id,
@@ -140,9 +142,9 @@ class BatchRunner:
                 settled=(*verdict.written, *verdict.refused),
                 fresh=verdict.right,
             )
-            changes.settle(page.connection, self.job.id, item.shopify_id, verdict.written, verdict.refused)
+            changes.confirm(checkpoint.connection, self.job.id, item.shopify_id, verdict.written, verdict.refused)
         if verdict.action is not None:
-            page.item(
+            checkpoint.item(
                 item.nhanh_id,
                 verdict.action,
                 {"nhanh": item.nhanh_id, "shopify": item.shopify_id},
@@ -158,9 +160,9 @@ class BatchRunner:
         note = self.side.note([*decision.write, *decision.kept, *decision.moved])
         return item.about if note is None else {**item.about, "note": note}
 
-    def _open(self, position: Position) -> tuple[Sequence[Item], Intent | None]:
+    def _open(self, position: PlanCursor) -> tuple[Sequence[Item], Intent | None]:
         self.log.batch = position.next
-        with self.job.around.pool.connection() as conn:
+        with self.job.context.pool.connection() as conn:
             return plans.batch(conn, self.scope, self.job.id, position.next), plans.intent(
                 conn, self.job.id, position.next
             )
@@ -172,7 +174,7 @@ class BatchRunner:
         """Compare with the values that the platform holds now."""
         now = self._look(items)
 
-        def how(item: Item, present: Present, memory: Memory) -> Decision:
+        def how(item: Item, present: Present, memory: LastWritten) -> Decision:
             if item.wrote:
                 return decide_revert(item.desired, item.wrote, present)
             return decide(item.desired, present, memory, self._rules())
@@ -185,7 +187,7 @@ class BatchRunner:
         writing = [item for item in items if item.shopify_id in before]
         now = self._look(writing)
 
-        def how(item: Item, present: Present, memory: Memory) -> Decision:
+        def how(item: Item, present: Present, memory: LastWritten) -> Decision:
             earlier = before[item.shopify_id].decision
             if not item.wrote:
                 return decide_again(earlier, present, memory, self._rules())
@@ -203,15 +205,15 @@ class BatchRunner:
         ids = [item.shopify_id for item in items]
         present = self.side.read(self.client, ids)
         scope = dataclasses.replace(self.scope, only=tuple(item.nhanh_id for item in items))
-        with self.job.around.pool.connection() as conn:
-            pairs = [pair for page in self.side.pages(conn, scope) for pair in page]
+        with self.job.context.pool.connection() as conn:
+            pairs = [pair for checkpoint in self.side.pages(conn, scope) for pair in checkpoint]
             memories = written.load(conn, self.scope, ids)
         wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs if pair.problem is None}
         return _Now(present, wanted, memories)
 
     def _judge(
-        self, conn: Connection, position: Position, items: Sequence[Item], decided: Sequence[Intended]
-    ) -> Judgement:
+        self, conn: Connection, position: PlanCursor, items: Sequence[Item], decided: Sequence[Intended]
+    ) -> GuardDecision:
         """Judge a batch with what the account's syncs, this one included, have changed within the last hour."""
         known = {item.shopify_id: item.known for item in items}
         state = changes.account_state(conn, self.scope, position.totals, self.job.id, position.next)
@@ -229,39 +231,39 @@ class BatchRunner:
         return judge(judged, state, self.settings, same_person, position.sellouts)
 
     def _intend_first(
-        self, position: Position, items: Sequence[Item], decided: Sequence[Intended]
+        self, position: PlanCursor, items: Sequence[Item], decided: Sequence[Intended]
     ) -> tuple[Intent, str | None]:
         """The intent of a batch, stored if it writes anything, and why the run stops before it."""
-        with self.job.page() as page:
-            changes.lock(page.connection, self.scope)
-            judgement = self._judge(page.connection, position, items, decided)
+        with self.job.checkpoint() as checkpoint:
+            changes.lock(checkpoint.connection, self.scope)
+            judgement = self._judge(checkpoint.connection, position, items, decided)
             intent = Intent(1, tuple(_with_holds(decided, judgement)))
             if judgement.stop is None:
-                self._store(page, position, items, intent)
+                self._store(checkpoint, position, items, intent)
         return intent, judgement.stop
 
-    def _intend_again(self, position: Position, items: Sequence[Item], again: Sequence[Intended]) -> Intent:
+    def _intend_again(self, position: PlanCursor, items: Sequence[Item], again: Sequence[Intended]) -> Intent:
         """An intent of an earlier attempt, looked at anew: it may have been carried out, so it does not stop any more.
 
         Values that were decided anew may be held back.
         """
-        with self.job.page() as page:
-            changes.lock(page.connection, self.scope)
-            judgement = self._judge(page.connection, position, items, again)
+        with self.job.checkpoint() as checkpoint:
+            changes.lock(checkpoint.connection, self.scope)
+            judgement = self._judge(checkpoint.connection, position, items, again)
             intent = Intent(1, tuple(_with_holds(again, judgement)))
-            self._store(page, position, items, intent)
+            self._store(checkpoint, position, items, intent)
         return intent
 
-    def _store(self, page: Page, position: Position, items: Sequence[Item], intent: Intent) -> None:
+    def _store(self, checkpoint: Checkpoint, position: PlanCursor, items: Sequence[Item], intent: Intent) -> None:
         """Note what is about to be sent; nothing if nothing will be, as nothing could then be sent twice."""
         writing = [one for one in (intent.items if intent.step == 1 else intent.again) if one.writes]
         if not writing:
             return
         known = {item.shopify_id: item.known for item in items}
-        plans.put_intent(page.connection, self.job.id, position.next, intent)
+        plans.put_intent(checkpoint.connection, self.job.id, position.next, intent)
         for one in writing:
-            pending = {change.field: memory_of(change.field, change.after) for change in one.writes}
-            written.pend(page.connection, self.scope, self.job.id, one.nhanh_id, one.shopify_id, pending)
+            pending = {change.field: last_written_of(change.field, change.after) for change in one.writes}
+            written.mark_pending(checkpoint.connection, self.scope, self.job.id, one.nhanh_id, one.shopify_id, pending)
         noted = [
             IntendedChange(
                 one.nhanh_id,
@@ -274,10 +276,10 @@ class BatchRunner:
             for one in writing
             for change in one.writes
         ]
-        changes.intend(page.connection, self.scope, self.job.id, noted)
+        changes.intend(checkpoint.connection, self.scope, self.job.id, noted)
 
     def _first_step(
-        self, position: Position, intent: Intent, items: Sequence[Item], outcomes: list[FieldOutcome]
+        self, position: PlanCursor, intent: Intent, items: Sequence[Item], outcomes: list[FieldOutcome]
     ) -> Intent:
         """Write step 1 and decide on step 2. `outcomes` holds what was told so far, should the platform break off."""
         for outcome in self._write(position.next, 1, intent.items):
@@ -293,8 +295,8 @@ class BatchRunner:
         again = self._decide([item for item in narrowed if item.desired])
         found = (*settled, *(outcome for item in again for outcome in _without_writing(item, stale)))
         second = Intent(2, intent.items, found, tuple(again))
-        with self.job.page() as page:
-            self._store(page, position, items, second)
+        with self.job.checkpoint() as checkpoint:
+            self._store(checkpoint, position, items, second)
         return second
 
     def _write(self, number: int, step: int, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
@@ -309,7 +311,7 @@ class _Now:
 
     present: Mapping[str, Read]
     wanted: Mapping[tuple[str, str], Values]
-    memories: Mapping[str, Memory]
+    memories: Mapping[str, LastWritten]
 
     def error(self, item: Item) -> ErrorInfo | None:
         """Why nothing of the item is to be written."""
@@ -319,15 +321,15 @@ class _Now:
         return None if item.shopify_id in self.present else _GONE
 
 
-def _decided(now: _Now, item: Item, how: Callable[[Item, Present, Memory], Decision]) -> Intended:
+def _decided(now: _Now, item: Item, how: Callable[[Item, Present, LastWritten], Decision]) -> Intended:
     error = now.error(item)
     if error is not None:
         return Intended(item.nhanh_id, item.shopify_id, error=error)
-    read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, Memory())
+    read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, LastWritten())
     return Intended(item.nhanh_id, item.shopify_id, how(item, read.fields, memory), read.refs)
 
 
-def _with_holds(decided: Iterable[Intended], judgement: Judgement) -> list[Intended]:
+def _with_holds(decided: Iterable[Intended], judgement: GuardDecision) -> list[Intended]:
     return [replace(one, held=one.held or judgement.held.get(one.shopify_id)) for one in decided]
 
 

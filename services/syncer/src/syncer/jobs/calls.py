@@ -1,7 +1,7 @@
 """Counts a client's HTTP requests into the job's metadata, checkpoint by checkpoint."""
 
 from platforms.shopify.client import ShopifyClient
-from worker.job_result import Tally
+from worker.job_result import JobCounters
 
 
 class CallCounter:
@@ -12,7 +12,7 @@ class CallCounter:
         self._requests = 0
         self._hits = 0
 
-    def count(self, tally: Tally) -> None:
+    def count(self, tally: JobCounters) -> None:
         """Add `requests` and `rateLimitHits`."""
         requests, hits = self._client.requests, self._client.rate_limit_hits
         tally.count(requests=requests - self._requests, rateLimitHits=hits - self._hits)

@@ -12,7 +12,7 @@ from platforms.shopify.client import ShopifyClient
 from syncer.domain import customers, fields
 from syncer.domain.customers import Contacts
 from syncer.domain.plan import Change
-from syncer.jobs.side import MappedSide, Pair, Read, Writing, about, outcomes, stale_problem
+from syncer.jobs.side import MappedTarget, Pair, Read, Writing, about, outcomes, stale_problem
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Holders, Kind, Row, Scope
@@ -21,7 +21,7 @@ METAFIELDS = 25  # Shopify's limit a call
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped customer is no longer in Nhanh's catalogue")
 
 
-class CustomerSide(MappedSide):
+class CustomerTarget(MappedTarget):
     """Contact fields and totals of mapped customers."""
 
     kind: Kind = "customer"
@@ -66,7 +66,9 @@ class CustomerSide(MappedSide):
                 fields.PHONE: row["shop_phone"],
                 fields.EMAIL: row["shop_email"],
             }
-        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
+        return Pair(
+            nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
+        )
 
     def _held(self, row: Row) -> Contacts:
         """What the shop's customer holds: as of the last pull, and where it has changed since, as just read.

@@ -20,14 +20,14 @@ from syncer.domain.guard import (
     unapproved,
 )
 from syncer.domain.plan import Change, expected_changes, new_agreements
-from syncer.jobs.side import Pair, Side
+from syncer.jobs.side import Pair, SyncTarget
 from syncer.store import changes, written
 from syncer.store.plans import Item, PlanWriter
 from syncer.store.rows import Scope
-from worker.job import Page, RunningJob
+from worker.job import Checkpoint, RunningJob
 
 
-class Position(Struct, frozen=True):
+class PlanCursor(Struct, frozen=True):
     """The job's cursor once it is planned: the next batch of so many.
 
     phase: `write`, or `list` where nothing is written and every change is shown. stop: why a run that writes stops,
@@ -45,18 +45,18 @@ class Position(Struct, frozen=True):
     sold_out: int = 0
 
 
-def read_position(cursor: Any, *, dry_run: bool) -> Position:
+def read_position(cursor: Any, *, dry_run: bool) -> PlanCursor:
     """The stored cursor of a planned job, perhaps of a release that kept it otherwise.
 
     There a dry run had the phase `write`, and a run that writes kept the reason that a person had confirmed.
     """
-    position = msgspec.convert(cursor, Position)
+    position = msgspec.convert(cursor, PlanCursor)
     if dry_run:
         return replace(position, phase="list")
     return position if position.phase == "list" else replace(position, stop=None)
 
 
-def with_totals(conn: Connection, scope: Scope, position: Position, cursor: Any) -> Position:
+def with_totals(conn: Connection, scope: Scope, position: PlanCursor, cursor: Any) -> PlanCursor:
     """With the account's totals of now where the release that planned the job kept none: the guards divide by them."""
     return position if "totals" in cursor else replace(position, totals=changes.account_totals(conn, scope))
 
@@ -66,26 +66,26 @@ class PlanRequest:
     """What a plan is made for. approved: the changes that the job's plan token stands for."""
 
     job: RunningJob
-    side: Side
+    side: SyncTarget
     scope: Scope
     settings: AccountSettings
     approved: Approved
     dry_run: bool
 
 
-def make_plan(page: Page, request: PlanRequest) -> Position:
+def make_plan(checkpoint: Checkpoint, request: PlanRequest) -> PlanCursor:
     """Write the plan in the page's transaction and count what needs no write; where the job goes on."""
-    job, side, scope, conn = request.job, request.side, request.scope, page.connection
+    job, side, scope, conn = request.job, request.side, request.scope, checkpoint.connection
     counts = ChangeCounts()
     plan = PlanWriter(conn, job.id, side.batch_size)
-    page.tally.total = side.count(conn, scope)
-    page.tally.count(batches=0, updated=0, unchanged=0, conflicts=0, held=0)
+    checkpoint.tally.total = side.count(conn, scope)
+    checkpoint.tally.count(batches=0, updated=0, unchanged=0, conflicts=0, held=0)
     for pairs in side.pages(conn, scope):
         job.check()
         items: list[Item] = []
         agreements: dict[tuple[str, str], dict[str, str]] = {}
         for pair in pairs:
-            expected = _expected(page, pair)
+            expected = _expected(checkpoint, pair)
             known = bool(pair.memory.written)
             if expected:
                 counts.add(
@@ -115,7 +115,7 @@ def make_plan(page: Page, request: PlanRequest) -> Position:
     totals = changes.account_totals(conn, scope)
     state = changes.account_state(conn, scope, totals, job.id)
     stop = stop_reason(counts, state, request.settings)
-    return Position(
+    return PlanCursor(
         phase="list" if stop or request.dry_run else "write",
         next=0,
         batches=plan.batches,
@@ -125,15 +125,15 @@ def make_plan(page: Page, request: PlanRequest) -> Position:
     )
 
 
-def _expected(page: Page, pair: Pair) -> tuple[Change, ...]:
+def _expected(checkpoint: Checkpoint, pair: Pair) -> tuple[Change, ...]:
     """The changes expected of a pair; one without any is counted at once."""
     ids = {"nhanh": pair.nhanh_id, "shopify": pair.shopify_id}
     if pair.problem is not None:
         action = "skipped" if pair.skipped else "failed"
-        page.item(pair.nhanh_id, action, ids, error=pair.problem, about=pair.about)
-        page.tally.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
+        checkpoint.item(pair.nhanh_id, action, ids, error=pair.problem, about=pair.about)
+        checkpoint.tally.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
         return ()
     expected = expected_changes(pair.desired, pair.catalogue, pair.pulled_at, pair.memory)
     if not expected:
-        page.tally.count(successful=1, unchanged=1)
+        checkpoint.tally.count(successful=1, unchanged=1)
     return expected

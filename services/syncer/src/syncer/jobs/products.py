@@ -15,7 +15,7 @@ from syncer.domain import depots, desired, fields
 from syncer.domain.depots import Location
 from syncer.domain.keys import Quantity, idempotency_key
 from syncer.domain.plan import Change
-from syncer.jobs.side import MappedSide, Pair, Read, Writing, about, outcomes, stale_problem
+from syncer.jobs.side import MappedTarget, Pair, Read, Writing, about, outcomes, stale_problem
 from syncer.store import rows
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -25,7 +25,7 @@ QUANTITIES = 100  # a call; Shopify takes 250
 _ON_NHANH = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")
 
 
-class ProductSide(MappedSide):
+class ProductTarget(MappedTarget):
     """Prices and stock of mapped variants."""
 
     kind: Kind = "product"
@@ -121,7 +121,9 @@ class ProductSide(MappedSide):
         }
         if row["pulled_at"] is not None and row["shop_price"] is not None:
             believed[fields.PRICE] = fields.plain_number(row["shop_price"])
-        return Pair(nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.memory_of_row(row), about=shown)
+        return Pair(
+            nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
+        )
 
     def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
         return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(shopify_ids)}

@@ -10,8 +10,8 @@ from job_events.events import ErrorInfo
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import EMAIL, NAME, PHONE, key_of
-from syncer.domain.plan import Change, Memory
-from syncer.jobs.side import Pair, Read, Side, Writing
+from syncer.domain.plan import Change, LastWritten
+from syncer.jobs.side import Pair, Read, SyncTarget, Writing
 from syncer.store import changes
 from syncer.store.plans import FieldOutcome, Intended
 from syncer.store.rows import Kind, Row, Scope
@@ -23,10 +23,10 @@ _CLEARABLE: Final = frozenset({NAME, PHONE, EMAIL})
 """Fields that a shop can hold empty; stock and our metafields cannot be emptied by a write."""
 
 
-class RevertSide:
+class RevertTarget:
     """Takes back what one job wrote; it reads and writes the shop as the side of that job does."""
 
-    def __init__(self, side: Side, reverted: str) -> None:
+    def __init__(self, side: SyncTarget, reverted: str) -> None:
         self._side = side
         self._reverted = reverted
 
@@ -74,7 +74,7 @@ def _pair(row: Row) -> Pair:
         row["shopify_id"],
         before,
         dict(wrote),
-        memory=Memory(row["written"] or {}, row["pending"] or {}, row["written_at"]),
+        memory=LastWritten(row["written"] or {}, row["pending"] or {}, row["written_at"]),
         problem=None if before else _NO_VALUE,
         skipped=True,
         about={name: text for name, text in about.items() if text},

@@ -14,7 +14,7 @@ from platforms.errors import PlatformError
 from platforms.settings import AccountSettings
 from platforms.shopify.client import ShopifyClient
 from syncer.domain.fields import Present, Values
-from syncer.domain.plan import Change, Memory
+from syncer.domain.plan import Change, LastWritten
 from syncer.store import rows
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended
@@ -39,7 +39,7 @@ class Pair:
     desired: Values = field(default_factory=dict[str, str])
     catalogue: Present = field(default_factory=dict[str, str | None])
     pulled_at: datetime | None = None
-    memory: Memory = field(default_factory=Memory)
+    memory: LastWritten = field(default_factory=LastWritten)
     problem: ErrorInfo | None = None
     skipped: bool = False
     about: dict[str, str] = field(default_factory=dict[str, str])
@@ -65,7 +65,7 @@ class Writing:
     step: int
 
 
-class MappedSide(ABC):
+class MappedTarget(ABC):
     """A side whose pairs are the account's mappings."""
 
     @abstractmethod
@@ -86,7 +86,7 @@ class MappedSide(ABC):
             yield self.pairs(conn, scope, found)
 
 
-class Side(Protocol):
+class SyncTarget(Protocol):
     """What is special to products or to customers. One instance a job."""
 
     @property

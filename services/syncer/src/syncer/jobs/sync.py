@@ -21,14 +21,14 @@ from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import PlanRequest, Position, make_plan, read_position, with_totals
-from syncer.jobs.revert import RevertSide
-from syncer.jobs.side import Side
+from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_position, with_totals
+from syncer.jobs.revert import RevertTarget
+from syncer.jobs.side import SyncTarget
 from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
 from syncer.store.rows import Kind, Scope
 from worker.errors import JobFailed
-from worker.job import Ending, RunningJob, params_of
+from worker.job import JobResult, RunningJob, params_of
 
 log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
@@ -43,13 +43,13 @@ class Sync:
 
     accounts: AccountStore
     buckets: Buckets
-    sides: dict[Kind, Callable[[], Side]]
+    sides: dict[Kind, Callable[[], SyncTarget]]
 
-    def __call__(self, job: RunningJob) -> Ending | None:
+    def __call__(self, job: RunningJob) -> JobResult | None:
         """Run one attempt; how it ended, None = by its counters. Raises JobFailed, PlatformError, Interrupted."""
         _prune(job)
         settings, connection = self._whose(job)
-        exchange_log = ExchangeLog(job.around.pool, job.id)
+        exchange_log = ExchangeLog(job.context.pool, job.id)
         client = ShopifyClient(connection, wait=job.wait, buckets=self.buckets, on_exchange=exchange_log)
         try:
             params, side, scope = self._what(job)
@@ -62,13 +62,13 @@ class Sync:
         finally:
             client.close()
 
-    def _what(self, job: RunningJob) -> tuple[SyncParams | RevertParams, Side, Scope]:
+    def _what(self, job: RunningJob) -> tuple[SyncParams | RevertParams, SyncTarget, Scope]:
         kind = SIDE_OF.get(job.type)
         if kind is not None:
             params = params_of(job, SyncParams)
             return params, self.sides[kind](), Scope(job.tenant, job.account, kind, params.only or None)
         params = params_of(job, RevertParams)
-        with job.around.pool.connection() as conn:
+        with job.context.pool.connection() as conn:
             kind = changes.kind_of_job(conn, job.tenant, job.account, params.job_id, params.only or None)
         if kind is None:
             reason = (
@@ -77,7 +77,7 @@ class Sync:
                 f"{KEEP.days} days"
             )
             raise JobFailed("NOT_FOUND", "NOTHING_TO_REVERT", reason)
-        side = RevertSide(self.sides[kind](), params.job_id)
+        side = RevertTarget(self.sides[kind](), params.job_id)
         return params, side, Scope(job.tenant, job.account, kind, params.only or None)
 
     def _whose(self, job: RunningJob) -> tuple[AccountSettings, Connection]:
@@ -98,7 +98,7 @@ def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
     """The changes that the job's plan token stands for."""
     if token is None:
         return {}
-    with job.around.pool.connection() as conn:
+    with job.context.pool.connection() as conn:
         found = tokens.approved(conn, scope, token)
     if found is None:
         reason = (
@@ -109,10 +109,10 @@ def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
     return found
 
 
-def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
+def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
     job = runner.job
     try:
-        runner.side.prepare(runner.client, runner.settings, job.around.pool, runner.scope)
+        runner.side.prepare(runner.client, runner.settings, job.context.pool, runner.scope)
         if job.cursor is None:
             _plan(runner, dry_run=dry_run)
     except UndefinedTable as error:
@@ -120,7 +120,7 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
         advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
         raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
     position = read_position(job.cursor, dry_run=dry_run)
-    with job.around.pool.connection() as conn:
+    with job.context.pool.connection() as conn:
         position = with_totals(conn, runner.scope, position, job.cursor)
     if position.next < position.batches:
         runner.side.check_writable()
@@ -131,19 +131,19 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
         result = runner.compare(position) if position.phase == "list" else runner.write(position)
         following = _following(position, result)
         if position.phase == "write" and result.stop is not None:
-            with job.page() as page:
-                page.cursor = msgspec.to_builtins(following)
+            with job.checkpoint() as checkpoint:
+                checkpoint.cursor = msgspec.to_builtins(following)
         else:
             runner.record(result, position, msgspec.to_builtins(following))
         if result.broken_off is not None:
             raise result.broken_off
         position = following
-    with job.around.pool.connection() as conn:
+    with job.context.pool.connection() as conn:
         refresh_statistics(conn, "written", "written_change")
     return _ending(job, position, dry_run=dry_run)
 
 
-def _following(position: Position, result: BatchResult) -> Position:
+def _following(position: PlanCursor, result: BatchResult) -> PlanCursor:
     """Where the job goes on after a batch."""
     if position.phase == "write":
         if result.stop is not None:
@@ -159,7 +159,7 @@ def _following(position: Position, result: BatchResult) -> Position:
     )
 
 
-def _ending(job: RunningJob, position: Position, *, dry_run: bool) -> Ending | None:
+def _ending(job: RunningJob, position: PlanCursor, *, dry_run: bool) -> JobResult | None:
     """How a run that came to its end has ended, None = by its counters. Raises JobFailed for one that was stopped."""
     told = job.tally.metadata
     confirm = f"`jobtrail jobs confirm {job.id}` lets exactly these changes through"
@@ -175,25 +175,25 @@ def _ending(job: RunningJob, position: Position, *, dry_run: bool) -> Ending | N
         return _partial("ITEMS_HELD", f"{told['held']} items {held} back; the job's items say why. {confirm}.")
     if told.get("partlyFailed"):
         reason = f"{told['partlyFailed']} items were written in part; the job's items say what was not"
-        return Ending("partial", ErrorInfo("PLATFORM_ERROR", "PARTLY_WRITTEN", reason))
+        return JobResult("partial", ErrorInfo("PLATFORM_ERROR", "PARTLY_WRITTEN", reason))
     return None
 
 
-def _partial(code: str, reason: str) -> Ending:
-    return Ending("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
+def _partial(code: str, reason: str) -> JobResult:
+    return JobResult("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
 
 
 def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
     job = runner.job
     job.progress("planning")
-    with job.page() as page:
+    with job.checkpoint() as checkpoint:
         request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
-        position = make_plan(page, request)
-        page.tally.metadata["dryRun"] = dry_run
+        position = make_plan(checkpoint, request)
+        checkpoint.tally.metadata["dryRun"] = dry_run
         if position.stop is not None:
-            page.tally.metadata["tooLarge"] = position.stop
-        page.cursor = msgspec.to_builtins(position)
-        runner.calls.count(page.tally)
+            checkpoint.tally.metadata["tooLarge"] = position.stop
+        checkpoint.cursor = msgspec.to_builtins(position)
+        runner.calls.count(checkpoint.tally)
 
 
 def _prune(job: RunningJob) -> None:
@@ -201,6 +201,6 @@ def _prune(job: RunningJob) -> None:
     for prune in (exchanges.prune, plans.prune, changes.prune, tokens.prune):
         for _ in range(_PRUNE_ROUNDS):
             job.check()
-            with job.around.pool.connection() as conn:
+            with job.context.pool.connection() as conn:
                 if prune(conn, KEEP, _PRUNE_ROWS) == 0:
                     break

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from job_events.events import Action, ErrorInfo, FieldChange
-from syncer.domain.fields import memory_of, shown
+from syncer.domain.fields import last_written_of, shown
 from syncer.domain.plan import Change, Decision
 from syncer.store.plans import FieldOutcome, Intended
 
@@ -77,7 +77,7 @@ def judge_item(
         counts,
         error,
         field_changes([*(sent or decision.write), *decision.kept, *decision.moved]),
-        {name: memory_of(name, desired[name]) for name in sorted({*decision.same, *written})},
+        {name: last_written_of(name, desired[name]) for name in sorted({*decision.same, *written})},
         written,
         tuple(sorted(errors)),
         max((outcome.ms for outcome in outcomes), default=None),

@@ -72,7 +72,7 @@ def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[Intend
         cursor.executemany(_SQL["intend"], rows)
 
 
-def settle(conn: Connection, job_id: str, shopify_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
+def confirm(conn: Connection, job_id: str, shopify_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
     """Note which fields of an item were written, and forget those that the platform refused."""
     values = {"job_id": job_id, "shopify_id": shopify_id}
     if written:

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from service_kit.sql_files import queries
 from syncer.domain.phones import present_form, spellings
-from syncer.domain.plan import Memory
+from syncer.domain.plan import LastWritten
 
 _SQL = queries("syncer", "catalogue.sql")
 PAGE = 500
@@ -106,6 +106,6 @@ def contact_holders(conn: Connection, scope: Scope, phones: Sequence[str], email
     return found
 
 
-def memory_of_row(row: Row) -> Memory:
+def last_written_of_row(row: Row) -> LastWritten:
     """Our memory of a pair's item; empty where we never wrote it."""
-    return Memory(row["written"] or {}, row["pending"] or {}, row["written_at"])
+    return LastWritten(row["written"] or {}, row["pending"] or {}, row["written_at"])

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from psycopg import Connection
 
 from service_kit.sql_files import queries
-from syncer.domain.fields import memory_of
+from syncer.domain.fields import last_written_of
 from syncer.domain.guard import Approved
 from syncer.domain.plan import Change
 from syncer.store.rows import Scope
@@ -31,8 +31,8 @@ def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequ
             "token": token,
             "shopify_id": shopify_id,
             "field": change.field,
-            "before": memory_of(change.field, change.before),
-            "after": memory_of(change.field, change.after),
+            "before": last_written_of(change.field, change.before),
+            "after": last_written_of(change.field, change.after),
         }
         for shopify_id, of_item in changes.items()
         for change in of_item

@@ -6,19 +6,19 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from service_kit.sql_files import queries
-from syncer.domain.plan import Memory
+from syncer.domain.plan import LastWritten
 from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "written.sql")
 
 
-def load(conn: Connection, scope: Scope, shopify_ids: Sequence[str]) -> dict[str, Memory]:
+def load(conn: Connection, scope: Scope, shopify_ids: Sequence[str]) -> dict[str, LastWritten]:
     """Shopify id -> memory, for those that have one."""
     rows = conn.execute(_SQL["load"], scope.values(ids=list(shopify_ids))).fetchall()
-    return {shopify_id: Memory(fields, pending, written_at) for shopify_id, fields, pending, written_at in rows}
+    return {shopify_id: LastWritten(fields, pending, written_at) for shopify_id, fields, pending, written_at in rows}
 
 
-def pend(
+def mark_pending(
     conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
 ) -> None:
     """Note what is about to be written: should the answer be lost, the value still counts as ours."""
@@ -36,7 +36,7 @@ def agree(conn: Connection, scope: Scope, job_id: str, agreements: Mapping[tuple
         cursor.executemany(_SQL["agree"], rows)
 
 
-def settle(
+def confirm(
     conn: Connection,
     scope: Scope,
     job_id: str,
