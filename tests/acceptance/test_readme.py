@@ -18,8 +18,8 @@ WaitUntil = Callable[..., None]
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BIN = Path(sys.executable).parent
-# Tests of their own run these; each starts a system, or takes minutes and hours.
-ELSEWHERE = ("make demo", "make test", "make up", "make chaos", "make bench")
+# Each of these starts a system or takes minutes; other tests and CI run them.
+ELSEWHERE = ("make demo", "make test", "make up", "make safety", "make chaos", "make bench")
 
 
 def blocks(text: str) -> list[list[str]]:
@@ -34,12 +34,12 @@ def blocks(text: str) -> list[list[str]]:
 
 
 class Reader:
-    """Somebody who types what the README says, and puts in what it leaves open."""
+    """Runs the commands of the README, with values for its placeholders."""
 
     def __init__(self, user: Any, running: dict[str, str], wait_until: WaitUntil) -> None:
         self._user, self._wait_until = user, wait_until
         self._api = httpx.Client(base_url=running["api"], timeout=120)
-        # The shops that the README calls yours.
+        # The account `lan-shop` of the README.
         self._shops = Sandbox(running["sandbox"]).load("lan-shop", {}, {})
         self._job = ""
 
