@@ -13,35 +13,11 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 from tests.deliveries import Deliveries
-from typer.testing import CliRunner
 
 from jobtrail.groups import members
-from jobtrail.main import app
 
 WaitUntil = Callable[..., None]
-ROOT = Path(__file__).parents[2]
 HELD = "select * from {table} order by 1, 2"
-
-
-def commands(text: str) -> list[str]:
-    """The indented commands of a Markdown page."""
-    return [line.strip() for line in text.splitlines() if re.match(r" {4}(make|\.venv/bin/jobtrail) ?", line)]
-
-
-def test_every_command_of_the_docs_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    found = 0
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))):
-        for command in commands(page.read_text("utf-8")):
-            words = command.split("#")[0].split()
-            found += 1
-            if words[0] == "make":
-                assert len(words) == 1 or f"\n{words[1]}: " in makefile, f"{page.name}: {command}"
-            else:
-                path = [word for word in words[1:3] if re.fullmatch(r"[a-z]+", word)][:2]
-                group = path if path[0] in {"jobs", "accounts", "matches", "queues"} else path[:1]
-                assert CliRunner().invoke(app, [*group, "--help"]).exit_code == 0, f"{page.name}: {command}"
-    assert found >= 10
 
 
 @pytest.mark.timeout(1800)
