@@ -312,7 +312,7 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
 @pytest.fixture
 def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """The job projection's tables, empty, on a connection that may write them."""
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     with connect(database_url) as connection:
         connection.execute(JobsProjection.session)
         yield connection
