@@ -10,7 +10,8 @@ import pytest
 from tests import golden_log
 
 from job_events.topics import Topics
-from job_tracker.log.records import Batch, Projection, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Projection
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection

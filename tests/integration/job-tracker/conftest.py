@@ -24,7 +24,8 @@ from tests.rebuilds import poison
 
 from job_events.topics import Topics
 from job_tracker import bootstrap
-from job_tracker.log.records import Batch, Projection, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Projection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.settings import Settings
 from job_tracker.store.postgres import connect

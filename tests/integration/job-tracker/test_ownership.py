@@ -15,7 +15,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from job_tracker import bootstrap
-from job_tracker.log.records import Batch, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.store.postgres import RetryingConnection, connect

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
 
+from job_tracker.errors import UnknownDeadLetters
 from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
 
@@ -18,14 +19,6 @@ class DeadLetterPosition(NamedTuple):
     partition: int
     offset: int
     consumer: str
-
-
-class UnknownDeadLetters(Exception):
-    """There is no dead letter at these indexes of what was asked for."""
-
-    def __init__(self, indexes: Sequence[int]) -> None:
-        super().__init__(", ".join(map(str, indexes)))
-        self.indexes = indexes
 
 
 class Acknowledgements:

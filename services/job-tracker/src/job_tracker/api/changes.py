@@ -16,6 +16,7 @@ from job_tracker.api.summaries import summaries
 from job_tracker.domain.changes import JobChange, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
+from job_tracker.errors import HistoryGap
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "stream.sql")
@@ -28,10 +29,6 @@ READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
 # Each of these statements knows the rows it wants by their keys. A plan that was made while the tables were small, and
 # is kept, must not read them whole when they have grown.
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-
-
-class HistoryGap(Exception):
-    """The way from a reader's positions to now cannot be told; the message says why."""
 
 
 class Newest(NamedTuple):

@@ -16,13 +16,14 @@ from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
 from job_events.job_types import JOB_TYPES, check_then, job_type
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.topics import SERVICES
-from job_tracker.api.command_publisher import Identity, NotAcknowledged, Verb, check_request, request_hash
+from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash
 from job_tracker.api.deps import Parts, PartsNow
-from job_tracker.api.idempotency import IdempotencyClaim, IdempotencyKeyReused
+from job_tracker.api.idempotency import IdempotencyClaim
 from job_tracker.api.jobs import find_job
 from job_tracker.api.listing import exists
-from job_tracker.api.problems import Json, Problem
+from job_tracker.api.problems import Json
 from job_tracker.domain.job_view import parents
+from job_tracker.errors import IdempotencyKeyReused, NotAcknowledged, Problem
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")

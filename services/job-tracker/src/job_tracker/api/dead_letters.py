@@ -9,14 +9,15 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from job_events.events import MAX_COUNT
-from job_tracker.api.acknowledgements import DeadLetterPosition, UnknownDeadLetters
+from job_tracker.api.acknowledgements import DeadLetterPosition
 from job_tracker.api.commands import Actor, StrictBody
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
-from job_tracker.api.problems import Json, Problem
+from job_tracker.api.problems import Json
 from job_tracker.domain.list_plans import IndexedFilter
+from job_tracker.errors import Problem, UnknownDeadLetters
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "dead_letters.sql")

@@ -12,8 +12,8 @@ from job_tracker.api.idempotency import IdempotencyKeys
 from job_tracker.api.list_statements import ListQuery
 from job_tracker.api.listing import MAX_PAGE
 from job_tracker.api.metrics import Metrics
-from job_tracker.api.problems import Problem
 from job_tracker.api.stream_sessions import StreamSessions
+from job_tracker.errors import Problem
 from job_tracker.log.broker import Broker
 
 

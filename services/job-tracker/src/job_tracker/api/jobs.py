@@ -14,7 +14,6 @@ from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.health_list import page_by_health
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
-from job_tracker.api.problems import Problem
 from job_tracker.api.rollup_totals import rollup_totals
 from job_tracker.api.signs import read_signs
 from job_tracker.api.summaries import summaries
@@ -24,6 +23,7 @@ from job_tracker.domain.health import NO_SIGNS, Health
 from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
+from job_tracker.errors import Problem
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")

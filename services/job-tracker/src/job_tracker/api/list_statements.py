@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.list_plans import SCAN_ROWS, IndexedFilter, ListPlan, plan_list
 from job_tracker.domain.search_text import like_pattern, search_forms
+from job_tracker.errors import Problem
 
 Row = dict[str, Any]
 Values = dict[str, object]

@@ -15,8 +15,10 @@ from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.topics import Topics
-from job_tracker.log.records import Cursor, DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from job_tracker.store.postgres import Cursor
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "items.sql")

@@ -24,8 +24,10 @@ from job_events.events import (
 )
 from job_events.fold import JobState, Registers
 from job_events.topics import Topics
-from job_tracker.log.records import DATA_ERRORS, Connection, Cursor, DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "jobs.sql")

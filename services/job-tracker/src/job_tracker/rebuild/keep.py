@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
-from job_tracker.log.records import Connection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.rebuild.plan import Stretch
-from job_tracker.store.offsets import note_stretches
+from job_tracker.store.offsets import Stretch, note_stretches
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")

@@ -10,7 +10,7 @@ from psycopg.pq import Format
 # Not public, but what `Copy.write_row` itself calls; that one needs an open connection.
 from psycopg._copy_base import format_row_binary  # isort: skip  # pyright: ignore[reportPrivateImportUsage]
 
-from job_tracker.log.records import Cursor
+from job_tracker.store.postgres import Cursor
 
 # PostgreSQL 18 manual, "COPY", Binary Format: a signature, no flags, no extension; at the end a row of -1 fields.
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
