@@ -17,6 +17,7 @@ from job_tracker.domain.changes import JobChange, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
 from job_tracker.errors import HistoryGap
+from job_tracker.store.job_statements import CHANGED_JOBS
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "stream.sql")
@@ -96,7 +97,7 @@ class ChangeReader:
 
     async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[JobChange]:
         """The jobs that these ranges are about, as they are in this snapshot."""
-        rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
+        rows = await (await connection.execute(CHANGED_JOBS, _columns(ranges), prepare=True)).fetchall()
         shown = await summaries(connection, rows, standing.now)
         return [
             JobChange(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from job_tracker.api import described
+from job_tracker.api import answer_schemas
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.health_list import page_by_health
@@ -20,7 +20,8 @@ from job_tracker.api.summaries import summaries
 from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.health import NO_SIGNS, Health
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
+from job_tracker.domain.job_row import LISTED_NAMES
+from job_tracker.domain.job_view import detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
 from job_tracker.domain.timeline import Timeline
 from job_tracker.errors import Problem
@@ -32,7 +33,7 @@ Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLE
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
-_COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
+_COLUMNS = ", ".join([*LISTED_NAMES, "r_body"])
 _FAMILY = {name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "parents", "retries")}
 DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
@@ -42,7 +43,7 @@ JOBS = Listing(
     key_types=(datetime, str),
     served=JOB_LISTS,
     filters=("status", "job_type", "tenant", "account", "chain", "parent", "retry_of"),
-    columns=SUMMARY_COLUMNS,
+    columns=LISTED_NAMES,
     only="NOT deleted",
     search=("job_id", "job_type", "account", "chain", "batch", "requested_by", "p_phase", "e_error_category"),
     newest_first=True,
@@ -50,7 +51,7 @@ JOBS = Listing(
 router = APIRouter(tags=["jobs"])
 
 
-@router.get("/jobs", responses=described.JOBS_PAGE)
+@router.get("/jobs", responses=answer_schemas.JOBS_PAGE)
 async def list_jobs(
     *,
     parts: PartsNow,
@@ -94,7 +95,7 @@ async def list_jobs(
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/jobs/{job_id}", responses=described.ONE_JOB)
+@router.get("/jobs/{job_id}", responses=answer_schemas.ONE_JOB)
 async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
@@ -179,7 +180,7 @@ async def show_items(
     return await parts.reader.answer(read, wait, parts.reader.items)
 
 
-@router.get("/jobs/{job_id}/family", responses=described.FAMILY)
+@router.get("/jobs/{job_id}/family", responses=answer_schemas.FAMILY)
 async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Parents, children, retries, and the whole chain the job belongs to."""
 
@@ -207,7 +208,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/stats", responses=described.STATS)
+@router.get("/stats", responses=answer_schemas.STATS)
 async def show_stats(
     *,
     parts: PartsNow,
