@@ -27,7 +27,7 @@ from job_events.topics import Topics
 from job_tracker.domain.job_row import STORED, STORED_NAMES, job_row
 from job_tracker.log.records import Record
 from job_tracker.projector.batch import DeadLetterRow
-from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from job_tracker.store.binary_copy import EncodedRows, copy_rows, copy_statement, type_oids
 from job_tracker.store.job_statements import JOB_STATEMENTS
 from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
 
@@ -37,16 +37,18 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 # So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.
 _FEW, _SMALL = 50, 2**20
 
-_TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
 _JOB_TYPES = type_oids(column.type for column in STORED)
-_HISTORY_TYPES = type_oids(
-    [
-        *(_TIME + _TEXT + _INT + _BIG),
-        *(_TEXT * 3 + _TIME + _TEXT * 2),
-        *(_TEXT * 3),
-        *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
-    ]
-)
+# The columns of the history in the order of its rows, with their PostgreSQL types.
+_HISTORY: dict[LiteralString, str] = {
+    **{"appended_at": "timestamptz", "topic": "text", "partition": "int4", "offset": "int8"},
+    **{"job_id": "text", "event_id": "text", "type": "text", "at": "timestamptz", "source": "text", "tenant": "text"},
+    **{"chain": "text", "parent": "text", "traceparent": "text", "job_type": "text", "account": "text"},
+    **{"attempt": "int4", "seq": "int8", "phase": "text", "outcome": "text", "worker": "text"},
+    **dict.fromkeys(("total", "processed", "successful", "failed", "skipped"), "int8"),
+    "body": "text",
+}
+_HISTORY_TYPES = type_oids(_HISTORY.values())
+_COPY_HISTORY = copy_statement("event", _HISTORY)
 
 
 @dataclass(slots=True)
@@ -126,7 +128,7 @@ class JobsProjection:
         content.jobs.clear()
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:
-        copy_rows(cursor, _SQL["copy_history"], content.history)
+        copy_rows(cursor, _COPY_HISTORY, content.history)
         if content.few:
             merging = cursor.execute(_SQL["sent"] + self._merge, {"rows": content.few})
         elif content.rows.data:
@@ -150,7 +152,7 @@ def roll_all(connection: Connection) -> None:
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
-    """One row in the order of `copy_history`.
+    """The values of an event in the order of the history's columns.
 
     `body` holds the data that no column holds: of progress only its metadata and the job's batch and
     subject, where there are any; of the rarer types the whole data.

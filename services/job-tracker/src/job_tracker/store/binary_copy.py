@@ -44,6 +44,17 @@ def type_oids(names: Iterable[str]) -> tuple[int, ...]:
     return tuple(map(registry.get_oid, names))
 
 
+def copy_statement(table: LiteralString, columns: Iterable[LiteralString]) -> LiteralString:
+    """The COPY that fills these columns of a table."""
+    return f"COPY {table} ({column_list(columns)}) FROM STDIN (FORMAT binary)"
+
+
+def column_list(columns: Iterable[LiteralString]) -> LiteralString:
+    """The names, quoted: some are words of SQL."""
+    quoted: list[LiteralString] = [f'"{column}"' for column in columns]
+    return ", ".join(quoted)
+
+
 def copy_rows(cursor: Cursor, statement: LiteralString, blocks: Iterable[EncodedRows]) -> None:
     """Run a `COPY ... FROM STDIN (FORMAT binary)`, block after block."""
     with cursor.copy(statement) as copy:

@@ -125,9 +125,3 @@ SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM buried) AS changed
 
 -- name: rolled
 SELECT count(*) AS rolled FROM rolled
-
--- name: copy_history
-COPY event (
-    appended_at, topic, partition, "offset", job_id, event_id, type, at, source, tenant, chain, parent, traceparent,
-    job_type, account, attempt, seq, phase, outcome, worker, total, processed, successful, failed, skipped, body
-) FROM STDIN (FORMAT binary)
