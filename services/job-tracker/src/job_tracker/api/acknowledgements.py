@@ -1,10 +1,12 @@
 """Acknowledgements of dead letters: who has looked at a letter, when, and what they say of it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
 
+from job_tracker.api.tenancy import scope_values
+from job_tracker.domain.scope import Scope
 from job_tracker.errors import UnknownDeadLetters
 from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
@@ -21,14 +23,22 @@ class DeadLetterPosition(NamedTuple):
     consumer: str
 
 
+def _visible(scope: Scope) -> LiteralString:
+    if scope.tenants is None:
+        return ""
+    return " AND job_id IN (SELECT job_id FROM tracker.job WHERE tenant = ANY(%(scope_tenants)s))"
+
+
 class Acknowledgements:
     """Keeps `tracker.dead_letter_ack`, which the API alone writes."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def add(self, letters: Sequence[DeadLetterPosition], acknowledged_by: str, reason: str) -> int:
+    async def add(self, letters: Sequence[DeadLetterPosition], acknowledged_by: str, reason: str, scope: Scope) -> int:
         """Acknowledge all of `letters` or none; how many were not acknowledged before.
+
+        One of a job outside of the scope is unknown.
 
         Raises:
             UnknownLetters
@@ -36,8 +46,9 @@ class Acknowledgements:
         topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
         async with self._pool.connection() as connection, with_timeout(connection):
             adding = await connection.execute(
-                _SQL["acknowledge"],
-                {
+                _SQL["acknowledge"].format(scope=_visible(scope)),
+                scope_values(scope)
+                | {
                     "topics": topics,
                     "partitions": partitions,
                     "offsets": offsets,

@@ -139,11 +139,11 @@ def _key(row: Row) -> Key:
 def _filters(view: View) -> dict[str, list[str]]:
     filters = {"status": sorted(view.status), "job_type": sorted(view.job_type)}
     filters |= {
-        name: [value]
-        for name, value in (("tenant", view.tenant), ("account", view.account), ("chain", view.chain))
-        if value is not None
+        name: [value] for name, value in (("account", view.account), ("chain", view.chain)) if value is not None
     }
-    return {name: allowed for name, allowed in filters.items() if allowed}
+    filters = {name: allowed for name, allowed in filters.items() if allowed}
+    tenants = view.scope.narrowed(view.tenant)
+    return filters if tenants is None else filters | {"tenant": tenants}
 
 
 def _columns(ranges: list[Range]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ async def stream(
         status=frozenset(status or ()),
         job_type=frozenset(type_ or ()),
         job_id=frozenset(job_id or ()),
+        scope=parts.scope,
     )
     events = parts.streams.follow(view, limit, _place(last_event_header or last_event_id))
     # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.

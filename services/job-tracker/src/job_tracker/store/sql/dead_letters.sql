@@ -13,7 +13,8 @@ WITH asked AS (
 ),
 known AS (
     SELECT asked.number, d.topic, d.partition, d."offset", d.consumer, d.appended_at
-    FROM asked LEFT JOIN tracker.dead_letter AS d USING (topic, partition, "offset", consumer)
+    FROM asked LEFT JOIN (SELECT * FROM tracker.dead_letter WHERE true{scope}) AS d
+        USING (topic, partition, "offset", consumer)
 ),
 written AS (
     INSERT INTO tracker.dead_letter_ack AS held (topic, partition, "offset", consumer, appended_at, acknowledged_by, reason)
