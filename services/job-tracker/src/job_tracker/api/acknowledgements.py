@@ -1,7 +1,7 @@
 """Acknowledgements of dead letters: who has looked at a letter, when, and what they say of it."""
 
 from collections.abc import Sequence
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
 
@@ -23,12 +23,6 @@ class DeadLetterPosition(NamedTuple):
     consumer: str
 
 
-def _visible(scope: Scope) -> LiteralString:
-    if scope.tenants is None:
-        return ""
-    return " AND job_id IN (SELECT job_id FROM tracker.job WHERE tenant = ANY(%(scope_tenants)s))"
-
-
 class Acknowledgements:
     """Keeps `tracker.dead_letter_ack`, which the API alone writes."""
 
@@ -46,7 +40,7 @@ class Acknowledgements:
         topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
         async with self._pool.connection() as connection, with_timeout(connection):
             adding = await connection.execute(
-                _SQL["acknowledge"].format(scope=_visible(scope)),
+                _SQL["acknowledge"].format(scope=f" AND {_SQL['visible']}" if scope.tenants is not None else ""),
                 scope_values(scope)
                 | {
                     "topics": topics,

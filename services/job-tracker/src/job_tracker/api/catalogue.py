@@ -226,14 +226,18 @@ async def _queue(connection: AsyncConnection, service: str, scope: Scope) -> Row
     if not (await exists(connection, inbox) and await exists(connection, holds)):
         return {"service": service, "available": False, "accounts": [], "holds": []}
     condition = scope_condition(scope)
-    of_holds: LiteralString = f" AND (kind = 'queue' OR (true{condition}))" if condition else ""
+    conditions: dict[str, LiteralString] = {
+        "inbox": condition,
+        "holds": f" AND (kind = 'queue' OR (true{condition}))" if condition else "",
+    }
     counts, held = [
         await (
             await connection.execute(
-                sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view), scope=sql.SQL(narrowed)), scope_values(scope)
+                sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view), scope=sql.SQL(conditions[name])),
+                scope_values(scope),
             )
         ).fetchall()
-        for name, view, narrowed in (("inbox", inbox, condition), ("holds", holds, of_holds))
+        for name, view in (("inbox", inbox), ("holds", holds))
     ]
     newer = await waiting_at(connection, service, scope)
     waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]

@@ -22,8 +22,7 @@ from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "dead_letters.sql")
 Row = dict[str, Any]
-# A record names no tenant by itself, but perhaps a job. What names none is shown to callers of all tenants only.
-VISIBLE = "EXISTS (SELECT FROM tracker.job WHERE job.job_id = listed_dead_letter.job_id AND job.tenant = ANY(%(scope_tenants)s))"
+# A dead letter names no tenant, but perhaps a job. One without is visible only where the scope is all tenants.
 DEAD_LETTERS = Listing(
     source=("tracker", "listed_dead_letter"),
     key=("appended_at", "topic", "partition", "offset", "consumer"),
@@ -36,7 +35,7 @@ DEAD_LETTERS = Listing(
     ),
     filters=("consumer", "topic", "job_id", "acknowledged"),
     newest_first=True,
-    visible=VISIBLE,
+    visible=_SQL["visible"],
 )
 router = APIRouter(tags=["dead letters"])
 

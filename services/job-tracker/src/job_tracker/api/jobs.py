@@ -235,7 +235,7 @@ async def show_stats(
     tenants = parts.scope.narrowed(tenant)
     tenants = [""] if tenants is None else tenants
     condition = tenant_condition(tenants)
-    stats, stats_by_day = (_SQL[name].format(tenants=condition) for name in ("stats", "stats_by_day"))
+    stats, stats_by_day = _SQL["stats"].format(tenants=condition), _SQL["stats_by_day"].format(tenants=condition)
     asked = {"tenant": tenant_value(tenants), "type": type_, "first": since or date.min, "last": until or date.max}
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
