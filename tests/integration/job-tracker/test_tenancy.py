@@ -27,7 +27,8 @@ from service_kit.database import migrate
 OWN, OTHER = "own", "other"
 CHAIN = "chain-of-both"
 RECORDS = """
-INSERT INTO puller.product (tenant, account, platform, product_id, title) VALUES (%(tenant)s, 'shop', 'nhanh', 'p', 'Áo');
+INSERT INTO puller.product (tenant, account, platform, product_id, title)
+VALUES (%(tenant)s, 'shop', 'nhanh', 'p', 'Áo');
 INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, product_id, name, sku, prices)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'v', 'p', 'p', 'Áo', 'SKU-1', '{}');
 INSERT INTO puller.customer (tenant, account, platform, customer_id, name, phones, totals)
