@@ -91,7 +91,7 @@ class SyncLog:
 
 def read_sync_log(system: Any, stream: Any, connection: Any, wait_until: Callable[..., None]) -> SyncLog:
     """One that was read into its tables, and whose projector has ended."""
-    migrate(system.database_url, "tracker", ["job_tracker"])
+    migrate(system.database_url, "tracker", ["job_tracker.store"])
     log = SyncLog(system, stream, connection, wait_until)
     log.put(60)
     system.projector(part="items")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from job_tracker.log.records import Cursor
 from job_tracker.projector import commit, items_projection, jobs_projection
 from job_tracker.projector.commit import Committer, no_failpoint
+from job_tracker.store.postgres import Cursor
 
 
 def _edit(statements: dict[str, Any], name: str, pattern: str, replacement: str) -> None:

@@ -11,7 +11,8 @@ from tests.chaos.projections import ITEMS
 from tests.chaos.workload import Mix, Workload
 
 from job_events.topics import Topics
-from job_tracker.log.records import DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsProjection
 
 SENT = int(START.timestamp() * 1000)  # LogAppendTime of the first, milliseconds

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from tests.chaos.stand_ins import StandIn, dead_fellow
 
-from job_tracker.log.broker import Broker, BrokerAway
+from job_tracker.errors import BrokerAway
+from job_tracker.log.broker import Broker
 from local_stack import free_port
 
 

@@ -20,9 +20,9 @@ from tests.chaos.mutants import remove_guard
 
 from job_tracker import bootstrap
 from job_tracker.__main__ import main
-from job_tracker.log.records import Cursor
 from job_tracker.projector import items_projection, jobs_projection
 from job_tracker.store.binary_copy import EncodedRows, copy_rows
+from job_tracker.store.postgres import Cursor
 
 POINTS = ("after_poll", "before_copy", "after_copy", "before_commit", "after_commit", "in_rebalance")
 

@@ -24,7 +24,8 @@ from tests.rebuilds import poison
 
 from job_events.topics import Topics
 from job_tracker import bootstrap
-from job_tracker.log.records import Batch, Projection, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Projection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.settings import Settings
 from job_tracker.store.postgres import connect
@@ -312,7 +313,7 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
 @pytest.fixture
 def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """The job projection's tables, empty, on a connection that may write them."""
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     with connect(database_url) as connection:
         connection.execute(JobsProjection.session)
         yield connection

@@ -19,10 +19,10 @@ from tests.deliveries import Deliveries
 from tests.rebuilds import TOMORROW, archive_days, recreate, trim
 
 from job_tracker import bootstrap_rebuild
-from job_tracker.archive.catalogue import ArchiveCatalogue, ArchiveDamaged
-from job_tracker.archive.days import NotArchived
-from job_tracker.archive.files import ArchiveBusy, PartWriter, alone, read_segment
+from job_tracker.archive.catalogue import ArchiveCatalogue
+from job_tracker.archive.files import PartWriter, alone, read_segment
 from job_tracker.archive.lines import Archived, read_line
+from job_tracker.errors import ArchiveBusy, ArchiveDamaged, NotArchived
 from job_tracker.log.records import Record
 
 

@@ -14,7 +14,7 @@ from tests.sync_log import read_sync_log
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import MANIFEST, Manifest, sealed
-from job_tracker.archive.days import NotArchived
+from job_tracker.errors import NotArchived
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -14,7 +14,8 @@ from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import AGAIN, SyncLog, again, read_sync_log
 
 from job_tracker import bootstrap
-from job_tracker.log.records import DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from service_kit.sql_files import queries
 
 MOMENT = datetime(2026, 9, 1, tzinfo=UTC)

@@ -25,9 +25,9 @@ from job_tracker.api.dead_letters import DEAD_LETTERS
 from job_tracker.api.freshness import Pool, reader_pool
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.list_statements import Bounds, ListQuery, Statement, cursor_after, list_statements_of
-from job_tracker.api.problems import Problem
 from job_tracker.api.rollup_totals import rollup_totals
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, IndexedFilter
+from job_tracker.errors import Problem
 from job_tracker.settings import Settings
 
 FILLED = 30_000

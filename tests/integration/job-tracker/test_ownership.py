@@ -15,7 +15,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from job_tracker import bootstrap
-from job_tracker.log.records import Batch, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.store.postgres import RetryingConnection, connect
@@ -79,7 +80,7 @@ def test_an_overtaken_projector_writes_nothing(
     *, system: Any, database_url: str, connection: Any, stream: Any, oracle: Any, shown: Any
 ) -> None:
     """Two committers hold the same position, as after a pause beyond the session time-out."""
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     topic = system.topics.events
     connection.execute("INSERT INTO tracker.consumer_offset VALUES ('jobs', %s, 0, 'id', 0)", [topic])
     projection = JobsProjection(system.topics, name="jobs")
@@ -161,7 +162,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
 ) -> None:
     """A batch waits for the answer outside its transaction; a topic that was recreated is not written from."""
     monkeypatch.setattr("job_tracker.projector.commit._SURE_WITHIN", 0.2)
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     topic = system.topics.events
     projection = JobsProjection(system.topics, name="jobs")
     connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 0, 'id', 0)", [projection.name, topic])

@@ -18,9 +18,8 @@ from tests.rebuilds import meanwhile, recreate, run, trim
 from tests.sync_log import AGAIN, PLACES, SyncLog, again, read_sync_log
 
 from job_tracker import bootstrap_rebuild
-from job_tracker.rebuild.checks import RebuildRefused
+from job_tracker.errors import LogBroken, RebuildRefused
 from job_tracker.rebuild.items_rebuild import ItemsRebuild
-from job_tracker.store.positions import LogBroken
 from service_kit.clock import SystemClock
 from service_kit.sql_files import queries
 

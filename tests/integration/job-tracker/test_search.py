@@ -64,7 +64,7 @@ def made(postgres_server: str) -> Generator[str]:
     url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        migrate(url, "tracker", ["job_tracker"])
+        migrate(url, "tracker", ["job_tracker.store"])
         migrate(url, "puller", ["worker", "puller"])
         yield url
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

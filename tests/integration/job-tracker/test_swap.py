@@ -20,10 +20,10 @@ from tests.deliveries import Deliveries
 from tests.rebuilds import JOBS, SHADOWS, recreate, run
 
 from job_tracker import bootstrap_rebuild
+from job_tracker.errors import RebuildRefused, SwapBlocked
 from job_tracker.rebuild import swap
-from job_tracker.rebuild.checks import RebuildRefused
 from job_tracker.rebuild.shadow import ShadowTables
-from job_tracker.rebuild.swap import Swap, SwapBlocked
+from job_tracker.rebuild.swap import Swap
 from service_kit.clock import SystemClock
 from service_kit.sql_files import queries
 

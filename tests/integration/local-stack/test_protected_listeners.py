@@ -18,7 +18,8 @@ from confluent_kafka.cimpl import NewTopic
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from job_events.topics import Topics
-from job_tracker.log.broker import Broker, BrokerAway
+from job_tracker.errors import BrokerAway
+from job_tracker.log.broker import Broker
 from job_tracker.log.messages import to_record
 from job_tracker.log.reader import read_log
 from jobtrail.kafka_properties import client_properties

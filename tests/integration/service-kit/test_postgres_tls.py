@@ -32,7 +32,7 @@ def test_every_kind_of_client_gets_through(encrypted: str) -> None:
     assert "sslrootcert" in encrypted and "a+b%20c" in encrypted
     migrate(encrypted, "puller", ["worker", "puller"])
     migrate_accounts(encrypted)
-    migrate(encrypted, "tracker", ["job_tracker"])
+    migrate(encrypted, "tracker", ["job_tracker.store"])
     with open_pool(encrypted, "puller", 2) as pool, pool.connection() as connection:
         assert connection.pgconn.ssl_in_use
         assert connection.execute("select count(*) from inbox").fetchone() == (0,)

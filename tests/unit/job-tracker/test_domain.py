@@ -12,7 +12,8 @@ from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.freshness import Instance, PartitionFault, Watermark, assess
 from job_tracker.domain.health import NO_SIGNS, QUEUED, RUNNING, Signs, health, last_sign
 from job_tracker.domain.job_view import eta_seconds, percent
-from job_tracker.log.records import DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 500, tzinfo=UTC)
 INFO = {"type": "PRODUCT_SYNC", "account": "shop", "batch": "b", "about": {"sku": "7"}}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from job_events.topics import Topics
-from job_tracker.log.records import DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsProjection
 
 TOPICS = Topics()

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from job_tracker.log.records import MOST_BYTES, Batch, DeadLetterRow, EmptyRange, Positions, Record
+from job_tracker.log.records import EmptyRange, Positions, Record
+from job_tracker.projector.batch import MOST_BYTES, Batch, DeadLetterRow
 from job_tracker.projector.loop import Projector
 from job_tracker.store.status import Status
 

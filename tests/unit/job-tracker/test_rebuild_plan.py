@@ -1,7 +1,8 @@
 """From where each partition is read, and what would be lost."""
 
-from job_tracker.log.broker import Span
-from job_tracker.rebuild.plan import Live, Log, Plan, Stretch, make_plan
+from job_tracker.log.records import Span
+from job_tracker.rebuild.plan import Log, Plan, make_plan
+from job_tracker.store.offsets import Live, Stretch
 
 P, Q = ("jobs.events", 0), ("jobs.events", 1)
 

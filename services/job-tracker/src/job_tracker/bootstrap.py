@@ -13,8 +13,9 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from job_events.topics import Topics
+from job_tracker.errors import Stopped
 from job_tracker.log.broker import Broker
-from job_tracker.log.records import Content, Projection
+from job_tracker.projector.batch import Content, Projection
 from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.projector.items_projection import ItemsProjection
@@ -24,7 +25,7 @@ from job_tracker.projector.source import KafkaSource
 from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
 from job_tracker.store.positions import PositionStore
-from job_tracker.store.postgres import SCHEMA, RetryingConnection, Stopped, connect, pause
+from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect, pause
 from job_tracker.store.status import Status
 from service_kit.clock import SystemClock
 from service_kit.database import migrate
@@ -169,7 +170,7 @@ def bring_schema(settings: Settings) -> None:
     Raises:
         psycopg.OperationalError: PostgreSQL does not answer.
     """
-    migrate(settings.database_url, SCHEMA, ["job_tracker"])
+    migrate(settings.database_url, SCHEMA, ["job_tracker.store"])
     # Before the first row comes: a day that begins in the default partition stays there.
     with connect(settings.database_url) as connection:
         connection.execute(queries("job_tracker.store", "commit.sql")["ensure_event_days"])

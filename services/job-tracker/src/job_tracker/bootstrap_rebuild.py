@@ -20,10 +20,11 @@ from job_tracker import bootstrap
 from job_tracker.archive.catalogue import ArchiveCatalogue
 from job_tracker.archive.days import finished_days, write_day
 from job_tracker.archive.files import alone, verify
-from job_tracker.log.broker import Broker, Span
+from job_tracker.errors import ShareLost
+from job_tracker.log.broker import Broker
 from job_tracker.log.messages import to_record
 from job_tracker.log.reader import read_log
-from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.log.records import Span, TopicPartition
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
@@ -36,12 +37,12 @@ from job_tracker.rebuild.projection import ItemsReplay, Sample, ShadowProjection
 from job_tracker.rebuild.report import RebuildReport
 from job_tracker.rebuild.run import ShadowRebuild
 from job_tracker.rebuild.shadow import ShadowTables
-from job_tracker.rebuild.shares import SharedFiller, ShareLost
+from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.skip import GapSkipper, LogGap
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import dead_letters_since, history_since
 from job_tracker.settings import Settings
-from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect
+from job_tracker.store.postgres import SCHEMA, Connection, RetryingConnection, connect
 from job_tracker.store.status import Status
 from service_kit.clock import Clock
 from service_kit.logs import configure_logging

@@ -11,25 +11,13 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from job_tracker import bootstrap_rebuild
-from job_tracker.archive.catalogue import ArchiveDamaged
-from job_tracker.archive.days import NotArchived
-from job_tracker.archive.files import ArchiveBusy
-from job_tracker.log.broker import BrokerAway
-from job_tracker.log.reader import LogTimeout
-from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.fill import PositionsMoved
-from job_tracker.rebuild.shares import ShareLost
-from job_tracker.rebuild.swap import SwapBlocked
+from job_tracker.errors import TrackerError
 from job_tracker.settings import Settings
-from job_tracker.store.positions import LogBroken
 from service_kit.clock import SystemClock
 
 REFUSED, INTERRUPTED = 2, 130
 
-_SAID = (
-    *(RebuildRefused, SwapBlocked, PositionsMoved, ShareLost, ArchiveBusy, ArchiveDamaged, NotArchived),
-    *(LogBroken, LogTimeout, BrokerAway, KafkaException, psycopg.Error, OSError),
-)
+_REPORTED = (TrackerError, KafkaException, psycopg.Error, OSError)
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -40,7 +28,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         return _part(settings, arguments)
-    except _SAID as error:
+    except _REPORTED as error:
         sentence = " ".join(str(error).split()) or type(error).__name__
         print(f"{arguments.part}: {sentence}", file=sys.stderr)  # noqa: T201
         return REFUSED

@@ -13,9 +13,8 @@ import structlog
 from psycopg import sql
 
 from job_tracker.domain.positions import MAX_BEHIND
-from job_tracker.log.records import Connection
 from job_tracker.settings import Settings
-from job_tracker.store.postgres import connect
+from job_tracker.store.postgres import Connection, connect
 from service_kit.clock import Clock
 from service_kit.sql_files import queries
 

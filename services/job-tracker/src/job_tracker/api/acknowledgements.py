@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
 
+from job_tracker.api.tenancy import scope_values
+from job_tracker.domain.scope import Scope
+from job_tracker.errors import UnknownDeadLetters
 from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
 
@@ -20,22 +23,16 @@ class DeadLetterPosition(NamedTuple):
     consumer: str
 
 
-class UnknownDeadLetters(Exception):
-    """There is no dead letter at these indexes of what was asked for."""
-
-    def __init__(self, indexes: Sequence[int]) -> None:
-        super().__init__(", ".join(map(str, indexes)))
-        self.indexes = indexes
-
-
 class Acknowledgements:
     """Keeps `tracker.dead_letter_ack`, which the API alone writes."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def add(self, letters: Sequence[DeadLetterPosition], acknowledged_by: str, reason: str) -> int:
+    async def add(self, letters: Sequence[DeadLetterPosition], acknowledged_by: str, reason: str, scope: Scope) -> int:
         """Acknowledge all of `letters` or none; how many were not acknowledged before.
+
+        One of a job outside of the scope is unknown.
 
         Raises:
             UnknownLetters
@@ -43,8 +40,9 @@ class Acknowledgements:
         topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
         async with self._pool.connection() as connection, with_timeout(connection):
             adding = await connection.execute(
-                _SQL["acknowledge"],
-                {
+                _SQL["acknowledge"].format(scope=f" AND {_SQL['visible']}" if scope.tenants is not None else ""),
+                scope_values(scope)
+                | {
                     "topics": topics,
                     "partitions": partitions,
                     "offsets": offsets,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, stream
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
+from job_tracker.errors import Problem
 
 MAX_BODY = 1_048_576  # bytes
 _READING = {"GET", "HEAD", "OPTIONS"}
@@ -56,15 +57,15 @@ def create_app(
     return app
 
 
-def _refusal(method: str, headers: Headers, names: frozenset[str]) -> problems.Problem | None:
+def _refusal(method: str, headers: Headers, names: frozenset[str]) -> Problem | None:
     """What the first lines of a request tell already."""
     if not _is_own_name(host := headers.get("host", ""), names):
         mend = "call it by its address, or name it in JOBTRAIL_API_NAMES"
-        return problems.Problem(421, f"{host[:256]!r} is not known as a name of this API: {mend}")
+        return Problem(421, f"{host[:256]!r} is not known as a name of this API: {mend}")
     if int(headers.get("content-length") or 0) > MAX_BODY:
-        return problems.Problem(413, _TOO_LARGE)
+        return Problem(413, _TOO_LARGE)
     if method not in _READING and _from_another_site(headers):
-        return problems.Problem(403, "a page of another site asks for this; only the API's own may")
+        return Problem(403, "a page of another site asks for this; only the API's own may")
     return None
 
 

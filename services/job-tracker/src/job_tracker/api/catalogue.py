@@ -2,19 +2,32 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from psycopg import sql
 
 from job_events.topics import SERVICES
-from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues, Parts, PartsNow, Tenant, Text, wanted
+from job_tracker.api.deps import (
+    Account,
+    Cursor,
+    Limit,
+    NoWait,
+    NoWaitForQueues,
+    Parts,
+    PartsNow,
+    Tenant,
+    Text,
+    list_query,
+)
 from job_tracker.api.freshness import AsyncConnection, WaitFor
 from job_tracker.api.list_statements import Listing, ListQuery, Statement, list_statements_of
 from job_tracker.api.listing import exists, page
+from job_tracker.api.tenancy import CallerScope, scope_condition, scope_values
 from job_tracker.api.waiting import waiting_at
 from job_tracker.domain.list_plans import IndexedFilter
+from job_tracker.domain.scope import Scope
 from service_kit.sql_files import queries
 
 _QUEUES = queries("job_tracker.store", "queues.sql")
@@ -73,6 +86,7 @@ router = APIRouter(tags=["catalogue"])
 
 async def _records(
     *,
+    scope: CallerScope,
     tenant: Tenant = None,
     account: Account = None,
     platform: Platform | None = None,
@@ -81,7 +95,7 @@ async def _records(
     limit: Limit = 50,
 ) -> ListQuery:
     """What lists of platform records can be asked for."""
-    return wanted({"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
+    return list_query(scope, {"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
 
 
 @router.get("/products")
@@ -123,7 +137,7 @@ async def list_matches(
         "nhanh_id": nhanh_id,
         "shopify_id": shopify_id,
     }
-    request = wanted(filters, text, cursor, limit)
+    request = list_query(parts.scope, filters, text, cursor, limit)
     add = _add_names if names else None
     return await _list(parts, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
 
@@ -139,7 +153,8 @@ async def list_accounts(
     limit: Limit = 50,
 ) -> Response:
     """Accounts with their connections; no secrets stand in that view."""
-    return await _list(parts, ACCOUNTS, wanted({"tenant": tenant}, text, cursor, limit), "accounts")
+    request = list_query(parts.scope, {"tenant": tenant}, text, cursor, limit)
+    return await _list(parts, ACCOUNTS, request, "accounts")
 
 
 @router.get("/queues")
@@ -147,7 +162,7 @@ async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     """What waits and runs at each service, and what is held back."""
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        return {"queues": [await _queue(connection, service) for service in SERVICES]}
+        return {"queues": [await _queue(connection, service, parts.scope) for service in SERVICES]}
 
     return await parts.reader.answer(read, AT_ONCE)
 
@@ -206,15 +221,25 @@ async def _add_names(connection: AsyncConnection, matches: list[Row]) -> None:
                 match[platform] = named.get((match["tenant"], match["account"], match[f"{platform}_id"]))
 
 
-async def _queue(connection: AsyncConnection, service: str) -> Row:
+async def _queue(connection: AsyncConnection, service: str, scope: Scope) -> Row:
     inbox, holds = (service, "api_inbox"), (service, "api_holds")
     if not (await exists(connection, inbox) and await exists(connection, holds)):
         return {"service": service, "available": False, "accounts": [], "holds": []}
+    condition = scope_condition(scope)
+    conditions: dict[str, LiteralString] = {
+        "inbox": condition,
+        "holds": f" AND (kind = 'queue' OR (true{condition}))" if condition else "",
+    }
     counts, held = [
-        await (await connection.execute(sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view)))).fetchall()
+        await (
+            await connection.execute(
+                sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view), scope=sql.SQL(conditions[name])),
+                scope_values(scope),
+            )
+        ).fetchall()
         for name, view in (("inbox", inbox), ("holds", holds))
     ]
-    newer = await waiting_at(connection, service)
+    newer = await waiting_at(connection, service, scope)
     waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]
     return {
         "service": service,

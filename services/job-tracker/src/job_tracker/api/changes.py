@@ -16,6 +16,8 @@ from job_tracker.api.summaries import summaries
 from job_tracker.domain.changes import JobChange, Key, View
 from job_tracker.domain.freshness import Standing
 from job_tracker.domain.positions import MAX_BEHIND, Range, covers, events_between, steps
+from job_tracker.errors import HistoryGap
+from job_tracker.store.job_statements import CHANGED_JOBS
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "stream.sql")
@@ -28,10 +30,6 @@ READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
 # Each of these statements knows the rows it wants by their keys. A plan that was made while the tables were small, and
 # is kept, must not read them whole when they have grown.
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-
-
-class HistoryGap(Exception):
-    """The way from a reader's positions to now cannot be told; the message says why."""
 
 
 class Newest(NamedTuple):
@@ -99,7 +97,7 @@ class ChangeReader:
 
     async def changed(self, connection: AsyncConnection, ranges: list[Range], standing: Standing) -> list[JobChange]:
         """The jobs that these ranges are about, as they are in this snapshot."""
-        rows = await (await connection.execute(_SQL["changed"], _columns(ranges), prepare=True)).fetchall()
+        rows = await (await connection.execute(CHANGED_JOBS, _columns(ranges), prepare=True)).fetchall()
         shown = await summaries(connection, rows, standing.now)
         return [
             JobChange(row["job_id"], _key(row), None if row["deleted"] else _encoder.encode(one))
@@ -141,11 +139,11 @@ def _key(row: Row) -> Key:
 def _filters(view: View) -> dict[str, list[str]]:
     filters = {"status": sorted(view.status), "job_type": sorted(view.job_type)}
     filters |= {
-        name: [value]
-        for name, value in (("tenant", view.tenant), ("account", view.account), ("chain", view.chain))
-        if value is not None
+        name: [value] for name, value in (("account", view.account), ("chain", view.chain)) if value is not None
     }
-    return {name: allowed for name, allowed in filters.items() if allowed}
+    filters = {name: allowed for name, allowed in filters.items() if allowed}
+    tenants = view.scope.narrowed(view.tenant)
+    return filters if tenants is None else filters | {"tenant": tenants}
 
 
 def _columns(ranges: list[Range]) -> dict[str, Any]:

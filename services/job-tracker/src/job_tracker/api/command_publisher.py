@@ -32,6 +32,7 @@ from job_events.events import (
 from job_events.job_types import job_type
 from job_events.tokens import Positions, encode_token
 from job_events.topics import SERVICES, Topics, request_key
+from job_tracker.errors import NotAcknowledged
 from service_kit.clock import Clock
 from service_kit.kafka import ReconnectingProducer
 
@@ -40,10 +41,6 @@ Verb = Literal["cancel", "pause", "resume"]
 SOURCE = "jobtrail/job-tracker/api"
 _CONTROLS: dict[Verb, type[Cancel] | type[Pause] | type[Resume]] = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 MAX_EVENT = 1_500_000  # bytes: a topic takes 2 MB, and the started event repeats its request
-
-
-class NotAcknowledged(Exception):
-    """Kafka did not take the message in time, or nobody knows whether it did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
 from job_events.job_types import JOB_TYPES, check_then, job_type
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.topics import SERVICES
-from job_tracker.api.command_publisher import Identity, NotAcknowledged, Verb, check_request, request_hash
+from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash
 from job_tracker.api.deps import Parts, PartsNow
-from job_tracker.api.idempotency import IdempotencyClaim, IdempotencyKeyReused
+from job_tracker.api.idempotency import IdempotencyClaim
 from job_tracker.api.jobs import find_job
 from job_tracker.api.listing import exists
-from job_tracker.api.problems import Json, Problem
+from job_tracker.api.problems import Json
 from job_tracker.domain.job_view import parents
+from job_tracker.errors import IdempotencyKeyReused, NotAcknowledged, Problem
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
@@ -191,7 +192,12 @@ async def control_queue(
     body: ReasonBody | None = None,
     actor: Actor = "api",
 ) -> Response:
-    """Hold back or let go all jobs of one service."""
+    """Hold back or let go all jobs of one service.
+
+    A queue holds jobs of all tenants, so a caller of some of them may not pause it.
+    """
+    if parts.scope.tenants is not None:
+        raise Problem(403, f"the queue of {service} holds jobs of all tenants; {verb} accounts or jobs instead")
     reason = body.reason if body else ""
     sending = parts.requests.control_queue(verb, tenant="all", service=service, requested_by=actor, reason=reason)
     return _accepted({"service": service, "token": await _acknowledged(sending)})
@@ -305,7 +311,8 @@ async def _acknowledged(sending: Awaitable[str], key: str | None = None) -> str:
 async def _known_account(parts: Parts, tenant: str, account: str, status: int = 422) -> None:
     async with parts.reader.snapshot() as connection:
         known = (
-            await exists(connection, ("accounts", "api_accounts"))
+            parts.scope.holds(tenant)
+            and await exists(connection, ("accounts", "api_accounts"))
             and await (
                 await connection.execute(_SQL["account_exists"], {"tenant": tenant, "account": account})
             ).fetchone()
@@ -317,7 +324,7 @@ async def _known_account(parts: Parts, tenant: str, account: str, status: int = 
 
 async def _job(parts: Parts, job_id: str) -> Row:
     async with parts.reader.snapshot() as connection:
-        row = await find_job(connection, job_id)
+        row = await find_job(connection, job_id, parts.scope)
     job_type(row["job_type"])
     return row
 
@@ -331,7 +338,7 @@ async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
         Problem: 404.
     """
     async with parts.reader.snapshot() as connection:
-        row = await find_job(connection, job_id)
+        row = await find_job(connection, job_id, parts.scope)
         known = JOB_TYPES.get(row["job_type"])
         if known is not None:
             return row, known.service

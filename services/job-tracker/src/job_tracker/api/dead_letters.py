@@ -9,18 +9,20 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from job_events.events import MAX_COUNT
-from job_tracker.api.acknowledgements import DeadLetterPosition, UnknownDeadLetters
+from job_tracker.api.acknowledgements import DeadLetterPosition
 from job_tracker.api.commands import Actor, StrictBody
-from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, wanted
+from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, list_query
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
-from job_tracker.api.problems import Json, Problem
+from job_tracker.api.problems import Json
 from job_tracker.domain.list_plans import IndexedFilter
+from job_tracker.errors import Problem, UnknownDeadLetters
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "dead_letters.sql")
 Row = dict[str, Any]
+# A dead letter names no tenant, but perhaps a job. One without is visible only where the scope is all tenants.
 DEAD_LETTERS = Listing(
     source=("tracker", "listed_dead_letter"),
     key=("appended_at", "topic", "partition", "offset", "consumer"),
@@ -33,6 +35,7 @@ DEAD_LETTERS = Listing(
     ),
     filters=("consumer", "topic", "job_id", "acknowledged"),
     newest_first=True,
+    visible=_SQL["visible"],
 )
 router = APIRouter(tags=["dead letters"])
 
@@ -74,8 +77,12 @@ async def list_dead_letters(
     `/jobs/{id}/items`, behind which the letters of other services come.
     """
     state = None if acknowledged == "any" else acknowledged
-    request = wanted(
-        {"consumer": consumer, "topic": topic, "job_id": job_id, "acknowledged": state}, None, cursor, limit
+    request = list_query(
+        parts.scope,
+        {"consumer": consumer, "topic": topic, "job_id": job_id, "acknowledged": state},
+        None,
+        cursor,
+        limit,
     )
     of_items = {one for one, _ in wait.positions} & set(parts.reader.topics(parts.reader.items))
 
@@ -92,7 +99,7 @@ async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -
     """Note that somebody has looked at these letters: all of them, or none. The first word on a letter stays."""
     letters = [DeadLetterPosition(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
     try:
-        added = await parts.acknowledgements.add(letters, actor, body.reason)
+        added = await parts.acknowledgements.add(letters, actor, body.reason, parts.scope)
     except UnknownDeadLetters as error:
         fields = [(f"letters[{index}]", "is unknown") for index in error.indexes]
         detail = "there is no dead letter at " + ", ".join(field for field, _ in fields) + "; none was acknowledged"

@@ -16,10 +16,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_events.tokens import Positions, decode_token
 from job_tracker.api.commit_notifications import LOOK_AGAIN, CommitNotification, CommitNotifications
-from job_tracker.api.problems import Json, Problem, problem_response
+from job_tracker.api.problems import Json, problem_response
 from job_tracker.domain.freshness import Instance, PartitionFault, Standing, Watermark
 from job_tracker.domain.positions import covers
-from job_tracker.store.timeouts import PostgresTimeout, with_timeout
+from job_tracker.errors import PostgresTimeout, Problem
+from job_tracker.store.timeouts import with_timeout
 from service_kit.database import watched
 from service_kit.sql_files import queries
 

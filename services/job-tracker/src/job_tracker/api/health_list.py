@@ -10,10 +10,11 @@ from job_tracker.api.list_statements import Count, Listing, ListQuery, cursor_af
 from job_tracker.api.listing import count_shown, scan
 from job_tracker.api.signs import COLUMNS, read_signs
 from job_tracker.domain.health import Health, Signs
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, health_of
+from job_tracker.domain.job_row import LISTED_NAMES
+from job_tracker.domain.job_view import health_of
 from service_kit.sql_files import queries
 
-_ROWS = queries("job_tracker.store", "reads.sql")["parents"].format(columns=", ".join(SUMMARY_COLUMNS)).encode()
+_ROWS = queries("job_tracker.store", "reads.sql")["parents"].format(columns=", ".join(LISTED_NAMES), scope="").encode()
 _UNFINISHED = ("PENDING", "RUNNING")
 Row = dict[str, Any]
 
@@ -27,7 +28,7 @@ async def page_by_health(
         Problem: the cursor is none of this list.
     """
     wanted = _narrowed(wanted, words)
-    if wanted.filters.get("status") == []:
+    if wanted.is_empty:
         return _page([], None, Count(0, whole=True)), {}
     # Thousands of rows are judged, and few of them shown: of the others only what is needed is read.
     searched = listing.search if wanted.forms else ()

@@ -7,14 +7,11 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from job_tracker.api.command_publisher import Identity
+from job_tracker.errors import IdempotencyKeyReused
 from job_tracker.store.timeouts import with_timeout
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
-
-
-class IdempotencyKeyReused(Exception):
-    """The key came with another body before."""
 
 
 @dataclass(frozen=True, slots=True)

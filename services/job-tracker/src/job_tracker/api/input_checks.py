@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
-from job_tracker.api.problems import Problem
+from job_tracker.errors import Problem
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 100  # characters of a name that a sentence repeats

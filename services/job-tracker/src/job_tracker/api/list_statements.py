@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from job_tracker.api.problems import Problem
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
 from job_tracker.domain.list_plans import SCAN_ROWS, IndexedFilter, ListPlan, plan_list
 from job_tracker.domain.search_text import like_pattern, search_forms
+from job_tracker.errors import Problem
 
 Row = dict[str, Any]
 Values = dict[str, object]
@@ -29,6 +29,8 @@ class Listing:
 
     `search_view` holds the key and, as `search`, the folded text of each row; `search_index` is its index of trigrams.
     `folded`: the list is read from that view, and this is the column.
+
+    `visible`: the condition under which a row belongs to one of `scope_tenants`, where no filter `tenant` says so.
     """
 
     source: tuple[str, str]
@@ -43,11 +45,15 @@ class Listing:
     folded: str | None = None
     search_view: tuple[str, str] | None = None
     search_index: tuple[str, str] | None = None
+    visible: str | None = None
 
 
 @dataclass(slots=True)
 class ListQuery:
-    """What a caller asks of a list. `ranges` cuts by columns; `derived` holds filters that no statement applies."""
+    """What a caller asks of a list. `ranges` cuts by columns; `derived` holds filters that no statement applies.
+
+    `tenants`: those whose rows the caller may see, in a list without a filter `tenant`; None: all.
+    """
 
     filters: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     text: str | None = None
@@ -55,6 +61,12 @@ class ListQuery:
     cursor: str | None = None
     limit: int = 50
     derived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    tenants: list[str] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row can fit: a filter allows no value."""
+        return [] in self.filters.values()
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -161,7 +173,12 @@ def _mark(listing: Listing, wanted: ListQuery) -> str:
     filters = sorted((column, sorted(set(values))) for column, values in wanted.filters.items())
     ranges = sorted((column, ends) for column, ends in wanted.ranges.items() if ends != (None, None))
     return list_mark(
-        listing.source, filters, wanted.forms or None, ranges, *([wanted.derived] if wanted.derived else [])
+        listing.source,
+        filters,
+        wanted.forms or None,
+        ranges,
+        *([wanted.derived] if wanted.derived else []),
+        *([] if wanted.tenants is None else [wanted.tenants]),
     )
 
 
@@ -248,7 +265,7 @@ def _ranges(
     listing: Listing, plan: ListPlan, wanted: ListQuery, after: Sequence[object] | None, values: Values, columns: str
 ) -> list[str]:
     shown = [listing.only] if listing.only else []
-    common = [*shown, *_between(wanted, values), *_beyond(listing, after, values)]
+    common = [*shown, *_visible(listing, wanted, values), *_between(wanted, values), *_beyond(listing, after, values)]
     names: dict[tuple[str, str], str] = {}
 
     def one(fixed: Iterable[tuple[str, str]]) -> str:
@@ -263,6 +280,14 @@ def _ranges(
         return f"SELECT {columns} FROM {'.'.join(source)}{where}"
 
     return [one(fixed.items()) for fixed in plan.ranges]
+
+
+def _visible(listing: Listing, wanted: ListQuery, values: Values) -> list[str]:
+    if wanted.tenants is None:
+        return []
+    assert listing.visible is not None  # noqa: S101 - without it the list would show rows of all tenants
+    values["scope_tenants"] = wanted.tenants
+    return [listing.visible]
 
 
 def _between(wanted: ListQuery, values: Values) -> list[str]:

@@ -70,6 +70,8 @@ async def page(
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
+    if wanted.is_empty:
+        return {name: [], "next": None, **count_shown(Count(0, whole=True)), "partial": False, "scanned_to": None}
     there, by_index = await _search_parts(connection, listing, wanted) if wanted.forms else (False, False)
     found = await _by_trigrams(connection, listing, wanted) if by_index else None
     if found is None or found.counted.rows > COUNT_TO:

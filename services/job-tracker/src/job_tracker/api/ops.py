@@ -14,7 +14,7 @@ from job_tracker.api.deps import Parts, PartsNow
 from job_tracker.api.listing import exists
 from job_tracker.api.problems import Json
 from job_tracker.domain.freshness import Standing
-from job_tracker.log.broker import BrokerAway
+from job_tracker.errors import BrokerAway
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")

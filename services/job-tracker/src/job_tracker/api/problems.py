@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from job_events.errors import InvalidRequest
+from job_tracker.errors import Problem
 
 log = structlog.get_logger()
 TITLES = {
@@ -62,17 +63,6 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
     for kind, whose in (("4XX", "the request is wrong"), ("5XX", "the system, or a part of it, is away"))
 }
 """For the published description: what every address may answer besides what it is for."""
-
-
-class Problem(Exception):
-    """An answer that is an error. `errors` lists (field, reason); `more` are further members of the body."""
-
-    def __init__(self, status: int, detail: str, errors: Sequence[tuple[str, str]] = (), **more: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = errors
-        self.more = more
 
 
 class Json(Response):

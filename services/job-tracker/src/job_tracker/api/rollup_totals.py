@@ -3,10 +3,11 @@
 from datetime import UTC, date, datetime, time, timedelta
 
 from job_tracker.api.list_statements import Bounds, Listing, ListQuery, Statement, total_around
+from job_tracker.api.tenancy import tenant_condition, tenant_value
 from job_tracker.domain.list_plans import plan_list
 from service_kit.sql_files import queries
 
-_TALLY = queries("job_tracker.store", "reads.sql")["tally"].encode()
+_TOTALS = queries("job_tracker.store", "reads.sql")["rollup_totals"]
 # A tenant has a row for each type, status and day: of more days than these, counting jobs would be cheaper.
 MOST_DAYS = 31
 
@@ -20,21 +21,22 @@ def rollup_totals(listing: Listing, request: ListQuery) -> Statement | None:
     of_account = {"tenant", "account"} <= filters.keys() <= {"tenant", "account", "status"}
     if request.forms or not (of_account or filters.keys() <= {"tenant", "job_type", "status"}):
         return None
-    (tenant,) = filters.get("tenant", [""])
+    tenants = filters.get("tenant", [""])
+    statement = _TOTALS.format(tenants=tenant_condition(tenants)).encode()
     values: dict[str, object] = {
-        "tenant": tenant,
+        "tenant": tenant_value(tenants),
         "accounts": filters.get("account", [""]),
         "types": filters.get("job_type"),
         "statuses": filters.get("status"),
     }
     if bounds == (None, None):
-        return Statement(_TALLY, {**values, "first": "-infinity", "last": "-infinity"})
+        return Statement(statement, {**values, "first": "-infinity", "last": "-infinity"})
     days = whole_days(bounds)
     # What is counted in part is counted once: a cursor carries it.
     if days is None or request.cursor or of_account or plan_list(listing.served, filters).bounded:
         return None
     first, end = days
-    known = Statement(_TALLY, {**values, "first": first, "last": end - timedelta(days=1)})
+    known = Statement(statement, {**values, "first": first, "last": end - timedelta(days=1)})
     since, until = bounds
     around = [(since, _midnight(first)), (_midnight(end), until)]
     return total_around(listing, request, known, "created_at", [one for one in around if one[0] != one[1]])

@@ -12,9 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from job_tracker.api.deps import Account, Limit, PartsNow, Tenant
 from job_tracker.api.jobs import Status
-from job_tracker.api.problems import Problem, problem_response
+from job_tracker.api.problems import problem_response
 from job_tracker.domain.changes import View
 from job_tracker.domain.event_stream import StreamPosition
+from job_tracker.errors import Problem
 
 MAX_READERS = 4000  # a process; more hear 503
 PING = 15  # seconds between comments, which keep proxies from closing a quiet stream
@@ -55,6 +56,7 @@ async def stream(
         status=frozenset(status or ()),
         job_type=frozenset(type_ or ()),
         job_id=frozenset(job_id or ()),
+        scope=parts.scope,
     )
     events = parts.streams.follow(view, limit, _place(last_event_header or last_event_id))
     # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.

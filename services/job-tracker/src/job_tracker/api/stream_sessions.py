@@ -8,11 +8,12 @@ import msgspec
 import psycopg
 
 from job_tracker.api.change_feed import ChangeFeed
-from job_tracker.api.changes import STEP, ChangeReader, HistoryGap
+from job_tracker.api.changes import STEP, ChangeReader
 from job_tracker.api.commit_notifications import LOOK_AGAIN
 from job_tracker.domain import event_stream
 from job_tracker.domain.changes import View, seen_by
 from job_tracker.domain.event_stream import StreamPosition
+from job_tracker.errors import HistoryGap
 
 HEARTBEAT = 5.0  # seconds between `freshness` events
 

@@ -10,18 +10,15 @@ from pathlib import Path
 from job_tracker.archive.catalogue import FORMAT, ArchiveCatalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
-from job_tracker.log.broker import Broker, Span
+from job_tracker.errors import NotArchived
+from job_tracker.log.broker import Broker
 from job_tracker.log.reader import read_log
-from job_tracker.log.records import TopicPartition
+from job_tracker.log.records import Span, TopicPartition
 from service_kit.kafka_security import Kafka
 
 FIRST_DAY = date(1970, 1, 1)
 _BATCH = 10_000
 _LAG = timedelta(hours=1)  # a day is closed this long after its end: brokers' clocks differ a little
-
-
-class NotArchived(Exception):
-    """The log is not what an archive can go on with; the message says how, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)

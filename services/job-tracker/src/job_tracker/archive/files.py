@@ -12,15 +12,12 @@ from typing import IO, BinaryIO, cast
 import msgspec
 import zstandard
 
-from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment, part_name
+from job_tracker.archive.catalogue import MANIFEST, Manifest, Part, Segment, part_name
 from job_tracker.archive.lines import Archived, read_line, write_line
+from job_tracker.errors import ArchiveBusy, ArchiveDamaged
 from job_tracker.log.records import Record
 
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
-
-
-class ArchiveBusy(Exception):
-    """Another process writes into the archive."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from job_events.tokens import Positions
 from job_tracker.domain.positions import covers
+from job_tracker.domain.scope import ALL_TENANTS, Scope
 
 
 class Key(NamedTuple):
@@ -39,7 +40,7 @@ class JobChange:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which jobs a reader wants. None, or an empty set, wants any."""
+    """Which jobs a reader wants. None, or an empty set, wants any that are in its scope."""
 
     tenant: str | None = None
     account: str | None = None
@@ -47,6 +48,7 @@ class View:
     status: frozenset[str] = frozenset()
     job_type: frozenset[str] = frozenset()
     job_id: frozenset[str] = frozenset()
+    scope: Scope = ALL_TENANTS
 
     def holds(self, job_id: str, key: Key) -> bool:
         """Whether a job with this key is in the view."""
@@ -60,7 +62,8 @@ class View:
 
     def _is_about(self, job_id: str, key: Key) -> bool:
         return (
-            (self.tenant is None or key.tenant == self.tenant)
+            self.scope.holds(key.tenant)
+            and (self.tenant is None or key.tenant == self.tenant)
             and (self.account is None or key.account == self.account)
             and (self.chain is None or key.chain == self.chain)
             and (not self.job_type or key.job_type in self.job_type)

@@ -6,17 +6,10 @@ from typing import Any
 import msgspec
 
 from job_tracker.domain.health import NO_SIGNS, Health, Signs, health, last_sign
+from job_tracker.domain.job_row import COUNTERS, SHOWN
 
 Row = dict[str, Any]
 YEAR = 366 * 86_400  # seconds
-
-# The columns that `summary` needs; the registers' bodies are not among them.
-SUMMARY_COLUMNS = (
-    *("job_id", "job_type", "tenant", "account", "chain", "parent", "batch", "retry_of", "priority", "requested_by"),
-    *("state", "outcome", "status", "attempt", "s_at", "s_worker", "p_at", "p_phase", "e_at", "e_error_category"),
-    *("total", "processed", "successful", "failed", "skipped", "e_duration_ms"),
-    *("created_at", "requested_at", "updated_at"),
-)
 
 
 def summary(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
@@ -24,34 +17,12 @@ def summary(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
 
     Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`.
     """
-    return {
-        "job_id": row["job_id"],
-        "type": row["job_type"],
-        "tenant": row["tenant"],
-        "account": row["account"],
-        "chain": row["chain"],
-        "parent": row["parent"],
-        "batch": row["batch"],
-        "retry_of": row["retry_of"],
-        "priority": row["priority"],
-        "requested_by": row["requested_by"],
-        "state": row["state"],
-        "outcome": row["outcome"],
-        "status": row["status"],
+    return {column.shown_as: row[column.name] for column in SHOWN} | {
         "health": health_of(row, now, signs),
-        "attempt": row["attempt"],
         "phase": row["p_phase"] if row["state"] == "running" else None,
-        "worker": row["s_worker"],
-        "counters": {name: row[name] for name in ("total", "processed", "successful", "failed", "skipped")},
+        "counters": {name: row[name] for name in COUNTERS},
         "percent": percent(row),
         "eta_seconds": eta_seconds(row, now),
-        "error_category": row["e_error_category"],
-        "created_at": row["created_at"],
-        "requested_at": row["requested_at"],
-        "started_at": row["s_at"],
-        "finished_at": row["e_at"],
-        "updated_at": row["updated_at"],
-        "duration_ms": row["e_duration_ms"],
     }
 
 

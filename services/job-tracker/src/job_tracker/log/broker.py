@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec, TimestampSpec
 
+from job_tracker.errors import BrokerAway
 from job_tracker.log import records
+from job_tracker.log.records import Span
 from service_kit.kafka import TO_ALL_BROKERS
 from service_kit.kafka_diagnosis import ConnectionErrors, refusal_of
 from service_kit.kafka_security import ClientConfig, Kafka, connection_of
@@ -19,17 +21,6 @@ log = structlog.get_logger()
 _PAUSE = 1.0  # seconds between two attempts
 _LOOKS = 3  # for a topic
 Answer = TypeVar("Answer")
-
-
-class BrokerAway(Exception):
-    """The broker did not answer in time."""
-
-
-class Span(NamedTuple):
-    """What a partition holds: offsets from `low` up to, not including, `high`."""
-
-    low: int
-    high: int
 
 
 def quiet(kafka: Kafka) -> ClientConfig:

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from job_tracker.errors import LogBroken, LogTimeout
 from job_tracker.log import records
-from job_tracker.log.broker import Span
 from job_tracker.log.messages import reading
-from job_tracker.store.positions import LogBroken
+from job_tracker.log.records import Span
 from service_kit.kafka_diagnosis import ConnectionErrors
 from service_kit.kafka_security import Kafka
 
@@ -17,10 +17,6 @@ _WAIT = 0.1  # seconds that a begun batch waits for more
 Item = TypeVar("Item")
 
 PATIENCE = 60.0  # seconds without any message until the reader gives up
-
-
-class LogTimeout(Exception):
-    """Kafka sent nothing for a long time although there is more to read."""
 
 
 def read_log(

@@ -19,8 +19,10 @@ from typing import Generic
 import psycopg
 import structlog
 
-from job_tracker.log.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
-from job_tracker.store.postgres import RetryingConnection
+from job_tracker.errors import Fenced, ForeignLog
+from job_tracker.log.records import TopicPartition
+from job_tracker.projector.batch import Batch, Content, Projection
+from job_tracker.store.postgres import DATA_ERRORS, Cursor, RetryingConnection
 from service_kit.sql_files import queries
 
 log = structlog.get_logger()
@@ -30,22 +32,6 @@ _SURE_WITHIN = 3.0  # seconds that a transaction waits at most
 
 def no_failpoint(_point: str) -> None:
     """Called at the named points of the protocol; trials that kill the process there hand in another."""
-
-
-class Fenced(Exception):
-    """Another owner moved these partitions on."""
-
-    def __init__(self, partitions: set[TopicPartition]) -> None:
-        super().__init__(f"moved by another owner: {sorted(partitions)}")
-        self.partitions = partitions
-
-
-class Unusable(Exception):
-    """The log that these partitions' records came from is not the one that the positions belong to."""
-
-    def __init__(self, partitions: set[TopicPartition]) -> None:
-        super().__init__(f"not of the log that the positions belong to: {sorted(partitions)}")
-        self.partitions = partitions
 
 
 class Committer(Generic[Content]):
@@ -88,7 +74,7 @@ class Committer(Generic[Content]):
                 self.fenced_batches += 1
                 lost |= fenced.partitions
                 todo.append(batch)
-            except Unusable as unusable:
+            except ForeignLog as unusable:
                 lost |= unusable.partitions
                 todo.append(batch)
             except DATA_ERRORS as error:
@@ -121,7 +107,7 @@ class Committer(Generic[Content]):
             if sure is not None:
                 unusable = sure.result(_SURE_WITHIN)
                 if partitions := {partition for partition in batch.starts if partition[0] in unusable}:
-                    raise Unusable(partitions)
+                    raise ForeignLog(partitions)
             self._at("before_commit")
             return rows, letters
 

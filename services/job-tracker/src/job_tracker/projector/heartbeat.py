@@ -14,9 +14,10 @@ from typing import NamedTuple
 import psycopg
 import structlog
 
-from job_tracker.log.broker import Broker, BrokerAway
-from job_tracker.log.records import Connection, TopicPartition
-from job_tracker.store.postgres import APPLICATION, LONGEST, connect
+from job_tracker.errors import BrokerAway
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import TopicPartition
+from job_tracker.store.postgres import APPLICATION, LONGEST, Connection, connect
 from job_tracker.store.status import SeenTopic, Status
 from service_kit.sql_files import queries
 

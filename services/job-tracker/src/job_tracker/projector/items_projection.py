@@ -15,11 +15,12 @@ from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
 from job_events.topics import Topics
-from job_tracker.log.records import Cursor, DeadLetterRow, Record
-from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
+from job_tracker.store.binary_copy import EncodedRows, column_list, copy_rows, type_oids
+from job_tracker.store.postgres import Cursor
 from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker.store", "items.sql")
 # Bytes. Kafka allows no longer topics, and a key of the table must fit into its index.
 _LONGEST_TOPIC, _LONGEST_CONSUMER = 249, 255
 _LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table
@@ -52,12 +53,18 @@ class ItemRow(NamedTuple):
         return mine > theirs or (mine == theirs and place < their_place)
 
 
-_ITEM_TYPES = type_oids(
-    [
-        *("text", "text", "int4", "int8", "timestamptz", "text", "timestamptz", "text", "text", "text"),
-        *("int4", "text", "text", "int8", "text", "text", "text"),
-    ]
-)
+# The columns of an item in the order of ItemRow, with their PostgreSQL types.
+_ITEM: dict[LiteralString, str] = {
+    **{"event_id": "text", "topic": "text", "partition": "int4", "offset": "int8", "appended_at": "timestamptz"},
+    **{"job_id": "text", "at": "timestamptz", "tenant": "text", "account": "text", "job_type": "text"},
+    **{"attempt": "int4", "item": "text", "action": "text", "response_ms": "int8", "worker": "text"},
+    **{"error_category": "text", "body": "text"},
+}
+_ITEM_TYPES = type_oids(_ITEM.values())
+_replaced: list[LiteralString] = [f'"{column}" = excluded."{column}"' for column in list(_ITEM)[1:]]
+_SQL = dict(queries("job_tracker.store", "items.sql"))
+_SQL["stage_items"] = _SQL["stage_items"].format(columns=column_list(_ITEM))
+_SQL["merge_items"] = _SQL["merge_items"].format(columns=column_list(_ITEM), replacements=", ".join(_replaced))
 
 
 @dataclass(slots=True)

@@ -22,72 +22,33 @@ from job_events.events import (
     Resume,
     Started,
 )
-from job_events.fold import JobState, Registers
+from job_events.fold import JobState
 from job_events.topics import Topics
-from job_tracker.log.records import DATA_ERRORS, Connection, Cursor, DeadLetterRow, Record
-from job_tracker.store.binary_copy import EncodedRows, copy_rows, type_oids
-from service_kit.sql_files import queries
+from job_tracker.domain.job_row import STORED, STORED_NAMES, job_row
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
+from job_tracker.store.binary_copy import EncodedRows, copy_rows, copy_statement, type_oids
+from job_tracker.store.job_statements import JOB_STATEMENTS
+from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
 
-_SQL = queries("job_tracker.store", "jobs.sql")
+_SQL = JOB_STATEMENTS
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 # So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.
 _FEW, _SMALL = 50, 2**20
 
-REQUEST_COLUMNS = (
-    *("r_time", "r_id", "r_body", "tenant", "account", "job_type", "chain", "parent"),
-    *("batch", "priority", "retry_of", "requested_by"),
-)
-START_COLUMNS = ("s_attempt", "s_seq", "s_body", "s_at", "s_worker", "s_total")
-PROGRESS_COLUMNS = (
-    *("p_attempt", "p_seq", "p_body", "p_at", "p_phase"),
-    *("p_total", "p_processed", "p_successful", "p_failed", "p_skipped"),
-)
-END_COLUMNS = (
-    *("e_attempt", "e_seq", "e_body", "e_at", "e_outcome"),
-    *("e_total", "e_processed", "e_successful", "e_failed", "e_skipped", "e_duration_ms", "e_error_category"),
-)
-DELETION_COLUMNS = ("d_time", "d_id")
-JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS, *DELETION_COLUMNS)
-
-_TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
-_KEY = [*_INT, *_BIG, *_TEXT, *_TIME, *_TEXT]
-_JOB_TYPES = type_oids(
-    [
-        *(_TEXT + _TIME + _TEXT * 11),
-        *(_KEY + _BIG),
-        *(_KEY + _BIG * 5),
-        *(_KEY + _BIG * 6 + _TEXT),
-        *(_TIME + _TEXT),
-    ]
-)
-_HISTORY_TYPES = type_oids(
-    [
-        *(_TIME + _TEXT + _INT + _BIG),
-        *(_TEXT * 3 + _TIME + _TEXT * 2),
-        *(_TEXT * 3),
-        *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
-    ]
-)
-
-
-def _absent(columns: tuple[str, ...]) -> tuple[object, ...]:
-    return (-1, -1, "", *(None for _ in columns[3:]))
-
-
-_NO_START, _NO_PROGRESS, _NO_END = _absent(START_COLUMNS), _absent(PROGRESS_COLUMNS), _absent(END_COLUMNS)
-
-
-def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
-    """One row in the order of JOB_COLUMNS; an absent register has attempt and seq -1 and body ''."""
-    return (
-        job_id,
-        *registers.request,
-        *(registers.start or _NO_START),
-        *(registers.progress or _NO_PROGRESS),
-        *(registers.end or _NO_END),
-        *(registers.deletion or (None, None)),
-    )
+_JOB_TYPES = type_oids(column.type for column in STORED)
+# The columns of the history in the order of its rows, with their PostgreSQL types.
+_HISTORY: dict[LiteralString, str] = {
+    **{"appended_at": "timestamptz", "topic": "text", "partition": "int4", "offset": "int8"},
+    **{"job_id": "text", "event_id": "text", "type": "text", "at": "timestamptz", "source": "text", "tenant": "text"},
+    **{"chain": "text", "parent": "text", "traceparent": "text", "job_type": "text", "account": "text"},
+    **{"attempt": "int4", "seq": "int8", "phase": "text", "outcome": "text", "worker": "text"},
+    **dict.fromkeys(("total", "processed", "successful", "failed", "skipped"), "int8"),
+    "body": "text",
+}
+_HISTORY_TYPES = type_oids(_HISTORY.values())
+_COPY_HISTORY = copy_statement("event", _HISTORY)
 
 
 @dataclass(slots=True)
@@ -159,7 +120,7 @@ class JobsProjection:
         rows = (job_row(job_id, content.jobs[job_id].registers()) for job_id in sorted(content.jobs))
         if 0 < len(content.jobs) <= _FEW:
             rows = list(rows)
-            few = _encoder.encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in rows]).decode()
+            few = _encoder.encode([dict(zip(STORED_NAMES, row, strict=True)) for row in rows]).decode()
             if len(few) <= _SMALL:
                 content.few, rows = few, []
         for row in rows:
@@ -167,7 +128,7 @@ class JobsProjection:
         content.jobs.clear()
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:
-        copy_rows(cursor, _SQL["copy_history"], content.history)
+        copy_rows(cursor, _COPY_HISTORY, content.history)
         if content.few:
             merging = cursor.execute(_SQL["sent"] + self._merge, {"rows": content.few})
         elif content.rows.data:
@@ -191,7 +152,7 @@ def roll_all(connection: Connection) -> None:
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
-    """One row in the order of `copy_history`.
+    """The values of an event in the order of the history's columns.
 
     `body` holds the data that no column holds: of progress only its metadata and the job's batch and
     subject, where there are any; of the rarer types the whole data.

@@ -12,11 +12,13 @@ from typing import Generic
 
 import structlog
 
-from job_tracker.log.records import Batch, Content, Projection, TopicPartition
+from job_tracker.errors import Stopped
+from job_tracker.log.records import TopicPartition
+from job_tracker.projector.batch import Batch, Content, Projection
 from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.source import KafkaSource
 from job_tracker.store.positions import PositionStore
-from job_tracker.store.postgres import RetryingConnection, Stopped
+from job_tracker.store.postgres import RetryingConnection
 from job_tracker.store.status import Status
 
 log = structlog.get_logger()

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
+from job_tracker.errors import RebuildRefused
 from job_tracker.log.broker import Broker
-from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.log.records import TopicPartition
 from job_tracker.rebuild.plan import Log, Plan
-
-
-class RebuildRefused(Exception):
-    """What was asked cannot be done without a loss, or not now; the message says why and what to do."""
+from job_tracker.store.postgres import Connection
 
 
 def take_alone(connection: Connection, name: str) -> None:

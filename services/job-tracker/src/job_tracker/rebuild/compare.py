@@ -8,8 +8,8 @@ from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 
-from job_tracker.log.records import Connection
 from job_tracker.rebuild.projection import Sample
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "compare.sql")

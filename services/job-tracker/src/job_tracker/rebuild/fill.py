@@ -5,14 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic
 
-from job_tracker.log.records import Batch, Content, Projection, Record
+from job_tracker.errors import PositionsMoved
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Content, Projection
 from job_tracker.projector.commit import Committer
 from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
-
-
-class PositionsMoved(Exception):
-    """The positions under which a filler writes are not where it left them."""
 
 
 class Filler(Generic[Content]):

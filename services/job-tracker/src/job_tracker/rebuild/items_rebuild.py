@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from job_tracker.archive.files import verify
 from job_tracker.log.broker import Broker
-from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.log.records import TopicPartition
 from job_tracker.projector.items_projection import ItemsContent
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.plan import Live, Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
+from job_tracker.rebuild.plan import Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import ItemsReplay
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.sources import Sources
 from job_tracker.store.offsets import (
+    Live,
     forget_ends,
     forget_positions,
     forget_projection,
@@ -25,6 +26,7 @@ from job_tracker.store.offsets import (
     live_positions,
     set_positions,
 )
+from job_tracker.store.postgres import Connection
 
 
 @dataclass(slots=True)

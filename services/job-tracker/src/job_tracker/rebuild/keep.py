@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
-from job_tracker.log.records import Connection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.rebuild.plan import Stretch
-from job_tracker.store.offsets import note_stretches
+from job_tracker.store.job_statements import STAGE_AHEAD
+from job_tracker.store.offsets import Stretch, note_stretches
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")
@@ -47,7 +47,7 @@ class RowKeeper:
         """
         named = {"but": list(but)}
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            staged = cursor.execute(_SQL["stage_ahead"], named).rowcount
+            staged = cursor.execute(STAGE_AHEAD, named).rowcount
             rows = cursor.execute(_SQL["told_ahead"], {"most": _TOLD}).fetchall()
             kept = [KeptJob(str(job), str(status), str(by_log) if by_log else None) for job, status, by_log in rows]
             self._projection.merge_staged(cursor)

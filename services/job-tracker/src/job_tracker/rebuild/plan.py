@@ -2,19 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from job_tracker.log.broker import Span
-from job_tracker.log.records import TopicPartition
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """Where the live table stands in a partition: it holds [first_offset, next_offset) of the topic with that id."""
-
-    topic_id: str
-    first_offset: int
-    next_offset: int
+from job_tracker.log.records import Span, TopicPartition
+from job_tracker.store.offsets import Live, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +26,6 @@ def offsets(spans: Spans) -> int:
 
 Stretches = Mapping[str, Mapping[TopicPartition, Span]]
 """Offsets by topic id and partition: what the archive holds."""
-
-
-class Stretch(NamedTuple):
-    """Offsets of one partition of the topic with that id."""
-
-    topic_id: str
-    partition: TopicPartition
-    span: Span
 
 
 @dataclass(slots=True)

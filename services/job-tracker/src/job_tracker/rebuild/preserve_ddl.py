@@ -6,7 +6,7 @@ hung on another (foreign keys, materialized views, publications, statistics, ...
 
 from psycopg import sql
 
-from job_tracker.log.records import Connection
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "carry.sql")

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from job_events.topics import Topics
-from job_tracker.log.records import Cursor, DeadLetterRow, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
+from job_tracker.store.postgres import Cursor
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "items.sql")

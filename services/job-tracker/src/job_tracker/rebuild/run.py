@@ -8,14 +8,14 @@ from datetime import date, datetime
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
-from job_tracker.log.broker import Broker, Span
-from job_tracker.log.records import Connection, Positions, TopicPartition
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Positions, Span, TopicPartition
 from job_tracker.projector.jobs_projection import roll_all
 from job_tracker.rebuild import compare
 from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
 from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.keep import EVERY_JOB, RowKeeper
-from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
+from job_tracker.rebuild.plan import Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.shadow import ShadowTables
@@ -23,13 +23,14 @@ from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_blockers
 from job_tracker.store.offsets import (
+    Live,
     hold_positions,
     live_earlier,
     live_positions,
     note_earlier,
     set_positions,
 )
-from job_tracker.store.postgres import connect
+from job_tracker.store.postgres import Connection, connect
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")

@@ -6,9 +6,9 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from job_tracker.log.records import Connection
 from job_tracker.rebuild import preserve_ddl as carry
 from job_tracker.store.postgres import SCHEMA as LIVE
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")

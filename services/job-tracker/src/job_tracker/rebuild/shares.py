@@ -5,20 +5,17 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from job_tracker.log.broker import Span
-from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.errors import ShareLost
+from job_tracker.log.records import Span, TopicPartition
 from job_tracker.projector.jobs_projection import JobsContent
 from job_tracker.rebuild.fill import Filler
 from job_tracker.rebuild.plan import Spans, TopicIds, offsets
 from job_tracker.store.offsets import reached
+from job_tracker.store.postgres import Connection
 from service_kit.children import children
 
 WORTH = 100_000  # offsets: what one process folds while others start
 _LOOK = 0.25  # seconds between two looks at how far they are
-
-
-class ShareLost(Exception):
-    """A process that folded a share of the log is gone, or could not go on."""
 
 
 class SharedFiller:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from job_tracker.log.broker import Broker, Span
-from job_tracker.log.records import Connection, TopicPartition
-from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.plan import Live, Stretch
+from job_tracker.errors import RebuildRefused
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Span, TopicPartition
 from job_tracker.store.offsets import (
+    Live,
+    Stretch,
     forget_empty,
     forget_ends,
     forget_faults,
@@ -18,6 +19,7 @@ from job_tracker.store.offsets import (
     note_stretches,
     set_positions,
 )
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "skip.sql")

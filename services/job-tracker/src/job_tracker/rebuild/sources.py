@@ -5,10 +5,9 @@ from collections.abc import Generator, Iterable
 
 from job_tracker.archive.catalogue import ArchiveCatalogue, Segment
 from job_tracker.archive.files import read_segment
-from job_tracker.log.broker import Span
 from job_tracker.log.messages import to_record
 from job_tracker.log.reader import read_log
-from job_tracker.log.records import Record, TopicPartition
+from job_tracker.log.records import Record, Span, TopicPartition
 from job_tracker.rebuild.plan import Spans, Stretches, TopicIds
 from service_kit.kafka_security import Kafka
 

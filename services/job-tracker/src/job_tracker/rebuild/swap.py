@@ -20,12 +20,13 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from job_tracker.log.records import Connection, TopicPartition
+from job_tracker.errors import SwapBlocked, TrackerError
+from job_tracker.log.records import TopicPartition
 from job_tracker.rebuild import preserve_ddl as carry
-from job_tracker.rebuild.plan import Live
 from job_tracker.rebuild.shadow import DEFAULT_DAY, REPLACED
-from job_tracker.store.offsets import forget_ends, hold_positions, live_positions
+from job_tracker.store.offsets import Live, forget_ends, hold_positions, live_positions
 from job_tracker.store.postgres import SCHEMA as LIVE
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")
@@ -39,11 +40,7 @@ _BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
 _PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
 
 
-class SwapBlocked(Exception):
-    """Something of somebody else stands in the way; the live table is as it was."""
-
-
-class _Begun(Exception):
+class _NewPartition(TrackerError):
     """A projector has begun a partition that the shadow does not know."""
 
 
@@ -165,9 +162,9 @@ class Swap:
                     self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
                     self._run(_PATIENTLY)
                     if live_positions(self._connection, self._projection) != held:
-                        raise _Begun
+                        raise _NewPartition
                     return True
-            except _Begun:
+            except _NewPartition:
                 return False
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:

@@ -10,7 +10,7 @@ from psycopg.pq import Format
 # Not public, but what `Copy.write_row` itself calls; that one needs an open connection.
 from psycopg._copy_base import format_row_binary  # isort: skip  # pyright: ignore[reportPrivateImportUsage]
 
-from job_tracker.log.records import Cursor
+from job_tracker.store.postgres import Cursor
 
 # PostgreSQL 18 manual, "COPY", Binary Format: a signature, no flags, no extension; at the end a row of -1 fields.
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -42,6 +42,17 @@ class EncodedRows:
 def type_oids(names: Iterable[str]) -> tuple[int, ...]:
     """PostgreSQL's numbers of these types; binary COPY takes no value of another type than the column's."""
     return tuple(map(registry.get_oid, names))
+
+
+def copy_statement(table: LiteralString, columns: Iterable[LiteralString]) -> LiteralString:
+    """The COPY that fills these columns of a table."""
+    return f"COPY {table} ({column_list(columns)}) FROM STDIN (FORMAT binary)"
+
+
+def column_list(columns: Iterable[LiteralString]) -> LiteralString:
+    """The names, quoted: some are words of SQL."""
+    quoted: list[LiteralString] = [f'"{column}"' for column in columns]
+    return ", ".join(quoted)
 
 
 def copy_rows(cursor: Cursor, statement: LiteralString, blocks: Iterable[EncodedRows]) -> None:

@@ -1,15 +1,33 @@
 """The rows of `consumer_offset` and what belongs to them, as a rebuild reads and writes them: where a table stands."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from job_tracker.log.broker import Span
-from job_tracker.log.records import Connection, TopicPartition
-from job_tracker.rebuild.plan import Live, Stretch
+from job_tracker.log.records import Span, TopicPartition
+from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "offsets.sql")
 _POSITIONS = queries("job_tracker.store", "commit.sql")["positions"]
 _FAULTS = queries("job_tracker.store", "commit.sql")["mend_partitions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Where the live table stands in a partition: it holds [first_offset, next_offset) of the topic with that id."""
+
+    topic_id: str
+    first_offset: int
+    next_offset: int
+
+
+class Stretch(NamedTuple):
+    """Offsets of one partition of the topic with that id."""
+
+    topic_id: str
+    partition: TopicPartition
+    span: Span
 
 
 def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from job_tracker.log.broker import Broker, BrokerAway, Span
-from job_tracker.log.records import Cursor, Positions, TopicPartition
-from job_tracker.store.postgres import RetryingConnection, Stopped, pause
+from job_tracker.errors import BrokerAway, Stopped
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Positions, Span, TopicPartition
+from job_tracker.store.postgres import Cursor, RetryingConnection, pause
 from job_tracker.store.status import Status
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "commit.sql")
 _LOOKS, _PAUSE = 3, 0.3  # for a topic that a broker that has just started may not know of yet; seconds in between
 Answer = TypeVar("Answer")
-
-
-class LogBroken(Exception):
-    """The log no longer holds what was to be read. Going on would skip events silently."""
 
 
 class AssignedPositions(NamedTuple):

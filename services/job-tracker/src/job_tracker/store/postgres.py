@@ -7,7 +7,7 @@ from typing import LiteralString, TypeVar
 import psycopg
 import structlog
 
-from job_tracker.log.records import DATA_ERRORS, Connection, Cursor
+from job_tracker.errors import Stopped
 from job_tracker.store.status import Status
 from service_kit.database import KEEPALIVES, watched
 
@@ -32,10 +32,15 @@ _ENDED = (
     psycopg.errors.TransactionTimeout,
 )
 Result = TypeVar("Result")
+Cursor = psycopg.Cursor[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[object, ...]]
 
-
-class Stopped(Exception):
-    """The process is asked to end, and what it waited for has not come."""
+# SQLSTATE class 22 (data exception) and 23 (integrity), a text too long for an index, and what the driver refuses
+# before sending.
+DATA_ERRORS = (
+    *(psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded),
+    *(UnicodeError, OverflowError),
+)
 
 
 class RetryingConnection:

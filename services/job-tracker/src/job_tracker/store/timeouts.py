@@ -7,11 +7,9 @@ from typing import Any
 
 import psycopg
 
+from job_tracker.errors import PostgresTimeout
+
 PATIENCE = 10.0  # seconds; the slowest question takes less than one
-
-
-class PostgresTimeout(psycopg.OperationalError):
-    """PostgreSQL has not answered in time; the connection is closed, and asking again would take as long."""
 
 
 @asynccontextmanager

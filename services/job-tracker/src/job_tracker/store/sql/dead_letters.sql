@@ -1,3 +1,6 @@
+-- name: visible
+(SELECT job.tenant FROM tracker.job WHERE job.job_id = listed_dead_letter.job_id) = ANY(%(scope_tenants)s)
+
 -- name: acknowledgements
 -- Of the letters of a page.
 SELECT a.topic, a.partition, a."offset", a.consumer, a.acknowledged_by, a.reason, a.acknowledged_at
@@ -13,7 +16,8 @@ WITH asked AS (
 ),
 known AS (
     SELECT asked.number, d.topic, d.partition, d."offset", d.consumer, d.appended_at
-    FROM asked LEFT JOIN tracker.dead_letter AS d USING (topic, partition, "offset", consumer)
+    FROM asked LEFT JOIN (SELECT * FROM tracker.dead_letter AS listed_dead_letter WHERE true{scope}) AS d
+        USING (topic, partition, "offset", consumer)
 ),
 written AS (
     INSERT INTO tracker.dead_letter_ack AS held (topic, partition, "offset", consumer, appended_at, acknowledged_by, reason)

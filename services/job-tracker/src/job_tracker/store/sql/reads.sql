@@ -1,10 +1,11 @@
 -- name: job
-SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted
+-- `scope` narrows a statement to the tenants that its caller may see; empty for all tenants.
+SELECT * FROM tracker.job WHERE job_id = %(job_id)s AND NOT deleted{scope}
 
 -- name: history
 DECLARE history NO SCROLL CURSOR FOR
 SELECT * FROM tracker.event
-WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
+WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted){scope}
 ORDER BY appended_at, topic, partition, "offset"
 LIMIT %(most)s
 
@@ -25,7 +26,7 @@ FROM (
         FROM (
             SELECT event_id, at, item, action, attempt, response_ms, worker, body, octet_length(body) AS bytes
             FROM tracker.item
-            WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted)
+            WHERE job_id = %(job_id)s AND NOT EXISTS (SELECT FROM tracker.job WHERE job_id = %(job_id)s AND deleted){scope}
               AND (at, event_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'), coalesce(%(after_id)s, ''))
             ORDER BY at, event_id
             LIMIT %(scanned)s + 1
@@ -42,13 +43,13 @@ SELECT job_id, e_body FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND e_bod
 
 -- name: chain
 -- Of families `columns` are read: a row's bodies may be large.
-SELECT {columns} FROM tracker.job WHERE chain = %(chain)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
+SELECT {columns} FROM tracker.job WHERE chain = %(chain)s AND NOT deleted{scope} ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: children
-SELECT {columns} FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted ORDER BY created_at, job_id LIMIT %(most)s
+SELECT {columns} FROM tracker.job WHERE parent = %(job_id)s AND NOT deleted{scope} ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: parents
-SELECT {columns} FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
+SELECT {columns} FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted{scope} ORDER BY created_at, job_id
 
 -- name: request_topics
 -- Where a job was requested, as far as the history reaches.
@@ -71,14 +72,14 @@ down AS (
     SELECT j.job_id, down.depth + 1 FROM tracker.job AS j JOIN down ON j.retry_of = down.job_id
     WHERE down.depth < 100 AND NOT j.deleted
 )
-SELECT DISTINCT {columns} FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted ORDER BY j.created_at, j.job_id LIMIT %(most)s
+SELECT DISTINCT {columns} FROM tracker.job AS j JOIN down USING (job_id) WHERE NOT j.deleted{scope} ORDER BY j.created_at, j.job_id LIMIT %(most)s
 
--- name: tally
--- Jobs of some tenant (empty: of all), accounts (empty: of all together), types and statuses (null: of any), created on
+-- name: rollup_totals
+-- Jobs of some tenants (empty: of all together), accounts (empty: of all together), types and statuses (null: of any), created on
 -- some UTC days (-infinity: on all). Of single days the rollups keep no accounts.
 SELECT coalesce(sum(jobs), 0)::bigint AS rows, true AS whole
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day >= %(first)s::date AND day <= %(last)s::date
+WHERE {tenants} AND account = ANY(%(accounts)s) AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(types)s::text[] IS NULL OR job_type = ANY(%(types)s))
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
 
@@ -86,7 +87,7 @@ WHERE tenant = %(tenant)s AND account = ANY(%(accounts)s) AND day >= %(first)s::
 SELECT job_type, status, sum(jobs) AS jobs, sum(processed) AS processed, sum(successful) AS successful,
        sum(failed) AS failed, sum(skipped) AS skipped, sum(duration_ms) AS duration_ms
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
+WHERE {tenants} AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
 GROUP BY job_type, status HAVING sum(jobs) <> 0
 ORDER BY job_type, status
@@ -94,7 +95,7 @@ ORDER BY job_type, status
 -- name: stats_by_day
 SELECT day, status, sum(jobs) AS jobs
 FROM tracker.rollup
-WHERE tenant = %(tenant)s AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
+WHERE {tenants} AND account = '' AND day >= %(first)s::date AND day <= %(last)s::date
   AND (%(type)s::text IS NULL OR job_type = %(type)s)
 GROUP BY day, status HAVING sum(jobs) <> 0
 ORDER BY day DESC, status

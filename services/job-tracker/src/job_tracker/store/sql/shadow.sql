@@ -89,23 +89,13 @@ WHERE (live.topic_id, live.first_offset, live.next_offset)
 -- Live rows of which the shadow, made from an incomplete log, knows less. The merge then takes the greater of each
 -- register, as it does with events. The first table is the shadow's: the connection finds it.
 INSERT INTO job_stage
-SELECT
-    live.job_id, live.r_time, live.r_id, live.r_body, live.tenant, live.account, live.job_type, live.chain, live.parent,
-    live.batch, live.priority, live.retry_of, live.requested_by, live.s_attempt, live.s_seq, live.s_body, live.s_at,
-    live.s_worker, live.s_total, live.p_attempt, live.p_seq, live.p_body, live.p_at, live.p_phase, live.p_total,
-    live.p_processed, live.p_successful, live.p_failed, live.p_skipped, live.e_attempt, live.e_seq, live.e_body,
-    live.e_at, live.e_outcome, live.e_total, live.e_processed, live.e_successful, live.e_failed, live.e_skipped,
-    live.e_duration_ms, live.e_error_category, live.d_time, live.d_id
+SELECT {columns}
 FROM tracker.job AS live LEFT JOIN job AS again USING (job_id)
 WHERE live.job_id <> ALL (%(but)s::text[]) AND (
     again.job_id IS NULL
     OR (live.d_id IS NOT NULL AND (again.d_id IS NULL OR (live.d_time, live.d_id) < (again.d_time, again.d_id)))
     OR (live.d_id IS NULL AND again.d_id IS NULL AND (
-        (live.r_time, live.r_id) < (again.r_time, again.r_id)
-        OR ((live.r_time, live.r_id) = (again.r_time, again.r_id) AND live.r_body > again.r_body)
-        OR (live.s_attempt, live.s_seq, live.s_body) > (again.s_attempt, again.s_seq, again.s_body)
-        OR (live.p_attempt, live.p_seq, live.p_body) > (again.p_attempt, again.p_seq, again.p_body)
-        OR (live.e_attempt, live.e_seq, live.e_body) > (again.e_attempt, again.e_seq, again.e_body))))
+       {any_wins})))
 
 -- name: told_ahead
 SELECT live.job_id, CASE WHEN live.deleted THEN 'DELETED' ELSE live.status END,

@@ -1,8 +1,6 @@
 -- name: changed
 -- The jobs that these ranges of the log are about. Control events of a job that nobody asked for find no row.
-SELECT job_id, job_type, tenant, account, chain, parent, batch, retry_of, priority, requested_by, state, outcome, status,
-       attempt, p_phase, s_worker, total, processed, successful, failed, skipped, e_error_category, created_at,
-       requested_at, s_at, p_at, e_at, updated_at, e_duration_ms, deleted
+SELECT {columns}, deleted
 FROM tracker.job
 WHERE job_id = ANY(ARRAY(
     SELECT DISTINCT told.job_id

@@ -1,9 +1,9 @@
-"""What the published description says of answers that show jobs: every count is an integer."""
+"""The JSON Schemas of answers that show jobs, for the OpenAPI document. Every count is an integer."""
 
 from typing import Any
 
 from job_events.events import MAX_COUNT
-from job_events.fold import STATUSES
+from job_tracker.domain.job_row import COUNTERS, SHOWN, Column
 
 Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
@@ -23,23 +23,21 @@ def _list(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
 
 
-COUNTERS = _object(
-    {"total": _or_null(_COUNT), **dict.fromkeys(("processed", "successful", "failed", "skipped"), _COUNT)}
-)
+def _column(column: Column) -> Schema:
+    """The values that a column's field can have."""
+    schema: Schema = {"enum": [*column.values]} if column.values else _OF_TYPE[column.type]
+    return _or_null(schema) if column.can_be_null else schema
+
+
+_OF_TYPE: dict[str, Schema] = {"text": _TEXT, "timestamptz": _TIME, "int4": _COUNT, "int8": _COUNT}
 JOB = _object(
-    {
-        **dict.fromkeys(("job_id", "type", "tenant", "account", "chain", "priority", "requested_by", "health"), _TEXT),
-        **dict.fromkeys(("parent", "batch", "retry_of", "phase", "worker", "error_category"), _or_null(_TEXT)),
-        "state": {"enum": ["queued", "running", "finished"]},
-        "outcome": _or_null(_TEXT),
-        "status": {"enum": [*STATUSES]},
-        "attempt": _COUNT,
-        "counters": COUNTERS,
+    {column.shown_as: _column(column) for column in SHOWN}
+    | {
+        "health": _TEXT,
+        "phase": _or_null(_TEXT),
+        "counters": _object({name: _or_null(_COUNT) if name == "total" else _COUNT for name in COUNTERS}),
         "percent": _or_null({"type": "number", "minimum": 0, "maximum": 100}),
         "eta_seconds": _or_null({"type": "integer", "minimum": 0}),
-        "duration_ms": _or_null(_COUNT),
-        **dict.fromkeys(("created_at", "updated_at"), _TIME),
-        **dict.fromkeys(("requested_at", "started_at", "finished_at"), _or_null(_TIME)),
     }
 )
 FRESHNESS = _object(
