@@ -169,7 +169,7 @@ def bring_schema(settings: Settings) -> None:
     Raises:
         psycopg.OperationalError: PostgreSQL does not answer.
     """
-    migrate(settings.database_url, SCHEMA, ["job_tracker"])
+    migrate(settings.database_url, SCHEMA, ["job_tracker.store"])
     # Before the first row comes: a day that begins in the default partition stays there.
     with connect(settings.database_url) as connection:
         connection.execute(queries("job_tracker.store", "commit.sql")["ensure_event_days"])

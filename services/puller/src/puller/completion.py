@@ -23,7 +23,7 @@ class Completion:
     confirmed: the plan token that the job was given; settings: the account's, for the guard.
     """
 
-    shelf: CatalogueScope
+    scope: CatalogueScope
     job_id: str
     confirmed: str | None
     settings: AccountSettings
@@ -33,24 +33,24 @@ class Completion:
 
         blind: it met items that cannot be told by an id. What it missed may be among them, so nothing is marked.
         """
-        delisted.note_complete_pull(checkpoint.connection, self.shelf, self.job_id, began)
+        delisted.note_complete_pull(checkpoint.connection, self.scope, self.job_id, began)
         if blind:
             return
-        missing = delisted.missing(checkpoint.connection, self.shelf, began, self.confirmed)
+        missing = delisted.missing(checkpoint.connection, self.scope, began, self.confirmed)
         known = missing.known - missing.approved - checkpoint.tally.metadata["created"]
         if not too_many_delisted(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
-            checkpoint.tally.count(gone=mark_delisted(checkpoint.connection, self.shelf, began))
+            checkpoint.tally.count(gone=mark_delisted(checkpoint.connection, self.scope, began))
             return
         if self.confirmed is not None and missing.approved:
             checkpoint.tally.count(
-                gone=delisted.mark_approved_delisted(checkpoint.connection, self.shelf, began, self.confirmed)
+                gone=delisted.mark_approved_delisted(checkpoint.connection, self.scope, began, self.confirmed)
             )
         token = plan_token(self.job_id)
-        delisted.plan_delisted(checkpoint.connection, self.shelf, began, token)
+        delisted.plan_delisted(checkpoint.connection, self.scope, began, token)
         # In the checkpoint, because the attempt may be killed before it ends with this.
         checkpoint.tally.metadata[_PLAN] = token
         checkpoint.tally.metadata[_TOO_LARGE] = (
-            f"{missing.others} of {known} known {self.shelf.kind}s are not listed any more"
+            f"{missing.others} of {known} known {self.scope.kind}s are not listed any more"
         )
 
 

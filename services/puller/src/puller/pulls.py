@@ -118,7 +118,7 @@ class Pull:
         if params.confirm is None or job.cursor:
             return
         with job.context.pool.connection() as db:
-            if knows_plan(db, self._shelf(job), params.confirm):
+            if knows_plan(db, self._scope(job), params.confirm):
                 return
         raise JobFailed(
             "VALIDATION_FAILED",
@@ -167,7 +167,7 @@ class Pull:
         assert position.began is not None  # noqa: S101  set with the first page
         if position.incomplete is None and not params.filters and not params.query:
             settings = settings_of(self._accounts, job.tenant, job.account)
-            completion = Completion(self._shelf(job), job.id, params.confirm, settings)
+            completion = Completion(self._scope(job), job.id, params.confirm, settings)
             completion.finish(page, position.began, blind=position.blind)
         refresh_statistics(page.connection, *catalogue.TABLES)
 
@@ -185,7 +185,7 @@ class Pull:
 
     def _write(self, job: RunningJob, page: Checkpoint, records: list[Record], broken: list[Broken]) -> None:
         known = {b.record_id: b for b in broken if b.record_id is not None}
-        written = catalogue.write_page(page.connection, self._shelf(job), job.id, records, known)
+        written = catalogue.write_page(page.connection, self._scope(job), job.id, records, known)
         counts = written.counts()
         nameless = [b for b in broken if b.record_id is None]
         failed = [b for record_id, b in known.items() if written.verdicts[record_id] == "failed"]
@@ -220,7 +220,7 @@ class Pull:
             f"{position.pages} brought no new one. What it listed is stored, and nothing was marked as gone.",
         )
 
-    def _shelf(self, job: RunningJob) -> CatalogueScope:
+    def _scope(self, job: RunningJob) -> CatalogueScope:
         return CatalogueScope(job.tenant, job.account, self._source.platform, self._source.kind)
 
 

@@ -46,7 +46,7 @@ class Written:
 
 
 def write_page(
-    connection: Connection, shelf: CatalogueScope, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
+    connection: Connection, scope: CatalogueScope, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
 ) -> Written:
     """Store a page. `failed_ids` are seen but keep the content of their last readable state.
 
@@ -59,17 +59,17 @@ def write_page(
         return Written({})
     seen = connection.execute(
         _SQL["see_records"],
-        {**shelf.key(), "job_id": job_id, "record_ids": list(hashes), "hashes": list(hashes.values())},
+        {**scope.key(), "job_id": job_id, "record_ids": list(hashes), "hashes": list(hashes.values())},
     ).fetchall()
     changed = [by_id[record_id] for record_id, _, write in seen if write]
     if changed:
-        _put(connection, shelf, changed)
+        _put(connection, scope, changed)
     return Written({record_id: verdict for record_id, verdict, _ in seen})
 
 
-def mark_delisted(connection: Connection, shelf: CatalogueScope, began: datetime) -> int:
+def mark_delisted(connection: Connection, scope: CatalogueScope, began: datetime) -> int:
     """Mark what no pull has seen since `began`; returns how many records that were."""
-    return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount
+    return connection.execute(_SQL["mark_gone"], {**scope.key(), "began": began}).rowcount
 
 
 def database_time(connection: Connection) -> datetime:
@@ -79,16 +79,16 @@ def database_time(connection: Connection) -> datetime:
     return row[0]
 
 
-def _put(connection: Connection, shelf: CatalogueScope, changed: list[Record]) -> None:
+def _put(connection: Connection, scope: CatalogueScope, changed: list[Record]) -> None:
     products = [record for record in changed if isinstance(record, ProductRecord)]
     customers = [record for record in changed if isinstance(record, CustomerRecord)]
     if products:
-        values = {**shelf.key(), "record_ids": [record.record_id for record in products]}
+        values = {**scope.key(), "record_ids": [record.record_id for record in products]}
         for statement, rows in _product_rows(products).items():
             connection.execute(_SQL[statement], {**values, "rows": _encoder.encode(rows).decode()})
     if customers:
         rows = [_customer_row(record) for record in customers]
-        connection.execute(_SQL["put_customers"], {**shelf.key(), "rows": _encoder.encode(rows).decode()})
+        connection.execute(_SQL["put_customers"], {**scope.key(), "rows": _encoder.encode(rows).decode()})
 
 
 def _product_rows(records: list[ProductRecord]) -> dict[str, list[dict[str, Any]]]:
