@@ -55,9 +55,8 @@ class PaperClient:
         os.replace(new, self._path)
 
     def page(self, after: Any | None, size: int) -> Page:
-        products, start = self.load()["products"], after or 0
-        end = start + size
-        return Page(products[start:end], end if end < len(products) else None, len(products))
+        products, end = self.load()["products"], (after or 0) + size
+        return Page(products[end - size : end], end if end < len(products) else None, len(products))
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -118,11 +117,8 @@ def product(item: Mapping[str, Any]) -> ProductRecord:
         stock=sum(known[1:], known[0]) if known else None,
         places=places,
     )
-    return ProductRecord(
-        record_id=product_id,
-        product=Product(product_id=product_id, title=required_text(item.get("title"), "title")),
-        variants=(variant,),
-    )
+    own = Product(product_id=product_id, title=required_text(item.get("title"), "title"))
+    return ProductRecord(record_id=product_id, product=own, variants=(variant,))
 
 
 def _fields(item: Mapping[str, Any]) -> dict[str, str | None]:

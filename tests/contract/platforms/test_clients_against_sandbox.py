@@ -76,14 +76,14 @@ def account(sandbox: httpx.Client, request: pytest.FixtureRequest) -> Iterator[t
 
 @pytest.fixture
 def nhanh(account: tuple[str, Account]) -> Iterator[NhanhClient]:
-    client = NhanhClient(account[1]["nhanh"], wait=_wait, patience=30)
+    client = NhanhClient(account[1]["nhanh"], wait=_wait, retry_timeout=30)
     yield client
     client.close()
 
 
 @pytest.fixture
 def shopify(account: tuple[str, Account]) -> Iterator[ShopifyClient]:
-    client = ShopifyClient(account[1]["shopify"], wait=_wait, patience=30)
+    client = ShopifyClient(account[1]["shopify"], wait=_wait, retry_timeout=30)
     yield client
     client.close()
 

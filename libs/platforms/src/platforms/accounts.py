@@ -1,4 +1,4 @@
-"""The one writer of accounts and connections in the schema `accounts`."""
+"""The store of accounts, settings and connections: the only writer of these tables in the schema `accounts`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -93,7 +93,7 @@ class AccountStore:
         return self._connection(row)
 
     def list_connections(self) -> list[Connection]:
-        """All connections by tenant, account, platform, without their credentials: one that no key opens hides none."""
+        """All connections by tenant, account, platform, without credentials: unreadable ones must not hide any."""
         with self._pool.connection() as db, db.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(_SQL["connections"]).fetchall()
         for row in rows:
@@ -101,7 +101,7 @@ class AccountStore:
         return [Connection(**row) for row in rows]
 
     def mark(self, connection: Connection, status: str, reason: str = "") -> None:
-        """Note what became of a connection, such as "needs re-authorisation"; a repeat writes nothing."""
+        """Set the status of a connection, such as "needs re-authorisation"; a repeat writes nothing."""
         with self._pool.connection() as db:
             db.execute(_SQL["mark"], {**_key(connection), "status": status, "reason": reason})
 

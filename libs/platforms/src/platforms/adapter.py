@@ -134,7 +134,7 @@ class Writer(Client, Protocol):
         """Write all values; one outcome each, as soon as it is known. `key(content)` gives an idempotency key that a
         repeat of the same batch gives again.
 
-        Raises PlatformError only where nothing can go on; what was told before stays done.
+        Raises PlatformError only where nothing can go on; what was yielded before stays done.
         """
         ...
 

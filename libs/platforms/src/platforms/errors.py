@@ -55,7 +55,7 @@ class ValidationFailed(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Still over the limit after the client's patience; `until`: unix seconds of the next useful call."""
+    """Still over the limit after the client's retry timeout; `until`: unix seconds of the next useful call."""
 
     default_category = "RATE_LIMITED"
 
@@ -65,7 +65,8 @@ class RateLimited(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """What may pass, but outlived the client's patience: a network error, a timeout, a 5xx, an answer without sense.
+    """A temporary failure that outlasted the client's retry timeout: a network error, a timeout, a 5xx, an unreadable
+    answer.
 
     NETWORK_ERROR or TIMEOUT where nothing usable came, PLATFORM_ERROR where the platform's own answer is wrong.
     sent: False where the request cannot have reached the platform.
