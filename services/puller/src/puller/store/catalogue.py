@@ -22,7 +22,7 @@ Verdict = Literal["created", "updated", "unchanged", "failed", "repeated"]
 
 @dataclass(frozen=True, slots=True)
 class CatalogueScope:
-    """Whose records: the part of every key that is the same for all rows of a pull."""
+    """The part of every key that is the same for all rows of a pull."""
 
     tenant: str
     account: str
@@ -36,7 +36,7 @@ class CatalogueScope:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a page. `verdicts`: per record id; a record that this job had counted before is 'repeated'."""
+    """The result of writing a page. verdicts: by record id; 'repeated': this job had counted the record before."""
 
     verdicts: dict[str, Verdict]
 
@@ -48,7 +48,7 @@ class Written:
 def write_page(
     connection: Connection, scope: CatalogueScope, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
 ) -> Written:
-    """Store a page. `failed_ids` are seen but keep the content of their last readable state.
+    """Store a page. Records of `failed_ids` keep the content of their last readable state.
 
     A record that comes twice on a page counts once; its last form stays.
     """
@@ -69,7 +69,7 @@ def write_page(
 
 def mark_delisted(connection: Connection, scope: CatalogueScope, began: datetime) -> int:
     """Mark what no pull has seen since `began`; returns how many records that were."""
-    return connection.execute(_SQL["mark_gone"], {**scope.key(), "began": began}).rowcount
+    return connection.execute(_SQL["mark_delisted"], {**scope.key(), "began": began}).rowcount
 
 
 def database_time(connection: Connection) -> datetime:

@@ -1,4 +1,4 @@
-"""What a complete pull leaves behind: records that are gone, plans for those that are not to be marked yet."""
+"""What a complete pull changes: records that are delisted, and plans for those that need a confirmation first."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,9 @@ _SQL = queries("puller", "catalogue.sql")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """How many records a pull did not meet: `approved` by the plan that was confirmed, and `others`.
+    """How many records a pull did not list: `approved` by the plan that was confirmed, and `others`.
 
-    known: all records of the scope that are not gone.
+    known: all records of the scope that are not delisted.
     """
 
     others: int
@@ -35,22 +35,22 @@ def mark_approved_delisted(connection: Connection, scope: CatalogueScope, began:
     """Mark what no pull has seen since `began`, of the records that `plan` names and that none has seen since it was
     made; returns how many records that were."""
     values = {**scope.key(), "began": began, "token": plan}
-    return connection.execute(_SQL["mark_approved_gone"], values).rowcount
+    return connection.execute(_SQL["mark_approved_delisted"], values).rowcount
 
 
 def plan_delisted(connection: Connection, scope: CatalogueScope, began: datetime, token: str) -> None:
     """Keep the ids of what no pull has seen since `began` under `token`; plans of more than 14 days are deleted."""
-    connection.execute(_SQL["forget_plans"])
-    connection.execute(_SQL["plan_gone"], {**scope.key(), "began": began, "token": token})
+    connection.execute(_SQL["delete_old_plans"])
+    connection.execute(_SQL["plan_delisted"], {**scope.key(), "began": began, "token": token})
 
 
 def knows_plan(connection: Connection, scope: CatalogueScope, token: str) -> bool:
-    """Whether `token` was handed out for this scope within the last 14 days."""
+    """Whether `token` was issued for this scope within the last 14 days."""
     row = connection.execute(_SQL["knows_plan"], {**scope.key(), "token": token}).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM always gives a row
     return row[0]
 
 
 def note_complete_pull(connection: Connection, scope: CatalogueScope, job_id: str, began: datetime) -> None:
-    """Note a pull that asked for everything and came to its end: what was last seen before it began is stale."""
+    """Store that a pull of everything is complete: records that were last seen before it began are stale."""
     connection.execute(_SQL["note_complete_pull"], {**scope.key(), "job_id": job_id, "began": began})

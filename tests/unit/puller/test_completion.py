@@ -2,8 +2,7 @@
 
 import pytest
 
-from puller.completion import stopped
-from puller.domain.completeness import is_endless, plan_token, too_many_delisted
+from puller.completion import is_endless, plan_token, stopped, too_many_delisted
 from worker.job_result import JobCounters
 
 
