@@ -123,7 +123,7 @@ class Pull:
             "VALIDATION_FAILED",
             "UNKNOWN_PLAN",
             f"confirm: {params.confirm!r} is no plan of {self._source.platform} {self._source.kind}s of account "
-            f"{job.account!r} from the last 14 days; pull without it, and use the planToken of the pull that is stopped",
+            f"{job.account!r} from the last 14 days; pull without it, and use the planToken of the stopped pull",
         )
 
     def _read_pages(self, job: RunningJob, params: PullParams, pages: PageIterator) -> PullCursor:
