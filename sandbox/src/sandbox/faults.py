@@ -24,7 +24,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     without the header.
     """
 
-    platform: Literal["nhanh", "shopify"]
+    platform: str
     kind: Kind
     account: str | None = None
     count: int | None = None

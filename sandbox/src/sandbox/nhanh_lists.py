@@ -7,7 +7,7 @@ import msgspec
 from sandbox.chance import number_of
 from sandbox.exchange import Item
 from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
-from sandbox.nhanh_shelf import inventory, public
+from sandbox.nhanh_records import inventory, public
 from sandbox.people import local_form
 from sandbox.shops import Shop
 from sandbox.state import FIRST_RECORDS, Doc, Record, State, find, get

@@ -21,9 +21,11 @@ from graphql import (
 from sandbox import shopify_reads, shopify_writes
 from sandbox.costs import Costs
 from sandbox.exchange import Answer, Call, json_answer
+from sandbox.faults import Fault
 from sandbox.limits import CostBuckets
 from sandbox.shopify_reads import Context
 from sandbox.shops import Shop, ShopifySettings, Shops
+from sandbox.simulator import Route, retry_after
 from sandbox.state import State
 
 VERSION = "2026-10"
@@ -42,6 +44,8 @@ class Asked(msgspec.Struct):
 class Shopify:
     """Answers Admin API calls. Thread-safe."""
 
+    routes = (Route("/shopify/{shop}/admin/api/{version}/graphql.json", "{shop}/{version}", ("POST",)),)
+
     def __init__(self, state: State, shops: Shops, buckets: CostBuckets, clock: Callable[[], float]) -> None:
         self._state = state
         self._shops = shops
@@ -50,10 +54,23 @@ class Shopify:
         self.schema = load_schema()
         self._checked = functools.lru_cache(256)(self._check)
 
+    def shop_key(self, call: Call) -> str:
+        return f"shopify:{call.path.partition('/')[0]}"
+
+    def faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
+        if fault.kind == "expired_token":
+            return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
+        if fault.kind == "429":
+            text = f"{fault.seconds or 2:.1f}" if fault.retry_after is None else fault.retry_after
+            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers=retry_after(text))
+        if shop is None:
+            return None
+        self._buckets.empty(shop.key, shop.shopify)
+        return self.throttled(shop)
+
     def answer(self, call: Call) -> Answer:
         """`call.path` is '<slug>/<version>'; an unknown version falls forward to the one served."""
-        slug = call.path.partition("/")[0]
-        shop = self._shops.by_key(f"shopify:{slug}")
+        shop = self._shops.by_key(self.shop_key(call))
         if shop is None:
             return Answer(status=404, body=b"Not Found", content_type=PLAIN)
         token = call.headers.get("x-shopify-access-token", "")
@@ -81,10 +98,6 @@ class Shopify:
         answer = json_answer({"errors": [error], "extensions": {"cost": cost}})
         answer.headers["X-Shopify-API-Version"] = VERSION
         return answer
-
-    def empty_bucket(self, shop: Shop) -> None:
-        """Take all points of a shop."""
-        self._buckets.empty(shop.key, shop.shopify)
 
     def _check(self, query: str) -> DocumentNode | list[GraphQLError]:
         try:

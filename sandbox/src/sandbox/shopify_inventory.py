@@ -15,7 +15,7 @@ from sandbox import ids
 from sandbox.connections import MAX_FIRST, bad_request
 from sandbox.exchange import Item
 from sandbox.shopify_reads import Context, doc_of
-from sandbox.shopify_shelf import moment, touched
+from sandbox.shopify_records import moment, touched
 from sandbox.state import Doc, Record, count_write, get, put
 
 MUTATION = "inventorySetQuantities"

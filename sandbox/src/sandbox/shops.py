@@ -3,11 +3,11 @@
 import hashlib
 import threading
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
-from sandbox import nhanh_shelf, seeds, shopify_shelf
+from sandbox import nhanh_records, seeds, shopify_records
 from sandbox.articles import Article, Person, Unit, day_of
 from sandbox.catalogues import Row, Skipped, load
 from sandbox.chance import number_of, rng
@@ -15,7 +15,6 @@ from sandbox.people import people
 from sandbox.perturb import Recipe, perturb
 from sandbox.state import Record, State, count, put
 
-Platform = Literal["nhanh", "shopify"]
 APP_ID = 74_951
 DEPOTS = ((120_001, "Kho Hà Nội"), (120_002, "Kho Sài Gòn"))
 LOCATIONS = ((90_100_000_001, "Hà Nội"), (90_100_000_002, "Sài Gòn"))
@@ -83,7 +82,7 @@ class Shop(msgspec.Struct, kw_only=True):
     """One side of one account, as stored."""
 
     key: str
-    platform: Platform
+    platform: str
     account: str
     digest: str
     access: dict[str, Any]
@@ -116,7 +115,7 @@ def _digest(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
+def _file_article(row: Row, platform: str, truth: str | None) -> Article:
     more = rng("stock", row.id)
     extra = more.randrange(1, 10) if platform == "nhanh" and more.random() < 0.35 else 0
     unit = Unit(sku=row.sku or row.modelno, barcode=row.barcode, price=row.price, stock=[FILE_STOCK + extra, 0])
@@ -132,7 +131,7 @@ def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
     )
 
 
-def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report]:
+def _articles(source: Source, platform: str) -> tuple[list[Article], Report]:
     if source.path is None:
         given = source.products
         made = given if isinstance(given, list) else seeds.products(platform, given, source.seed)
@@ -146,24 +145,24 @@ def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report
     return [_file_article(row, platform, f"id{old}") for row, old in changed.rows], report
 
 
-def _records(source: Source, platform: Platform) -> tuple[list[Record], Report]:
+def _records(source: Source, platform: str) -> tuple[list[Record], Report]:
     articles, report = _articles(source, platform)
     given = source.customers
     persons = given if isinstance(given, list) else people(platform, given, source.seed)
     if platform == "nhanh":
         depots = DEPOTS[: source.places]
-        records = [nhanh_shelf.depot_record(number, name) for number, name in depots]
-        records += nhanh_shelf.product_records(articles, [number for number, _ in depots])
-        records += [nhanh_shelf.customer_record(person) for person in persons]
+        records = [nhanh_records.depot_record(number, name) for number, name in depots]
+        records += nhanh_records.product_records(articles, [number for number, _ in depots])
+        records += [nhanh_records.customer_record(person) for person in persons]
         return records, report
     locations = LOCATIONS[: source.places]
-    records = [shopify_shelf.location_record(number, name) for number, name in locations]
-    records += shopify_shelf.product_records(articles, [number for number, _ in locations])
-    records += shopify_shelf.customer_records(persons)
+    records = [shopify_records.location_record(number, name) for number, name in locations]
+    records += shopify_records.product_records(articles, [number for number, _ in locations])
+    records += shopify_records.customer_records(persons)
     return records, report
 
 
-def _token(account: str, platform: Platform) -> str:
+def _token(account: str, platform: str) -> str:
     """The same token for the same account always: a wiped state folder leaves stored connections usable."""
     seed = f"sandbox token of {platform} {account}".encode()
     if platform == "shopify":
@@ -199,11 +198,11 @@ class Shops:
         """'nhanh:<businessId>' or 'shopify:<slug>'."""
         return self._cache.get(key)
 
-    def of(self, account: str, platform: Platform) -> Shop | None:
+    def of(self, account: str, platform: str) -> Shop | None:
         """One side of an account."""
         return next((s for s in self.all() if (s.account, s.platform) == (account, platform)), None)
 
-    def create(self, account: str, platform: Platform, source: Source) -> Shop:
+    def create(self, account: str, platform: str, source: Source) -> Shop:
         """Build a side of an account, or leave it as it is when it was built from the same content.
 
         Raises ContentDiffers when it exists with other content, CatalogueUnreadable when its file is unusable.
@@ -233,7 +232,7 @@ class Shops:
         self._reload()
         return self._cache[key]
 
-    def set(self, account: str, platform: Platform, changes: dict[str, Any]) -> Shop:
+    def set(self, account: str, platform: str, changes: dict[str, Any]) -> Shop:
         """Change switches of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad switch."""
         shop = self.of(account, platform)
         if shop is None:

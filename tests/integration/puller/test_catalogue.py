@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 from puller.store.catalogue import CatalogueScope, database_time, mark_delisted, write_page
 from service_kit.database import migrate, open_pool
 
@@ -44,11 +44,11 @@ def shown(pool: ConnectionPool, columns: str = "variant_id", view: str = "api_pr
 
 
 def total(pool: ConnectionPool) -> int:
-    """What the shelves' totals say, which is what there is to list."""
-    shelf = "tenant || '/' || account || '/' || platform || '/"
-    kept = {name: records for name, records in shown(pool, f"{shelf}' || kind, records", "api_totals") if records}
-    products = shown(pool, f"{shelf}product', count(*)", "api_products group by 1")
-    customers = shown(pool, f"{shelf}customer', count(*)", "api_customers group by 1")
+    """What the scopes' totals say, which is what there is to list."""
+    scope = "tenant || '/' || account || '/' || platform || '/"
+    kept = {name: records for name, records in shown(pool, f"{scope}' || kind, records", "api_totals") if records}
+    products = shown(pool, f"{scope}product', count(*)", "api_products group by 1")
+    customers = shown(pool, f"{scope}customer', count(*)", "api_customers group by 1")
     assert dict([*products, *customers]) == kept
     return int(str(kept.get("demo/shop/shopify/product", 0)))
 
@@ -128,31 +128,31 @@ def test_the_longest_keys_fit_the_indexes(catalogue: ConnectionPool) -> None:
 
     only = Variant(variant_id=longest(128), product_id=longest(128), sku=longest(255), barcode=longest(255))
     owner = Product(product_id=longest(128), title=longest(5000))
-    shelf = CatalogueScope("t" * 128, "a" * 128, "shopify", "product")
+    scope = CatalogueScope("t" * 128, "a" * 128, "shopify", "product")
     with catalogue.connection() as connection:
         write_page(
-            connection, shelf, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
+            connection, scope, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
         )
         people = [CustomerRecord(record_id=longest(128), phones=(longest(255),))]
         write_page(connection, CatalogueScope("t", "a", "nhanh", "customer"), "job-1", people, ())
     assert shown(catalogue, "sku, barcode") == [(longest(255), longest(255))]
-    assert total(catalogue) == 0  # all of it is on other shelves
+    assert total(catalogue) == 0  # all of it is on other scopes
 
 
-def test_shelves_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
-    def put(connection: Connection, shelf: CatalogueScope, phone: str) -> None:
+def test_scopes_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
+    def put(connection: Connection, scope: CatalogueScope, phone: str) -> None:
         people = [CustomerRecord(record_id="1", phone=phone, phones=(phone, '{a,"b"}'), totals={"points": 3})]
-        write_page(connection, shelf, "job-1", people, ())
+        write_page(connection, scope, "job-1", people, ())
 
-    shelves = [
+    scopes = [
         CatalogueScope("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")
     ]
     with catalogue.connection() as connection:
-        for number, shelf in enumerate(shelves):
-            put(connection, shelf, f"09{number}")
-        assert mark_delisted(connection, shelves[0], database_time(connection)) == 0
+        for number, scope in enumerate(scopes):
+            put(connection, scope, f"09{number}")
+        assert mark_delisted(connection, scopes[0], database_time(connection)) == 0
     with catalogue.connection() as connection:
-        assert mark_delisted(connection, shelves[0], database_time(connection)) == 1
+        assert mark_delisted(connection, scopes[0], database_time(connection)) == 1
     rows = shown(catalogue, "account, platform, phone, phones, totals", "api_customers")
     assert rows == [
         ("x", "shopify", "091", ["091", '{a,"b"}'], {"points": 3}),

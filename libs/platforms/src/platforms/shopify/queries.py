@@ -70,9 +70,9 @@ class ShopifyReader:
         self._follow(nodes, None, self._locations_page)
         return nodes
 
-    def shop(self, patience: float) -> Json:
+    def shop(self, retry_timeout: float) -> Json:
         """The shop's `id`, `name`, `myshopifyDomain` and `currencyCode`."""
-        return self._transport.execute("shop", {}, cost=1, patience=patience)["shop"]
+        return self._transport.execute("shop", {}, cost=1, retry_timeout=retry_timeout)["shop"]
 
     def _page(self, kind: Literal["products", "customers"], cursor: Json | None, query: str | None, size: int) -> Page:
         position: Json = cursor or {}

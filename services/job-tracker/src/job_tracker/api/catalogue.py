@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal, LiteralString
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from psycopg import sql
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
+from job_events.job_types import PLATFORMS
 from job_events.topics import SERVICES
 from job_tracker.api.deps import (
     Account,
@@ -34,7 +37,15 @@ _QUEUES = queries("job_tracker.store", "queues.sql")
 _READS = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 AT_ONCE = WaitFor({}, 0)
-Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
+
+
+def _registered(platform: str) -> str:
+    if platform not in PLATFORMS:
+        raise PydanticCustomError("platform", "must be one of {known}", {"known": ", ".join(PLATFORMS)})
+    return platform
+
+
+Platform = Annotated[str, AfterValidator(_registered), Query(json_schema_extra={"enum": list(PLATFORMS)})]
 
 
 def _along(index: str, *columns: str) -> tuple[IndexedFilter, ...]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puller.domain import fields
-from puller.domain.records import MalformedRecord
+from platforms import json_fields as fields
+from platforms.errors import MalformedRecord
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -92,7 +92,7 @@ def test_text_is_never_empty_and_always_storable() -> None:
             fields.text(wrong, "x")
 
 
-def test_a_refused_number_is_told_with_its_raw_text() -> None:
+def test_a_refused_number_is_reported_with_its_raw_text() -> None:
     with pytest.raises(MalformedRecord, match=r"^prices\.retail: '1\.250' is ambiguous"):
         fields.price("1.250", "prices.retail")
     with pytest.raises(MalformedRecord, match=r"^price: '1\.355,90' is no number"):

@@ -2,8 +2,7 @@
 
 import pytest
 
-from puller.completion import stopped
-from puller.domain.completeness import is_endless, plan_token, too_many_delisted
+from puller.completion import is_endless, plan_token, stopped, too_many_delisted
 from worker.job_result import JobCounters
 
 
@@ -41,8 +40,8 @@ def test_a_list_may_come_twice_and_not_for_ever(pages: int, idle: int, endless: 
 
 
 def test_a_pull_that_another_release_stopped_ends_without_a_plan_token() -> None:
-    tally = JobCounters()
-    tally.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
-    failure = stopped(tally)
+    counters = JobCounters()
+    counters.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
+    failure = stopped(counters)
     assert failure is not None and failure.code == "CHANGE_TOO_LARGE"
     assert failure.message.endswith("If they are, pull again.")
