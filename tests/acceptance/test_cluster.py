@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.tls_door import tls_door
+from tests.tls_proxy import tls_proxy
 
 from local_stack import KafkaUser, LocalStack, ProtectedListeners
 from service_kit.kafka_security import VARIABLES
@@ -26,7 +26,7 @@ def protected(user: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProtectedL
         user.env.pop(name, None)
     with LocalStack(user.folder / "servers", kafka_user=KafkaUser("lan", SECRET)) as stack:
         assert stack.protected is not None
-        with tls_door(stack.database_url, stack.protected.certificates) as database:
+        with tls_proxy(stack.database_url, stack.protected.certificates) as database:
             user.env |= stack.protected.environment() | {"DATABASE_URL": database}
             yield stack.protected
 

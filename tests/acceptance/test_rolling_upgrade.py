@@ -21,7 +21,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from tests.chaos.log import read_log
-from tests.releases import Release, export
+from tests.release_processes import Release, export
 from tests.safety import names
 from tests.safety.case import articles
 from tests.safety.world import TENANT, World

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 from tests.chaos.servers import Servers
 from tests.chaos.stand_ins import StandIn, no_broker
-from tests.requests import request_of_nobody
+from tests.job_requests import request_of_unknown_account
 
 from job_events.envelope import HEADERS, encode
 from job_events.topics import Topics, request_key
@@ -41,7 +41,7 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
 
 def ask(sender: ReconnectingProducer, wait_until: Callable[..., None]) -> str:
     """Ask for a job until Kafka has the request; its id."""
-    event = request_of_nobody()
+    event = request_of_unknown_account()
     taken: list[bool] = []
 
     def send() -> bool:

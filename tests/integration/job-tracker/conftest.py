@@ -18,9 +18,9 @@ import httpx
 import psycopg
 import pytest
 from psycopg import sql
-from tests.answers import answers
-from tests.deliveries import Deliveries
-from tests.rebuilds import poison
+from tests.api_answers import answers
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import send_invalid_records
 
 from job_events.topics import Topics
 from job_tracker import bootstrap
@@ -233,7 +233,7 @@ class System:
             "JOBTRAIL_TOPIC_PREFIX": topics.prefix,
             "JOBTRAIL_BATCH_EVENTS": "200",
         }
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         self._threads = ThreadPoolExecutor(8)
         self._stops: list[threading.Event] = []
         self._running: list[Future[None]] = []
@@ -245,10 +245,10 @@ class System:
         self.flush()
 
     def send_raw(self, value: bytes | None, topic: str | None = None, key: bytes | None = None, **more: Any) -> None:
-        self._deliveries.put(topic or self.topics.events, value, key, **more)
+        self._producer.produce(topic or self.topics.events, value, key, **more)
 
     def flush(self) -> None:
-        self._deliveries.arrive()
+        self._producer.flush()
 
     def projector(self, name: str = "a", part: str = "jobs", **changes: Any) -> threading.Event:
         """Run one in a thread of this process; set the event to end it."""
@@ -338,7 +338,7 @@ def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dic
     """A table of a shuffled, doubled, partly poisoned stream, and its projector at work."""
     events = stream.shaken(stream.jobs(60))
     system.send(events[: len(events) // 2])
-    bad = poison(system)
+    bad = send_invalid_records(system)
     system.send(events[len(events) // 2 :])
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(events), "the log was not read")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from tests.answers import answers
+from tests.api_answers import answers
 
 from platforms.migrate import migrate as migrate_accounts
 

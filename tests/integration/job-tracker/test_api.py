@@ -17,7 +17,7 @@ from unicodedata import normalize
 import httpx
 import psycopg
 import pytest
-from tests.answers import accepted, answers, problem, shown
+from tests.api_answers import accepted, answers, problem, shown
 
 from job_events.tokens import encode_token
 from local_stack import free_port

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 import zstandard
-from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import read_sync_log
+from tests.tracker_actions import TOMORROW, archive_days, recreate, run, trim
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import MANIFEST, Manifest, sealed

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deliveries import Deliveries
-from tests.rebuilds import recreate, run, trim
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import recreate, run, trim
 
 ROW = "SELECT j::text FROM tracker.job AS j WHERE job_id = %s"
 ROWS = "SELECT job_id, j::text FROM tracker.job AS j"
@@ -31,12 +31,12 @@ def skip(system: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def put(system: Any) -> Callable[[list[Any]], None]:
     """Puts events into one partition, one after the other."""
-    deliveries = Deliveries(system.kafka)
+    producer = CheckedProducer(system.kafka)
 
     def send(events: list[Any]) -> None:
         for event in events:
-            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=PARTITION)
-        deliveries.arrive()
+            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", partition=PARTITION)
+        producer.flush()
 
     return send
 

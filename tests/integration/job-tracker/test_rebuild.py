@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, standing_still, trim
+from tests.tracker_actions import JOBS, SHADOWS, blocked_rebuilds, meanwhile, run, trim
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import run as rebuild_run
@@ -242,7 +242,7 @@ def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
     assert live
     before = connection.execute(JOBS).fetchone()
     for ending, status in ((signal.SIGTERM, 130), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        with standing_still(system) as stands:
+        with blocked_rebuilds(system) as stands:
             rebuild = subprocess.Popen(
                 [Path(sys.executable).with_name("jobtrail"), "rebuild", "--swap"],
                 env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1", "JOBTRAIL_HOME": str(tmp_path)},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.rebuilds import run
+from tests.tracker_actions import run
 
 from job_events.tokens import decode_token, encode_token
 from jobtrail.live import LiveEvent, LiveJobs, read_events

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
-from tests.deliveries import Deliveries
-from tests.rebuilds import JOBS, SHADOWS, recreate, run
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import JOBS, SHADOWS, recreate, run
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import swap
@@ -221,10 +221,10 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
             admin.create_partitions([NewPartitions(topic, 7)])[topic].result(120)
             # A producer that asks too early knows of six, and refuses the seventh.
             wait_until(lambda: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) == 7, "not made")
-            deliveries = Deliveries(system.kafka)
+            producer = CheckedProducer(system.kafka)
             for event in late:
-                deliveries.put(topic, json.dumps(event).encode(), b"key", partition=6)
-            deliveries.arrive()
+                producer.produce(topic, json.dumps(event).encode(), b"key", partition=6)
+            producer.flush()
             wait_until(lambda: system.count(connection, "event") == len(live + late), "not read")
         wait_for_older_readers(swap)
 
@@ -382,10 +382,10 @@ def test_a_topic_that_is_recreated_while_it_is_read_is_noticed(
 ) -> None:
     def put(events: list[dict[str, Any]]) -> None:
         # A producer of its own each time: one that knew the former topic may not notice the new one.
-        deliveries = Deliveries(system.kafka)
+        producer = CheckedProducer(system.kafka)
         for event in events:
-            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
-        deliveries.arrive()
+            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
+        producer.flush()
 
     put(stream.job(1, attempts=1, progresses=0))
     create = ShadowTables.create

@@ -22,7 +22,7 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from tests.deliveries import Deliveries
+from tests.checked_producer import CheckedProducer
 
 from local_stack import (
     DataDirInUse,
@@ -136,7 +136,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
     with LocalStack(folder, report=events.append) as stack:
         assert {event.kind for event in events} >= {"format", "start", "ready"}
         _make_topic(stack.bootstrap_servers, "kept")
-        Deliveries(stack.bootstrap_servers).send("kept", b"one")
+        CheckedProducer(stack.bootstrap_servers).send("kept", b"one")
         with psycopg.connect(stack.database_url) as connection:
             connection.execute("create table kept (id int)")
             connection.execute("insert into kept values (1)")
@@ -151,7 +151,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
         os.kill(postgres, signal.SIGKILL)
         wait_until(lambda: _answers(stack.database_url), message="PostgreSQL is back on its port")
         assert _rows(stack.database_url) == [(1,)]
-        Deliveries(stack.bootstrap_servers).send("kept", b"two")
+        CheckedProducer(stack.bootstrap_servers).send("kept", b"two")
         assert _consume(stack.bootstrap_servers, "kept", 2) == [b"one", b"two"]
         assert _pid(stack, "kafka") != kafka
         assert _pid(stack, "postgres") != postgres

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.served import served
+from tests.http_server import running_server
 
 from jobtrail import jobs, matches, queues, terminal
 
@@ -177,7 +177,7 @@ def cut(answer: bytes) -> type[http.server.BaseHTTPRequestHandler]:
     ],
 )
 def test_a_connection_that_is_cut(run: Any, monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    with served(cut(answer)) as address:
+    with running_server(cut(answer)) as address:
         monkeypatch.setenv("JOBTRAIL_API", address)
         ended = run("jobs", "list")
     assert ended.code == 1
@@ -202,7 +202,7 @@ class Many(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def shell() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
     """Runs the real command in a shell, with a tracker that answers."""
-    with served(Many) as address:
+    with running_server(Many) as address:
 
         def call(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
             command = f"{sys.executable} -c 'from jobtrail.script import run; run()'"
