@@ -14,23 +14,21 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit, urlunsplit
 
 import docker
-import psycopg
 import pytest
 import structlog
 from docker.errors import DockerException
 from hypothesis import is_hypothesis_test
 from hypothesis import settings as hypothesis_settings
-from psycopg import sql
 from psycopg_pool import ConnectionPool
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
+from tests.fresh_databases import FreshDatabases
 
 from job_events.topics import Topics
 from local_stack import LocalStack, free_port
@@ -149,14 +147,26 @@ def postgres_server() -> Iterator[str]:
             yield stack.enter_context(_local("postgres")).database_url
 
 
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    """The migrated schemas of a fresh database. A folder whose tests need some overrides this."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def fresh_database(postgres_server: str) -> Iterator[Callable[[tuple[str, ...]], AbstractContextManager[str]]]:
+    """`with fresh_database(schemas) as url`: a database of its own, copied from one that was migrated once."""
+    with FreshDatabases(postgres_server) as databases:
+        yield databases.open
+
+
 @pytest.fixture
-def database_url(postgres_server: str) -> Iterator[str]:
-    """The URL of a fresh, empty database, dropped after the test."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+def database_url(
+    fresh_database: Callable[[tuple[str, ...]], AbstractContextManager[str]], schemas: tuple[str, ...]
+) -> Iterator[str]:
+    """The URL of a fresh database with these schemas and without rows, dropped after the test."""
+    with fresh_database(schemas) as url:
+        yield url
 
 
 @pytest.fixture

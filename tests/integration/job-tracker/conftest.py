@@ -12,12 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
 from tests.api_answers import answers
 from tests.checked_producer import CheckedProducer
 from tests.tracker_actions import send_invalid_records
@@ -302,6 +300,11 @@ class System:
         self._threads.shutdown()
 
 
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return ("tracker",)
+
+
 @pytest.fixture
 def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
     made = System(kafka, database_url, topics)
@@ -362,17 +365,14 @@ def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tup
 
 
 @pytest.fixture(scope="module")
-def shared_system(kafka: str, postgres_server: str) -> Iterator[System]:
+def shared_system(kafka: str, fresh_database: Any, schemas: tuple[str, ...]) -> Iterator[System]:
     """A system for a whole module, where starting one for each test would take too long."""
     topics = Topics(f"t{uuid.uuid4().hex[:12]}.")
     create_topics(kafka, topics)
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        made = System(kafka, urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}")), topics)
+    with fresh_database(schemas) as url:
+        made = System(kafka, url, topics)
         yield made
         made.close()
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,11 @@ from service_kit import kafka as clients
 from service_kit.database import migrate
 
 
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher"
+
+
 class Room:
     """A tenant `t` with the account `shop`, its catalogue, and the processes that match it."""
 

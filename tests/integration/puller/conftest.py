@@ -80,6 +80,11 @@ class Sandbox:
 
 
 @pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller"
+
+
+@pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Iterator[Sandbox]:
     """One sandbox for all tests; each test has accounts of its own in it."""
     state, port = tmp_path_factory.mktemp("sandbox"), free_port()

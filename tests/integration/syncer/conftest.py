@@ -36,6 +36,11 @@ RECIPE = {"products": 40, "customers": 40, "seed": 7}
 
 
 @pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher", "syncer"
+
+
+@pytest.fixture(scope="session")
 def control(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., None]) -> Iterator[httpx.Client]:
     """The control API of one sandbox; each test has an account of its own in it."""
     state, port = tmp_path_factory.mktemp("sandbox"), free_port()
