@@ -31,6 +31,7 @@ def protected(user: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProtectedL
             yield stack.protected
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_whole_chain_over_users_and_tls(user: Any, protected: ProtectedListeners, wait_until: WaitUntil) -> None:
     demo = user.run("demo", timeout=800)
@@ -85,6 +86,7 @@ def _no_password(home: Path, said: list[subprocess.CompletedProcess[str]]) -> No
         assert not any(form in (ended.stdout + ended.stderr).encode() for form in forms)
 
 
+@pytest.mark.long
 def test_a_system_that_its_servers_refuse_does_not_start(user: Any, protected: ProtectedListeners) -> None:
     user.env["KAFKA_SASL_PASSWORD"] = "wr0ng-pass"
     refused = user.run("up", timeout=120)

@@ -95,6 +95,7 @@ def test_a_process_that_would_run_code_of_another_tree_exits(tmp_path: Path) -> 
     assert ended.returncode == 1 and "is not the code of" in ended.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_an_upgrade_loses_nothing_and_does_nothing_twice(upgrade: Upgrade, user: Any) -> None:
     old, new = upgrade.old, upgrade.new

@@ -44,6 +44,7 @@ def test_every_command_of_the_docs_exists() -> None:
     assert found >= 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_an_operators_day(
     user: Any,

@@ -39,6 +39,7 @@ def plain_loop() -> PythonPeer:
     return PythonPeer("plain_unnest", "loop_unnest")
 
 
+@pytest.mark.long
 def test_a_drain_is_measured_beside_its_peers_and_limits(stage: Stage, figures: Figures, tmp_path: Path) -> None:
     peers = [plain_loop(), PythonPeer("plain_event", "loop_by_event", slow=True)]
     measure_drains(stage, figures, SMOKE, peers, same_work=PythonPeer("debezium_history", "loop_unnest"))
@@ -52,6 +53,7 @@ def test_a_drain_is_measured_beside_its_peers_and_limits(stage: Stage, figures: 
     assert text.index("`drain_vs_same_work`") < text.index("`drain_vs_best_peer`") < text.index("## How it is measured")
 
 
+@pytest.mark.long
 def test_jobtrail_is_right_where_its_peers_are_wrong(stage: Stage, figures: Figures) -> None:
     peers = [plain_loop(), PythonPeer("faust_take", "faust_agents", "take", slow=True)]
     measure_right_or_wrong(stage, figures, SMOKE, peers)
@@ -60,6 +62,7 @@ def test_jobtrail_is_right_where_its_peers_are_wrong(stage: Stage, figures: Figu
         assert figures[f"wrong_{peer.name}"] > 0
 
 
+@pytest.mark.long
 def test_events_are_seen_by_the_api_and_in_a_peers_table(stage: Stage) -> None:
     live = jobtrail_visible(stage, 100, SMOKE.settle_seconds, SMOKE.live_seconds)
     assert live.visible.seconds
@@ -67,12 +70,14 @@ def test_events_are_seen_by_the_api_and_in_a_peers_table(stage: Stage) -> None:
     assert peer_visible(stage, plain_loop(), 100, SMOKE.settle_seconds, SMOKE.peer_live_seconds).seconds
 
 
+@pytest.mark.long
 def test_the_emitters_cost_is_measured_with_and_without_a_broker(stage: Stage, figures: Figures) -> None:
     measure_emitter(stage, figures, SMOKE)
     assert figures["progress_kafka_up"] > 0
     assert figures["progress_event_kafka_away"] > 0
 
 
+@pytest.mark.long
 def test_every_question_of_the_reads_is_answered(kafka: str, postgres_server: str, tmp_path: Path) -> None:
     with (
         open_table(kafka, postgres_server, 2000, tmp_path) as table,

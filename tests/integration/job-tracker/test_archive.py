@@ -100,6 +100,7 @@ def test_every_message_comes_back_byte_for_byte(
     assert next(read_segment(segment, 5))[0].value == event
 
 
+@pytest.mark.long
 def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_log(
     *,
     system: Any,

@@ -41,6 +41,7 @@ def refused(system: Any, folder: Path, *parts: str) -> str:
     return done.stderr
 
 
+@pytest.mark.long
 def test_a_manifest_that_somebody_changed_is_refused(*, system: Any, folder: Path) -> None:
     path = manifest_of(folder)
     whole = path.read_bytes()

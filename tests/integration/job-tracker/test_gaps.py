@@ -99,6 +99,7 @@ def test_a_trimmed_gap_is_told_and_skipped_and_no_row_changes(
     wait_until(lambda: system.count(connection, "event") == at + len(left + stream.job(5)), "it does not go on")
 
 
+@pytest.mark.long
 def test_two_gaps_of_one_partition_are_both_known_later(
     *, system: Any, connection: Any, stream: Any, put: Any, running: list[Any], wait_until: Any, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_items_are_skipped_by_the_same_command(*, system: Any, connection: Any, 
     wait_until(lambda: system.count(connection, "dead_letter") == 2, "it does not go on")
 
 
+@pytest.mark.long
 def test_a_rebuild_makes_those_jobs_older_that_were_named(
     *, system: Any, connection: Any, stream: Any, put: Any, wait_until: Any, tmp_path: Path
 ) -> None:

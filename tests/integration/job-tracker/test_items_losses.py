@@ -65,6 +65,7 @@ def goes_on(system: Any, log: SyncLog, connection: Any, wait_until: Any, partiti
     system.end_projectors()
 
 
+@pytest.mark.long
 def test_items_of_a_recreated_topic_stay_and_its_projector_goes_on(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_what_was_trimmed_before_it_was_read_comes_from_the_archive(
     assert len(synced.rows()[0]) == len(old) + 6 + 10
 
 
+@pytest.mark.long
 def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
     assert connection.execute("SELECT value FROM dead_letter").fetchall() == [(b"new",)]
 
 
+@pytest.mark.long
 def test_archive_and_log_bring_items_and_letters_back_after_postgresql_was_lost(
     *, system: Any, connection: Any, synced: SyncLog, wait_until: Any, tmp_path: Path
 ) -> None:

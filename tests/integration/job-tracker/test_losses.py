@@ -117,6 +117,7 @@ def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
     goes_on(left, len(left))
 
 
+@pytest.mark.long
 def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepted(
     *, system: Any, connection: Any, at: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
     whole(system, connection, tmp_path)
 
 
+@pytest.mark.long
 def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     *, system: Any, connection: Any, at: Any, goes_on: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     goes_on(events, len(events))
 
 
+@pytest.mark.long
 def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwards(
     *,
     system: Any,
@@ -228,6 +231,7 @@ def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_ne
     )
 
 
+@pytest.mark.long
 def test_jobs_of_a_recreated_topic_need_its_archive_for_ever(
     *, system: Any, connection: Any, at: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
 ) -> None:

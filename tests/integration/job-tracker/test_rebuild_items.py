@@ -30,6 +30,7 @@ def synced(system: Any, stream: Any, connection: Any, wait_until: Any) -> SyncLo
     return read_sync_log(system, stream, connection, wait_until)
 
 
+@pytest.mark.long
 def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
     *, system: Any, connection: Any, synced: SyncLog, wait_until: Any, tmp_path: Path
 ) -> None:

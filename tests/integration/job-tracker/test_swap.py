@@ -66,6 +66,7 @@ def roles(connection: Any) -> Iterator[list[str]]:
         connection.execute(f"DROP ROLE {name}")
 
 
+@pytest.mark.long
 def test_a_swap_keeps_rights_owners_comments_settings_triggers_policies_and_views(
     *, system: Any, connection: Any, live: Any, stream: Any, roles: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -341,6 +342,7 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
     assert connection.execute(JOBS).fetchone() == before
 
 
+@pytest.mark.long
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:
     """Each job once, whatever stands in the tables' place meanwhile."""
     url, _ = start_api()

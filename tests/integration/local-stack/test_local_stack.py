@@ -129,6 +129,7 @@ def _tells_its_servers_from_others(stack: LocalStack, folder: Path) -> None:
     assert not postgres_server.answers(port, other, never, 2)
 
 
+@pytest.mark.long
 def test_servers_keep_their_data_through_kills_and_restarts(
     folder: Path, wait_until: WaitUntil, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,7 +212,9 @@ def test_a_taken_port_is_named_before_anything_starts(folder: Path) -> None:
         assert not (other / "postgres").exists()
 
 
-@pytest.mark.parametrize("how", ["kill", "term", "int", "ints", "down"])
+@pytest.mark.parametrize(
+    "how", ["kill", *(pytest.param(how, marks=pytest.mark.long) for how in ("term", "int", "ints", "down"))]
+)
 def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: str) -> None:
     # Servers make it slow, and a clean end of theirs is in each test here.
     servers = ["kafka", "postgres"] if how == "kill" else []
@@ -250,6 +253,7 @@ def test_servers_of_somebody_else_are_used_and_not_started(folder: Path, monkeyp
         assert stack.services() == []
 
 
+@pytest.mark.long
 def test_a_restart_after_a_crash_of_everything_finds_its_data(folder: Path) -> None:
     with LocalStack(folder, servers=frozenset({"postgres"})) as stack:
         with psycopg.connect(stack.database_url) as connection:
