@@ -14,7 +14,9 @@ from bench.about import about
 from bench.candidate import Candidate
 from bench.drains import measure_drains
 from bench.figures import Figures
+from bench.peers.connect import ConnectWorker
 from bench.peers.debezium import Debezium
+from bench.peers.debezium_history import DebeziumWithHistory
 from bench.peers.python_peer import PythonPeer
 from bench.plan import FULL, SMOKE, USUAL, Plan
 from bench.sections import (
@@ -57,11 +59,12 @@ def main() -> int:
     with ExitStack() as stack:
         servers = stack.enter_context(LocalStack(FOLDER / "stack"))
         stage = Stage(servers.bootstrap_servers, servers.database_url, FOLDER)
-        debezium = Debezium(servers.bootstrap_servers, FOLDER)
-        stack.callback(debezium.close)
+        connect = ConnectWorker(servers.bootstrap_servers, FOLDER)
+        stack.callback(connect.end)
         quix = PythonPeer("quix", "quix_sink", python=QUIX_PYTHON)
         figures = Figures(RESULTS, about(servers.database_url))
-        problems = run(stage, figures, plan, [debezium, quix, *peers_of_python()])
+        peers = [Debezium(connect), quix, *peers_of_python()]
+        problems = run(stage, figures, plan, peers, DebeziumWithHistory(connect))
     shutil.rmtree(FOLDER / "stack", ignore_errors=True)
     if plan.read_sizes:
         problems += _guarded("reads", lambda: measure_reads(figures, plan.read_sizes))
@@ -71,10 +74,10 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> list[str]:
-    """All sections on one stage; a section that breaks off does not end the others. Returns what went wrong."""
+def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], same_work: Candidate) -> list[str]:
+    """Run all sections on one stage; a section that fails does not end the others. Returns the failures."""
     sections: dict[str, Callable[[], None]] = {
-        "drain rate": lambda: measure_drains(stage, figures, plan, peers),
+        "drain rate": lambda: measure_drains(stage, figures, plan, peers, same_work),
         "right or wrong": lambda: measure_right_or_wrong(stage, figures, plan, peers),
         "event to visible": lambda: measure_visible(stage, figures, plan, peers),
         "rebuild": lambda: measure_rebuild(stage, figures, plan),

@@ -91,6 +91,7 @@ def test_every_block_is_found() -> None:
     assert all(re.match(r"(make|\.venv/bin/jobtrail)\b", command) for command in commands), commands
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_command_works_on_a_fresh_system(user: Any, wait_until: WaitUntil) -> None:
     typed: list[str] = []

@@ -11,7 +11,7 @@ import psutil
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.deliveries import Deliveries
+from tests.checked_producer import CheckedProducer
 
 from jobtrail.groups import members
 
@@ -19,6 +19,7 @@ WaitUntil = Callable[..., None]
 HELD = "select * from {table} order by 1, 2"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_an_operators_day(
     user: Any,
@@ -89,7 +90,7 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         assert 400 <= answer.status_code < 500
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert any(error["field"] == field for error in answer.json()["errors"]), answer.text
-    deliveries = Deliveries(running["kafka"])
+    producer = CheckedProducer(running["kafka"])
     bad = {
         "type": "job.requested.v1",
         "specversion": "1.0",
@@ -101,9 +102,9 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         "correlationid": "c",
         "data": {"job": {"type": "PULL_NHANH_PRODUCTS", "account": "demo-shop"}, "params": {"page_size": -1}},
     }
-    deliveries.put("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
-    deliveries.put("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
-    deliveries.arrive()
+    producer.produce("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
+    producer.produce("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
+    producer.flush()
 
     def failed() -> bool:
         answer = api.get("/jobs/job-of-a-stranger")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.answers import answers
+from tests.api_answers import answers
 from tests.chaos import checker
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, World

@@ -11,9 +11,10 @@ from socket import gethostname
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from tests.chaos.servers import Servers
 from tests.chaos.stand_ins import StandIn, no_broker
-from tests.requests import request_of_nobody
+from tests.job_requests import request_of_unknown_account
 
 from job_events.envelope import HEADERS, encode
 from job_events.topics import Topics, request_key
@@ -41,7 +42,7 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
 
 def ask(sender: ReconnectingProducer, wait_until: Callable[..., None]) -> str:
     """Ask for a job until Kafka has the request; its id."""
-    event = request_of_nobody()
+    event = request_of_unknown_account()
     taken: list[bool] = []
 
     def send() -> bool:
@@ -59,6 +60,7 @@ def ask(sender: ReconnectingProducer, wait_until: Callable[..., None]) -> str:
     return event.job_id
 
 
+@pytest.mark.long
 def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
     with Servers(tmp_path) as servers:
         database, _ = servers.new_database()

@@ -15,8 +15,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
-from tests.deliveries import Deliveries
-from tests.rebuilds import TOMORROW, archive_days, recreate, trim
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import TOMORROW, archive_days, recreate, trim
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import ArchiveCatalogue
@@ -100,6 +100,7 @@ def test_every_message_comes_back_byte_for_byte(
     assert next(read_segment(segment, 5))[0].value == event
 
 
+@pytest.mark.long
 def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_log(
     *,
     system: Any,
@@ -125,12 +126,12 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     for future in admin.create_partitions([NewPartitions(system.topics.events, 8)]).values():
         future.result(120)
     wait_until(lambda: len(admin.list_topics(system.topics.events, 120).topics[system.topics.events].partitions) == 8)
-    deliveries = Deliveries(kafka)
+    producer = CheckedProducer(kafka)
     for event in events[half:]:
         partition = stream.random.randrange(8)
         key = event["subject"].encode()
-        deliveries.put(system.topics.events, json.dumps(event).encode(), key, partition=partition)
-    deliveries.arrive()
+        producer.produce(system.topics.events, json.dumps(event).encode(), key, partition=partition)
+    producer.flush()
     archive(ahead=TOMORROW + timedelta(days=1))
     assert {path: path.read_bytes() for path in first} == first
     # The archive is all that is left of the first days.

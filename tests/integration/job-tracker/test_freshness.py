@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -33,6 +34,7 @@ def check(url: str, name: str) -> dict[str, Any]:
     return next(one for one in checks if one["name"] == name)
 
 
+@pytest.mark.long
 def test_a_topic_that_never_had_an_event_is_fresh_and_a_stopped_or_killed_projector_is_not(
     *, system: Any, start_api: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_new_partition_counts_before_anybody_reads_it(
     )
 
 
+@pytest.mark.long
 def test_two_trackers_are_listed_and_one_is_enough(
     *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def own(tmp_path: Path) -> Iterator[LocalStack]:
         yield stack
 
 
+@pytest.mark.long
 def test_a_postgresql_that_hangs_is_told_and_comes_back(
     *, system: Any, own: LocalStack, start_api: Any, wait_until: Any
 ) -> None:

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
-from tests.answers import answers, problem, shown
+from tests.api_answers import answers, problem, shown
 
 from job_events.envelope import decode
 from job_events.events import Control, Requested

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from tests.answers import answers, shown
+from tests.api_answers import answers, shown
 
 from job_tracker.api.listing import cut_scan
 from local_stack import free_port

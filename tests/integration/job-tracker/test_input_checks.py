@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.answers import accepted, problem, shown
+from tests.api_answers import accepted, problem, shown
 
 CHAIN = [
     {

@@ -18,6 +18,7 @@ from bench.reads_data import fill_jobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from tests.property_tests import examples
 
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
@@ -385,7 +386,7 @@ def moving(database: str) -> Iterator[tuple[asyncio.Runner, Pool, psycopg.Connec
         yield runner, pool, stack.enter_context(psycopg.connect(database, autocommit=True, options="-c timezone=UTC"))
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(jobs, max_size=25),
     steps=st.lists(st.lists(changes, max_size=4), max_size=30),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from job_events.envelope import encode
 from job_events.events import (
@@ -72,7 +73,7 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
 ways = st.sampled_from([0, 50])  # with no job few enough, all go by the stage
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5), few=ways)
 def test_any_stream_in_any_batches(
     table: Any, apply: Any, monkeypatch: Any, stream: list[Lifecycle], batch: int, few: int

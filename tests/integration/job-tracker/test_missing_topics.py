@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.rebuilds import recreate, run, trim
+from tests.tracker_actions import recreate, run, trim
 
 from job_tracker import bootstrap
 from job_tracker.log.broker import Broker

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from tests.rebuilds import run
+from tests.tracker_actions import run
 
 from job_tracker.store.postgres import CHANNEL
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from tests.rebuilds import At, run
+from tests.tracker_actions import At, run
 
 from job_tracker import bootstrap, bootstrap_rebuild
 from job_tracker.retention import sweep

@@ -17,6 +17,7 @@ import yoyo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from tests.property_tests import examples
 
 from job_tracker.api import list_statements, listing
 from job_tracker.api.catalogue import CUSTOMERS, PRODUCTS
@@ -212,7 +213,7 @@ def test_a_blank_search_is_none(*, database: str, writer: psycopg.Connection[Any
 letters = st.characters(codec="utf-8", max_codepoint=0x3100, exclude_categories=("Cc", "Cs", "Cn"))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.one_of(letters, st.sampled_from("đĐàÀ\u0301\u00a0\u200b \tİßΣς"))))
 def test_stored_text_and_asked_text_are_folded_alike(*, writer: psycopg.Connection[Any], text: str) -> None:
     folded = writer.execute("SELECT puller.search_folded(%(t)s), tracker.search_folded(%(t)s)", {"t": text}).fetchone()

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
-from tests.deliveries import Deliveries
-from tests.rebuilds import JOBS, SHADOWS, recreate, run
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import JOBS, SHADOWS, recreate, run
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.errors import RebuildRefused, SwapBlocked
@@ -66,6 +66,7 @@ def roles(connection: Any) -> Iterator[list[str]]:
         connection.execute(f"DROP ROLE {name}")
 
 
+@pytest.mark.long
 def test_a_swap_keeps_rights_owners_comments_settings_triggers_policies_and_views(
     *, system: Any, connection: Any, live: Any, stream: Any, roles: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -221,10 +222,10 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
             admin.create_partitions([NewPartitions(topic, 7)])[topic].result(120)
             # A producer that asks too early knows of six, and refuses the seventh.
             wait_until(lambda: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) == 7, "not made")
-            deliveries = Deliveries(system.kafka)
+            producer = CheckedProducer(system.kafka)
             for event in late:
-                deliveries.put(topic, json.dumps(event).encode(), b"key", partition=6)
-            deliveries.arrive()
+                producer.produce(topic, json.dumps(event).encode(), b"key", partition=6)
+            producer.flush()
             wait_until(lambda: system.count(connection, "event") == len(live + late), "not read")
         wait_for_older_readers(swap)
 
@@ -341,6 +342,7 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
     assert connection.execute(JOBS).fetchone() == before
 
 
+@pytest.mark.long
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:
     """Each job once, whatever stands in the tables' place meanwhile."""
     url, _ = start_api()
@@ -382,10 +384,10 @@ def test_a_topic_that_is_recreated_while_it_is_read_is_noticed(
 ) -> None:
     def put(events: list[dict[str, Any]]) -> None:
         # A producer of its own each time: one that knew the former topic may not notice the new one.
-        deliveries = Deliveries(system.kafka)
+        producer = CheckedProducer(system.kafka)
         for event in events:
-            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
-        deliveries.arrive()
+            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
+        producer.flush()
 
     put(stream.job(1, attempts=1, progresses=0))
     create = ShadowTables.create

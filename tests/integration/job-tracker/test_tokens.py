@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.answers import accepted, problem, shown
+from tests.api_answers import accepted, problem, shown
 
 from job_events.tokens import encode_token
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Producer
-from tests.answers import shown as answered
-from tests.rebuilds import archive_days, run, trim
+from tests.api_answers import shown as answered
+from tests.tracker_actions import archive_days, run, trim
 
 from job_events.tokens import encode_token
 from job_tracker.log.broker import Broker

@@ -188,7 +188,9 @@ SERVICES = [
 ]
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=" ".join)
+@pytest.mark.parametrize(
+    "service", [SERVICES[0], *(pytest.param(one, marks=pytest.mark.long) for one in SERVICES[1:])], ids=" ".join
+)
 def test_a_service_that_is_refused_says_so_and_goes_on_trying(
     protected: ProtectedListeners, database_url: str, service: tuple[str, ...], tmp_path: Path, wait_until: WaitUntil
 ) -> None:
@@ -210,7 +212,9 @@ def test_a_service_that_is_refused_says_so_and_goes_on_trying(
     assert "wr0ng-pass" not in said and "Traceback" not in said
 
 
-@pytest.mark.parametrize(("protocol", "mechanism"), ALL)
+@pytest.mark.parametrize(
+    ("protocol", "mechanism"), [ALL[0], *(pytest.param(*one, marks=pytest.mark.long) for one in ALL[1:])]
+)
 def test_kafkas_own_tools_get_in(
     protected: ProtectedListeners, protocol: str, mechanism: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +224,7 @@ def test_kafkas_own_tools_get_in(
     assert "shared.jobs.events" in capfd.readouterr().out.split()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [

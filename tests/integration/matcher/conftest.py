@@ -13,8 +13,8 @@ from confluent_kafka import TopicPartition
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
-from tests.deliveries import Deliveries
-from tests.requests import job_control, job_request
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import job_control, job_request
 
 from job_events.envelope import HEADERS, decode, encode, read_dead_letter
 from job_events.events import (
@@ -28,6 +28,11 @@ from service_kit import kafka as clients
 from service_kit.database import migrate
 
 
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher"
+
+
 class Room:
     """A tenant `t` with the account `shop`, its catalogue, and the processes that match it."""
 
@@ -36,7 +41,7 @@ class Room:
         self._database_url = database_url
         self._logs = logs
         self._started: list[subprocess.Popen[bytes]] = []
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         migrate_accounts(database_url)
         for service in ("puller", "matcher"):
             migrate(database_url, service, ["worker", service])
@@ -143,7 +148,7 @@ class Room:
         self._send(self.topics.chunks, value)
 
     def _send(self, topic: str, value: bytes) -> None:
-        self._deliveries.send(topic, value, request_key("t", "shop"), headers=HEADERS)
+        self._producer.send(topic, value, request_key("t", "shop"), headers=HEADERS)
 
     def inbox(self, job_id: str) -> dict[str, Any]:
         found = self.rows("select * from matcher.inbox where job_id = %s", job_id)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.served import served
+from tests.http_server import running_server
 
 NO_NODES = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 COST = {
@@ -112,7 +112,7 @@ def _customer(number: int | None) -> dict[str, Any]:
 @pytest.fixture
 def odd_shop(world: Any) -> Iterator[Callable[..., None]]:
     """Connect the account to a shop with these pages and counts."""
-    with served(_OddShop) as address:
+    with running_server(_OddShop) as address:
 
         def connect(
             pages: dict[str, list[tuple[list[int | None], str | None]]], *counts: int | None, endless: bool = False
@@ -197,7 +197,7 @@ class _EndlessNhanh(BaseHTTPRequestHandler):
 
 def test_a_nhanh_list_of_seen_records_only_is_given_up(world: Any, puller: Callable[[], Any]) -> None:
     credentials = {"app_id": "1", "business_id": "2", "access_token": "token"}
-    with served(_EndlessNhanh) as address, puller():
+    with running_server(_EndlessNhanh) as address, puller():
         world.store.put_connection("demo", world.account, "nhanh", address, credentials)
         data = world.run("PULL_NHANH_CUSTOMERS").data
     assert (data.outcome, data.error.category, data.error.code) == ("failure", "PLATFORM_ERROR", "ENDLESS_LIST")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from tests.tls_door import tls_door
+from tests.tls_proxy import tls_proxy
 
 from job_tracker.api.freshness import reader_pool
 from job_tracker.store.postgres import connect
@@ -24,7 +24,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def encrypted(database_url: str, certificates: Certificates) -> Iterator[str]:
-    with tls_door(database_url, certificates) as address:
+    with tls_proxy(database_url, certificates) as address:
         yield address.replace("%2B", "+").replace("a+b+c", "a+b%20c")
 
 

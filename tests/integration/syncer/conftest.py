@@ -17,8 +17,8 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
-from tests.deliveries import Deliveries
-from tests.requests import job_request
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import job_request
 
 from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded
@@ -33,6 +33,11 @@ from service_kit.database import migrate as migrate_schema
 
 TENANT = "demo"
 RECIPE = {"products": 40, "customers": 40, "seed": 7}
+
+
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher", "syncer"
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +72,7 @@ class Shop:
         self.account = f"shop-{uuid.uuid4().hex[:8]}"
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
         self._events: list[AnyEvent] = []
@@ -231,7 +236,7 @@ class Shop:
 
     def send(self, event: AnyEvent, key: bytes) -> None:
         """Put it among the syncer's requests."""
-        self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
+        self._producer.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
 
     def finished(self, job_id: str) -> Finished:
         """Wait for a job's end, and for as many of its items as its outbox promised."""

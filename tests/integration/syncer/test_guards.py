@@ -117,6 +117,7 @@ def test_a_confirmation_is_for_the_values_that_were_shown(shop: Any, syncer: Any
         assert other_kind.data.error.code == "UNKNOWN_PLAN"
 
 
+@pytest.mark.long
 def test_many_small_jobs_meet_the_guard_of_one_large_job(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():
@@ -136,6 +137,7 @@ def test_many_small_jobs_meet_the_guard_of_one_large_job(shop: Any, syncer: Any,
         assert later.data.outcome == "success"
 
 
+@pytest.mark.long
 def test_confirmed_writes_do_not_count_against_the_next_hour(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():
@@ -180,6 +182,7 @@ def test_a_few_sell_outs_are_written_and_many_at_once_are_held(shop: Any, syncer
         assert (confirmed.data.outcome, confirmed.data.metadata["updated"]) == ("success", 10)
 
 
+@pytest.mark.long
 def test_a_dry_run_tells_in_list_and_items_that_it_would_stop(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from tests.requests import job_control
+from tests.job_requests import job_control
 
 from job_events.topics import request_key
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition
-from tests.deliveries import Deliveries
+from tests.checked_producer import CheckedProducer
 
 from job_events.envelope import HEADERS, decode, encode, read_dead_letter
 from job_events.events import (
@@ -41,7 +41,7 @@ class Bench:
 
     def __init__(self, kafka: str, database_url: str, topics: Topics) -> None:
         self.kafka, self.database_url, self.topics = kafka, database_url, topics
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         migrate(database_url, "puller", ["worker"])
         self.seen: dict[str, list[bytes]] = {}
         self.reader = clients.consumer(kafka, f"{topics.prefix}reader", "test")
@@ -83,7 +83,7 @@ class Bench:
 
     def send(self, topic: str, value: bytes | None, key: bytes = b"t/shop") -> None:
         """Put bytes on a topic as anybody may."""
-        self._deliveries.send(topic, value, key, headers=HEADERS)
+        self._producer.send(topic, value, key, headers=HEADERS)
 
     def request(self, job_type: str = "PULL_NHANH_PRODUCTS", **more: Any) -> str:
         """Ask for a job; returns its id."""

@@ -64,7 +64,7 @@ def supervised(bench: Any, tmp_path: Path) -> Iterator[Supervisor]:
     assert supervisor.others == []
 
 
-@pytest.mark.parametrize("neighbour", ["step", "wait"])
+@pytest.mark.parametrize("neighbour", ["step", pytest.param("wait", marks=pytest.mark.long)])
 def test_a_job_that_ends_its_process_ends_as_poison_and_its_neighbours_succeed(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil, tmp_path: Path, neighbour: str
 ) -> None:
@@ -88,6 +88,7 @@ def test_a_job_that_ends_its_process_ends_as_poison_and_its_neighbours_succeed(
     assert end.attempt == len({event.data.attempt for event in bench.events(guilty, Started)}) == MAX_ATTEMPTS + 1
 
 
+@pytest.mark.long
 def test_a_job_alone_in_its_process_ends_after_five_attempts(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil
 ) -> None:

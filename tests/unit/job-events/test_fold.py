@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from job_events.envelope import decode, encode
 from job_events.events import (
@@ -130,7 +131,7 @@ def test_no_state_regresses(events: list[Lifecycle]) -> None:
 
 
 @given(lifecycle())
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_what_is_encoded_is_decoded(event: Lifecycle) -> None:
     assert decode(encode(event)) == event
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from matcher.domain.candidates import Candidate, Known
 from matcher.domain.customers import SHARED, Customer, CustomerIndex
@@ -202,7 +203,7 @@ sides = st.dictionaries(st.integers(0, 99).map(str), people, max_size=10)
 
 
 @given(sides, sides, st.integers(1, 4), st.randoms())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_links_are_one_to_one_and_chunks_and_order_make_no_difference(nhanh, shopify, size, random):
     whole = decide(nhanh, shopify)
     lefts, rights = [one.nhanh_id for one in whole.links], [one.shopify_id for one in whole.links]

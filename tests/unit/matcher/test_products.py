@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from matcher.domain.candidates import Candidate, FormerLink, Known, Method
 from matcher.domain.products import FILLER, Product, ProductIndex
@@ -203,7 +204,7 @@ def broken(pairs: set[tuple[str, str]], known: Known) -> set[tuple[str, str]]:
 
 
 @given(pools, people, st.randoms())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_links_are_one_to_one_and_order_makes_no_difference(pool, known, random):
     bands = Bands(link_by_name=random.choice(["review", "auto"]))
     decision = resolve_products(pool, known, bands)
@@ -238,7 +239,7 @@ sides = st.dictionaries(st.integers(0, 99).map(str), products, min_size=1, max_s
 
 
 @given(sides, sides, st.integers(1, 5), st.randoms())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_chunks_and_the_order_of_records_make_no_difference(nhanh, shopify, size, random):
     whole = decide(nhanh, shopify)
     shuffled: list[dict[str, Any]] = []

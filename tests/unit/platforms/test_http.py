@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.served import served
+from tests.http_server import running_server
 
 from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, RateLimited, Unavailable
@@ -27,7 +27,7 @@ class _Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listening() -> Iterator[str]:
-    with served(_Answering) as address:
+    with running_server(_Answering) as address:
         yield address
 
 

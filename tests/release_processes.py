@@ -1,4 +1,4 @@
-"""Service processes of the present code and of an earlier commit, side by side on the same servers."""
+"""Service processes of the present code or of an earlier commit."""
 
 import os
 import signal
@@ -21,19 +21,19 @@ PARTS: dict[str, tuple[str, ...]] = {
     "agent": ("matcher", "agent"),
     "syncer": ("syncer",),
 }
-"""What `python -m` starts, by the name of the process."""
+"""The arguments of `python -m`, by the name of the process."""
 _END_SECONDS = 60.0
 
 
 def export(commit: str, folder: Path) -> None:
-    """Write the files of a commit of this repository, which must hold its history."""
+    """Write the files of a commit into a folder. Needs a clone with history."""
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
 
 
 class Release:
-    """The processes of one version. tree: where its source is; None: the present code. Logs stand in `folder`."""
+    """The processes of one version. tree: its source; None means the present code. `folder` takes the logs."""
 
     def __init__(self, name: str, tree: Path | None, env: Mapping[str, str], folder: Path) -> None:
         self._name, self._tree, self._folder = name, tree, folder
@@ -48,7 +48,7 @@ class Release:
         return self._name
 
     def start(self, *parts: str, **env: str) -> None:
-        """Start parts. env: more of their environment."""
+        """Start processes. env: additional environment."""
         command = ["-m"] if self._tree is None else [str(OLD_PROCESS), str(self._tree)]
         for part in parts:
             with self.log(part).open("ab") as log:
@@ -63,11 +63,11 @@ class Release:
             self.pids[process.pid] = part
 
     def log(self, part: str) -> Path:
-        """What a part has written."""
+        """The log file of a process."""
         return self._folder / f"{self._name}-{part}.log"
 
     def died(self) -> list[str]:
-        """Parts that have ended by themselves, with the end of their log."""
+        """The processes that have exited, each with the end of its log."""
         return [
             f"{self._name} {part} ended with {process.returncode}: {self.log(part).read_text('utf-8')[-2000:]}"
             for part, process in self._running.items()
@@ -75,7 +75,7 @@ class Release:
         ]
 
     def end(self, *parts: str) -> None:
-        """SIGTERM; each part ends by itself, with exit status 0 (uvicorn raises the signal once more)."""
+        """Send SIGTERM; each process must exit with status 0. (uvicorn raises the signal again.)"""
         ending = {part: self._running.pop(part) for part in parts}
         for process in ending.values():
             process.send_signal(signal.SIGTERM)
@@ -84,7 +84,7 @@ class Release:
             assert status in {0, -signal.SIGTERM}, f"{self._name} {part} ended with {status}"
 
     def close(self) -> None:
-        """End what still runs, whatever it is at."""
+        """End all running processes, with SIGKILL after a time-out."""
         deadline = time.monotonic() + _END_SECONDS
         for process in self._running.values():
             process.terminate()

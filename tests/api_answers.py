@@ -1,4 +1,4 @@
-"""Does something answer over HTTP, and what: a command that is accepted, what a list shows, a problem."""
+"""Checks of HTTP answers: success, an accepted command, the content of a read, a problem."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 
 
 def answers(url: str) -> bool:
-    """Whether this address answers with success; a process that is starting refuses the connection."""
+    """Whether this address answers with success. A process that is starting refuses the connection."""
     try:
         return httpx.get(url, timeout=10).is_success
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""TLS in front of a PostgreSQL server that was built without it, as a connection pooler or a managed service has it."""
+"""A proxy that adds TLS to a PostgreSQL server that was built without it."""
 
 import select
 import socket
@@ -16,8 +16,8 @@ _NO_ENCRYPTION = "no pg_hba.conf entry for this host, no encryption"
 
 
 @contextmanager
-def tls_door(database_url: str, certificates: Certificates) -> Generator[str]:
-    """The address of the same database through TLS; clients must use it and show a certificate of the authority."""
+def tls_proxy(database_url: str, certificates: Certificates) -> Generator[str]:
+    """Yield the database's address through TLS. Clients must use TLS and present a certificate of the authority."""
     server = urlsplit(database_url)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates.authority))
     context.load_cert_chain(certificates.server, certificates.server_key)
@@ -63,7 +63,7 @@ def _serve(client: socket.socket, context: ssl.SSLContext, behind: tuple[str, in
 
 
 def _forward(encrypted: ssl.SSLSocket, server: socket.socket) -> None:
-    """Both ways, until one side ends."""
+    """Copy bytes in both directions until one side closes."""
     while True:
         ready = [encrypted] if encrypted.pending() else select.select([encrypted, server], [], [])[0]
         for side in ready:

@@ -1,4 +1,4 @@
-"""A server of a test's own, for answers that the sandbox never gives."""
+"""A local HTTP server with a handler of the test, for answers that the sandbox does not give."""
 
 import threading
 from collections.abc import Generator
@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
-    """Its address, while the block runs."""
+def running_server(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """Run the server while the block runs; yields its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

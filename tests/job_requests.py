@@ -1,4 +1,4 @@
-"""Requests for jobs, as the API puts them on a service's topic."""
+"""Job requests and controls, as the API produces them to a service's topic."""
 
 import uuid
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ CONTROLS: dict[str, type[Control]] = {"cancel": Cancel, "pause": Pause, "resume"
 
 
 def job_request(job_type: str, tenant: str, account: str, **params: Any) -> Requested:
-    """A new job, in a chain of its own."""
+    """A request for a new job in a new chain."""
     job_id = str(uuid.uuid4())
     return Requested(
         specversion="1.0",
@@ -35,7 +35,7 @@ def job_request(job_type: str, tenant: str, account: str, **params: Any) -> Requ
 
 
 def job_control(verb: str, tenant: str, job_id: str) -> Control:
-    """`cancel`, `pause` or `resume` of a job."""
+    """A `cancel`, `pause` or `resume` of a job."""
     return CONTROLS[verb](
         specversion="1.0",
         id=str(uuid.uuid4()),
@@ -48,6 +48,6 @@ def job_control(verb: str, tenant: str, job_id: str) -> Control:
     )
 
 
-def request_of_nobody() -> Requested:
-    """A job of an unknown account: its row says so, it ends at once, and no platform is needed."""
+def request_of_unknown_account() -> Requested:
+    """A request of an unknown account: the job fails at once and no platform is needed."""
     return job_request("PULL_NHANH_PRODUCTS", "demo", "nobody")

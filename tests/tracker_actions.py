@@ -1,4 +1,4 @@
-"""What tests of rebuilds, swaps and archives do to a system: run its parts, poison and trim its log."""
+"""Actions on a running tracker in tests of rebuild and archive: run a command, add invalid records, trim the log."""
 
 import subprocess
 import sys
@@ -20,9 +20,9 @@ from service_kit.kafka_admin import create_topics
 
 JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
 SHADOWS = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^tracker_'"
-# What a process locks that makes a table for a day of the history, and whether one waits for that.
-_DAYS_ARE_MADE = "SELECT pg_advisory_xact_lock(hashtext('tracker_rebuild.event'))"
-_STANDING = """
+# The lock that a process takes before it creates a day table of the history, and whether a process waits for a lock.
+_LOCK_EVENT_DAYS = "SELECT pg_advisory_xact_lock(hashtext('tracker_rebuild.event'))"
+_LOCK_WAITED_FOR = """
     SELECT count(*) > 0 FROM pg_locks JOIN pg_database AS d ON d.oid = database
     WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
 """
@@ -31,7 +31,7 @@ _BAD = [b"\xff\xfe", b"{}", None, b'{"type":"job.unknown.v9"}', b"[1]", b""]
 
 
 class At:
-    """A clock that stands some time ahead, so that today is a finished day."""
+    """A clock that runs ahead, so that today is a finished day."""
 
     def __init__(self, ahead: timedelta = TOMORROW) -> None:
         self._ahead = ahead
@@ -44,14 +44,14 @@ class At:
 
 
 def archive_days(system: Any, folder: Path, ahead: timedelta = TOMORROW) -> str:
-    """Archive all days that are finished `ahead` from now; what was printed."""
+    """Archive all days that are finished `ahead` from now; returns the printed text."""
     out = StringIO()
     bootstrap_rebuild.run_archive(system.settings, At(ahead), Console(file=out, width=200), folder)
     return out.getvalue()
 
 
 def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """One of the parts that end, as people start it; `folder` is the archive's."""
+    """Run a command of the tracker to its end; `folder` holds the archive."""
     return subprocess.run(
         [sys.executable, "-m", "job_tracker", *arguments, "--archive", str(folder)],
         env=system.environment | {"COLUMNS": "200", "JOBTRAIL_BATCH_EVENTS": "5000"},
@@ -63,21 +63,21 @@ def run(system: Any, *arguments: str, folder: Path) -> subprocess.CompletedProce
 
 
 @contextmanager
-def standing_still(system: Any) -> Iterator[Callable[[], bool]]:
-    """Inside, every process of a rebuild stands before it writes history; the answer says whether one does yet."""
+def blocked_rebuilds(system: Any) -> Iterator[Callable[[], bool]]:
+    """Block every rebuild before it writes history; yields a function that says whether one is blocked."""
     with psycopg.connect(system.database_url) as connection, psycopg.connect(system.database_url) as looking:
-        connection.execute(_DAYS_ARE_MADE)
+        connection.execute(_LOCK_EVENT_DAYS)
 
-        def stands() -> bool:
+        def is_blocked() -> bool:
             with looking.transaction():
-                return looking.execute(_STANDING).fetchone() == (True,)
+                return looking.execute(_LOCK_WAITED_FOR).fetchone() == (True,)
 
-        yield stands
+        yield is_blocked
 
 
 @contextmanager
 def meanwhile(stop: threading.Event, *works: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Threads that work until `stop`, which is set when this is left; they have `seconds` then. None may fail."""
+    """Run functions in threads until the block ends, which sets `stop`; each must end within `seconds` and not fail."""
     threads = [threading.Thread(target=work) for work in works]
     failures: list[Any] = []
     threading.excepthook = lambda arguments: failures.append(arguments.exc_value)
@@ -93,8 +93,8 @@ def meanwhile(stop: threading.Event, *works: Callable[[], None], seconds: float)
     assert failures == []
 
 
-def poison(system: Any) -> int:
-    """Send records that no projection can take; how many."""
+def send_invalid_records(system: Any) -> int:
+    """Send records that no projection accepts; returns their number."""
     for number, value in enumerate(_BAD):
         system.send_raw(value, key=f"bad-{number}".encode())
     system.flush()
@@ -102,14 +102,14 @@ def poison(system: Any) -> int:
 
 
 def trim(system: Any, *ends: tuple[str, int, int]) -> None:
-    """Drop what lies below these offsets from the log: topic, partition, first offset that stays."""
+    """Delete records from the log. ends: topic, partition, first offset that stays."""
     admin = AdminClient({"bootstrap.servers": system.kafka})
     for future in admin.delete_records([TopicPartition(*end) for end in ends]).values():
         future.result(120)
 
 
 def recreate(system: Any, topic: str, wait_until: Callable[..., None], partitions: int | None = None) -> None:
-    """Drop a topic and make an empty one of the same name, with as many partitions as the contract says, or others."""
+    """Delete a topic and create an empty one of the same name. partitions: None means as many as the contract says."""
     admin = AdminClient({"bootstrap.servers": system.kafka})
     for future in admin.delete_topics([topic]).values():
         future.result(120)
