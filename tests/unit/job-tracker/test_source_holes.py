@@ -93,6 +93,7 @@ def read(log: Log, records: int, passed: list[EmptyRange] | None = None) -> list
     source.__dict__.update(
         _consumer=log,
         _broken=None,
+        _outlived=False,
         _empty=[],
         _holes={},
         _doubted={},
