@@ -87,7 +87,7 @@ def _open_shop(sandbox: httpx.Client, system: System, home: Home, account: str, 
     for platform in ("nhanh", "shopify"):
         fault = {"platform": platform, "account": account, "kind": "slow", "seconds": _SLOW}
         sandbox.post("/faults", json=fault).raise_for_status()
-    connect(system.running.database, home, DemoPlan(account, None, None), load)
+    connect(system.running.database, home, DemoPlan(account, None, None), load, None)
 
 
 def _requests(sandbox: httpx.Client) -> Iterator[Json]:
