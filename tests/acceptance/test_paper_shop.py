@@ -17,14 +17,14 @@ WaitUntil = Callable[..., None]
 ROOT = Path(__file__).parents[2]
 ACCOUNT = {"tenant": "default", "account": "lan-shop"}
 HUB = [
-    {"id": 11, "title": "Áo thun trắng", "units": [{"sku": "AT-01", "price": "120000", "stock": [7]}]},
+    {"id": 11, "title": "Áo thun trắng cổ tròn", "units": [{"sku": "AT-01", "price": "120000", "stock": [7]}]},
     {"id": 12, "title": "Quần jean xanh", "units": [{"sku": "QJ-02", "price": "350000", "stock": [3]}]},
     {"id": 13, "title": "Mũ len", "units": [{"sku": "ML-03", "price": "90000", "stock": [5]}]},
 ]
 PAPER = [
-    {"id": "a", "title": "White T-shirt", "sku": "AT-01", "price": "115000", "stock": {"counter": 2}},
-    {"id": "b", "title": "Blue jeans", "sku": "QJ-02", "price": "350000", "stock": {"counter": 3}},
-    {"id": "c", "title": "Socks", "sku": "SO-09", "price": "20000", "stock": {"counter": 50}},
+    {"id": "a", "title": "Áo thun trắng cổ tròn", "sku": "AT-01", "price": "115000", "stock": {"counter": 2}},
+    {"id": "b", "title": "Quần jean xanh", "sku": "QJ-02", "price": "350000", "stock": {"counter": 3}},
+    {"id": "c", "title": "Vớ cotton", "sku": "SO-09", "price": "20000", "stock": {"counter": 50}},
 ]
 
 

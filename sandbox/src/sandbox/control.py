@@ -1,4 +1,4 @@
-"""The control API for people and tests: shops, switches, faults, edits, the log. No platform has it."""
+"""The control API for people and tests: shops, settings, faults, edits, the request log."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
@@ -21,7 +21,7 @@ Wanted = TypeVar("Wanted")
 
 
 def answer(value: Any, status: int = 200) -> Response:
-    """A JSON response of anything msgspec can write."""
+    """A JSON response of anything msgspec can encode."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 

@@ -1,5 +1,5 @@
-"""What people do in the platforms' own back offices: change a price, add a customer, delete a product. And what a
-test needs to see: every record, and which records of the two sides are the same thing."""
+"""Edits as a person makes them in a platform's back office: change a price, add a customer, delete a product. And
+the records themselves, with the pairs that are the same thing."""
 
 import sqlite3
 from typing import Any, Literal

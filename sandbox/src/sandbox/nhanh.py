@@ -20,7 +20,7 @@ from sandbox.simulator import Route
 from sandbox.state import State
 
 NOT_FOUND_PAGE = b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body><h1>404</h1></body></html>"
-Handler = Callable[[nhanh_lists.Asked], Reply]
+Handler = Callable[[nhanh_lists.NhanhRequest], Reply]
 ACTIONS: dict[str, Handler] = {
     "product/list": nhanh_lists.products,
     "product/inventory": nhanh_lists.inventories,
@@ -70,10 +70,10 @@ class Nhanh:
                 return rate_limited(locked)
             if call.path == "app/checkaccesstoken":
                 return json_answer({"code": 1, "data": self._token_facts(shop)})
-            asked = nhanh_lists.Asked(
+            request = nhanh_lists.NhanhRequest(
                 state=self._state, shop=shop, body=_body(call), now=int(self._clock()), items=items
             )
-            reply = ACTIONS[call.path](asked)
+            reply = ACTIONS[call.path](request)
         except NhanhRefusal as error:
             return json_answer(refusal(error), items=items)
         envelope: dict[str, Any] = {"code": 1, "data": reply.data}

@@ -1,4 +1,4 @@
-"""How Nhanh says no, and what a call that went well carries."""
+"""Nhanh's errors and the content of a successful answer."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class NhanhRefusal(Exception):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """The data of a call that went well; `next` is sent when the call is paged, null at the end."""
+    """The data of a successful call; `next` is sent when the call is paged, null at the end."""
 
     data: Any
     paged: bool = False

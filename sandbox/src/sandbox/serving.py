@@ -20,8 +20,8 @@ from sandbox.transports import NoAnswer, Transports
 DROPS = frozenset({"drop", "drop_after", "down"})
 
 
-class Served:
-    """What one call came to."""
+class CallOutcome:
+    """The outcome of one call."""
 
     def __init__(self, answer: Answer | None, faults: list[Fault]) -> None:
         self.answer = answer  # None: the connection is closed without one
@@ -48,7 +48,7 @@ class Serving:
         self._cleared = asyncio.Event()
 
     def end_waits(self) -> None:
-        """End the slow calls that are waiting now. To be called in the server's loop."""
+        """End the waits of slow calls. To be called in the server's loop."""
         self._cleared.set()
         self._cleared = asyncio.Event()
 
@@ -62,9 +62,9 @@ class Serving:
         for fault in faults:
             if fault.kind == "slow":
                 await self._wait(fault.seconds or 5)
-        served = await run_in_threadpool(self._answer, call, shop, faults)
-        answer = served.answer
-        await run_in_threadpool(self._note, call, shop, served, (time.perf_counter() - started) * 1000)
+        outcome = await run_in_threadpool(self._answer, call, shop, faults)
+        answer = outcome.answer
+        await run_in_threadpool(self._note, call, shop, outcome, (time.perf_counter() - started) * 1000)
         if answer is None or any(fault.kind in DROPS for fault in faults):
             return NoAnswer(self._transports)
         return Response(answer.body, answer.status, headers=answer.headers, media_type=answer.content_type)
@@ -78,19 +78,19 @@ class Serving:
     def _shop(self, call: Call) -> Shop | None:
         return self._shops.by_key(self._simulators[call.platform].shop_key(call))
 
-    def _answer(self, call: Call, shop: Shop | None, faults: list[Fault]) -> Served:
+    def _answer(self, call: Call, shop: Shop | None, faults: list[Fault]) -> CallOutcome:
         kinds = {fault.kind: fault for fault in faults}
         if "down" in kinds or "drop" in kinds:
-            return Served(None, faults)
+            return CallOutcome(None, faults)
         for kind in ("expired_token", "429", "throttled", "5xx", "garbage"):
             if kind in kinds:
                 answer = self._faulty(call, shop, kinds[kind])
                 if answer:
-                    return Served(answer, faults)
-        return Served(self._simulators[call.platform].answer(call), faults)
+                    return CallOutcome(answer, faults)
+        return CallOutcome(self._simulators[call.platform].answer(call), faults)
 
     def _faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
-        """The platform's own way of saying what the fault says; None when it says nothing there."""
+        """The platform's own answer for the fault; None where it has none."""
         if fault.kind == "5xx":
             page = b"<html><body><h1>Service Unavailable</h1></body></html>"
             headers = retry_after(fault.retry_after or "")
@@ -99,10 +99,10 @@ class Serving:
             return Answer(body=fault.body.encode("latin-1"))
         return self._simulators[call.platform].faulty(call, shop, fault)
 
-    def _note(self, call: Call, shop: Shop | None, served: Served, duration_ms: float) -> None:
-        answer = served.answer
-        kinds = [fault.kind for fault in served.faults]
-        dropped = answer is None or any(fault.kind in DROPS for fault in served.faults)
+    def _note(self, call: Call, shop: Shop | None, outcome: CallOutcome, duration_ms: float) -> None:
+        answer = outcome.answer
+        kinds = [fault.kind for fault in outcome.faults]
+        dropped = answer is None or any(fault.kind in DROPS for fault in outcome.faults)
         self._log.add(
             platform=call.platform,
             account=shop.account if shop else None,

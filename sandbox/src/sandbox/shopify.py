@@ -33,7 +33,7 @@ PLAIN = "text/plain; charset=utf-8"
 UNAUTHORISED = b"[API] Invalid API key or access token (unrecognized login or wrong password)"
 
 
-class Asked(msgspec.Struct):
+class GraphqlRequest(msgspec.Struct):
     """The body of a GraphQL request."""
 
     query: str
@@ -78,10 +78,10 @@ class Shopify:
         if not right or shop.shopify.token_expired:
             return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
         try:
-            asked = msgspec.json.decode(call.body, type=Asked)
+            request = msgspec.json.decode(call.body, type=GraphqlRequest)
         except msgspec.DecodeError as error:
             return json_answer({"errors": f"Bad request: {error}"}, 400)
-        answer = self._run(shop, asked)
+        answer = self._run(shop, request)
         answer.headers["X-Shopify-API-Version"] = VERSION
         return answer
 
@@ -113,13 +113,13 @@ class Shopify:
             "throttleStatus": self._buckets.status(shop.key, shop.shopify),
         }
 
-    def _run(self, shop: Shop, asked: Asked) -> Answer:
+    def _run(self, shop: Shop, request: GraphqlRequest) -> Answer:
         settings: ShopifySettings = shop.shopify
-        document = self._checked(asked.query)
+        document = self._checked(request.query)
         if isinstance(document, list):
             return self._errors(shop, document)
-        variables = asked.variables or {}
-        costs = Costs(self.schema, document, asked.operationName, variables)
+        variables = request.variables or {}
+        costs = Costs(self.schema, document, request.operationName, variables)
         requested = costs.requested()
         if requested > settings.max_query_cost:
             limit = settings.max_query_cost
@@ -128,7 +128,7 @@ class Shopify:
             return self._errors(shop, [GraphQLError(message, extensions=extensions)], requested)
         if not self._buckets.take(shop.key, requested, settings):
             return self.throttled(shop, requested)
-        result, context = self._execute(shop, document, asked, variables, costs.is_mutation)
+        result, context = self._execute(shop, document, request, variables, costs.is_mutation)
         actual = min(costs.actual(result.data), requested)
         self._buckets.refund(shop.key, requested - actual, settings)
         if result.errors and _fatal(result.errors):
@@ -143,7 +143,7 @@ class Shopify:
         return json_answer(body, items=context.items)
 
     def _execute(
-        self, shop: Shop, document: DocumentNode, asked: Asked, variables: dict[str, Any], writes: bool
+        self, shop: Shop, document: DocumentNode, request: GraphqlRequest, variables: dict[str, Any], writes: bool
     ) -> tuple[ExecutionResult, Context]:
         with self._state.writing() if writes else self._state.reading() as database:
             context = Context(shop=shop, database=database, now=int(self._clock()), items=[], warnings=[])
@@ -152,7 +152,7 @@ class Shopify:
                 document,
                 context_value=context,
                 variable_values=variables,
-                operation_name=asked.operationName,
+                operation_name=request.operationName,
             )
         return result, context
 

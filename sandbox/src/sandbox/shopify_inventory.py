@@ -59,7 +59,7 @@ def _key(info: GraphQLResolveInfo) -> str:
 
 
 def set_quantities(_root: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Doc:
-    """The resolver: looks the key up, writes once, remembers the answer."""
+    """The resolver: looks the key up, writes once, stores the answer."""
     context: Context = info.context
     key = _key(info)
     quantities = input["quantities"]

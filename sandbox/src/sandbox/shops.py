@@ -24,7 +24,7 @@ FILE_STOCK = 20
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What one side of an account holds.
+    """The content of one shop of an account.
 
     path: a catalogue file; without it, `products`. products, customers: how many seeded ones, or the very records.
     places: how many of the depots or locations it has.
@@ -39,7 +39,7 @@ class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
+    """Settings of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
 
     `lists_end_after` ends each list after its first so many records (by id), as if there were no more.
     """
@@ -56,7 +56,7 @@ class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
+    """Settings of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
 
     `lists_end_after` ends the lists of products and customers after their first so many records (by id), while their
     counts still tell all.
@@ -71,7 +71,7 @@ class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """How a side was loaded: rows read, rows skipped, what the perturbation did."""
+    """How a shop was loaded: rows read, rows skipped, what the perturbation did."""
 
     rows: int = 0
     skipped: list[Skipped] = []
@@ -79,7 +79,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Shop(msgspec.Struct, kw_only=True):
-    """One side of one account, as stored."""
+    """One shop of one account, as stored."""
 
     key: str
     platform: str
@@ -107,7 +107,7 @@ class ContentDiffers(Exception):
 def _digest(source: Source) -> str:
     content = msgspec.to_builtins(source)
     if source.places == len(DEPOTS):
-        del content["places"]  # shops of before there was a choice keep their digest
+        del content["places"]  # shops that an older version created keep their digest
     digest = hashlib.sha256(msgspec.json.encode(content))
     if source.path:
         path = Path(source.path)
@@ -199,11 +199,11 @@ class Shops:
         return self._cache.get(key)
 
     def of(self, account: str, platform: str) -> Shop | None:
-        """One side of an account."""
+        """The account's shop on a platform."""
         return next((s for s in self.all() if (s.account, s.platform) == (account, platform)), None)
 
     def create(self, account: str, platform: str, source: Source) -> Shop:
-        """Build a side of an account, or leave it as it is when it was built from the same content.
+        """Create an account's shop, or leave it as it is if it was created from the same content.
 
         Raises ContentDiffers when it exists with other content, CatalogueUnreadable when its file is unusable.
         """
@@ -233,7 +233,7 @@ class Shops:
         return self._cache[key]
 
     def set(self, account: str, platform: str, changes: dict[str, Any]) -> Shop:
-        """Change switches of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad switch."""
+        """Change settings of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad setting."""
         shop = self.of(account, platform)
         if shop is None:
             raise KeyError(account)

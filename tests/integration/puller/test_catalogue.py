@@ -80,7 +80,7 @@ def test_variants_and_places_that_left_a_record_leave_the_tables(catalogue: Conn
     assert total(catalogue) == 2
 
 
-def test_a_variant_that_two_records_claim_breaks_nothing(catalogue: ConnectionPool) -> None:
+def test_a_variant_in_two_records_belongs_to_the_later_one(catalogue: ConnectionPool) -> None:
     place = Stock("x", Decimal(1))
     first, second = record(1, variant("a", 1, place)), record(2, variant("a", 2, place))
     assert write(catalogue, "job-1", first, second) == {"p1": "created", "p2": "created"}
@@ -96,7 +96,7 @@ def test_an_unreadable_record_keeps_its_last_content(catalogue: ConnectionPool) 
     assert write(catalogue, "job-3", one, record(2, variant("b", 2))) == {"p1": "unchanged", "p2": "created"}
 
 
-def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionPool) -> None:
+def test_delisted_records_are_hidden_and_return_as_created(catalogue: ConnectionPool) -> None:
     one, two = record(1, variant("a", 1)), record(2, variant("b", 2))
     write(catalogue, "job-1", one, two)
     with catalogue.connection() as connection:
@@ -113,7 +113,7 @@ def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionP
     assert total(catalogue) == 2
 
 
-def test_a_variant_that_moves_away_from_a_record_that_is_gone_is_listed(catalogue: ConnectionPool) -> None:
+def test_a_variant_that_moves_away_from_a_delisted_record_is_listed(catalogue: ConnectionPool) -> None:
     write(catalogue, "job-1", record(1, variant("a", 1)))
     with catalogue.connection() as connection:
         assert mark_delisted(connection, SHELF, database_time(connection)) == 1
