@@ -1,4 +1,4 @@
-"""`python -m bench [usual|full|smoke]`: every measurement but the page of results. Takes 25 minutes as a rule."""
+"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 25 minutes."""
 
 import argparse
 import shutil
@@ -37,7 +37,7 @@ QUIX_PYTHON = FOLDER / "venv" / "bin" / "python"
 
 
 def peers_of_python() -> list[Candidate]:
-    """The peers that need no more than Jobtrail itself has."""
+    """The peers that need only Jobtrail's own packages."""
     return [
         PythonPeer("plain_unnest", "loop_unnest"),
         PythonPeer("plain_event", "loop_by_event", slow=True),
@@ -89,7 +89,7 @@ def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], 
 
 
 def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
-    """Run the read benchmark as the program it is, and keep its figures with the others."""
+    """Run the read benchmark as a program and keep its figures with the others."""
     argv = [sys.executable, "-m", "bench.reads", "--sizes", ",".join(map(str, sizes))]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         for line in process.stdout or ():
@@ -99,7 +99,7 @@ def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
                 case _:
                     say(line.rstrip())
     if process.returncode:
-        raise RuntimeError(f"it ended with {process.returncode}")
+        raise RuntimeError(f"bench.reads exited with {process.returncode}")
 
 
 def _guarded(name: str, section: Callable[[], None]) -> list[str]:
@@ -109,7 +109,7 @@ def _guarded(name: str, section: Callable[[], None]) -> list[str]:
         section()
     except Exception as error:
         traceback.print_exc()
-        return [f"{name} broke off: {error}"]
+        return [f"{name} failed: {error}"]
     say(f"{name}: {time.monotonic() - began:.0f} s")
     return []
 

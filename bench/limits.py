@@ -1,4 +1,4 @@
-"""The limits of the machine: how fast the same rows could be copied, and how fast the topic could be read at all."""
+"""The limits of the machine: the rate of copying the same rows, and of reading the topic alone."""
 
 import time
 import uuid

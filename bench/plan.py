@@ -1,4 +1,4 @@
-"""How much is measured: the usual run, the long one, and the smallest that still touches everything."""
+"""The sizes of a run: usual, full, and a smoke test of every section."""
 
 import math
 from dataclasses import dataclass

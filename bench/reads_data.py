@@ -16,14 +16,14 @@ DAYS = 90  # that the jobs are spread over, at every size
 LEAST_RECORDS, MOST_RECORDS = 10_000, 1_000_000
 
 Connection = psycopg.Connection[Any]
-RebuildReport = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def fill(database_url: str, jobs: int, until: datetime, report: RebuildReport) -> None:
+def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
     """Fill a database whose schema `tracker` is migrated and empty with `jobs` jobs, the newest created at `until`.
 
     Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
-    customers, matches and the rollups. `report` is told what has been done, in one sentence each time.
+    customers, matches and the rollups. `report` is called with one sentence after each step.
     """
     for schema, packages in (
         ("puller", ["worker", "puller"]),
@@ -43,7 +43,7 @@ def fill(database_url: str, jobs: int, until: datetime, report: RebuildReport) -
         report("vacuumed and analysed")
 
 
-def fill_jobs(connection: Connection, jobs: int, until: datetime, report: RebuildReport) -> None:
+def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report) -> None:
     """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster."""
     connection.execute(_SQL["functions"])
     indexes = connection.execute(

@@ -1,4 +1,4 @@
-"""The benchmarks at their smallest, so that they still work on the day they are wanted. No figure is judged here."""
+"""Smoke test of the benchmarks at their smallest size. No figure is checked against a bound."""
 
 import json
 from contextlib import closing
@@ -14,8 +14,8 @@ from bench.peers.debezium_history import HISTORY, INDEX, DebeziumWithHistory
 from bench.peers.python_peer import PythonPeer
 from bench.peers.table import TABLE
 from bench.plan import SMOKE
-from bench.reads import ask, open_table
-from bench.reads_questions import QUESTIONS
+from bench.reads import get, open_table
+from bench.reads_requests import READ_REQUESTS
 from bench.report import page
 from bench.sections import measure_emitter, measure_right_or_wrong
 from bench.stage import Stage
@@ -63,7 +63,7 @@ def test_jobtrail_is_right_where_its_peers_are_wrong(stage: Stage, figures: Figu
 
 
 @pytest.mark.long
-def test_events_are_seen_by_the_api_and_in_a_peers_table(stage: Stage) -> None:
+def test_events_become_visible_in_the_api_and_in_a_peers_table(stage: Stage) -> None:
     live = jobtrail_visible(stage, 100, SMOKE.settle_seconds, SMOKE.live_seconds)
     assert live.visible.seconds
     assert live.visible.pace > 0
@@ -78,13 +78,13 @@ def test_the_emitters_cost_is_measured_with_and_without_a_broker(stage: Stage, f
 
 
 @pytest.mark.long
-def test_every_question_of_the_reads_is_answered(kafka: str, postgres_server: str, tmp_path: Path) -> None:
+def test_every_request_of_the_read_benchmark_succeeds(kafka: str, postgres_server: str, tmp_path: Path) -> None:
     with (
         open_table(kafka, postgres_server, 2000, tmp_path) as table,
         closing(HTTPConnection("127.0.0.1", table.port, timeout=120)) as client,
     ):
-        for question in QUESTIONS.values():
-            assert ask(client, question(table.chance)) > 0
+        for make_path in READ_REQUESTS.values():
+            assert get(client, make_path(table.chance)) > 0
 
 
 def test_a_job_of_debezium_with_history_counts_as_far_as_both_tables_hold_it(database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What the read benchmark asks: every list, filter, search, detail and statistic, with values drawn by chance."""
+"""The requests of the read benchmark: every list, filter, search, detail and statistic, with random values."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ LARGEST = "tenant-01"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A job of the table that questions may name."""
+    """A job of the table that requests may name."""
 
     job_id: str
     tenant: str
@@ -29,7 +29,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Draws what a question names. Every hundredth job has a history, every thousandth has items."""
+    """Draws the values of a request. Every hundredth job has a history, every thousandth has items."""
 
     random: random.Random
     any: Sequence[Known]
@@ -52,14 +52,14 @@ class Chance:
         return self.random.choice(self.any)
 
 
-Statement = Callable[[Chance], str]
+MakePath = Callable[[Chance], str]
 
 
-def _jobs(**named: Callable[[Chance], object]) -> Statement:
+def _jobs(**named: Callable[[Chance], object]) -> MakePath:
     return lambda chance: "/jobs?" + urlencode({name: draw(chance) for name, draw in named.items()}, doseq=True)
 
 
-def _of_largest(**named: Callable[[Chance], object]) -> Statement:
+def _of_largest(**named: Callable[[Chance], object]) -> MakePath:
     return _jobs(tenant=lambda _: LARGEST, **named)
 
 
@@ -76,7 +76,7 @@ def _days(chance: Chance) -> str:
     return "/jobs?" + urlencode({"tenant": LARGEST, **days})
 
 
-def _catalogue(path: str, text: str | None = None) -> Statement:
+def _catalogue(path: str, text: str | None = None) -> MakePath:
     def ask(chance: Chance) -> str:
         given = {"tenant": LARGEST, "account": chance.account()} | ({"text": text} if text else {})
         return f"{path}?{urlencode(given)}"
@@ -84,7 +84,7 @@ def _catalogue(path: str, text: str | None = None) -> Statement:
     return ask
 
 
-LISTS: dict[str, Statement] = {
+LISTS: dict[str, MakePath] = {
     "list_house": lambda _: "/jobs",
     "list_tenant": _jobs(tenant=Chance.tenant),
     "list_tenant_deep": _deep,
@@ -109,7 +109,7 @@ LISTS: dict[str, Statement] = {
     "scan_products_text": _catalogue("/products", "cổ tròn"),
     "list_dead_letters": lambda _: "/dead-letters?consumer=puller",
 }
-OTHERS: dict[str, Statement] = {
+OTHERS: dict[str, MakePath] = {
     "job": lambda chance: f"/jobs/{chance.job().job_id}",
     "job_events": lambda chance: f"/jobs/{chance.random.choice(chance.with_history).job_id}/events",
     "job_items": lambda chance: f"/jobs/{chance.random.choice(chance.with_items).job_id}/items",
@@ -120,4 +120,4 @@ OTHERS: dict[str, Statement] = {
     "stats_tenant_type": lambda chance: f"/stats?tenant={chance.tenant()}&type={chance.type()}",
     "metrics": lambda _: "/metrics",
 }
-QUESTIONS = LISTS | OTHERS
+READ_REQUESTS = LISTS | OTHERS

@@ -1,4 +1,4 @@
-"""Events at a steady pace, and when each of them was acknowledged."""
+"""A producer of events at a steady rate that records when each was acknowledged."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ _LOOK = 0.001  # seconds between two looks for acknowledgements
 
 
 class Acknowledged(NamedTuple):
-    """An event that Kafka has taken: `at` by the monotonic clock. Readable once its job shows `processed` or more."""
+    """An acknowledged event. at: monotonic clock. It is visible when its job shows `processed` or more."""
 
     job_id: str
     processed: int
@@ -51,7 +51,7 @@ class Load:
         for number, message in enumerate(self._stream):
             due = began + number / self._rate
             while (left := due - time.monotonic()) > 0:
-                # The client counts whole milliseconds: asked to wait for less, it would spin.
+                # The client counts whole milliseconds: with a shorter time-out it would spin.
                 time.sleep(min(left, _LOOK))
                 self._producer.poll(0)
             if self._stop.is_set():
@@ -62,7 +62,7 @@ class Load:
     def _send(self, message: Message) -> None:
         def report(error: KafkaError | None, _: Delivered) -> None:
             if error is not None:
-                raise RuntimeError(f"Kafka did not take an event: {error}")
+                raise RuntimeError(f"Kafka rejected an event: {error}")
             self.acknowledged.append(Acknowledged(message.key.decode(), message.processed, time.monotonic()))
 
         self._producer.produce(self._topic, message.value, message.key, headers=HEADERS, on_delivery=report)
