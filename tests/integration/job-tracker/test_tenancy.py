@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from tests.answers import accepted, answers, problem
+from tests.api_answers import accepted, answers, problem
 from tests.api_routes import api_routes
 
 from job_tracker.api.tenancy import caller_scope
