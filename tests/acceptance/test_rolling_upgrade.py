@@ -31,10 +31,10 @@ from job_events.events import Finished, Requested, Started, Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from job_events.topics import Topics
 from jobtrail.account_store import open_accounts
-from jobtrail.groups import members
 from local_stack import LocalStack, ServiceSpec, free_port
 from platforms.cipher import Cipher
 from sandbox.shops import DEPOTS, LOCATIONS
+from service_kit.kafka_admin import group_members
 from service_kit.kafka_security import VARIABLES
 
 RELEASE = "48bd553910337f698bd477c695723608bbc34f34"
@@ -90,7 +90,7 @@ class Upgrade:
 
         def all_in() -> bool:
             try:
-                return all(members(admin, GROUPS.get(part, part), 20) == count for part in parts)
+                return all(group_members(admin, GROUPS.get(part, part), 20) == count for part in parts)
             except KafkaException:
                 return False
 

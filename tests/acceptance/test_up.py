@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 from tests.deliveries import Deliveries
 from typer.testing import CliRunner
 
-from jobtrail.groups import members
 from jobtrail.main import app
+from service_kit.kafka_admin import group_members
 
 WaitUntil = Callable[..., None]
 ROOT = Path(__file__).parents[2]
@@ -186,7 +186,7 @@ def _replay(
                 return False
             found.suspend()
             try:
-                wait_until(lambda: members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
+                wait_until(lambda: group_members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
                 return "NEW-OFFSET" in user.run(*reset).stdout
             finally:
                 found.kill()

@@ -14,12 +14,13 @@ from rich.text import Text
 from job_events.texts import printable, with_texts
 from jobtrail import answers
 from jobtrail.freshness import staleness
-from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
 from jobtrail.queues import hold_text
 from jobtrail.tracker import Tracker, shown
+from service_kit.kafka_admin import group_members
 from service_kit.kafka_diagnosis import quiet_config, reach
 from service_kit.kafka_security import KafkaConnection
+from service_kit.processes import CONSUMER_GROUPS
 
 TIMEOUT = 5.0
 
@@ -100,9 +101,9 @@ def _lags(console: Console, kafka: KafkaConnection) -> bool:
     missing = False
     reader = Consumer(quiet_config(kafka) | {"group.id": "jobtrail-check"})
     try:
-        for group in sorted({*GROUPS, *(found.group_id for found in listed.valid)}):
-            count = members(admin, group, TIMEOUT)
-            gone = count == 0 and group in GROUPS
+        for group in sorted({*CONSUMER_GROUPS, *(found.group_id for found in listed.valid)}):
+            count = group_members(admin, group, TIMEOUT)
+            gone = count == 0 and group in CONSUMER_GROUPS
             missing = missing or gone
             name = Text(f"✘ {group}: its service is down", style="red") if gone else Text(group)
             table.add_row(name, str(count), f"{_lag(admin, reader, group):,}")

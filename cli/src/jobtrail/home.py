@@ -3,6 +3,7 @@
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,16 @@ import msgspec
 from jobtrail.errors import UserError
 from platforms.cipher import Cipher
 from service_kit.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that a person chose for the parts of a system; None: the default port, or any free one."""
+
+    api: int | None = None
+    sandbox: int | None = None
+    kafka: int | None = None
+    postgres: int | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -28,10 +39,6 @@ class Home:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or Path(os.environ.get("JOBTRAIL_HOME", ".jobtrail"))).resolve()
-
-    @property
-    def sandbox_state(self) -> Path:
-        return self.folder / "sandbox"
 
     @property
     def logs(self) -> Path:

@@ -15,9 +15,8 @@ from rich.text import Text
 
 from jobtrail import accounts, jobs, matches, queues
 from jobtrail.errors import UserError
-from jobtrail.home import Home
+from jobtrail.home import Home, Ports
 from jobtrail.log import exec_tracker
-from jobtrail.ports import Ports
 from jobtrail.terminal import console, errors
 from jobtrail.times import HELP, span
 from jobtrail.tracker import Tracker

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,16 +15,14 @@ from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
 from jobtrail.errors import UserError
-from jobtrail.groups import members
-from jobtrail.home import Home, Running, kafka_of
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports, Running, kafka_of
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
 from service_kit.database import watched
+from service_kit.kafka_admin import group_members
 from service_kit.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
 from service_kit.kafka_security import KafkaConnection
+from service_kit.processes import API, PROCESSES, SANDBOX, Process
 
-API_PORT = 8400
-SANDBOX_PORT = 8490
 READY_SECONDS = 180.0
 # Long: librdkafka 2.16 ends the whole process when an answer about groups comes just as its question times out.
 ANSWER_SECONDS = 20.0
@@ -54,8 +51,8 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         protocol = home.kafka().security.protocol
     with ExitStack() as reserved:
-        api_port = _port(reserved, "the API", ports.api, API_PORT)
-        sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX_PORT)
+        api_port = _port(reserved, "the API", ports.api, API.port)
+        sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX.port)
         stack = reserved.enter_context(
             LocalStack(home.folder, kafka_port=ports.kafka, postgres_port=ports.postgres, report=report)
         )
@@ -77,7 +74,7 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
 
 
 def services(running: Running, home: Home) -> list[ServiceSpec]:
-    """Every process of ours. docker-compose.yml starts the same commands with the same environment."""
+    """Every process of `service_kit.processes`, with its environment and how it shows that it is ready."""
     kafka = kafka_of(running)
     env = {
         **kafka.environment(),
@@ -86,31 +83,21 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
         "JOBTRAIL_API_HOST": "127.0.0.1",
         "JOBTRAIL_API_PORT": running.api.rpartition(":")[2],
         "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8",  # into their logs they write letters that this terminal may not have
+        "PYTHONIOENCODING": "utf-8",  # their logs may hold letters that this terminal does not have
     }
+    addresses = {API.name: running.api, SANDBOX.name: running.sandbox}
 
-    def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
-        return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
+    def argv(process: Process) -> list[str]:
+        port = addresses[process.http.name].rpartition(":")[2] if process.http else ""
+        options = [option.format(port=port, state=home.folder / process.name) for option in process.options]
+        return [sys.executable, "-m", *process.command, *options]
 
-    joined = partial(_joined, kafka)
-    return [
-        service(
-            "sandbox",
-            "sandbox",
-            "--port",
-            running.sandbox.rpartition(":")[2],
-            "--state",
-            str(home.sandbox_state),
-            ready=_answers(f"{running.sandbox}/_sandbox/health"),
-        ),
-        service("tracker-projector", "job_tracker", "projector", ready=joined("tracker-jobs")),
-        service("tracker-items", "job_tracker", "items", ready=joined("tracker-items")),
-        service("tracker-api", "job_tracker", "api", ready=_answers(f"{running.api}/readyz")),
-        service("puller", "puller", ready=joined("puller")),
-        service("matcher", "matcher", ready=joined("matcher")),
-        service("matcher-agent", "matcher", "agent", ready=joined("matcher-agent")),
-        service("syncer", "syncer", ready=joined("syncer")),
-    ]
+    def ready(process: Process) -> Callable[[], bool] | None:
+        if process.http is not None:
+            return _answers(addresses[process.http.name] + process.http.health)
+        return _joined(kafka, process.group) if process.group is not None else None
+
+    return [ServiceSpec(process.name, argv(process), env, ready(process)) for process in PROCESSES]
 
 
 def _check_servers(running: Running, stack: LocalStack) -> None:
@@ -147,7 +134,7 @@ def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
     def ask() -> bool:
         # A client a question: one that outlives its broker may wait for it for ever when it is closed.
         with suppress(KafkaException), AdminClient(quiet_config(kafka)) as admin:
-            return members(admin, group, ANSWER_SECONDS) > 0
+            return group_members(admin, group, ANSWER_SECONDS) > 0
         return False
 
     return ask

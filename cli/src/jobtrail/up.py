@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from jobtrail.errors import UserError
-from jobtrail.home import Home, Running
+from jobtrail.home import Home, Ports, Running
 from jobtrail.kafka_properties import client_properties
-from jobtrail.ports import Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system

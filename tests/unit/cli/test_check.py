@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from jobtrail import check
-from jobtrail.groups import GROUPS
+from service_kit.processes import CONSUMER_GROUPS
 
 ASK_API = check._api  # before the fixture replaces it
 LETTERS = {"dead_letters": [{"consumer": "puller", "reason": "no [/JSON]"}], "total_text": "12"}
@@ -25,7 +25,7 @@ class Broker:
         pass
 
     def list_consumer_groups(self, **_: object) -> Future[Any]:
-        known = [*(set(GROUPS) - {"matcher-agent"}), "stranger"]
+        known = [*(set(CONSUMER_GROUPS) - {"matcher-agent"}), "stranger"]
         listed: Future[Any] = Future()
         listed.set_result(SimpleNamespace(valid=[SimpleNamespace(group_id=name) for name in known]))
         return listed
@@ -44,7 +44,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "Consumer", Broker)
     monkeypatch.setattr(check, "_lag", lambda *_: 7)
     empty = ("syncer", "matcher-agent", "stranger")
-    monkeypatch.setattr(check, "members", lambda _admin, group, _seconds: 0 if group in empty else 1)
+    monkeypatch.setattr(check, "group_members", lambda _admin, group, _seconds: 0 if group in empty else 1)
 
 
 def test_groups_without_members_are_marked_also_those_that_never_were(api: Any, run: Any) -> None:
@@ -56,7 +56,7 @@ def test_groups_without_members_are_marked_also_those_that_never_were(api: Any, 
 
 
 def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "members", lambda *_: 1)
+    monkeypatch.setattr(check, "group_members", lambda *_: 1)
     newer = {"total": 2, "reasons": [{"reason": "this version does not know the type RESIZE", "count": 2}]}
     queues = [
         {"service": "puller", "holds": HOLDS},
@@ -113,7 +113,7 @@ def test_a_broker_that_tells_no_lag_is_a_sentence(api: Any, run: Any, monkeypatc
     def down(*_: object) -> int:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
-    monkeypatch.setattr(check, "members", down)
+    monkeypatch.setattr(check, "group_members", down)
     api(lambda _: httpx.Response(200, json={"dead_letters": [], "queues": []}))
     ended = run("check")
     assert ended.code == 1 and "Kafka: the lag of its groups is unknown" in ended.out

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobtrail.errors import UserError
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports
 from jobtrail.system import running_system
 
 

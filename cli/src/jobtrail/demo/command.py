@@ -10,8 +10,7 @@ from jobtrail.demo.plan import LinkByName, plan_demo
 from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.demo.view import DemoView
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system

@@ -1,8 +1,9 @@
-"""Creating the topics of the contract."""
+"""Administration of a Kafka cluster: create the topics of the contract, count the members of a consumer group."""
 
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from job_events.topics import Topics
@@ -27,3 +28,12 @@ def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: f
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+
+
+def group_members(admin: AdminClient, group: str, timeout: float) -> int:
+    """How many members a consumer group has; 0 for an unknown group. `timeout` in seconds.
+
+    Raises:
+        KafkaException: no answer in time, or an error instead of one.
+    """
+    return len(admin.describe_consumer_groups([group], request_timeout=timeout)[group].result().members)
