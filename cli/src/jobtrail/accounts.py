@@ -13,8 +13,8 @@ from rich.text import Text
 from jobtrail import terminal
 from jobtrail.errors import UserError
 from jobtrail.home import Home
-from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
+from jobtrail.options import json_object
 from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
 from platforms.errors import CredentialsUnreadable
 from platforms.results import CheckResult

@@ -13,10 +13,9 @@ from rich.text import Text
 
 from job_events.texts import printable, with_texts
 from jobtrail import answers
-from jobtrail.freshness import staleness
 from jobtrail.home import Home
 from jobtrail.queues import hold_text
-from jobtrail.tracker import Tracker, shown
+from jobtrail.tracker import Tracker, shown, staleness
 from service_kit.kafka_admin import group_members
 from service_kit.kafka_diagnosis import quiet_config, reach
 from service_kit.kafka_security import KafkaConnection

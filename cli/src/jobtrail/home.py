@@ -11,7 +11,8 @@ import msgspec
 
 from jobtrail.errors import UserError
 from platforms.cipher import Cipher
-from service_kit.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
+from service_kit.errors import InvalidSecurity
+from service_kit.kafka_security import KafkaConnection, KafkaSecurity, read_security
 
 
 @dataclass(frozen=True, slots=True)

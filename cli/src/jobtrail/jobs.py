@@ -19,14 +19,12 @@ from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import UserError
-from jobtrail.freshness import staleness
 from jobtrail.home import Home
 from jobtrail.items_table import items_table
-from jobtrail.json_option import json_object
+from jobtrail.options import HELP, json_object, span
 from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reverting, takes, with_token
 from jobtrail.tables import Jobs
-from jobtrail.times import HELP, span
-from jobtrail.tracker import Json, Tracker, job_path
+from jobtrail.tracker import Json, Tracker, job_path, staleness
 from jobtrail.watch import changes_shown, follow_job
 
 app = typer.Typer(no_args_is_help=True)

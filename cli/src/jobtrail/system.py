@@ -18,8 +18,9 @@ from jobtrail.errors import UserError
 from jobtrail.home import Home, Ports, Running, kafka_of
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
 from service_kit.database import watched
+from service_kit.errors import KafkaUnreachable
 from service_kit.kafka_admin import group_members
-from service_kit.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
+from service_kit.kafka_diagnosis import quiet_config, reach
 from service_kit.kafka_security import KafkaConnection
 from service_kit.processes import API, PROCESSES, SANDBOX, Process
 

@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from job_events.texts import printable, with_texts
 from jobtrail import answers
-from jobtrail.errors import UserError
+from jobtrail.errors import NotFound, TrackerUnreachable, UserError
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape", bound=Struct)
 PAGE = 200  # the most that the API gives at once
 LONGEST_SENTENCE = 2000  # characters of a problem that are repeated
+NO_PROJECTOR = "no projector runs"
+LATE_SECONDS = 5.0  # after which the API reports a silent projector as not alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Tracker:
         """Everything known of one job.
 
         Raises:
-            Unknown: the table does not hold it, or not yet.
+            NotFound: the table does not hold it, or not yet.
         """
         return self.get(job_path(job_id), answers.JobAnswer)["job"]
 
@@ -115,7 +117,7 @@ class Tracker:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise Unreachable(
+            raise TrackerUnreachable(
                 f"The tracker at {self.address} does not answer ({type(error).__name__}); is it up?"
             ) from None
         except UnicodeEncodeError:
@@ -145,15 +147,7 @@ def shown(address: str) -> str:
     return str(httpx.URL(address).copy_with(username="", password=""))
 
 
-class Unreachable(UserError):
-    """The API did not answer, or a server that it needs did not; asking again may help."""
-
-
-class Unknown(UserError):
-    """The API knows no such thing; of one that was just requested, not yet."""
-
-
-PROBLEMS: dict[int, type[UserError]] = {404: Unknown, 503: Unreachable}
+PROBLEMS: dict[int, type[UserError]] = {404: NotFound, 503: TrackerUnreachable}
 
 
 def job_path(job_id: str, part: str = "") -> str:
@@ -178,3 +172,15 @@ def _sentence(answer: httpx.Response, problem: Any) -> str:
         return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:LONGEST_SENTENCE]} ..."
     except (KeyError, TypeError, AttributeError):
         return f"The tracker answered {answer.status_code} {answer.reason_phrase}"
+
+
+def staleness(freshness: Json) -> str:
+    """How far an answer is behind the log, and why; empty for a fresh answer and for one without freshness."""
+    if not freshness:
+        return ""
+    alive, lag = freshness["alive"], freshness["lag_seconds"]
+    if alive and lag is not None and lag < LATE_SECONDS:
+        return ""
+    since = "as of an unknown time" if lag is None else f"as of {freshness['as_of']}, {lag:,.0f} s behind"
+    missing = f", {freshness['lag_events']:,} events missing" if freshness["lag_events"] else ""
+    return since + missing + ("" if alive else f"; {NO_PROJECTOR}")

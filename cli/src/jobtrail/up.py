@@ -1,4 +1,4 @@
-"""`jobtrail up`, `down` and `kafka`: the system without a demo."""
+"""`jobtrail up` and `down`: the whole system on this machine."""
 
 import threading
 
@@ -8,15 +8,10 @@ from rich.text import Text
 
 from jobtrail.errors import UserError
 from jobtrail.home import Home, Ports, Running
-from jobtrail.kafka_properties import client_properties
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
-from local_stack import EndedByDown, down, run_kafka_tool
-from local_stack.kafka_tools import tool_arguments, tool_name
-from service_kit.kafka_diagnosis import KafkaUnreachable, reach
-
-BROKER_SECONDS = 10.0
+from local_stack import EndedByDown, down
 
 
 def run_up(console: Console, home: Home, ports: Ports) -> None:
@@ -64,25 +59,6 @@ def run_down(console: Console, home: Home) -> None:
     for sentence in down(home.folder) or [f"Nothing runs from {home.folder}."]:
         console.print(sentence, markup=False)
     home.forget_running()
-
-
-def run_kafka(home: Home, arguments: list[str]) -> int:
-    """Kafka's own tool on the running broker; returns its exit code.
-
-    Raises:
-        Refused: the tool would ask the broker, which does not answer or refuses us; most tools would wait for it
-            without a word.
-        StackError: there is no such tool, or Kafka cannot be downloaded.
-    """
-    kafka = home.kafka()
-    servers = kafka.bootstrap_servers
-    if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
-        try:
-            with reach(kafka, BROKER_SECONDS):
-                pass
-        except KafkaUnreachable as error:
-            raise UserError(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
-    return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 
 def _addresses(console: Console, running: Running, home: Home) -> None:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from jobtrail.freshness import NO_PROJECTOR
+from jobtrail.errors import NotFound, TrackerUnreachable
 from jobtrail.tables import eta_text, job_line
-from jobtrail.tracker import Json, Tracker, Unknown, Unreachable
+from jobtrail.tracker import NO_PROJECTOR, Json, Tracker
 
 ASK_SECONDS = 1.0
 ARRIVE_SECONDS = 30.0
@@ -55,11 +55,11 @@ def follow_job(
     while True:
         try:
             job = tracker.job(job_id)
-        except Unreachable as error:
+        except TrackerUnreachable as error:
             # What is away holds up the projectors, too: the time to arrive begins anew.
             deadline = None
             show(Text(str(error), style="yellow"), "")
-        except Unknown as error:
+        except NotFound as error:
             deadline = clock() + ARRIVE_SECONDS if deadline is None else deadline
             if seen or clock() >= deadline:
                 raise

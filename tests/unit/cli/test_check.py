@@ -71,7 +71,7 @@ def test_what_waits_for_a_person_is_told(api: Any, run: Any, monkeypatch: pytest
         "puller holds back account demo/shop since 2026-01-02T03:04:05Z, by lan: no reason given",
         "puller holds back its whole queue since 2026-01-02T03:04:05Z, by lan: moving",
         "syncer: 2 jobs or chain steps wait for a newer version: 2 × this version does not know the type RESIZE",
-        "The job table: as of 2026-01-02T03:04:05Z, 41 s behind; no projector is at work",
+        "The job table: as of 2026-01-02T03:04:05Z, 41 s behind; no projector runs",
     ]
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from jobtrail import watch
-from jobtrail.tracker import Tracker, Unknown
+from jobtrail.errors import NotFound
+from jobtrail.tracker import Tracker
 from jobtrail.watch import ARRIVE_SECONDS, ASK_SECONDS, changes_shown, follow_job
 
 UNKNOWN = httpx.Response(404, json={"detail": "the table knows no job 'job-1'"})
@@ -59,7 +60,7 @@ def test_a_job_that_was_just_requested_is_waited_for(api: Any, job: Make) -> Non
 
 def test_a_job_that_never_arrives_is_given_up(api: Any) -> None:
     watched = Watched(api, UNKNOWN)
-    with pytest.raises(Unknown, match="knows no job"):
+    with pytest.raises(NotFound, match="knows no job"):
         watched.follow()
     assert watched.now == ARRIVE_SECONDS
 
@@ -79,7 +80,7 @@ def test_while_a_server_is_away_no_job_can_arrive(api: Any, job: Make) -> None:
 
 def test_a_job_that_was_there_and_is_deleted_is_not_waited_for(api: Any, job: Make) -> None:
     watched = Watched(api, ok(job(status="RUNNING", state="running")), UNKNOWN)
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         watched.follow()
     assert watched.now == ASK_SECONDS
 

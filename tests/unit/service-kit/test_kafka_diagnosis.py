@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
 from service_kit import kafka_diagnosis
-from service_kit.kafka_diagnosis import ConnectionErrors, KafkaUnreachable, explain
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_diagnosis import ConnectionErrors, explain
 from service_kit.kafka_security import KafkaConnection, read_security
 
 AUTHENTICATION, SSL, TRANSPORT = KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._TRANSPORT

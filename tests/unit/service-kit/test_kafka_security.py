@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from local_stack.certificates import Certificates, make_certificates
+from service_kit.errors import InvalidSecurity
 from service_kit.kafka_security import (
     VARIABLES,
-    InvalidSecurity,
     KafkaConnection,
     connection_of,
     read_security,

@@ -10,8 +10,8 @@ from uuid_utils import uuid7
 
 from job_events.job_types import CHAINS, Chain
 from jobtrail.demo.plan import TENANT
-from jobtrail.errors import UserError
-from jobtrail.tracker import Json, Tracker, Unreachable
+from jobtrail.errors import TrackerUnreachable, UserError
+from jobtrail.tracker import Json, Tracker
 
 Answer = TypeVar("Answer")
 POLL_SECONDS = 0.5
@@ -88,7 +88,7 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return ask()
-        except Unreachable:
+        except TrackerUnreachable:
             if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)

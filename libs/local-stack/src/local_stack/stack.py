@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from local_stack import kafka_server, postgres_server, stale_processes
 from local_stack.certificates import make_certificates
-from local_stack.errors import DataDirInUse, StackError, StartFailed
+from local_stack.errors import DataDirInUse, StartAborted, StartFailed
 from local_stack.java_jars import kafka_jars
 from local_stack.kafka_access import PROTOCOLS, KafkaUser, ProtectedListeners, make_scram_user
 from local_stack.ports import asked_or_free, free_port
@@ -179,7 +179,7 @@ class LocalStack:
                 # After an error or Ctrl-C the other one need not wait for its server any longer.
                 if not all(future.done() for future in futures) or any(f.exception() for f in futures):
                     self._stop.set()
-        for error in sorted(filter(None, (future.exception() for future in futures)), key=_cut_short):
+        for error in sorted(filter(None, (future.exception() for future in futures)), key=_is_aborted):
             raise error
 
     def _start_kafka(self, ports: list[int]) -> None:
@@ -238,7 +238,7 @@ class LocalStack:
         deadline = time.monotonic() + _READY_TIMEOUT
         while not answers():
             if self._stop.is_set():
-                raise _CutShortError(f"{' and '.join(names)} was not waited for.")
+                raise StartAborted(f"The start of {' and '.join(names)} was given up.")
             failing = [name for name in names if self._supervisor.failing(name)]
             if failing or time.monotonic() > deadline:
                 name = failing[0] if failing else names[0]
@@ -296,9 +296,5 @@ def _undisturbed() -> Generator[None]:
             signal.signal(number, handler)
 
 
-class _CutShortError(StackError):
-    """The other server failed first."""
-
-
-def _cut_short(error: BaseException) -> bool:
-    return isinstance(error, _CutShortError)
+def _is_aborted(error: BaseException) -> bool:
+    return isinstance(error, StartAborted)

@@ -3,22 +3,12 @@
 `category` is one of the closed list of the event contract; `message` holds no secret and fits an event.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-Category = Literal[
-    "RATE_LIMITED",
-    "NETWORK_ERROR",
-    "TIMEOUT",
-    "INVALID_CREDENTIALS",
-    "PERMISSION_DENIED",
-    "NOT_FOUND",
-    "CONFLICT",
-    "VALIDATION_FAILED",
-    "PLATFORM_ERROR",
-]
+from job_events.errors import Category, JobtrailError
 
 
-class PlatformError(Exception):
+class PlatformError(JobtrailError):
     """A platform did not do what was asked. `code`: the platform's own code, or the HTTP status."""
 
     default_category: ClassVar[Category] = "PLATFORM_ERROR"
@@ -88,7 +78,7 @@ class Rejected(PlatformError):
     """The platform refused for a reason of its own."""
 
 
-class AccountError(Exception):
+class AccountError(JobtrailError):
     """Base of what the account store refuses."""
 
 

@@ -18,6 +18,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from service_kit.errors import KafkaUnreachable
 from service_kit.kafka_security import ClientConfig, Kafka, KafkaConnection, connection_of
 
 log = structlog.get_logger(__name__)
@@ -36,21 +37,6 @@ _ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # pyright: ignore[reportPrivateUsage]
 _RESOLVE = KafkaError._RESOLVE  # pyright: ignore[reportPrivateUsage]
 UNREACHABLE = frozenset({_AUTHENTICATION, _SSL, _TRANSPORT, _ALL_DOWN, _RESOLVE})
 """Codes of errors after which no broker can be used for now."""
-
-
-class KafkaUnreachable(KafkaException):
-    """No broker can be used; its text is a sentence for a person. `refused`: one answers, but not to this client."""
-
-    def __init__(self, sentence: str, *, refused: bool) -> None:
-        super().__init__(KafkaError(_AUTHENTICATION if refused else _TRANSPORT, sentence))
-        self._sentence = sentence
-        self.refused = refused
-
-    def __str__(self) -> str:
-        return self._sentence
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sentence!r})"
 
 
 class ConnectionErrors:

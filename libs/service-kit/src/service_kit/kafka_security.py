@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from service_kit.errors import InvalidSecurity
+
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 ClientConfig: TypeAlias = dict[str, Any]
@@ -23,10 +25,6 @@ _VARIABLES = (
 VARIABLES = tuple(variable for variable, _, _ in _VARIABLES)
 CONNECTION_PROPERTIES = frozenset({"bootstrap.servers", *(name for _, _, name in _VARIABLES)})
 """The client properties that decide which cluster is reached, and as whom."""
-
-
-class InvalidSecurity(ValueError):
-    """The security settings contradict each other or cannot work; the message names the variable to change."""
 
 
 @dataclass(frozen=True, slots=True)

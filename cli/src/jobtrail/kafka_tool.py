@@ -1,4 +1,4 @@
-"""The security settings as a properties file of Kafka's own tools states them."""
+"""`jobtrail kafka`: one of Kafka's own tools on the running cluster, with the security settings as it reads them."""
 
 from pathlib import Path
 
@@ -9,8 +9,35 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from jobtrail.errors import UserError
+from jobtrail.home import Home
+from local_stack import run_kafka_tool
 from local_stack.java_properties import PLAIN, SCRAM, login_module
+from local_stack.kafka_tools import tool_arguments, tool_name
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_diagnosis import reach
 from service_kit.kafka_security import KafkaSecurity
+
+BROKER_SECONDS = 10.0
+
+
+def run_kafka(home: Home, arguments: list[str]) -> int:
+    """Kafka's own tool on the running broker; returns its exit code.
+
+    Raises:
+        Refused: the tool would ask the broker, which does not answer or refuses us; most tools would wait for it
+            without a word.
+        StackError: there is no such tool, or Kafka cannot be downloaded.
+    """
+    kafka = home.kafka()
+    servers = kafka.bootstrap_servers
+    if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
+        try:
+            with reach(kafka, BROKER_SECONDS):
+                pass
+        except KafkaUnreachable as error:
+            raise UserError(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
+    return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 
 def client_properties(security: KafkaSecurity) -> dict[str, str]:
