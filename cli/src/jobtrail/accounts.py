@@ -143,7 +143,7 @@ def _command(verb: str, tenant: str, account: str, reason: str) -> None:
     from jobtrail.tracker import Tracker, account_path
 
     Tracker(Home().api()).command(account_path(tenant, account, verb), reason)
-    console.print(f"Asked for: {verb} account {tenant}/{account}", markup=False)
+    console.print(f"Requested: {verb} account {tenant}/{account}", markup=False)
 
 
 def _asked(platform: str, name: str) -> str:

@@ -22,12 +22,12 @@ BROKER_SECONDS = 10.0
 
 
 def run_kafka(home: Home, arguments: list[str]) -> int:
-    """Kafka's own tool on the running broker; returns its exit code.
+    """Run one of Kafka's own tools on the running broker; returns its exit code.
 
     Raises:
-        Refused: the tool would ask the broker, which does not answer or refuses us; most tools would wait for it
-            without a word.
-        StackError: there is no such tool, or Kafka cannot be downloaded.
+        UserError: the tool needs the broker, which does not answer or refuses this client; most tools would wait
+            silently.
+        StackError: the tool is unknown, or Kafka cannot be downloaded.
     """
     kafka = home.kafka()
     servers = kafka.bootstrap_servers
@@ -41,7 +41,7 @@ def run_kafka(home: Home, arguments: list[str]) -> int:
 
 
 def client_properties(security: KafkaSecurity) -> dict[str, str]:
-    """Properties of a Java client; empty without TLS and a user. They hold the password and the client's key.
+    """Properties of a Java client; empty without TLS and user. They hold the password and the client's key.
 
     Raises:
         OSError: a file cannot be read.
@@ -68,7 +68,7 @@ def client_properties(security: KafkaSecurity) -> dict[str, str]:
 
 
 def _key(security: KafkaSecurity) -> str:
-    """Java reads no other form than PKCS #8."""
+    """The client's key as PKCS #8, the only form that Java reads."""
     password = security.key_password.encode() if security.key_password else None
     key = load_pem_private_key(Path(security.key_location).read_bytes(), password)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -1,4 +1,4 @@
-"""The whole system on one machine: which processes there are, with which environment, and where they answer."""
+"""The whole system on one machine: starts the servers and every process, and waits until they are ready."""
 
 import os
 import sys
@@ -25,13 +25,13 @@ from service_kit.kafka_security import KafkaConnection
 from service_kit.processes import API, PROCESSES, SANDBOX, Process
 
 READY_SECONDS = 180.0
-# Long: librdkafka 2.16 ends the whole process when an answer about groups comes just as its question times out.
+# Long: librdkafka 2.16 aborts the process when the answer to a group request arrives just at its timeout.
 ANSWER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system that runs and answers."""
+    """A running system."""
 
     running: Running
     stack: LocalStack
@@ -39,15 +39,15 @@ class System:
 
 @contextmanager
 def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None]) -> Generator[System, None, None]:
-    """Start everything, give it while it runs, end everything.
+    """Start everything; end everything after the block.
 
     Raises:
-        StackError, Refused: a port is taken or a part did not start; one sentence each.
+        StackError, UserError: a port is taken or a part did not start; one sentence each.
     """
-    asked = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
-    for port in asked:
-        if asked.count(port) > 1:
-            raise UserError(f"Port {port} is asked for twice: each part needs one of its own.")
+    chosen = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
+    for port in chosen:
+        if chosen.count(port) > 1:
+            raise UserError(f"Port {port} is given twice: each part needs its own port.")
     protocol = "PLAINTEXT"
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         protocol = home.kafka().security.protocol
@@ -102,10 +102,10 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
 
 
 def _check_servers(running: Running, stack: LocalStack) -> None:
-    """Servers of somebody else are asked first: what they refuse would come to light only in each service's log.
+    """Connect to external servers first; otherwise a refused login is only found in the log of each service.
 
     Raises:
-        Refused: one does not answer, or refuses us.
+        UserError: one does not answer, or refuses the login.
     """
     own = {status.name for status in stack.services()}
     try:
@@ -130,10 +130,10 @@ def _answers(url: str) -> Callable[[], bool]:
 
 
 def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
-    """Ready is a consumer that its group knows: a process that runs may have seconds of start before it."""
+    """Ready once the group has a member: a process takes seconds from its start to its subscription."""
 
     def ask() -> bool:
-        # A client a question: one that outlives its broker may wait for it for ever when it is closed.
+        # A new client for each check: closing a client whose broker is gone may hang for ever.
         with suppress(KafkaException), AdminClient(quiet_config(kafka)) as admin:
             return group_members(admin, group, ANSWER_SECONDS) > 0
         return False
@@ -141,19 +141,19 @@ def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
     return ask
 
 
-def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
-    """The port that was asked for, else the usual one, else any free one.
+def _port(reserved: ExitStack, what: str, given: int | None, default: int) -> int:
+    """The given port, else the default port, else any free port.
 
-    The usual one is locked as long as the system runs: two systems that start side by side would
-    otherwise both find it free, and one would talk to the other's API.
+    The default port is locked while the system runs: otherwise two systems that start at the same time could both find
+    it free, and one would connect to the API of the other.
     """
-    if asked is not None:
-        if not is_free(asked):
-            raise UserError(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
-        return asked
-    lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{usual}-{os.getuid()}.lock", timeout=0)
+    if given is not None:
+        if not is_free(given):
+            raise UserError(f"Port {given} for {what} is taken: end the program that uses it, or choose another port.")
+        return given
+    lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{default}-{os.getuid()}.lock", timeout=0)
     try:
         reserved.enter_context(lock)
     except Timeout:
         return free_port()
-    return usual if is_free(usual) else free_port()
+    return default if is_free(default) else free_port()

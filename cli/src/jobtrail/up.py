@@ -15,23 +15,23 @@ from local_stack import EndedByDown, down
 
 
 def run_up(console: Console, home: Home, ports: Ports) -> None:
-    """Start everything and tell of deaths and restarts until Ctrl-C, or until `down` ends it."""
+    """Start the system and print deaths and restarts until Ctrl-C or `down`."""
     view = StackView(console)
     try:
         with view, running_system(home, ports, view) as system:
             follow_sandbox(system.running, home)
             _ensure_demo_account(console, system.running, home)
             _addresses(console, system.running, home)
-            view.rest()
+            view.stop_bars()
             threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("The data stays for the next start.")
+        console.print("Stopped. The data stays for the next start.")
     except EndedByDown:
-        console.print("Ended by `down`; the data stays for the next start.")
+        console.print("Stopped by `down`. The data stays for the next start.")
 
 
 def follow_sandbox(running: Running, home: Home) -> None:
-    """Point accounts whose shops live in the sandbox at where it answers now; its port may have changed."""
+    """Update the addresses of accounts whose shops are in the sandbox; its port may have changed."""
     from jobtrail.account_store import open_accounts
 
     shops = Sandbox(running.sandbox).shops()
@@ -45,7 +45,7 @@ def follow_sandbox(running: Running, home: Home) -> None:
 
 
 def _ensure_demo_account(console: Console, running: Running, home: Home) -> None:
-    """Without it the system works all the same."""
+    """Create the account of the demo; the system also works without it."""
     from jobtrail.demo.account import ensure_account
 
     try:
@@ -55,7 +55,7 @@ def _ensure_demo_account(console: Console, running: Running, home: Home) -> None
 
 
 def run_down(console: Console, home: Home) -> None:
-    """End what is left of an earlier start from this folder."""
+    """Stop what an earlier start from this folder left running."""
     for sentence in down(home.folder) or [f"Nothing runs from {home.folder}."]:
         console.print(sentence, markup=False)
     home.forget_running()
@@ -68,4 +68,4 @@ def _addresses(console: Console, running: Running, home: Home) -> None:
     console.print(f"PostgreSQL  {running.database}", soft_wrap=True, markup=False)
     console.print(f"Sandbox     {running.sandbox}/_sandbox/shops")
     console.print(f"Logs        {home.logs}", soft_wrap=True, markup=False)
-    console.print("Ctrl-C ends everything.")
+    console.print("Ctrl-C stops everything.")

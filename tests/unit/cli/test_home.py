@@ -36,10 +36,10 @@ def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("http://[::1", "is no address"),
-        ("http://127.0.0.1:abc", "is no address"),
-        ("http://127.0.0.1\x07", "is no address"),
-        ("nonsense", "looks like http://127.0.0.1:8400"),
+        ("http://[::1", "is not an address"),
+        ("http://127.0.0.1:abc", "is not an address"),
+        ("http://127.0.0.1\x07", "is not an address"),
+        ("nonsense", "an example is http://127.0.0.1:8400"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

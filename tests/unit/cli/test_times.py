@@ -101,7 +101,7 @@ def test_commands_to_queues_accounts_and_jobs(api: Any, run: Any) -> None:
         ("jobs", "delete", "job-1", *why),
     ):
         ended = run(*command)
-        assert ended.code in (None, 0) and ended.out.startswith("Asked for: ")
+        assert ended.code in (None, 0) and ended.out.startswith("Requested: ")
     said = b'{"reason":"stocktaking"}'
     assert asked == [
         ("POST", "/queues/syncer/pause", said),
@@ -113,5 +113,5 @@ def test_commands_to_queues_accounts_and_jobs(api: Any, run: Any) -> None:
     refused = run("queues", "pause", "kitchen")
     assert (refused.code, refused.err) == (
         1,
-        "There is no service 'kitchen'; there are puller, matcher, syncer\n",
+        "Unknown service 'kitchen'; known are puller, matcher, syncer\n",
     )

@@ -13,10 +13,10 @@ from service_kit.kafka_security import Kafka
 
 
 def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
-    """Create what is missing; existing topics are left as they are. `timeout` in seconds.
+    """Create the missing topics; existing topics stay as they are. `timeout` in seconds.
 
     Raises:
-        KafkaUnreachable: no broker could be used in time; its text says why, where that is known.
+        KafkaUnreachable: no broker could be used in time; the text gives the reason, where that is known.
         KafkaException: the broker refused.
     """
     admin = reach(kafka, timeout, TO_ALL_BROKERS)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from psycopg import Connection
 
-from job_events.envelope import carried, dead_letter_bytes, job_id_in
+from job_events.envelope import dead_letter_bytes, job_id_in, storable
 from job_events.events import DeadLetter, DeadLetterData
 from job_events.topics import Topics
 from worker.inbox import put_message
@@ -59,7 +59,7 @@ def put_dead_letter(
             partition=place.partition,
             offset=place.offset,
             consumer=consumer,
-            reason=carried(reason)[:4096],
+            reason=storable(reason)[:4096],
             key=key_text,
             value=text,
             encoding=encoding,
@@ -68,7 +68,7 @@ def put_dead_letter(
         ),
     )
     log.warning("dead letter", topic=place.topic, partition=place.partition, offset=place.offset, reason=reason[:200])
-    row_key = None if key_text is None else carried(key_text)
+    row_key = None if key_text is None else storable(key_text)
     put_message(conn, topics.dead_letters, row_key, dead_letter_bytes(dead_letter).decode())
 
 

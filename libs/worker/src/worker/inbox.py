@@ -9,7 +9,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from job_events.envelope import carried, encode_own
+from job_events.envelope import encode_own, storable
 from job_events.events import AnyEvent, Control, Event, Finished, JobInfo, Requested
 from service_kit.sql_files import queries
 from worker.errors import LeaseLost
@@ -156,12 +156,12 @@ class Guard:
 
     def checkpoint(self, conn: Connection, cursor: Any, counters: Any, spent_ms: int) -> bool:
         """Move the checkpoint; returns whether this attempt has made progress by now."""
-        values = {"cursor": Jsonb(cursor), "counters": Jsonb(carried(counters)), "spent_ms": spent_ms}
+        values = {"cursor": Jsonb(cursor), "counters": Jsonb(storable(counters)), "spent_ms": spent_ms}
         ((stepped,),) = self._write(conn, "checkpoint", **values).fetchall()
         return stepped
 
     def finish(self, conn: Connection, outcome: str, counters: Any, spent_ms: int) -> None:
-        self._write(conn, "finish", outcome=outcome, counters=Jsonb(carried(counters)), spent_ms=spent_ms)
+        self._write(conn, "finish", outcome=outcome, counters=Jsonb(storable(counters)), spent_ms=spent_ms)
 
     def release(self, conn: Connection, spent_ms: int, failures: int = 0, wait: timedelta = timedelta()) -> None:
         """Requeue the row; it is not claimed again before `wait` has passed."""

@@ -122,7 +122,7 @@ class RequestConsumer:
     def _read(self, consumer: MonitoredConsumer, stop: threading.Event) -> None:
         """Read until `stop`, or until the consumer is stalled."""
         messages: list[Message] = []
-        while not (stop.is_set() or consumer.is_stalled(heard=bool(messages))):
+        while not (stop.is_set() or consumer.is_stalled(received=bool(messages))):
             self._resume_kept_steps()
             messages = self._valid(consumer.consume(BATCH, timeout=0.2))
             while messages and not stop.is_set():
