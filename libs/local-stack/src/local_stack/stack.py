@@ -33,16 +33,15 @@ SERVERS = frozenset({"kafka", "postgres"})
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service to run `copies` times. `env` is added to the environment of this process.
+    """A service to run. `env` is added to the environment of this process.
 
-    `wait_ready` calls `ready` until it returns True; without it a service is ready once its processes run.
+    `wait_ready` calls `ready` until it returns True; without it a service is ready once its process runs.
     """
 
     name: str
     argv: list[str]
     env: dict[str, str] = field(default_factory=dict[str, str])
     ready: Callable[[], bool] | None = None
-    copies: int = 1
 
 
 class EndedByDown(SystemExit):
@@ -82,7 +81,7 @@ class LocalStack:
         self._report_to = report
         self._report_lock = threading.Lock()
         self._supervisor = Supervisor(self._folder, self._report)
-        self._services: dict[str, tuple[ServiceSpec, list[str]]] = {}
+        self._services: dict[str, ServiceSpec] = {}
         self._stop = threading.Event()
         self._lock = FileLock(self._folder.data_dir / "stack.lock", timeout=0)
         self._former_handler: Callable[[int, FrameType | None], object] | int | None = None
@@ -111,12 +110,11 @@ class LocalStack:
         self._close()
 
     def start_services(self, specs: list[ServiceSpec]) -> None:
-        """Start services under the supervisor; each copy's log is data_dir/logs/NAME[-N].log."""
+        """Start services under the supervisor; their logs are data_dir/logs/NAME.log."""
         programs: list[Program] = []
         for spec in specs:
-            names = [f"{spec.name}-{n + 1}" if spec.copies > 1 else spec.name for n in range(spec.copies)]
-            programs += [Program(name, spec.argv, spec.env) for name in names]
-            self._services[spec.name] = (spec, names)
+            programs.append(Program(spec.name, spec.argv, spec.env))
+            self._services[spec.name] = spec
             self._emit("start", spec.name, f"Starting {spec.name}")
         self._supervisor.add(programs)
 
@@ -134,30 +132,29 @@ class LocalStack:
         while pending:
             statuses = self.services()
             for status in statuses:
-                if status.restarts >= _MAX_RESTARTS and any(status.name in names for _, names in pending):
+                if status.restarts >= _MAX_RESTARTS and any(status.name == spec.name for spec in pending):
                     raise self._failed(status.name, f"{status.name} ends after every start.")
             running = {status.name for status in statuses if status.pid is not None}
-            still = [entry for entry in pending if not self._is_ready(*entry, running)]
-            for spec, _ in (entry for entry in pending if entry not in still):
+            still = [spec for spec in pending if not self._is_ready(spec, running)]
+            for spec in (spec for spec in pending if spec not in still):
                 self._emit("ready", spec.name, f"{spec.name} is ready")
             pending = still
             if pending and time.monotonic() > deadline:
-                names = [name for _, copies in pending for name in copies]
+                names = [spec.name for spec in pending]
                 raise self._failed(names[0], f"Not ready after {timeout:.0f} s: {', '.join(names)}.")
             if pending:
                 self._stop.wait(_POLL)
 
     def stop_services(self) -> None:
         """Stop the services and leave Kafka and PostgreSQL running."""
-        names = [name for _, copies in self._services.values() for name in copies]
-        self._supervisor.remove(names)
+        self._supervisor.remove(list(self._services))
         for name in self._services:
             self._emit("ended", name, f"{name} has ended")
         self._services.clear()
 
     @staticmethod
-    def _is_ready(spec: ServiceSpec, names: list[str], running: set[str]) -> bool:
-        return running.issuperset(names) and (spec.ready is None or spec.ready())
+    def _is_ready(spec: ServiceSpec, running: set[str]) -> bool:
+        return spec.name in running and (spec.ready is None or spec.ready())
 
     def _lock_data_dir(self) -> None:
         try:

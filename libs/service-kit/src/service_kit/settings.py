@@ -60,7 +60,6 @@ class ServiceSettings(KafkaSettings):
         default="", repr=False, description="Fernet key that encrypts the credentials of platforms"
     )
     jobtrail_workers: int = Field(default=4, ge=1, le=64, description="jobs that one process runs in parallel")
-    jobtrail_jobs_per_account: int = Field(default=4, ge=1, description="jobs that one account may run in parallel")
     jobtrail_replication: int = Field(default=1, ge=1, description="replicas of the topics that are created")
     jobtrail_topic_prefix: str = Field(default="", description="put before every topic name and consumer group")
 

@@ -51,5 +51,5 @@ def run_worker(
             clock=SystemClock(),
             known_account=known_account(pool),
             result_from_error=result_from_error,
-            limits=Limits(settings.jobtrail_workers, settings.jobtrail_jobs_per_account),
+            limits=Limits(settings.jobtrail_workers),
         ).run(stop)
