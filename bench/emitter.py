@@ -14,9 +14,9 @@ from job_events.events import JobInfo, Requested, RequestedData
 from job_events.topics import Topics
 from local_stack import free_port
 from local_stack.ports import LOOPBACK
+from service_kit.bootstrap import configure_logging
 from service_kit.clock import SystemClock
 from service_kit.kafka import producer
-from service_kit.logs import configure_logging
 from worker.inbox import Claim
 from worker.job import RunningJob, WorkerContext
 from worker.outbox import OutboxSender

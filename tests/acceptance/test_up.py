@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from tests.checked_producer import CheckedProducer
 
-from jobtrail.groups import members
+from service_kit.kafka_admin import group_members
 
 WaitUntil = Callable[..., None]
 HELD = "select * from {table} order by 1, 2"
@@ -162,7 +162,7 @@ def _replay(
                 return False
             found.suspend()
             try:
-                wait_until(lambda: members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
+                wait_until(lambda: group_members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
                 return "NEW-OFFSET" in user.run(*reset).stdout
             finally:
                 found.kill()

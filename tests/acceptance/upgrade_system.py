@@ -19,8 +19,8 @@ from job_events.envelope import decode
 from job_events.events import Finished, Requested, Started, Then
 from job_events.job_types import CHAINS
 from job_events.topics import Topics
-from jobtrail.groups import members
 from sandbox.shops import DEPOTS, LOCATIONS
+from service_kit.kafka_admin import group_members
 
 WaitUntil = Callable[..., None]
 TYPES = ("PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC")
@@ -69,7 +69,7 @@ class Upgrade:
 
         def all_in() -> bool:
             try:
-                return all(members(admin, _GROUPS.get(part, part), 20) == count for part in parts)
+                return all(group_members(admin, _GROUPS.get(part, part), 20) == count for part in parts)
             except KafkaException:
                 return False
 

@@ -25,7 +25,7 @@ def cut_in_two(control: Path, *, offset_first: bool) -> None:
             threading.Event().wait()  # nothing runs on from here
 
     def row_first(self: RequestConsumer, consumer: MonitoredConsumer, messages: list[Message]) -> None:
-        self._take(messages)
+        self._store(messages)
         pass_by()
         self._commit(consumer, messages)
 
@@ -34,9 +34,9 @@ def cut_in_two(control: Path, *, offset_first: bool) -> None:
             consumer.store_offsets(message=message)
         consumer.commit(asynchronous=False)
         pass_by()
-        self._take(messages)
+        self._store(messages)
 
-    RequestConsumer._carry_out = row_last if offset_first else row_first
+    RequestConsumer._process = row_last if offset_first else row_first
 
 
 if __name__ == "__main__":

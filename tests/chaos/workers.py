@@ -19,8 +19,7 @@ from tests.chaos.worker_verdict import KILL, SYNCS, WORKERS, Json, judge
 from jobtrail.demo.account import connect
 from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.demo.run import Started, follow, start_chains
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports
 from jobtrail.system import READY_SECONDS, System, running_system, services
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent

@@ -14,8 +14,8 @@ from job_events.job_types import PLATFORMS
 from jobtrail import terminal
 from jobtrail.errors import UserError
 from jobtrail.home import Home
-from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
+from jobtrail.options import json_object
 from platforms import registry
 from platforms.errors import CredentialsUnreadable
 from platforms.results import CheckResult
@@ -142,7 +142,7 @@ def _command(verb: str, tenant: str, account: str, reason: str) -> None:
     from jobtrail.tracker import Tracker, account_path
 
     Tracker(Home().api()).command(account_path(tenant, account, verb), reason)
-    console.print(f"Asked for: {verb} account {tenant}/{account}", markup=False)
+    console.print(f"Requested: {verb} account {tenant}/{account}", markup=False)
 
 
 def _prompt(platform: str, name: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.live_stream import LiveEvent, LiveJobs, read_events
 from tests.tracker_actions import run
 
 from job_events.tokens import decode_token, encode_token
-from jobtrail.live import LiveEvent, LiveJobs, read_events
 
 RANK = {"queued": 0, "running": 1, "finished": 2}
 OF_THE_MOMENT = {"health", "eta_seconds"}

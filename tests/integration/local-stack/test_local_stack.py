@@ -199,7 +199,7 @@ def test_a_service_that_never_gets_ready_is_named_with_the_end_of_its_log(folder
         )
         with pytest.raises(StartFailed, match=r"broken(.|\n)*no such shop"):
             stack.wait_ready(2)
-        with pytest.raises(StartFailed, match=r"broken dies whenever it is started(.|\n)*no such shop"):
+        with pytest.raises(StartFailed, match=r"broken ends after every start(.|\n)*no such shop"):
             stack.wait_ready(600)
 
 

@@ -22,13 +22,14 @@ from job_tracker.errors import BrokerAway
 from job_tracker.log.broker import Broker
 from job_tracker.log.messages import to_record
 from job_tracker.log.reader import read_log
-from jobtrail.kafka_properties import client_properties
+from jobtrail.kafka_tool import client_properties
 from local_stack import KafkaUser, LocalStack, ProtectedListeners, run_kafka_tool
 from local_stack.certificates import make_certificates
 from matcher.agent.app import credentials
 from service_kit import kafka
+from service_kit.errors import KafkaUnreachable
 from service_kit.kafka_admin import create_topics
-from service_kit.kafka_diagnosis import KafkaUnreachable, reach
+from service_kit.kafka_diagnosis import reach
 from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security
 
 WaitUntil = Callable[..., None]

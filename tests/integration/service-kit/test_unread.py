@@ -1,11 +1,11 @@
-"""A partition that the group has given to a consumer which does not know of it is read by another one."""
+"""A consumer that missed the assignment of a partition is replaced."""
 
 from typing import Any
 
 from service_kit import kafka as clients
 
 
-def test_what_nobody_reads_is_noticed_once(*, topics: Any, kafka: str, wait_until: Any) -> None:
+def test_an_unread_partition_stalls_a_consumer_once(*, topics: Any, kafka: str, wait_until: Any) -> None:
     now = [0.0]
     topic, group = topics.events, topics.events + "-group"
     settings = {
@@ -17,38 +17,38 @@ def test_what_nobody_reads_is_noticed_once(*, topics: Any, kafka: str, wait_unti
         "log_level": 0,
     }
 
-    def listening() -> clients.MonitoredConsumer:
-        listener = clients.MonitoredConsumer(settings, lambda: now[0])
-        listener.subscribe([topic])
+    def subscribed() -> clients.MonitoredConsumer:
+        consumer = clients.MonitoredConsumer(settings, lambda: now[0])
+        consumer.subscribe([topic])
 
         def assigned() -> bool:
-            listener.consume(100, 0.2)
-            return len(listener.assignment()) == partitions
+            consumer.consume(100, 0.2)
+            return len(consumer.assignment()) == partitions
 
-        wait_until(assigned, "it is given nothing")
-        return listener
+        wait_until(assigned, "the consumer to get its partitions")
+        return consumer
 
-    def deaf_within(listener: clients.MonitoredConsumer, seconds: int) -> bool:
+    def stalls_within(consumer: clients.MonitoredConsumer, seconds: int) -> bool:
         for _ in range(seconds):
             now[0] += 1
-            if listener.is_stalled(heard=True):
+            if consumer.is_stalled(received=True):
                 return True
         return False
 
-    sender = clients.producer(kafka, "test")
+    producer = clients.producer(kafka, "test")
     partitions = 6
-    listener = listening()
+    consumer = subscribed()
     for partition in range(partitions):
-        sender.produce(topic, b"{}", str(partition), headers=[])
-    assert sender.flush(60) == 0
-    assert not deaf_within(listener, 300), "what waits in its own partitions is its own affair"
-    listener.incremental_unassign(listener.assignment())  # the group hears nothing of that
-    assert not deaf_within(listener, int(clients.UNREAD) - 21)
-    assert deaf_within(listener, 60)
-    listener.leave()
-    # Where that has been tried it is not tried again, but where others wait.
-    again = listening()
+        producer.produce(topic, b"{}", str(partition), headers=[])
+    assert producer.flush(60) == 0
+    assert not stalls_within(consumer, 300), "messages of assigned partitions do not count"
+    consumer.incremental_unassign(consumer.assignment())  # the group is not informed
+    assert not stalls_within(consumer, int(clients.UNREAD_SECONDS) - 21)
+    assert stalls_within(consumer, 60)
+    consumer.leave()
+    # A consumer is replaced once for each position.
+    again = subscribed()
     again.incremental_unassign(again.assignment())
-    tries = sum(deaf_within(again, 150) for _ in range(partitions + 2))
+    tries = sum(stalls_within(again, 150) for _ in range(partitions + 2))
     again.leave()
     assert 0 < tries < partitions

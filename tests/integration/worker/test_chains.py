@@ -6,7 +6,8 @@ from typing import Any
 
 from job_events.envelope import decode, encode
 from job_events.events import Counters, Finished, FinishedData, JobInfo, Outcome, Requested, Then
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 NHANH, SHOPIFY, CHILD = "PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS", "PULL_NHANH_CUSTOMERS"

@@ -13,7 +13,8 @@ import pytest
 
 from job_events.events import Finished, Started
 from worker.inbox import MAX_ATTEMPTS
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 PROCESS = Path(__file__).with_name("worker_process.py")
@@ -64,7 +65,7 @@ def supervised(bench: Any, tmp_path: Path) -> Iterator[Supervisor]:
     assert supervisor.others == []
 
 
-@pytest.mark.parametrize("neighbour", ["step", pytest.param("wait", marks=pytest.mark.long)])
+@pytest.mark.parametrize("neighbour", ["step", "wait"])
 def test_a_job_that_ends_its_process_ends_as_poison_and_its_neighbours_succeed(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil, tmp_path: Path, neighbour: str
 ) -> None:
@@ -88,7 +89,6 @@ def test_a_job_that_ends_its_process_ends_as_poison_and_its_neighbours_succeed(
     assert end.attempt == len({event.data.attempt for event in bench.events(guilty, Started)}) == MAX_ATTEMPTS + 1
 
 
-@pytest.mark.long
 def test_a_job_alone_in_its_process_ends_after_five_attempts(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil
 ) -> None:
@@ -114,11 +114,11 @@ def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_
     steps = {3}
 
     def work(job: RunningJob) -> JobResult | None:
-        with job.checkpoint() as page:
-            page.counters.metadata["tries"] = job.attempt  # no step: nothing was done
-            page.counters.total = 10
+        with job.checkpoint() as checkpoint:
+            checkpoint.counters.metadata["tries"] = job.attempt  # no step: nothing was done
+            checkpoint.counters.total = 10
             if job.attempt in steps:
-                page.cursor = job.attempt
+                checkpoint.cursor = job.attempt
         ready.set()
         job.wait(600, "the test")
         again.wait(1)

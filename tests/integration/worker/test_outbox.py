@@ -17,7 +17,8 @@ from service_kit import kafka as clients
 from service_kit.database import open_pool
 from worker.dead_letters import DeadLetterSource, put_dead_letter
 from worker.inbox import put_event
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 from worker.outbox import OutboxSender
 
 WaitUntil = Callable[..., None]
@@ -152,10 +153,10 @@ def test_an_item_that_is_too_large_is_a_dead_letter_with_its_job_and_the_job_end
     bench: Any, wait_until: WaitUntil
 ) -> None:
     def work(job: RunningJob) -> JobResult | None:
-        with job.checkpoint() as page:
-            page.item("large", "failed", {f"id-{number}": "x" * 500 for number in range(5000)})
-            page.item("small", "failed")
-            page.counters.count(failed=1, successful=1)
+        with job.checkpoint() as checkpoint:
+            checkpoint.item("large", "failed", {f"id-{number}": "x" * 500 for number in range(5000)})
+            checkpoint.item("small", "failed")
+            checkpoint.counters.count(failed=1, successful=1)
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": work}):

@@ -8,15 +8,16 @@ import pytest
 from job_events.envelope import decode
 from job_events.events import ErrorInfo, ItemRecorded, Progress
 from worker.errors import JobFailed
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 
 
 def work(job: RunningJob) -> JobResult | None:
     """One page."""
-    with job.checkpoint() as page:
-        page.counters.count(successful=1)
+    with job.checkpoint() as checkpoint:
+        checkpoint.counters.count(successful=1)
     return None
 
 
@@ -85,10 +86,10 @@ BAD = "Nhanh said \0 and \ud800"
 def test_texts_that_nobody_can_carry_lose_no_event(bench: Any, wait_until: WaitUntil) -> None:
     def fails(job: RunningJob) -> JobResult | None:
         job.progress(BAD + "x" * 600)
-        with job.checkpoint() as page:
-            page.item("one", "failed", {BAD: BAD}, error=ErrorInfo("PLATFORM_ERROR", BAD, BAD))
-            page.counters.count(failed=1)
-            page.counters.metadata[BAD] = [{"said": BAD}]
+        with job.checkpoint() as checkpoint:
+            checkpoint.item("one", "failed", {BAD: BAD}, error=ErrorInfo("PLATFORM_ERROR", BAD, BAD))
+            checkpoint.counters.count(failed=1)
+            checkpoint.counters.metadata[BAD] = [{"said": BAD}]
         raise JobFailed("PLATFORM_ERROR", BAD + "x" * 600, BAD)
 
     with bench.running({"PULL_NHANH_PRODUCTS": fails}):

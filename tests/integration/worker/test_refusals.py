@@ -9,7 +9,8 @@ from psycopg import errors
 
 from service_kit.database import is_away, is_transient, open_pool
 from worker.inbox import MAX_ATTEMPTS
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 
@@ -20,8 +21,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refuse(job: RunningJob, state: str) -> None:
-    with job.checkpoint() as page:
-        page.connection.execute(f"do $$ begin raise 'refused by the test' using errcode = '{state}'; end $$")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with job.checkpoint() as checkpoint:
+        checkpoint.connection.execute(f"do $$ begin raise 'refused by the test' using errcode = '{state}'; end $$")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53100", "53200", "58030", "25006"])
@@ -43,9 +44,9 @@ def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_agai
 ) -> None:
     def work(job: RunningJob) -> JobResult | None:
         if job.attempt % MAX_ATTEMPTS == 0:
-            with job.checkpoint() as page:
-                page.counters.count(successful=1)
-                page.cursor = job.attempt
+            with job.checkpoint() as checkpoint:
+                checkpoint.counters.count(successful=1)
+                checkpoint.cursor = job.attempt
         if job.attempt < 2 * MAX_ATTEMPTS:
             refuse(job, "40P01")
         return None
@@ -60,8 +61,8 @@ def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_agai
 def test_a_lost_connection_is_no_refusal_however_often(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
         if job.attempt <= MAX_ATTEMPTS + 1:
-            with job.checkpoint() as page:
-                page.connection.execute("select pg_terminate_backend(pg_backend_pid())")
+            with job.checkpoint() as checkpoint:
+                checkpoint.connection.execute("select pg_terminate_backend(pg_backend_pid())")
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": work}):

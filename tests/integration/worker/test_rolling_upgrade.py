@@ -13,7 +13,8 @@ from job_events import job_types
 from job_events.envelope import decode
 from job_events.events import Requested, Then
 from job_events.job_types import JOB_TYPES, JobType, PullParams
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 PULL, NEW, TODAY = "PULL_NHANH_PRODUCTS", "PULL_LAZADA_PRODUCTS", "PULL_SHOPIFY_PRODUCTS"

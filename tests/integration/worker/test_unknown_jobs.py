@@ -19,7 +19,8 @@ from job_events.events import (
     Pause,
 )
 from job_events.fold import fold
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 PULL = "PULL_NHANH_PRODUCTS"

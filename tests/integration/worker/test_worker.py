@@ -12,7 +12,8 @@ from job_events.envelope import decode
 from job_events.events import Progress, Requested, Started
 from service_kit import kafka as clients
 from worker.errors import Interrupted, JobFailed, LeaseLost
-from worker.job import JobResult, RunningJob
+from worker.job import RunningJob
+from worker.job_result import JobResult
 
 WaitUntil = Callable[..., None]
 
@@ -20,9 +21,9 @@ WaitUntil = Callable[..., None]
 def three_pages(job: RunningJob) -> JobResult | None:
     """Work in three pages with a cursor."""
     for number in range(job.cursor or 0, 3):
-        with job.checkpoint() as page:
-            page.counters.count(successful=10, created=10)
-            page.cursor = number + 1
+        with job.checkpoint() as checkpoint:
+            checkpoint.counters.count(successful=10, created=10)
+            checkpoint.cursor = number + 1
     return None
 
 
@@ -59,15 +60,15 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
     def stuck(job: RunningJob) -> JobResult | None:
         if job.attempt > 1:
             return three_pages(job)
-        with job.checkpoint() as page:
-            page.counters.count(successful=10)
-            page.cursor = 1
+        with job.checkpoint() as checkpoint:
+            checkpoint.counters.count(successful=10)
+            checkpoint.cursor = 1
         first_page_written.set()
         go_on.wait(120)
         try:
-            with job.checkpoint() as page:
-                page.counters.count(successful=1000)
-                page.cursor = 2
+            with job.checkpoint() as checkpoint:
+                checkpoint.counters.count(successful=1000)
+                checkpoint.cursor = 2
         except LeaseLost as lost:
             refused.append(lost)
             raise
@@ -92,11 +93,11 @@ def test_a_session_that_postgresql_ended_costs_an_attempt_and_no_process(bench: 
     """As it does with a process that was paused in the middle of a page."""
 
     def paused(job: RunningJob) -> JobResult | None:
-        with job.checkpoint() as page:
-            page.counters.count(successful=10)
+        with job.checkpoint() as checkpoint:
+            checkpoint.counters.count(successful=10)
             if job.attempt == 1:
-                page.connection.execute("set local idle_in_transaction_session_timeout = '10ms'")
-                alive = f"select 1 from pg_stat_activity where pid = {page.connection.info.backend_pid}"
+                checkpoint.connection.execute("set local idle_in_transaction_session_timeout = '10ms'")
+                alive = f"select 1 from pg_stat_activity where pid = {checkpoint.connection.info.backend_pid}"
                 wait_until(lambda: not bench.rows(alive))
         return None
 
@@ -112,9 +113,9 @@ def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, 
 
     def slow(job: RunningJob) -> JobResult | None:
         if job.attempt == 1:
-            with job.checkpoint() as page:
-                page.counters.count(successful=10)
-                page.cursor = 1
+            with job.checkpoint() as checkpoint:
+                checkpoint.counters.count(successful=10)
+                checkpoint.cursor = 1
             written.set()
             job.wait(600, "a platform")
         return three_pages(job)
@@ -221,17 +222,17 @@ def test_job_code_that_fails_ends_its_job_with_a_category(bench: Any, wait_until
 
 def test_items_leave_with_their_page_or_not_at_all(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
-        with job.checkpoint() as page:
-            page.item("kept", "failed")
-            page.counters.count(failed=1, successful=0)
+        with job.checkpoint() as checkpoint:
+            checkpoint.item("kept", "failed")
+            checkpoint.counters.count(failed=1, successful=0)
         try:
-            with job.checkpoint() as page:
-                page.item("lost", "failed")
+            with job.checkpoint() as checkpoint:
+                checkpoint.item("lost", "failed")
                 raise ValueError("this page fails")
         except ValueError:
             pass
-        with job.checkpoint() as page:
-            page.counters.count(successful=1)
+        with job.checkpoint() as checkpoint:
+            checkpoint.counters.count(successful=1)
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": work}):

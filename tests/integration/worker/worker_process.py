@@ -11,12 +11,13 @@ from pathlib import Path
 from job_events.job_types import PullParams
 from job_events.topics import Topics
 from service_kit import kafka as clients
+from service_kit.bootstrap import stop_on_signals
 from service_kit.clock import SystemClock
 from service_kit.database import open_pool
 from worker import loop
-from worker.job import JobResult, RunningJob, params_of
+from worker.job import RunningJob, params_of
+from worker.job_result import JobResult
 from worker.loop import Limits, WorkerLoop
-from worker.service import stop_on_signals
 
 GO = Path(os.environ["TEST_GO"])
 PULLS = ("PULL_NHANH_PRODUCTS", "PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_PRODUCTS", "PULL_SHOPIFY_CUSTOMERS")
@@ -32,9 +33,9 @@ def work(job: RunningJob) -> JobResult | None:
         case "step":
             while not GO.exists():
                 job.wait(0.5, "the test")
-                with job.checkpoint() as page:
-                    page.counters.count(successful=1)
-                    page.cursor = (page.cursor or 0) + 1
+                with job.checkpoint() as checkpoint:
+                    checkpoint.counters.count(successful=1)
+                    checkpoint.cursor = (checkpoint.cursor or 0) + 1
         case _:
             while not GO.exists():
                 job.wait(0.2, "the test")
@@ -43,7 +44,7 @@ def work(job: RunningJob) -> JobResult | None:
 
 def main() -> None:
     """Run until a signal."""
-    loop.LEASE, loop.BEAT_SECONDS = timedelta(seconds=4), 0.5
+    loop.LEASE, loop.RENEW_SECONDS = timedelta(seconds=4), 0.5
     stop = stop_on_signals()
     kafka, topics = os.environ["KAFKA_BOOTSTRAP_SERVERS"], Topics(os.environ["JOBTRAIL_TOPIC_PREFIX"])
     with open_pool(os.environ["DATABASE_URL"], "puller", 8) as pool:

@@ -206,7 +206,7 @@ def shell() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
     with running_server(Many) as address:
 
         def call(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-            command = f"{sys.executable} -c 'from jobtrail.script import run; run()'"
+            command = f"{sys.executable} -c 'from jobtrail.__main__ import run; run()'"
             env = os.environ | {"JOBTRAIL_API": address, "jobtrail": command} | environment
             return subprocess.run(["bash", "-c", line], env=env, capture_output=True, timeout=300, check=False)
 

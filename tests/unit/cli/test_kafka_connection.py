@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 
 from jobtrail.errors import UserError
 from jobtrail.home import Home, Running
-from jobtrail.kafka_properties import client_properties
+from jobtrail.kafka_tool import client_properties
 from jobtrail.system import services
 from local_stack.certificates import make_certificates
 from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security

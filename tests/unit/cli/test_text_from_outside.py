@@ -75,7 +75,7 @@ def test_ids_are_repeated_as_they_are(api: Any, run: Any, name: str) -> None:
 
 @pytest.mark.parametrize("command", ["show", "watch", "items", "cancel", "pause", "resume", "retry"])
 @pytest.mark.parametrize("name", ["", "a/b", "a?b#c", "a\n", "\udcff", "50%", "x" * 129])
-def test_what_is_no_id_is_refused_unasked(api: Any, run: Any, command: str, name: str) -> None:
+def test_an_invalid_job_id_is_refused_without_a_request(api: Any, run: Any, command: str, name: str) -> None:
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -85,7 +85,7 @@ def test_what_is_no_id_is_refused_unasked(api: Any, run: Any, command: str, name
     api(answer)
     ended = run("jobs", command, name)
     assert (ended.code, asked) == (1, [])
-    assert ended.err.startswith(f"{name!r} is no job id") and ended.err.count("\n") == 1
+    assert ended.err.startswith(f"{name!r} is not a job id") and ended.err.count("\n") == 1
 
 
 def test_a_refusal_repeats_nothing(api: Any, run: Any) -> None:
@@ -163,8 +163,8 @@ def test_what_others_wrote_steers_no_terminal(api: Any, run: Any, job: Make, con
 
 
 @pytest.mark.parametrize("said", ["<html>", "[]", "null", ""])
-def test_what_is_no_tracker_is_said_to_be_none(api: Any, run: Any, said: str) -> None:
+def test_a_server_that_is_not_a_tracker_is_reported(api: Any, run: Any, said: str) -> None:
     api(lambda _: httpx.Response(200, text=said))
     ended = run("jobs", "list")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "What answers at http://tracker.test is no tracker: it sends no JSON object\n"
+    assert ended.err == "The server at http://tracker.test is not a tracker: it sends no JSON object\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from job_events.envelope import carried, decode
+from job_events.envelope import decode, storable
 from job_events.errors import InvalidEvent
 
 GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "job.progress.v1.json"
@@ -83,7 +83,7 @@ def test_what_one_reader_takes_all_take_however_deep_they_stand() -> None:
 
 
 def test_texts_from_outside_lose_what_nobody_can_carry() -> None:
-    assert carried("Nhanh said \0 and \ud800, not ệ or 😀") == "Nhanh said � and �, not ệ or 😀"
+    assert storable("Nhanh said \0 and \ud800, not ệ or 😀") == "Nhanh said � and �, not ệ or 😀"
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=-900), timedelta(hours=24)])

@@ -27,7 +27,7 @@ def test_a_taken_port_is_refused_with_the_port_and_the_cure() -> None:
     assert 20_000 <= free_port() < 30_000
 
 
-# Takes a port, the one that it is told if any, and holds it until it is told to end.
+# Reserves a port, the given one if any, and keeps it until it is stopped.
 HOLDER = """
 import sys
 from local_stack import ports

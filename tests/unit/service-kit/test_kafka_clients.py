@@ -1,4 +1,4 @@
-"""When a producer is replaced, and when a consumer is taken for deaf."""
+"""When a producer is replaced, and when a consumer is stalled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ FATAL = KafkaError(KafkaError._FATAL, "out of order", fatal=True)
 
 
 class _Producer:
-    """Keeps messages until the test says what became of them."""
+    """Keeps messages until the test reports their delivery."""
 
     made: list["_Producer"]
     refuses: KafkaError | None = None
@@ -48,87 +48,87 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[_Producer]:
     return _Producer.made
 
 
-def send(sender: kafka.ReconnectingProducer, fates: list[KafkaError | None] | None = None) -> None:
-    report = None if fates is None else lambda error, _: fates.append(error)
-    sender.produce("t", b"v", "k", headers=[], on_delivery=report)
+def send(producer: kafka.ReconnectingProducer, reports: list[KafkaError | None] | None = None) -> None:
+    report = None if reports is None else lambda error, _: reports.append(error)
+    producer.produce("t", b"v", "k", headers=[], on_delivery=report)
 
 
-def test_after_a_message_that_waited_in_vain_comes_a_new_producer(made: list[_Producer]) -> None:
-    sender, fates = kafka.producer("none", "test"), []
+def test_a_producer_is_replaced_after_a_message_timed_out(made: list[_Producer]) -> None:
+    client, reports = kafka.producer("none", "test"), []
     for _ in range(3):
-        send(sender, fates)
+        send(client, reports)
     made[0].tell(TIMED_OUT)
-    send(sender, fates)
+    send(client, reports)
     assert [len(producer) for producer in made] == [2, 1]
-    assert sender.flush(0) == 3
-    # What the former one tells later says nothing of the new one.
+    assert client.flush(0) == 3
+    # Later reports of the former producer do not count for the new one.
     made[0].tell(TIMED_OUT)
     made[0].tell(None)
-    sender.poll(0)
-    send(sender, fates)
+    client.poll(0)
+    send(client, reports)
     assert [len(producer) for producer in made] == [0, 2]
-    assert fates == [TIMED_OUT, TIMED_OUT, None]
-    # And the new one is replaced in its turn.
+    assert reports == [TIMED_OUT, TIMED_OUT, None]
+    # The new producer is replaced in the same way.
     made[1].tell(TIMED_OUT)
-    send(sender, fates)
+    send(client, reports)
     assert [len(producer) for producer in made] == [0, 1, 1]
 
 
 def test_two_producers_are_the_most_while_kafka_is_away(made: list[_Producer]) -> None:
-    sender = kafka.producer("none", "test")
+    client = kafka.producer("none", "test")
     for _ in range(3):
-        send(sender)
-        send(sender)
+        send(client)
+        send(client)
         made[-1].tell(TIMED_OUT)
     assert len(made) == 2
     made[0].tell(TIMED_OUT)
-    sender.flush(0)
-    send(sender)
+    client.flush(0)
+    send(client)
     assert len(made) == 3
 
 
-def test_a_message_that_is_refused_for_itself_replaces_nothing(made: list[_Producer]) -> None:
-    sender = kafka.producer("none", "test")
-    send(sender)
+def test_a_refused_message_does_not_replace_the_producer(made: list[_Producer]) -> None:
+    client = kafka.producer("none", "test")
+    send(client)
     made[0].tell(TOO_LARGE)
-    send(sender)
+    send(client)
     assert len(made) == 1
 
 
 def test_a_producer_with_a_fatal_error_is_replaced(made: list[_Producer], monkeypatch: pytest.MonkeyPatch) -> None:
-    sender = kafka.producer("none", "test")
+    client = kafka.producer("none", "test")
     with monkeypatch.context() as broken:
         broken.setattr(_Producer, "refuses", FATAL)
         with pytest.raises(KafkaException):
-            send(sender)
-    send(sender)
+            send(client)
+    send(client)
     assert [len(producer) for producer in made] == [0, 1]
 
 
-def test_only_a_consumer_that_twice_finds_nobody_where_others_do_is_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consumer_is_stalled_if_it_twice_finds_no_broker_although_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
     now, seen = [0.0], {"it": True, "others": True}
 
     def sees(client: object) -> bool:
         return seen["it" if isinstance(client, kafka.MonitoredConsumer) else "others"]
 
     monkeypatch.setattr(kafka, "_sees_brokers", sees)
-    listener = kafka.MonitoredConsumer(
+    consumer = kafka.MonitoredConsumer(
         {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}, lambda: now[0]
     )
 
-    def after(seconds: float, *, heard: bool = False) -> bool:
+    def after(seconds: float, *, received: bool = False) -> bool:
         now[0] += seconds
-        return listener.is_stalled(heard=heard)
+        return consumer.is_stalled(received=received)
 
-    assert not after(kafka.QUIET)  # a quiet topic
+    assert not after(kafka.IDLE_SECONDS)  # a quiet topic
     seen["it"] = False
-    assert not after(kafka.QUIET)
-    assert not after(kafka.QUIET - 1)
-    assert not after(1, heard=True)  # it was slow, not deaf
-    assert not after(kafka.QUIET)
+    assert not after(kafka.IDLE_SECONDS)
+    assert not after(kafka.IDLE_SECONDS - 1)
+    assert not after(1, received=True)  # it was slow, not stalled
+    assert not after(kafka.IDLE_SECONDS)
     seen["others"] = False
-    assert not after(kafka.QUIET)  # Kafka is away for everybody
+    assert not after(kafka.IDLE_SECONDS)  # Kafka is away for every client
     seen["others"] = True
-    assert not after(kafka.QUIET)
-    assert after(kafka.QUIET)
-    listener.leave()
+    assert not after(kafka.IDLE_SECONDS)
+    assert after(kafka.IDLE_SECONDS)
+    consumer.leave()

@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
 from service_kit import kafka_diagnosis
-from service_kit.kafka_diagnosis import ConnectionErrors, KafkaUnreachable, explain
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_diagnosis import ConnectionErrors, refusal_sentence
 from service_kit.kafka_security import KafkaConnection, read_security
 
 AUTHENTICATION, SSL, TRANSPORT = KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._TRANSPORT
@@ -61,14 +62,14 @@ def refused(milliseconds: int = 300) -> KafkaError:
     ],
 )
 def test_a_refusal_is_a_sentence(error: KafkaError, sentence: str) -> None:
-    said = explain(error, K)
+    said = refusal_sentence(error, K)
     assert said is not None and said.startswith(sentence)
     assert "geheim" not in said
 
 
 @pytest.mark.parametrize("text", ["Connect to ipv4#1.2.3.4:9092 failed: Connection refused", "1/1 brokers are down"])
 def test_a_broker_that_is_away_refuses_nobody(text: str) -> None:
-    assert explain(KafkaError(TRANSPORT, text), K) is None
+    assert refusal_sentence(KafkaError(TRANSPORT, text), K) is None
 
 
 def test_a_reason_is_logged_once_and_again_when_it_changes_or_lasts(monkeypatch: pytest.MonkeyPatch) -> None:

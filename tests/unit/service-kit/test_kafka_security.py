@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from local_stack.certificates import Certificates, make_certificates
+from service_kit.errors import InvalidSecurity
 from service_kit.kafka_security import (
     VARIABLES,
-    InvalidSecurity,
     KafkaConnection,
     connection_of,
     read_security,
@@ -140,7 +140,7 @@ def test_what_cannot_work_is_one_sentence_at_the_start_that_names_the_variable(
     with pytest.raises(SystemExit) as ended:
         read_settings(ServiceSettings, "puller")
     said = str(ended.value)
-    assert re.match(f"puller: the environment needs mending: {sentence}", said)
+    assert re.match(f"puller: invalid configuration: {sentence}", said)
     assert SECRET not in said and "\n" not in said
 
 
@@ -179,11 +179,11 @@ def test_no_password_is_in_a_text_of_the_settings(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("given", ["postgresql//lan:geheim@a/b", "host=a password=geheim dbname"])
-def test_an_address_of_postgresql_that_is_none_is_refused_without_its_password(
+def test_an_invalid_address_of_postgresql_is_refused_without_showing_its_password(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "a:1")
     monkeypatch.setenv("DATABASE_URL", given)
-    with pytest.raises(SystemExit, match="DATABASE_URL: is no address of PostgreSQL") as ended:
+    with pytest.raises(SystemExit, match="DATABASE_URL: is not an address of PostgreSQL") as ended:
         read_settings(ServiceSettings, "puller")
     assert "geheim" not in str(ended.value)

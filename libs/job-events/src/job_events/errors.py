@@ -1,7 +1,7 @@
-"""Every error of the contract on one screen.
+"""The error categories, and every error of the contract.
 
-`Category` is the closed list that a finished job or an item may carry; dashboards and retry rules
-depend on it, so a new member is a new contract version.
+`Category` is the closed list for finished jobs and items. Dashboards and retry rules depend on it, so a new
+member needs a new version of the event type.
 """
 
 from typing import Literal, get_args
@@ -24,15 +24,15 @@ CATEGORIES: frozenset[str] = frozenset(get_args(Category))
 
 
 class JobtrailError(Exception):
-    """Base of everything that Jobtrail's packages raise on purpose."""
+    """Base of every error that a package of Jobtrail raises on purpose."""
 
 
 class ContractError(JobtrailError):
-    """Base of everything this library raises on purpose."""
+    """Base of every error that this library raises on purpose."""
 
 
 class InvalidEvent(ContractError):
-    """Bytes that are no event of the contract; `reason` fits into a dead letter."""
+    """Bytes that are not an event of the contract; `reason` fits into a dead letter."""
 
     def __init__(self, reason: str, job_id: str | None = None) -> None:
         super().__init__(reason)
@@ -41,7 +41,7 @@ class InvalidEvent(ContractError):
 
 
 class InvalidRequest(ContractError):
-    """A job that cannot be run as asked; `field` names what is wrong (a path such as `params.dry_run`)."""
+    """A request that cannot be run; `field` is the path of the invalid field, such as `params.dry_run`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")

@@ -1,21 +1,24 @@
-"""The topics: names, partitions, retention. Created explicitly; brokers must not create them by accident."""
+"""The topics: names, partitions, retention. The services create them; brokers do not (`auto.create.topics.enable`)."""
 
 from dataclasses import dataclass
 
+from job_events.job_types import JOB_TYPES
+
 DAY_MS = 24 * 60 * 60 * 1000
-SERVICES = ("puller", "matcher", "syncer")
+SERVICES = tuple(dict.fromkeys(job_type.service for job_type in JOB_TYPES.values()))
+"""The services that run jobs. Each has a request topic of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as the broker shall hold it. `retention_days` bounds how far back a replay reaches."""
+    """The settings of one topic. `retention_days` bounds how far back a replay reaches."""
 
     name: str
     partitions: int
     retention_days: int
 
     def config(self) -> dict[str, str]:
-        """Broker settings. The append time is stored by the tracker, so the broker must be the one to stamp it."""
+        """Broker settings. The tracker stores the append time, so the broker must set it (LogAppendTime)."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_days * DAY_MS),
@@ -47,15 +50,11 @@ class Topics:
         return f"{self.prefix}matcher.chunks"
 
     @property
-    def changes(self) -> str:
-        return f"{self.prefix}platform.changes"
-
-    @property
     def dead_letters(self) -> str:
         return f"{self.prefix}jobs.dead-letters"
 
     def lifecycle(self) -> list[str]:
-        """What the job table is folded from."""
+        """The topics from which the job table is folded."""
         return [*(self.requests(service) for service in SERVICES), self.events]
 
     def specs(self) -> list[TopicSpec]:
@@ -65,7 +64,6 @@ class Topics:
             TopicSpec(self.events, 6, 30),
             TopicSpec(self.items, 6, 30),
             TopicSpec(self.chunks, 6, 2),
-            TopicSpec(self.changes, 3, 7),
             TopicSpec(self.dead_letters, 3, 90),
         ]
 

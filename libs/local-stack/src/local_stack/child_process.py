@@ -1,4 +1,4 @@
-"""Become another program that ends with its parent. Run as a script: child.py SPEC.json
+"""Becomes another program that ends with its parent. Run as a script: child_process.py SPEC.json
 
 Imports only the standard library and nothing of this package, so it starts in a few hundredths of a second.
 The spec file (readable by its owner only, as `env` may hold secrets) has: argv; env (added to the own one);
@@ -20,7 +20,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def drop_stale_lock(lock: Path) -> None:
-    """Remove a PostgreSQL lock file whose pid is dead or, after a reboot or wrap-around, another program's."""
+    """Remove a PostgreSQL lock file whose pid is dead or, after a reboot or a wrap-around, another program's."""
     try:
         pid = int(lock.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
@@ -35,7 +35,7 @@ def drop_stale_lock(lock: Path) -> None:
 
 
 def end_with_parent(number: int, expected: int) -> None:
-    """Ask the kernel for signal `number` when the parent dies; exit if it already has."""
+    """Make the kernel send signal `number` when the parent dies; exit if it is dead already."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != expected:
@@ -47,7 +47,7 @@ def main(spec_file: str) -> None:
     spec = json.loads(Path(spec_file).read_text())
     if spec.get("stale_pid_file"):
         drop_stale_lock(Path(spec["stale_pid_file"]))
-    # Read before the rights go; prctl comes after, as a change of user clears the death signal.
+    # Read before the rights are dropped; prctl comes after, because a change of user clears the death signal.
     parent = int(Path(spec["parent_file"]).read_text()) if spec.get("parent_file") else os.getppid()
     if spec.get("user"):
         uid, gid = spec["user"]

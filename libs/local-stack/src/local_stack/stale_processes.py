@@ -1,4 +1,4 @@
-"""What an earlier run left: who holds a data folder, and how to end it."""
+"""Processes that an earlier run left: the holder of a data folder, and how to end it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from local_stack.supervisor_config import RunFolder, write_private
 
 _HOLDER = "holder.mark"
 _SUPERVISOR = "supervisor.mark"
-_ASKED = "down.mark"
-# The supervisor stops its programs one after the other, the services first; see Program.stop_seconds.
-_GRACE = 90.0  # seconds
+_DOWN = "down.mark"
+# seconds: the supervisor stops its programs one after the other, the services first (Program.stop_seconds).
+_GRACE = 90.0
 
 
 def note_holder(folder: RunFolder) -> None:
-    """Remember that this process holds the data folder."""
+    """Record that this process holds the data folder."""
     folder.run.mkdir(parents=True, exist_ok=True)
-    (folder.run / _ASKED).unlink(missing_ok=True)
+    (folder.run / _DOWN).unlink(missing_ok=True)
     write_private(folder.run / _HOLDER, json.dumps(asdict(ProcessMark.own())))
 
 
 def forget(folder: RunFolder) -> None:
-    """A clean end: nothing is left to find."""
-    for name in (_HOLDER, _SUPERVISOR, _ASKED):
+    """Remove the records after a clean end."""
+    for name in (_HOLDER, _SUPERVISOR, _DOWN):
         (folder.run / name).unlink(missing_ok=True)
 
 
 def holder(folder: RunFolder) -> ProcessMark | None:
-    """The process that holds the data folder, if it is known."""
+    """The process that holds the data folder, if it is recorded."""
     return _read(folder.run / _HOLDER)
 
 
-def asked_by_down(folder: RunFolder) -> bool:
-    """Whether it is `down` that asks this process to end."""
-    mark = _read(folder.run / _ASKED)
+def is_ended_by_down(folder: RunFolder) -> bool:
+    """Whether `down` ends this process."""
+    mark = _read(folder.run / _DOWN)
     return mark is not None and mark.pid == os.getpid() and mark.process() is not None
 
 
@@ -52,7 +52,7 @@ def _read(path: Path) -> ProcessMark | None:
 
 
 def end_orphans(folder: RunFolder) -> list[str]:
-    """End the supervisor of a dead holder and its programs. A sentence for each that lived."""
+    """End the supervisor of a dead holder and its programs; returns a sentence for each that still ran."""
     mark = _read(folder.run / _SUPERVISOR)
     process = mark.process() if mark else None
     if mark is None or process is None:
@@ -83,7 +83,7 @@ def down(data_dir: Path) -> list[str]:
     process = supervisor.process() if supervisor else None
     children = _descendants(process) if process else []
     if mark is not None and mark != ProcessMark.own() and mark.process() is not None:
-        write_private(folder.run / _ASKED, json.dumps(asdict(mark)))
+        write_private(folder.run / _DOWN, json.dumps(asdict(mark)))
         end([mark], _GRACE)
         ended.append(f"Ended process {mark.pid}, which held {data_dir}, and what it ran.")
     ended += end_orphans(folder)

@@ -1,4 +1,4 @@
-"""Child processes that work for their parent and die with it, however it dies."""
+"""Child processes that end with their parent, also when it is killed."""
 
 import ctypes
 import multiprocessing
@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def child_pool(processes: int) -> ProcessPoolExecutor:
-    """Spawned children, because the parent has threads. Submit from one thread: they live as long as it does."""
+    """A pool of spawned processes (the parent has threads). Submit from one thread: the processes end with it."""
     return ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -24,7 +24,7 @@ def child_pool(processes: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def children(processes: int) -> Generator[ProcessPoolExecutor]:
-    """A pool whose work nobody waits for when this is left by an exception, such as an interrupt."""
+    """A pool as a context manager; an exception, such as an interrupt, kills its processes without waiting for them."""
     others = set(multiprocessing.active_children())
     pool = child_pool(processes)
     try:
@@ -38,10 +38,10 @@ def children(processes: int) -> Generator[ProcessPoolExecutor]:
 
 
 def _die_with_parent(parent: int) -> None:
-    # Signals of a terminal or supervisor go to the whole group; only the parent decides when to end.
+    # A terminal or a supervisor signals the whole group; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # it died before prctl was called
         os._exit(0)

@@ -1,7 +1,7 @@
-"""Kafka clients with the settings that correctness and speed need, and what to do with one that has gone deaf.
+"""Kafka clients with the settings that correctness and speed need; both detect that they are stalled.
 
-A client that has seen a broker at its start may know of none ever again (ADR 11). It says nothing; it can only be
-replaced.
+A librdkafka client may lose the addresses of all brokers and stay disconnected, without an error (ADR 11). Such a
+client can only be replaced.
 """
 
 import threading
@@ -17,20 +17,20 @@ from service_kit.kafka_diagnosis import ConnectionErrors
 from service_kit.kafka_security import CONNECTION_PROPERTIES, Kafka, connection_of
 
 log = structlog.get_logger(__name__)
-QUIET = 5.0  # seconds without a message after which it is asked whether there is anybody to hear
-_LOOK = 1.0  # seconds that a client may take to name a broker
-_LOOKS = 2  # in vain, one after the other: a broker that is slow or paused may cost one
-UNREAD = 90.0  # seconds that messages may wait for a reader: longer than a group waits for a member that died
-_COUNT = 20.0  # seconds between two looks at what waits
-_LEAVING = 5.0  # seconds that a consumer may take to leave its group
+IDLE_SECONDS = 5.0  # without a message, after which the consumer is checked for brokers
+_METADATA_TIMEOUT = 1.0  # seconds of one request for metadata
+_FAILED_CHECKS = 2  # in a row before a consumer is stalled: a slow or paused broker may cost one
+UNREAD_SECONDS = 90.0  # that messages may wait unread: longer than a group waits for a dead member
+_UNREAD_INTERVAL = 20.0  # seconds between two checks for unread messages
+_LEAVE_TIMEOUT = 5.0  # seconds for a consumer to leave its group
 
-# Connections to all brokers at any time. With the usual ones on demand, an AdminClient that waits for a dead leader or
-# controller connects again and again without a pause, and uses up a core (librdkafka 2.16).
+# Connections to all brokers. With the default, connections on demand, an AdminClient that waits for a dead leader or
+# controller reconnects without a pause and uses a whole core (librdkafka 2.16).
 TO_ALL_BROKERS: dict[str, str | int | float | bool] = {"enable.sparse.connections": False}
 
 Settings = Mapping[str, Any]
-Waiting = tuple[str, int, int]
-"""Topic, partition and offset of the first message that waits for a reader."""
+UnreadPosition = tuple[str, int, int]
+"""Topic, partition and offset of the first unread message."""
 Headers = list[tuple[str, str | bytes | None]]
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -50,7 +50,7 @@ def producer(kafka: Kafka, client_id: str, delivery_timeout_ms: int = 10_000) ->
             "linger.ms": 5,
             "message.timeout.ms": delivery_timeout_ms,
             "message.max.bytes": 2_097_152,
-            "log_level": 2,  # what it would say with more is said by `error_cb`
+            "log_level": 2,  # the rest is reported by `error_cb`
             "error_cb": ConnectionErrors(kafka),
         }
     )
@@ -73,17 +73,17 @@ def consumer(kafka: Kafka, group: str, client_id: str) -> "MonitoredConsumer":
             "fetch.queue.backoff.ms": 5,
             "queued.min.messages": 1_000_000,
             "queued.max.messages.kbytes": 65_536,
-            "log_level": 2,  # as the producer's
+            "log_level": 2,  # as of the producer
             "error_cb": ConnectionErrors(kafka),
         }
     )
 
 
 class ReconnectingProducer:
-    """A producer, with the methods of librdkafka's that are needed here. Any thread may use it.
+    """A producer with the methods of librdkafka's that are needed here. Thread-safe.
 
-    Once a message has waited in vain, the next ones go through a new producer; the former one keeps what it has until
-    that is delivered or has failed too.
+    After a message has timed out, the next messages go through a new producer. The former producer stays until its
+    messages are delivered or have failed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -96,7 +96,7 @@ class ReconnectingProducer:
     def produce(
         self, topic: str, value: bytes | None, key: bytes | str, *, headers: Headers, on_delivery: Report | None = None
     ) -> None:
-        """Put a message into the queue; `on_delivery` is told of its fate by `poll` or `flush`.
+        """Put a message into the queue; `poll` and `flush` call `on_delivery` with the delivery report.
 
         Raises:
             BufferError: the queue is full.
@@ -105,38 +105,38 @@ class ReconnectingProducer:
         with self._lock:
             producer = self._usable()
 
-            def told(error: KafkaError | None, message: Message) -> None:
-                if error is not None and _hopeless(error) and producer is self._producer:
+            def report(error: KafkaError | None, message: Message) -> None:
+                if error is not None and _is_permanent(error) and producer is self._producer:
                     self._failed = True
                 if on_delivery is not None:
                     on_delivery(error, message)
 
             try:
-                producer.produce(topic, value, key, headers=headers, on_delivery=told)
+                producer.produce(topic, value, key, headers=headers, on_delivery=report)
             except KafkaException as error:
-                self._failed = self._failed or _hopeless(error.args[0])
+                self._failed = self._failed or _is_permanent(error.args[0])
                 raise
 
     def poll(self, timeout: float) -> None:
-        """Tell of messages' fates; waits `timeout` seconds for the first."""
+        """Call the delivery reports; waits `timeout` seconds for the first."""
         producer, former = self._both()
         producer.poll(timeout)
         if former is not None:
             former.poll(0)
-            self._let_go(former)
+            self._drop_if_empty(former)
 
     def flush(self, timeout: float) -> int:
-        """Wait until all fates are told, `timeout` seconds at most for each producer; how many are not."""
+        """Wait for all delivery reports, `timeout` seconds at most for each producer; returns how many are missing."""
         producer, former = self._both()
         left = 0
         if former is not None:
             left = former.flush(timeout)
-            self._let_go(former)
+            self._drop_if_empty(former)
         return left + producer.flush(timeout)
 
     def _usable(self) -> Producer:
         if self._failed and self._former is None:
-            log.warning("a message was not delivered in time; the next ones go through a new producer")
+            log.warning("producer replaced", reason="a message was not delivered in time")
             self._failed = False
             self._former, self._producer = self._producer, Producer(dict(self._settings))
         return self._producer
@@ -145,20 +145,20 @@ class ReconnectingProducer:
         with self._lock:
             return self._producer, self._former
 
-    def _let_go(self, former: Producer) -> None:
+    def _drop_if_empty(self, former: Producer) -> None:
         with self._lock:
             if self._former is former and len(former) == 0:
                 self._former = None
 
 
 class MonitoredConsumer(Consumer):
-    """A consumer that can tell being deaf from having nothing to hear, and that never hangs when it leaves.
+    """A consumer that detects that it is stalled, and whose `leave` never hangs.
 
-    Its group's positions are committed to Kafka. `monotonic` gives seconds that never jump.
+    It commits the positions of its group to Kafka. `monotonic` gives seconds that never jump.
     """
 
-    # Where another consumer was to help already: it shall not be tried for ever.
-    _tried: ClassVar[set[tuple[str, Waiting]]] = set()
+    # Positions for which a consumer was replaced already: it is tried once.
+    _replaced_for: ClassVar[set[tuple[str, UnreadPosition]]] = set()
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(dict(settings))
@@ -166,74 +166,74 @@ class MonitoredConsumer(Consumer):
         self._monotonic = monotonic
         self._group = str(settings["group.id"])
         self._since = monotonic()
-        self._in_vain = 0
+        self._failed_checks = 0
         self._topics: list[str] = []
         self._missing: set[str] = set()
-        self._waiting: dict[Waiting, float] = {}
-        self._next_count = monotonic() + _COUNT
+        self._unread_since: dict[UnreadPosition, float] = {}
+        self._next_unread_check = monotonic() + _UNREAD_INTERVAL
 
     def subscribe(self, topics: list[str], *more: Any, **callbacks: Any) -> None:
-        """As the client's own."""
+        """As the method of librdkafka's consumer."""
         self._topics = list(topics)
         super().subscribe(topics, *more, **callbacks)
 
-    def is_stalled(self, *, heard: bool) -> bool:
-        """Whether another one must take its place; `heard`: a message has just come.
+    def is_stalled(self, *, received: bool) -> bool:
+        """Whether the consumer must be replaced; `received`: it has just received a message.
 
-        It knows no broker although others find one (looks after every QUIET seconds of silence, which takes two while
-        Kafka is away), or messages wait UNREAD seconds for a reader in a partition that is not its own.
+        It is stalled if it knows no broker although another client finds one (checked after IDLE_SECONDS without a
+        message), or if messages stay unread for UNREAD_SECONDS in a partition that is not assigned to it.
         """
         now = self._monotonic()
-        if self._is_ignored(now):
+        if self._misses_partition(now):
             return True
-        if heard:
-            self._since, self._in_vain = now, 0
-        if now - self._since < QUIET:
+        if received:
+            self._since, self._failed_checks = now, 0
+        if now - self._since < IDLE_SECONDS:
             return False
         self._since = now
         alone = not _sees_brokers(self) and _sees_brokers(AdminClient(self._connection | {"log_level": 0}))
-        self._in_vain = self._in_vain + 1 if alone else 0
-        if self._in_vain < _LOOKS:
+        self._failed_checks = self._failed_checks + 1 if alone else 0
+        if self._failed_checks < _FAILED_CHECKS:
             return False
-        log.warning("the consumer has forgotten every broker; another one takes its place")
+        log.warning("consumer stalled", reason="it knows no broker although another client finds one")
         return True
 
-    def _is_ignored(self, now: float) -> bool:
-        """Whether it is perhaps this consumer that does not know of a partition which the group has given to it.
+    def _misses_partition(self, now: float) -> bool:
+        """Whether this consumer may have missed the assignment of a partition.
 
-        Nobody says so: the group believes it to be read, and does not give it to it again (ADR 11).
+        No error shows it: the group takes the partition for assigned and does not assign it again (ADR 11).
         """
-        if now < self._next_count:
+        if now < self._next_unread_check:
             return False
-        self._next_count = now + _COUNT
+        self._next_unread_check = now + _UNREAD_INTERVAL
         try:
-            waiting = self._unread()
+            unread = self._unread()
         except KafkaException:
             return False
-        self._waiting = {place: self._waiting.get(place, now) for place in waiting}
-        for place, since in self._waiting.items():
-            if now - since >= UNREAD and (self._group, place) not in self._tried:
-                self._tried.add((self._group, place))
-                log.warning("nobody reads what waits; another consumer takes the place of this one", position=place)
+        self._unread_since = {place: self._unread_since.get(place, now) for place in unread}
+        for place, since in self._unread_since.items():
+            if now - since >= UNREAD_SECONDS and (self._group, place) not in self._replaced_for:
+                self._replaced_for.add((self._group, place))
+                log.warning("consumer stalled", reason="an assigned partition is not being consumed", position=place)
                 return True
         return False
 
-    def _unread(self) -> set[Waiting]:
-        """Positions of the group, in partitions that are not this consumer's own, behind which there are messages."""
+    def _unread(self) -> set[UnreadPosition]:
+        """Positions of the group with messages behind them, in partitions that are not assigned to this consumer."""
         own = {(place.topic, place.partition) for place in self.assignment()}
-        known = self.list_topics(timeout=_LOOK).topics
-        self._tell_missing(set(self._topics) - known.keys())
+        known = self.list_topics(timeout=_METADATA_TIMEOUT).topics
+        self._log_missing(set(self._topics) - known.keys())
         every = [(topic, number) for topic in self._topics if topic in known for number in known[topic].partitions]
         others = [TopicPartition(topic, number) for topic, number in every if (topic, number) not in own]
-        found: set[Waiting] = set()
-        for place in self.committed(others, timeout=_LOOK) if others else []:
-            low, high = self.get_watermark_offsets(place, timeout=_LOOK)
+        found: set[UnreadPosition] = set()
+        for place in self.committed(others, timeout=_METADATA_TIMEOUT) if others else []:
+            low, high = self.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT)
             if max(place.offset, low) < high:
                 found.add((place.topic, place.partition, max(place.offset, low)))
         return found
 
-    def _tell_missing(self, missing: set[str]) -> None:
-        """Say once that a topic is missing, and once that it is there: the client waits for it by itself."""
+    def _log_missing(self, missing: set[str]) -> None:
+        """Log once that a topic is missing, and once that it is there; the client itself waits for it."""
         for topic in sorted(missing - self._missing):
             log.error("topic missing", topic=topic, group=self._group)
         for topic in sorted(self._missing - missing):
@@ -241,21 +241,21 @@ class MonitoredConsumer(Consumer):
         self._missing = missing
 
     def leave(self) -> None:
-        """Close it. If it cannot reach its group, which may last for ever, it is left behind, and times out there."""
-        leaving = threading.Thread(target=self.close, name="a consumer that leaves its group", daemon=True)
+        """Close it in a thread, which is abandoned if the group does not answer; then the member times out."""
+        leaving = threading.Thread(target=self.close, name="consumer-close", daemon=True)
         leaving.start()
-        leaving.join(_LEAVING)
+        leaving.join(_LEAVE_TIMEOUT)
         if leaving.is_alive():
-            log.warning("the consumer could not leave its group", waited_seconds=_LEAVING)
+            log.warning("consumer did not leave its group in time", waited_seconds=_LEAVE_TIMEOUT)
 
 
-def _hopeless(error: KafkaError) -> bool:
-    """Whether this producer may fail for ever."""
+def _is_permanent(error: KafkaError) -> bool:
+    """Whether this producer may fail all further messages."""
     return error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT  # pyright: ignore[reportPrivateUsage]
 
 
 def _sees_brokers(client: Consumer | AdminClient) -> bool:
     try:
-        return bool(client.list_topics(timeout=_LOOK).brokers)
+        return bool(client.list_topics(timeout=_METADATA_TIMEOUT).brokers)
     except KafkaException:
         return False

@@ -1,7 +1,7 @@
 """Why a Kafka cluster cannot be used: one sentence that names the setting to change, where the reason is known.
 
-librdkafka reports a refused password or certificate in callbacks; for a listener of another kind it reports only that
-no broker is up. Such a listener is asked what it demands.
+librdkafka reports a refused password or certificate in callbacks. For a listener of another protocol it only reports
+that no broker is up; such a listener is probed.
 """
 
 import re
@@ -18,12 +18,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from service_kit.errors import KafkaUnreachable
 from service_kit.kafka_security import ClientConfig, Kafka, KafkaConnection, connection_of
 
 log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 2.0
-_LOOK_SECONDS = 1.0  # that one question for metadata may take
-_PAUSE = 0.1  # seconds between two of them
+_METADATA_SECONDS = 1.0  # timeout of one request for metadata
+_PAUSE = 0.1  # seconds between two requests
 _REPEAT_SECONDS = 60.0  # between two log lines about the same reason
 _SASL_HANDSHAKE = 17  # the request's number in Kafka's protocol
 _ILLEGAL_SASL_STATE = 34
@@ -38,26 +39,11 @@ UNREACHABLE = frozenset({_AUTHENTICATION, _SSL, _TRANSPORT, _ALL_DOWN, _RESOLVE}
 """Codes of errors after which no broker can be used for now."""
 
 
-class KafkaUnreachable(KafkaException):
-    """No broker can be used; its text is a sentence for a person. `refused`: one answers, but not to this client."""
-
-    def __init__(self, sentence: str, *, refused: bool) -> None:
-        super().__init__(KafkaError(_AUTHENTICATION if refused else _TRANSPORT, sentence))
-        self._sentence = sentence
-        self.refused = refused
-
-    def __str__(self) -> str:
-        return self._sentence
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sentence!r})"
-
-
 class ConnectionErrors:
-    """An `error_cb` of one client: keeps the last reason why it reaches no broker, and logs each reason once.
+    """The `error_cb` of one client: keeps the last error, and logs each reason once a minute.
 
-    A reason that lasts is logged again once a minute. `report`, if given, is called instead of the log. `refusal` is
-    the sentence about the last error by which the cluster refused the client, `last` what librdkafka said last.
+    `report`, if given, is called instead of the log. `refusal` is the sentence about the last error by which the
+    cluster refused the client, `last` the last text of librdkafka.
     """
 
     def __init__(self, kafka: Kafka, report: Callable[[KafkaError, str], None] | None = None) -> None:
@@ -70,8 +56,8 @@ class ConnectionErrors:
 
     def __call__(self, error: KafkaError) -> None:
         if error.code() == _ALL_DOWN and self.last is not None:
-            return  # what is known already says more
-        self.refusal = explain(error, self._connection)
+            return  # the error before it is more precise
+        self.refusal = refusal_sentence(error, self._connection)
         self.last = _without_times(error.str())
         self._report(error, self.refusal or self.last)
 
@@ -85,7 +71,7 @@ class ConnectionErrors:
 
 
 def quiet_config(kafka: Kafka) -> ClientConfig:
-    """Properties of a client whose errors are reported by its caller instead of librdkafka's own log."""
+    """Properties of a client whose caller reports the errors, instead of the log of librdkafka."""
     return connection_of(kafka).client_config() | {"log_level": 0}
 
 
@@ -93,7 +79,7 @@ def reach(kafka: Kafka, timeout: float, more: ClientConfig | None = None) -> Adm
     """An admin client that has found the cluster; `timeout` in seconds.
 
     Raises:
-        KafkaUnreachable: no broker answered in time, or what is there refuses this client, which is said at once.
+        KafkaUnreachable: no broker answered in time, or a broker refuses this client (raised at once).
     """
     connection = connection_of(kafka)
     errors = ConnectionErrors(connection, lambda _error, _reason: None)
@@ -101,17 +87,17 @@ def reach(kafka: Kafka, timeout: float, more: ClientConfig | None = None) -> Adm
     config["error_cb"] = errors
     admin = AdminClient(config)
     deadline = time.monotonic() + timeout
-    asked = False
+    probed = False
     while True:
         left = deadline - time.monotonic()
         try:
-            admin.list_topics(timeout=max(0.1, min(left, _LOOK_SECONDS)))
+            admin.list_topics(timeout=max(0.1, min(left, _METADATA_SECONDS)))
             return admin
         except KafkaException as error:
             admin.poll(_PAUSE)  # calls `errors`
             over = time.monotonic() >= deadline
-            if errors.refusal is None and errors.last is not None and (over or not asked):
-                errors.refusal, asked = refusal_of(connection), True
+            if errors.refusal is None and errors.last is not None and (over or not probed):
+                errors.refusal, probed = refusal_of(connection), True
             if errors.refusal is not None:
                 raise KafkaUnreachable(errors.refusal, refused=True) from None
             if over:
@@ -119,8 +105,8 @@ def reach(kafka: Kafka, timeout: float, more: ClientConfig | None = None) -> Adm
                 raise KafkaUnreachable(f"Kafka at {connection} does not answer: {reason}", refused=False) from None
 
 
-def explain(error: KafkaError, connection: KafkaConnection) -> str | None:
-    """The sentence about an error by which the cluster refuses this client; None for any other error."""
+def refusal_sentence(error: KafkaError, connection: KafkaConnection) -> str | None:
+    """The sentence about an error by which the cluster refuses this client; None for every other error."""
     text = error.str()
     if error.code() == _AUTHENTICATION:
         return _refused_user(text, connection)
@@ -139,8 +125,8 @@ def explain(error: KafkaError, connection: KafkaConnection) -> str | None:
             "and KAFKA_SSL_KEY_LOCATION"
         )
     if error.code() == _SSL:
-        said = _without_times(text)
-        return f"TLS with {where} failed: {said}; check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION"
+        reason = _without_times(text)
+        return f"TLS with {where} failed: {reason}; check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION"
     return None
 
 
@@ -161,12 +147,12 @@ def _refused_user(text: str, connection: KafkaConnection) -> str:
 
 
 def _without_times(text: str) -> str:
-    """librdkafka adds how long an attempt took, by which the same reasons would differ."""
+    """The text without the duration that librdkafka adds, so that equal reasons are equal texts."""
     return re.sub(r" \(after \d+ms in state \w+.*\)$", "", text)
 
 
 def refusal_of(kafka: Kafka) -> str | None:
-    """Ask the listeners what they demand; a sentence if it is not what this client does. Takes some seconds at most."""
+    """Probe the listeners; a sentence if they demand what this client does not do. Takes a few seconds at most."""
     connection = connection_of(kafka)
     for server in connection.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":") if ":" in server else (server.strip(), "", _DEFAULT_PORT)
@@ -180,7 +166,7 @@ def refusal_of(kafka: Kafka) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """`mechanisms`: those of SASL; empty where it demands no SASL, None where it did not say."""
+    """What a listener demands. `mechanisms`: of SASL; empty without SASL, None if unknown."""
 
     tls: bool
     mechanisms: tuple[str, ...] | None
@@ -226,9 +212,9 @@ def _no_sasl(connection: KafkaConnection) -> str:
 
 
 def _probe(host: str, port: int) -> _Listener | None:
-    """What listens at an address; None if nothing does, or nothing that answers as Kafka."""
+    """What listens at an address; None if nothing does, or if it is not Kafka."""
     context = ssl.create_default_context()
-    # Nothing is sent to it but a question that anybody may ask, and its answer is only shown.
+    # The probe sends nothing secret, and its answer is only shown.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with (
@@ -250,7 +236,7 @@ def _probe(host: str, port: int) -> _Listener | None:
 
 
 def _mechanisms(connection: socket.socket) -> tuple[str, ...]:
-    """Ask for a SASL mechanism that does not exist: the answer names those that do."""
+    """Request a SASL mechanism that does not exist: the answer lists the supported ones."""
     request = struct.pack(">hhih", _SASL_HANDSHAKE, 1, 1, -1) + struct.pack(">h", 0)
     connection.sendall(struct.pack(">i", len(request)) + request)
     (length,) = struct.unpack(">i", _receive(connection, 4))

@@ -1,15 +1,17 @@
-"""How clients reach a Kafka cluster: its address and the security settings, checked once, for every kind of client."""
+"""The address and the security settings of a Kafka cluster, checked once, for every kind of client."""
 
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from service_kit.errors import InvalidSecurity
+
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 ClientConfig: TypeAlias = dict[str, Any]
 
-# Every variable, the field that it fills, and librdkafka's name of it.
+# The variable, the field of KafkaSecurity, and the property of librdkafka.
 _VARIABLES = (
     ("KAFKA_SECURITY_PROTOCOL", "protocol", "security.protocol"),
     ("KAFKA_SASL_MECHANISM", "mechanism", "sasl.mechanism"),
@@ -22,11 +24,7 @@ _VARIABLES = (
 )
 VARIABLES = tuple(variable for variable, _, _ in _VARIABLES)
 CONNECTION_PROPERTIES = frozenset({"bootstrap.servers", *(name for _, _, name in _VARIABLES)})
-"""The client properties that decide which cluster is reached, and as whom."""
-
-
-class InvalidSecurity(ValueError):
-    """The security settings contradict each other or cannot work; the message names the variable to change."""
+"""The client properties that name the cluster and the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +64,19 @@ class KafkaSecurity:
         return {name: value for _, attribute, name in _VARIABLES if (value := str(getattr(self, attribute)))}
 
     def ssl_context(self) -> ssl.SSLContext:
-        """For clients that are written in Python: verifies the brokers' certificates and their host names.
+        """The TLS context of a client written in Python; verifies certificates and host names of the brokers.
 
         Raises:
             OSError, ssl.SSLError: a file cannot be read or used.
         """
         context = ssl.create_default_context(cafile=self.ca_location or None)
         if self.certificate_location:
-            # A function, because without a password Python would ask for one on the terminal.
+            # A function: without a password Python would prompt for one on the terminal.
             context.load_cert_chain(self.certificate_location, self.key_location, lambda: self.key_password)
         return context
 
     def environment(self) -> dict[str, str]:
-        """The variables that give a child process these very settings, whatever this process was given."""
+        """The variables that give a child process exactly these settings."""
         return {variable: str(getattr(self, attribute)) for variable, attribute, _ in _VARIABLES}
 
 

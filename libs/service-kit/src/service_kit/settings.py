@@ -1,4 +1,4 @@
-"""What every service reads from its environment."""
+"""The settings that every service reads from its environment."""
 
 from typing import Self, TypeVar
 
@@ -12,7 +12,7 @@ from service_kit.kafka_security import VARIABLES, KafkaConnection, KafkaSecurity
 
 
 class KafkaSettings(BaseSettings):
-    """Which Kafka cluster, and how to log in there. An empty variable counts as one that is not set."""
+    """The Kafka cluster, and how to log in there. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -51,16 +51,15 @@ class KafkaSettings(BaseSettings):
 
 
 class ServiceSettings(KafkaSettings):
-    """Addresses and sizes. A missing required variable ends the start with a message that names it."""
+    """Addresses and sizes."""
 
     database_url: str = Field(
         repr=False, description="postgresql://user:password@host:port/database?sslmode=verify-full&sslrootcert=file"
     )
     jobtrail_secret_key: str = Field(
-        default="", repr=False, description="Fernet key that seals the platforms' credentials"
+        default="", repr=False, description="Fernet key that encrypts the credentials of platforms"
     )
-    jobtrail_workers: int = Field(default=4, ge=1, le=64, description="jobs that one process runs at once")
-    jobtrail_jobs_per_account: int = Field(default=4, ge=1, description="jobs that one account may run at once")
+    jobtrail_workers: int = Field(default=4, ge=1, le=64, description="jobs that one process runs in parallel")
     jobtrail_replication: int = Field(default=1, ge=1, description="replicas of the topics that are created")
     jobtrail_topic_prefix: str = Field(default="", description="put before every topic name and consumer group")
 
@@ -71,7 +70,7 @@ class ServiceSettings(KafkaSettings):
             conninfo_to_dict(given)
         except ProgrammingError:  # its text repeats the address, and with it the password
             raise ValueError(
-                "is no address of PostgreSQL, such as postgresql://user:password@host:port/database"
+                "is not an address of PostgreSQL, such as postgresql://user:password@host:port/database"
             ) from None
         return given
 
@@ -80,15 +79,15 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 def read_settings(kind: type[Settings], service: str) -> Settings:
-    """The settings from the environment; the process ends with one sentence where something is missing or wrong."""
+    """The settings from the environment; exits with one sentence that names each missing or invalid variable."""
     try:
         return kind.model_validate({})
     except ValidationError as error:
-        wrong = "; ".join(_said(part) for part in error.errors())
-        raise SystemExit(f"{service}: the environment needs mending: {wrong}") from None
+        wrong = "; ".join(_sentence(part) for part in error.errors())
+        raise SystemExit(f"{service}: invalid configuration: {wrong}") from None
 
 
-def _said(error: ErrorDetails) -> str:
-    """The variable and what is wrong; of several variables together, the message names them itself."""
+def _sentence(error: ErrorDetails) -> str:
+    """The variable and what is wrong with it; a message about several variables names them itself."""
     message = error["msg"].removeprefix("Value error, ")
     return f"{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message

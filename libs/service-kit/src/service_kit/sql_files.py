@@ -12,5 +12,5 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 def queries(package: str, file_name: str) -> dict[str, LiteralString]:
     """The statements of `sql/<file_name>` inside `package`, by name."""
     parts = _NAME.split((files(package) / "sql" / file_name).read_text("utf-8"))
-    # The text ships with the package and never comes from outside, which is what LiteralString stands for.
+    # The text is part of the package and never user input, which is what LiteralString stands for.
     return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}

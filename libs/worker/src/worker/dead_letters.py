@@ -1,4 +1,4 @@
-"""Dead letters: a message that a consumer cannot use leaves for `jobs.dead-letters` with its place and the reason."""
+"""Dead letters: a message that a consumer cannot use is sent to `jobs.dead-letters` with its place and the reason."""
 
 import base64
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import msgspec
 import structlog
 from psycopg import Connection
 
-from job_events.envelope import carried, dead_letter_bytes, job_id_in
+from job_events.envelope import dead_letter_bytes, job_id_in, storable
 from job_events.events import DeadLetter, DeadLetterData
 from job_events.topics import Topics
-from worker.inbox import SQL
+from worker.inbox import put_message
 
 log = structlog.get_logger(__name__)
-MAX_LETTER = 1_048_576  # bytes of the message that a letter repeats
+MAX_VALUE = 1_048_576  # bytes of the message that a dead letter repeats
 _MAX_KEY = 1024  # bytes of its key
 _MAX_TEXT = 1_500_000  # bytes of JSON; a NUL takes six of them, and no more than 2 MiB fit into the topic
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSource:
-    """Where a message lies."""
+    """The place of a message."""
 
     topic: str
     partition: int
@@ -42,13 +42,13 @@ def put_dead_letter(
     reason: str,
     job_id: str | None = None,
 ) -> None:
-    """Put the letter into the outbox of the connection's schema; it leaves when the transaction is committed.
+    """Put a dead letter into the outbox of the connection's schema; it is sent after the commit.
 
-    job_id: the job that the message is about; read from the message where it is not given.
+    job_id: the job of the message; read from the message where it is not given.
     """
-    text, encoding, truncated = _printable(value, MAX_LETTER)
+    text, encoding, truncated = _printable(value, MAX_VALUE)
     key_text, _, _ = _printable(key, _MAX_KEY)
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         specversion="1.0",
         id=f"{place.topic}/{place.partition}/{place.offset}/{consumer}",
         source=source,
@@ -59,7 +59,7 @@ def put_dead_letter(
             partition=place.partition,
             offset=place.offset,
             consumer=consumer,
-            reason=carried(reason)[:4096],
+            reason=storable(reason)[:4096],
             key=key_text,
             value=text,
             encoding=encoding,
@@ -68,19 +68,18 @@ def put_dead_letter(
         ),
     )
     log.warning("dead letter", topic=place.topic, partition=place.partition, offset=place.offset, reason=reason[:200])
-    row_key = None if key_text is None else carried(key_text)
-    row = {"topic": topics.dead_letters, "key": row_key, "value": dead_letter_bytes(letter).decode()}
-    conn.execute(SQL["put_outbox"], row)
+    row_key = None if key_text is None else storable(key_text)
+    put_message(conn, topics.dead_letters, row_key, dead_letter_bytes(dead_letter).decode())
 
 
 def _printable(value: bytes | None, longest: int) -> tuple[str | None, Literal["utf-8", "base64"], bool]:
     if value is None:
         return None, "utf-8", False
-    cut, truncated = value[:longest], len(value) > longest
+    kept, truncated = value[:longest], len(value) > longest
     try:
-        text = cut.decode()
+        text = kept.decode()
     except UnicodeDecodeError:
         text = None
     if text is None or len(msgspec.json.encode(text)) > _MAX_TEXT:
-        return base64.b64encode(cut).decode(), "base64", truncated
+        return base64.b64encode(kept).decode(), "base64", truncated
     return text, "utf-8", truncated

@@ -1,4 +1,4 @@
-"""What a job's own code sees of the world that runs it: pages, counters, waiting, signs of life."""
+"""What a job's own code uses of the runtime: checkpoints, counters, waiting, progress."""
 
 import threading
 from collections.abc import Generator
@@ -12,14 +12,12 @@ from msgspec import UNSET
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.errors import Category
 from job_events.events import (
     Action,
     ErrorInfo,
     FieldChange,
     ItemData,
     ItemRecorded,
-    Outcome,
     Progress,
     ProgressData,
     Requested,
@@ -32,24 +30,6 @@ from worker.inbox import Claim, Guard, put_event, read_request
 from worker.job_result import JobCounters
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """How a job ends by its own word."""
-
-    outcome: Outcome
-    error: ErrorInfo | None = None
-
-
-PASSING: frozenset[Category] = frozenset({"NETWORK_ERROR", "TIMEOUT", "RATE_LIMITED"})
-"""What may pass by itself is the system's error; the rest is the job's own failure."""
-
-
-def result_from_counters(category: Category, code: str, message: str) -> JobResult:
-    """How an error that came from a platform ends a job."""
-    outcome = "error" if category in PASSING else "failure"
-    return JobResult(outcome, ErrorInfo(category, code[:512], message[:4096]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +46,7 @@ class WorkerContext:
 
 
 class Attributes(TypedDict):
-    """What all events of one job share, and what tells this one from the others."""
+    """The CloudEvents attributes of an event of a job."""
 
     specversion: Literal["1.0"]
     id: str
@@ -80,9 +60,9 @@ class Attributes(TypedDict):
 
 
 class Checkpoint:
-    """One transaction of a job: its own writes, its items and its checkpoint become visible together or not at all.
+    """One transaction of a job: its own writes, its items, its counters and its cursor are committed together.
 
-    `connection` is inside the transaction. `counters` is a copy that counts only if the page is written.
+    Writes go through `connection`. `counters` is a copy, which replaces those of the job after the commit.
     """
 
     def __init__(self, job: "RunningJob", connection: Connection) -> None:
@@ -103,7 +83,7 @@ class Checkpoint:
         held: str | None = None,
         about: dict[str, str] | None = None,
     ) -> None:
-        """Record one item's outcome on `jobs.items`; it leaves with the page."""
+        """Record the outcome of one item on `jobs.items`; it is sent after the commit."""
         job = self._job
         event = ItemRecorded(
             **job.attributes(item),
@@ -125,13 +105,13 @@ class Checkpoint:
 
 
 class RunningJob:
-    """One attempt at one job.
+    """One attempt of one job.
 
-    Job code reads `params` and `cursor`, does its work inside `page()`s, and calls `wait` and `check`
-    between steps; all three raise Interrupted when the attempt must stop, and job code lets it pass.
+    Job code reads `params` and `cursor`, writes inside `checkpoint()`, and calls `wait` and `check` between steps. All
+    three raise Interrupted when the attempt must stop; job code does not catch it.
     """
 
-    def __init__(self, claim: Claim, around: WorkerContext, owner: str) -> None:
+    def __init__(self, claim: Claim, context: WorkerContext, owner: str) -> None:
         self.request: Requested = read_request(claim.request)
         self.id = claim.job_id
         self.attempt = claim.attempt
@@ -141,18 +121,18 @@ class RunningJob:
         self.cursor: Any = claim.cursor
         self.counters: JobCounters = msgspec.convert(claim.counters, JobCounters) if claim.counters else JobCounters()
         self.phase = "starting"
-        self.context = around
+        self.context = context
         self.guard = Guard(claim.job_id, claim.attempt, owner)
         self.crashes = claim.crashes
         self.failures = claim.failures
         self.only_ends = claim.only_ends
         self.stepped = False
-        # Until it makes a step, it runs alone: its last process died, perhaps because of it.
+        # It runs alone until it makes progress: its last process died, perhaps because of it.
         self.suspect = claim.suspect and not claim.only_ends
-        # How long the row rests before its next attempt.
+        # How long the row waits before its next attempt.
         self.retry_after = timedelta()
         self._spent_ms = claim.spent_ms
-        self._started = around.clock.monotonic()
+        self._started = context.clock.monotonic()
         self._processed_before = self.counters.processed
         self._seq = 1  # the start itself
         self._lock = threading.Lock()
@@ -161,7 +141,7 @@ class RunningJob:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the attempt was asked to stop."""
+        """Whether the attempt must stop."""
         return self._stop.is_set()
 
     @property
@@ -170,7 +150,7 @@ class RunningJob:
         return read_params(self.type, self.request.data.params)
 
     def interrupt(self, reason: Interrupted) -> None:
-        """Ask the attempt to stop (called by other threads). Losing the lease outweighs every other reason."""
+        """Make the attempt stop; called by other threads. LeaseLost replaces every other reason."""
         if self._reason is None or isinstance(reason, LeaseLost):
             self._reason = reason
         self._stop.set()
@@ -181,7 +161,7 @@ class RunningJob:
             raise self._reason
 
     def wait(self, seconds: float, reason: str) -> None:
-        """Wait for a platform, visibly: the phase says why. Raises Interrupted as soon as the attempt must stop."""
+        """Wait, and show the reason as the phase. Raises Interrupted as soon as the attempt must stop."""
         phase = self.phase
         self.progress(f"waiting: {reason}")
         self._stop.wait(max(0.0, seconds))
@@ -189,37 +169,37 @@ class RunningJob:
         self.phase = phase
 
     def progress(self, phase: str | None = None) -> None:
-        """Show where the job is. Never blocks; events are coalesced and, while Kafka is away, dropped."""
+        """Report progress. Never blocks; events are coalesced, and dropped while Kafka is away."""
         if phase is not None:
             self.phase = phase[:512]
         self.context.progress.offer(self)
 
     @contextmanager
     def checkpoint(self, *, work_done: bool = False) -> Generator[Checkpoint, None, None]:
-        """A transaction that moves the checkpoint with the work.
+        """A transaction that commits the work together with the cursor and the counters.
 
-        work_done: the page tells of what was already done elsewhere, such as a write to a platform. It is written
-        even if the attempt was asked to stop meanwhile; only the loss of the lease still refuses it.
+        work_done: the transaction records work that was already done elsewhere, such as a write to a platform. It is
+        committed even if the attempt must stop meanwhile; only a lost lease still prevents it.
 
         Raises:
-            LeaseLost: a later attempt owns the job; nothing of the page was written.
-            Interrupted: the job must stop; raised before the page begins.
+            LeaseLost: a later attempt owns the job; nothing was written.
+            Interrupted: the attempt must stop; raised before the transaction begins.
         """
         if not work_done:
             self.check()
         with self.context.pool.connection() as conn:
-            page = Checkpoint(self, conn)
-            yield page
-            counted = msgspec.to_builtins(page.counters)
-            stepped = self.guard.checkpoint(conn, page.cursor, counted, self.spent_ms())
-        self.cursor, self.counters = page.cursor, page.counters
+            checkpoint = Checkpoint(self, conn)
+            yield checkpoint
+            counted = msgspec.to_builtins(checkpoint.counters)
+            stepped = self.guard.checkpoint(conn, checkpoint.cursor, counted, self.spent_ms())
+        self.cursor, self.counters = checkpoint.cursor, checkpoint.counters
         if stepped:
             self.stepped, self.suspect = True, False
-        self.context.outbox.poke()
+        self.context.outbox.notify()
         self.progress()
 
     def spent_ms(self) -> int:
-        """Milliseconds of work over all attempts, by monotonic clocks."""
+        """Duration of all attempts in milliseconds, by monotonic clocks."""
         return self._spent_ms + round((self.context.clock.monotonic() - self._started) * 1000)
 
     def next_seq(self) -> int:
@@ -239,7 +219,7 @@ class RunningJob:
         return {**self.counters.metadata, **derived}
 
     def attributes(self, what: int | str) -> Attributes:
-        """The CloudEvents attributes of an event of this attempt: a lifecycle event by its number, an item by name."""
+        """The attributes of an event of this attempt: a lifecycle event by its sequence number, an item by its name."""
         request = self.request
         tail = f"{self.attempt}/{what}" if isinstance(what, int) else f"{what}/{self.attempt}"
         return Attributes(
@@ -255,7 +235,7 @@ class RunningJob:
         )
 
     def progress_event(self) -> Progress:
-        """The present vector as an event. Number and vector are read together, so that counters never fall."""
+        """The present progress as an event. Number and counters are read together, so that counters never fall."""
         with self._lock:
             self._seq += 1
             seq, phase = self._seq, self.phase

@@ -1,4 +1,4 @@
-"""Progress at the source: coalesced, never blocking, dropped while Kafka is away, and a sign of life when idle."""
+"""Progress events: coalesced, never blocking, dropped while Kafka is away, repeated as a sign of life when idle."""
 
 import threading
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from worker.ends import MAX_EVENT
 
 log = structlog.get_logger(__name__)
 MIN_INTERVAL = 0.5  # seconds between two events of one job, unless its phase changes
-SIGN_OF_LIFE = 10.0  # seconds after which a silent job speaks anyway
+SIGN_OF_LIFE = 10.0  # seconds after which the progress of a silent job is sent again
 
 
 class ProgressSource(Protocol):
-    """What is needed of a job to speak for it."""
+    """What is needed of a job to send its progress."""
 
     @property
     def id(self) -> str: ...
@@ -33,7 +33,7 @@ class ProgressSource(Protocol):
 
 
 class ProgressSender:
-    """Decides which of a job's many progress calls become events."""
+    """Decides which progress calls of a job become events."""
 
     def __init__(self, producer: ReconnectingProducer, topic: str, clock: Clock) -> None:
         self._producer = producer
@@ -45,9 +45,9 @@ class ProgressSender:
         self.dropped = 0
 
     def offer(self, job: ProgressSource, *, now: bool = False) -> None:
-        """Send the job's present state if it is due, `now`, or in another phase than the one last sent.
+        """Send the present state of the job if it is due, `now`, or in another phase than the one last sent.
 
-        Otherwise remember that it has news. A job that waits again and again for the same thing is no news.
+        Otherwise it stays pending. A job that waits repeatedly for the same reason changes no phase.
         """
         moment, phase = self._clock.monotonic(), job.phase
         with self._lock:
@@ -60,7 +60,7 @@ class ProgressSender:
         self._send(job)
 
     def beat(self, jobs: Sequence[ProgressSource]) -> None:
-        """Called often: sends what was held back, and a sign of life for jobs that have been silent."""
+        """Send pending progress, and a sign of life for jobs that have been silent. To be called often."""
         moment = self._clock.monotonic()
         for job in jobs:
             with self._lock:
@@ -71,7 +71,7 @@ class ProgressSender:
         self._producer.poll(0)
 
     def forget(self, job_id: str) -> None:
-        """The job ended here."""
+        """Delete the state of a job whose attempt has ended."""
         with self._lock:
             self._sent.pop(job_id, None)
             self._pending.discard(job_id)
@@ -81,14 +81,14 @@ class ProgressSender:
             event = job.progress_event()
             value = encode_own(event)
             if len(value) > MAX_EVENT:
-                # The job lives, and must be seen to.
+                # Without metadata: the sign of life must be sent.
                 value = encode_own(replace(event, data=replace(event.data, metadata={})))
             decode(value)
             self._producer.produce(self._topic, value, job.id, headers=HEADERS)
         except BufferError:
-            # The queue is full because Kafka is away; the next event carries the whole vector anyway.
+            # The queue is full because Kafka is away; the next event carries all counters again.
             self.dropped += 1
         except Exception as error:
-            # Job code put something into its metadata that no event can tell; the job's end will say so.
-            log.warning("progress cannot be told", job=job.id, reason=str(error))
+            # Job code put something into the metadata that fits into no event; the end of the job reports it.
+            log.warning("progress fits into no event", job=job.id, reason=str(error))
             self.dropped += 1

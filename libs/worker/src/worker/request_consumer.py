@@ -1,11 +1,11 @@
-"""Kafka to rows: requests into the inbox, control messages applied, finished parents noted, the rest dead-lettered.
+"""Kafka to rows: requests become inbox rows, control messages are applied, finished parents are noted.
 
 1. Read a batch.
 2. One transaction holds everything the batch causes: rows, notes, and outbox messages.
-3. Commit it, then commit the offsets. A crash between the two reads the batch again, and every
-   effect is keyed so that it happens once.
-A message that PostgreSQL refuses, or that breaks the code here, is found by going through the batch one by one; it
-becomes a dead letter, and the job that it requests ends as an error. So no message can stop a service.
+3. Commit it, then commit the offsets. After a crash between the two the batch is read again; every effect has a key, so
+   that it happens once.
+A message that PostgreSQL refuses, or that raises here, is found by processing the batch one by one. It becomes a dead
+letter, and the job that it requests ends as an error. So no message can stop a service.
 A request that only a newer version can read is kept in the inbox until that version claims it.
 """
 
@@ -40,12 +40,12 @@ from job_events.events import (
 )
 from job_events.job_types import JOB_TYPES, check_then, read_params, unknown_here
 from job_events.topics import Topics
-from service_kit.clock import Clock
+from service_kit.clock import Clock, backoff
 from service_kit.database import is_away, is_transient, refuses_all_writes, sql_error_text
 from service_kit.kafka import MonitoredConsumer
 from worker import inbox
 from worker.dead_letters import DeadLetterSource, put_dead_letter
-from worker.ends import ended_unrun
+from worker.ends import finished_unstarted
 from worker.inbox import Unread
 from worker.outbox import OutboxSender
 from worker.retention import REACH
@@ -53,14 +53,14 @@ from worker.steps import ChainSteps
 
 log = structlog.get_logger(__name__)
 BATCH = 500
-_RETRY_SECONDS = 0.2  # before the second try, then a multiple of it
+_RETRY_SECONDS, _LONGEST_RETRY = 0.2, 1.0  # first and longest pause between tries
 _TRIES = 5  # of one message that PostgreSQL refuses for now
-_KEPT_SECONDS = 10.0  # between two looks at kept chain steps: a process of an older version may have kept one just now
+_KEPT_SECONDS = 10.0  # between two reads of kept chain steps: a process of an older version may have kept one meanwhile
 _NO_SUCH_JOB = "this service holds no such job; ended by an operator"
 _NEWER_REQUEST = re.compile(r"job\.requested\.v[0-9]{1,4}")
 
 
-# What a refused request says of its job. Nothing else is decoded, because nothing else need be fit for it.
+# The description of the job in a refused request. The rest is not decoded, because it may be malformed.
 class _Head(Struct):
     type: Any = None
     id: Any = None
@@ -107,10 +107,10 @@ class RequestConsumer:
         self._on_rows = on_rows
         self._version = version
         self._steps = ChainSteps(service, self._source, topics)
-        self._next_look = clock.monotonic()
+        self._next_resume = clock.monotonic()
 
     def run(self, stop: threading.Event) -> None:
-        """Read until `stop`; while PostgreSQL is away the batch in hand waits and nothing is committed."""
+        """Read until `stop`; while PostgreSQL is away the present batch waits and nothing is committed."""
         while not stop.is_set():
             consumer = self._open_consumer()
             try:
@@ -120,23 +120,23 @@ class RequestConsumer:
                 consumer.leave()
 
     def _read(self, consumer: MonitoredConsumer, stop: threading.Event) -> None:
-        """Until `stop`, or until the consumer is deaf."""
+        """Read until `stop`, or until the consumer is stalled."""
         messages: list[Message] = []
-        while not (stop.is_set() or consumer.is_stalled(heard=bool(messages))):
-            self._look_at_kept_steps()
-            messages = self._good(consumer.consume(BATCH, timeout=0.2))
+        while not (stop.is_set() or consumer.is_stalled(received=bool(messages))):
+            self._resume_kept_steps()
+            messages = self._valid(consumer.consume(BATCH, timeout=0.2))
             while messages and not stop.is_set():
                 try:
-                    self._carry_out(consumer, messages)
+                    self._process(consumer, messages)
                     break
                 except psycopg.Error as error:
                     if not (is_away(error) or is_transient(error)):
                         raise
-                    log.warning("intake waits for PostgreSQL", reason=str(error).strip())
+                    log.warning("request consumer waits for PostgreSQL", reason=str(error).strip())
                     stop.wait(1)
 
-    def _look_at_kept_steps(self) -> None:
-        if self._clock.monotonic() < self._next_look:
+    def _resume_kept_steps(self) -> None:
+        if self._clock.monotonic() < self._next_resume:
             return
         try:
             with self._pool.connection() as conn:
@@ -145,14 +145,14 @@ class RequestConsumer:
             if not (is_away(error) or is_transient(error)):
                 raise
             log.warning("kept chain steps not read", reason=sql_error_text(error))
-        self._next_look = self._clock.monotonic() + _KEPT_SECONDS
-        self._outbox.poke()
+        self._next_resume = self._clock.monotonic() + _KEPT_SECONDS
+        self._outbox.notify()
 
-    def _carry_out(self, consumer: MonitoredConsumer, messages: list[Message]) -> None:
-        self._take(messages)
+    def _process(self, consumer: MonitoredConsumer, messages: list[Message]) -> None:
+        self._store(messages)
         self._commit(consumer, messages)
 
-    def _take(self, messages: list[Message]) -> None:
+    def _store(self, messages: list[Message]) -> None:
         try:
             with self._pool.connection() as conn:
                 for message in messages:
@@ -161,8 +161,8 @@ class RequestConsumer:
             if is_away(error) or refuses_all_writes(error):
                 raise
             for message in messages:
-                self._take_alone(message)
-        self._outbox.poke()
+                self._store_alone(message)
+        self._outbox.notify()
         self._on_rows()
 
     @staticmethod
@@ -170,12 +170,12 @@ class RequestConsumer:
         try:
             for message in messages:
                 consumer.store_offsets(message=message)
-            # Nobody waits for it: without a coordinator that would last longer than a process has for its end.
+            # Asynchronous: without a coordinator a synchronous commit may outlast the grace period of the process.
             consumer.commit(asynchronous=True)
         except KafkaException as error:
             log.warning("offsets not committed; the batch will be read again", reason=str(error))
 
-    def _take_alone(self, message: Message) -> None:
+    def _store_alone(self, message: Message) -> None:
         tries = 0
         while True:
             tries += 1
@@ -188,17 +188,17 @@ class RequestConsumer:
                 if not is_transient(error) or tries == _TRIES:
                     return self._give_up(message, error)
                 log.warning("message is tried again", reason=str(error).strip(), tries=tries)
-                threading.Event().wait(_RETRY_SECONDS * tries)
+                threading.Event().wait(backoff(tries, _RETRY_SECONDS, _LONGEST_RETRY))
 
     def _give_up(self, message: Message, error: Exception) -> None:
-        """Write the dead letter; where the message requested a job, that ends."""
+        """Write a dead letter; if the message requests a job, that job ends."""
         if isinstance(error, psycopg.Error):
             said, code = sql_error_text(error), error.sqlstate or "POSTGRESQL"
             reason = f"PostgreSQL refuses it: {said}"
         else:
-            log.exception("the intake cannot take a message")
+            log.exception("message failed")
             code = type(error).__name__
-            reason = f"{code} in the intake; its log has the details"
+            reason = f"{code} in the request consumer; its log has the details"
         with self._pool.connection() as conn:
             self._dead_letter(conn, message, reason)
         try:
@@ -212,7 +212,7 @@ class RequestConsumer:
         except psycopg.Error as refused:
             if is_away(refused) or is_transient(refused):
                 raise
-            log.warning("the end of a refused request cannot be stored either", reason=sql_error_text(refused))
+            log.warning("end of a refused request not stored", reason=sql_error_text(refused))
 
     def _handle(self, conn: Connection, message: Message) -> None:
         try:
@@ -228,7 +228,7 @@ class RequestConsumer:
             case Finished() if message.topic() == self._topics.events:
                 self._steps.follow(conn, event, _appended(message))
             case _ if message.topic() == self._topics.events:
-                pass  # the tracker's business
+                pass  # only the tracker reads it
             case _:
                 self._dead_letter(conn, message, f"a {_type_of(event)} does not belong on {message.topic()}")
 
@@ -245,10 +245,10 @@ class RequestConsumer:
             self._keep(conn, message, event, event.data.job, reason)
 
     def _check(self, message: Message, event: Requested) -> str | None:
-        """Why the request waits for another version, or None where this one can run it.
+        """Why the request waits for another version; None where this version can run it.
 
         Raises:
-            InvalidRequest: no version shall run it.
+            InvalidRequest: no version can run it.
         """
         job = event.data.job
         known = JOB_TYPES.get(job.type)
@@ -272,31 +272,33 @@ class RequestConsumer:
         if event.data.target.kind != "job" or inbox.is_known(conn, event.job_id):
             inbox.apply_control(conn, event)
             return
-        log.warning("control message names a job that is not held here", job=event.job_id, type=_type_of(event))
+        log.warning("control message for an unknown job", job=event.job_id, type=_type_of(event))
         if isinstance(event, Cancel):
             self._end_unknown(conn, event, _appended(message))
 
     def _end_unknown(self, conn: Connection, event: Cancel, appended: datetime) -> None:
-        """End a job that no inbox holds, if the cancel describes it, so that nobody waits for it for ever.
+        """End a job that is in no inbox, if the cancel message describes it, so that it does not stay open for ever.
 
-        The end is that of attempt 0: a true end of the job, of any attempt, replaces it in the table.
+        The event is that of attempt 0: an end of any real attempt replaces it in the job table.
         """
-        # A step that waits for the end of this job is the operator's to end as well.
+        # The operator also ends the steps that wait for the end of this job.
         inbox.drop_kept(conn, event.job_id)
         job = event.data.job
         if isinstance(job, UnsetType):
             return
         known = JOB_TYPES.get(job.type)
         if known is not None and known.service != self._service:
-            log.warning("such jobs are held by another service", job=event.job_id, service=known.service)
+            log.warning("job belongs to another service", job=event.job_id, service=known.service)
             return
         error = ErrorInfo("CANCELLED", "UNKNOWN_TO_SERVICE", _NO_SUCH_JOB)
-        ended = ended_unrun(event, job, source=self._source, time=appended, outcome="cancelled", error=error, seq=1)
+        ended = finished_unstarted(
+            event, job, source=self._source, time=appended, outcome="cancelled", error=error, seq=1
+        )
         if inbox.insert_ended(conn, ended, "cancelled"):
             inbox.put_event(conn, self._topics.events, event.job_id, ended)
 
     def _unreadable(self, conn: Connection, message: Message, error: InvalidEvent) -> None:
-        """A request that cannot be read still names its job: that job ends, visibly, or waits for another version."""
+        """End the job of a request that cannot be read, or keep the request for another version."""
         job_id, value = error.job_id, message.value() or b""
         head = _read(value, _Head)
         described = _read(_read(head.data, _Data).job, _Job)
@@ -315,19 +317,19 @@ class RequestConsumer:
             if newer:
                 self._keep(conn, message, event, info, f"this version does not know the event type {head.type}")
                 return
-            # Any other message says nothing of whether its job can run.
+            # A message of any other type does not decide whether its job can run.
             if head.type is None or head.type == "job.requested.v1":
                 self._end(conn, event, info, "failure", _invalid(error.reason))
         self._dead_letter(conn, message, error.reason)
 
     def _end(self, conn: Connection, event: Event, job: JobInfo, outcome: Outcome, error: ErrorInfo) -> None:
         now = self._clock.now()
-        ended = ended_unrun(event, job, source=self._source, time=now, outcome=outcome, error=error)
+        ended = finished_unstarted(event, job, source=self._source, time=now, outcome=outcome, error=error)
         if inbox.insert_ended(conn, ended, outcome):
             inbox.put_event(conn, self._topics.events, event.job_id, ended)
 
     def _dead_letter(self, conn: Connection, message: Message, reason: str) -> None:
-        """One bad record is one dead letter: the tracker reads these topics too, and keeps what nobody can read."""
+        """Write one dead letter a record: the tracker reads these topics too, and stores what cannot be decoded."""
         if not is_kept_as_event(message.value()):
             log.warning("record refused", topic=message.topic(), offset=message.offset(), reason=reason[:200])
             return
@@ -343,19 +345,19 @@ class RequestConsumer:
             reason=reason,
         )
 
-    def _good(self, messages: list[Message]) -> list[Message]:
-        good: list[Message] = []
+    def _valid(self, messages: list[Message]) -> list[Message]:
+        valid: list[Message] = []
         for message in messages:
             error = message.error()
             if error is None:
-                good.append(message)
-            elif error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the consumer itself says once which is missing
+                valid.append(message)
+            elif error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the consumer itself logs a missing topic once
                 log.warning("consumer error", reason=str(error))
-        return good
+        return valid
 
 
 def is_kept_as_event(value: bytes | None) -> bool:
-    """Whether the tracker takes a record of a request or event topic; else it keeps a dead letter of its own."""
+    """Whether the tracker stores a record of these topics as an event; else it writes a dead letter itself."""
     try:
         return not isinstance(decode(value), ItemRecorded)
     except InvalidEvent:
@@ -370,7 +372,7 @@ def _read(value: bytes | Raw, kind: type[Part]) -> Part:
 
 
 def _appended(message: Message) -> datetime:
-    """When the broker took it: the topics' timestamps are its own."""
+    """The append time: the broker sets the timestamps of these topics."""
     return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
 
 

@@ -16,33 +16,33 @@ log = structlog.get_logger(__name__)
 _SQL = queries("worker", "retention.sql")
 
 REACH = timedelta(days=400)
-"""Far beyond any topic's retention; a request that was appended before that could be a repeat and is refused."""
+"""Longer than the retention of every topic. An older request may be a replay of a deleted row, so it is refused."""
 KEEP = REACH + timedelta(days=30)
-"""What is forgotten was received so long ago that every copy of its request is refused by its age."""
+"""Age of the rows that are deleted: every copy of their requests is refused by its age."""
 
 _ROWS = 5000  # rows deleted in one transaction
 _EVERY = 3600.0  # seconds between two sweeps
 
 
 def sweep(pool: ConnectionPool, now: datetime) -> Counter[str]:
-    """Forget finished jobs, obeyed controls and noted parents older than KEEP; how many rows went of each."""
-    gone: Counter[str] = Counter()
+    """Delete finished jobs, control messages and noted parents older than KEEP; returns the rows by statement."""
+    deleted: Counter[str] = Counter()
     for name, statement in _SQL.items():
         rows = 1
         while rows > 0:
             with pool.connection() as conn:
                 rows = conn.execute(statement, {"before": now - KEEP, "rows": _ROWS}).rowcount
-            gone[name] += rows
-    return +gone
+            deleted[name] += rows
+    return +deleted
 
 
 def sweep_hourly(pool: ConnectionPool, clock: Clock, stop: threading.Event) -> None:
     """Sweep once an hour until `stop`."""
     while not stop.wait(_EVERY):
         try:
-            if gone := sweep(pool, clock.now()):
-                log.info("swept", **gone)
+            if deleted := sweep(pool, clock.now()):
+                log.info("retention swept", **deleted)
         except psycopg.Error as error:
             if not (is_away(error) or is_transient(error)):
                 raise
-            log.warning("retention waits for its next turn", reason=str(error).strip())
+            log.warning("retention not swept", reason=str(error).strip())

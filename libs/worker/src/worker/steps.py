@@ -1,7 +1,7 @@
-"""The steps of chains that this service owns: finished parents are noted, and when all are there, the child follows.
+"""The chain steps of this service: finished parents are noted, and when all are there, the child is requested.
 
-A step whose type this version does not know is kept: by every service, because none knows whose it is. Each looks again
-at what it keeps; once its version knows the type, the owner follows the step and the others forget it.
+A step of an unknown type is kept by every service, because none knows the owner. Each service reads its kept steps
+again; once its version knows the type, the owner follows the step and the other services delete it.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChainSteps:
-    """What follows finished jobs, for one service."""
+    """Requests what follows finished jobs, for one service."""
 
     def __init__(self, service: str, source: str, topics: Topics) -> None:
         self._service = service
@@ -29,7 +29,7 @@ class ChainSteps:
         self._topics = topics
 
     def follow(self, conn: Connection, event: Finished, appended: datetime) -> None:
-        """Note this parent for each step of ours; `appended`: when the broker took its end."""
+        """Note this parent for each step of this service; `appended`: the append time of its end."""
         unknown: list[str] = []
         for step in event.data.then:
             if event.data.job.type not in step.needs:
@@ -51,7 +51,7 @@ class ChainSteps:
         for finished, appended in conn.execute(SQL["take_kept_steps"], {"unknown": unknown}).fetchall():
             event = decode(finished.encode())
             if isinstance(event, Finished):
-                log.info("kept chain step goes on", job=event.job_id)
+                log.info("kept chain step resumed", job=event.job_id)
                 self.follow(conn, event, appended)
 
     def _keep(self, conn: Connection, event: Finished, child_types: list[str], appended: datetime) -> None:
@@ -75,7 +75,7 @@ class ChainSteps:
             "chain": event.correlationid,
             "child_type": step.type,
         }
-        # Two parents may be read by two processes at the same moment; one of them must see both.
+        # Two processes may read two parents at the same moment; one of them must see both.
         conn.execute(SQL["lock_chain"], names)
         parent = {
             **names,

@@ -12,7 +12,7 @@ from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
 from job_tracker.errors import Stopped
 from job_tracker.settings import Settings
-from service_kit.logs import configure_logging
+from service_kit.bootstrap import configure_logging
 from service_kit.settings import read_settings
 
 _LOOK_EVERY = 0.2  # seconds

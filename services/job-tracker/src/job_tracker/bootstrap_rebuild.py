@@ -44,8 +44,8 @@ from job_tracker.retention import dead_letters_since, history_since
 from job_tracker.settings import Settings
 from job_tracker.store.postgres import SCHEMA, Connection, RetryingConnection, connect
 from job_tracker.store.status import Status
+from service_kit.bootstrap import configure_logging
 from service_kit.clock import Clock
-from service_kit.logs import configure_logging
 
 REBUILD, AUDIT = "tracker_rebuild", "tracker_audit"  # the shadows' schemas
 DIFFERENT = 1  # exit status

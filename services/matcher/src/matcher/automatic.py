@@ -27,8 +27,9 @@ from matcher.store.snapshots import Kind
 from platforms.errors import InvalidAccount
 from service_kit.database import refresh_statistics
 from worker.errors import JobFailed
-from worker.inbox import SQL as INBOX
-from worker.job import Checkpoint, JobResult, RunningJob, params_of
+from worker.inbox import put_message
+from worker.job import Checkpoint, RunningJob, params_of
+from worker.job_result import JobResult
 
 _WHY = "agents score the chunks"
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows
@@ -152,8 +153,7 @@ def _send(conn: Connection, job: RunningJob, numbers: Iterable[int]) -> None:
             tenant=job.tenant,
             correlationid=job.request.correlationid,
         )
-        row = {"topic": job.context.topics.chunks, "key": chunk_key(job.id, number), "value": value}
-        conn.execute(INBOX["put_outbox"], row)
+        put_message(conn, job.context.topics.chunks, chunk_key(job.id, number), value)
 
 
 def _record(checkpoint: Checkpoint, kind: Kind, changes: Changes) -> None:

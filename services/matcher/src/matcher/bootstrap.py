@@ -11,13 +11,12 @@ from matcher.edits import edit_match
 from matcher.settings import MatcherSettings
 from matcher.store import matches
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.bootstrap import prepare, start
 from service_kit.clock import SystemClock
 from service_kit.database import migrate
-from service_kit.logs import configure_logging
-from service_kit.settings import read_settings
-from worker.job import JobResult
+from worker.job_result import JobResult
 from worker.loop import Handler
-from worker.service import prepare, run_worker
+from worker.service import run_worker
 
 
 def _no_platform(_error: Exception) -> JobResult | None:
@@ -26,8 +25,7 @@ def _no_platform(_error: Exception) -> JobResult | None:
 
 def run_owner() -> None:
     """Run match jobs until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
-    configure_logging("matcher")
-    settings = read_settings(MatcherSettings, "matcher")
+    settings = start(MatcherSettings, "matcher")
     overdue = timedelta(seconds=settings.jobtrail_chunk_overdue)
 
     def handlers(_pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
@@ -57,8 +55,7 @@ def run_owner() -> None:
 
 def run_agent() -> None:
     """Score chunks until SIGTERM or SIGINT; never returns. Exits with one sentence where it cannot work rightly."""
-    configure_logging("matcher-agent")
-    settings = read_settings(MatcherSettings, "matcher")
+    settings = start(MatcherSettings, "matcher", "matcher-agent")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
     from matcher.agent.dead_letters import DeadLetterWriter
     from matcher.agent.exit import run_and_leave

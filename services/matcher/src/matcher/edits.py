@@ -9,7 +9,8 @@ from matcher.store import matches, snapshots
 from matcher.store.matches import Scope
 from matcher.store.snapshots import Platform
 from worker.errors import JobFailed
-from worker.job import Checkpoint, JobResult, RunningJob, params_of
+from worker.job import Checkpoint, RunningJob, params_of
+from worker.job_result import JobResult
 
 _LINKED = frozenset({"auto", "confirmed"})
 _SHOP: dict[Platform, str] = {"nhanh": "Nhanh", "shopify": "Shopify"}

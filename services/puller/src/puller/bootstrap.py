@@ -12,22 +12,21 @@ from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
 from puller.pulls import Pull
 from puller.sources import sources
-from service_kit.logs import configure_logging
-from service_kit.settings import ServiceSettings, read_settings
-from worker.job import JobResult, result_from_counters
+from service_kit.bootstrap import start
+from service_kit.settings import ServiceSettings
+from worker.job_result import JobResult, result_from_category
 from worker.loop import Handler
 from worker.service import run_worker
 
 
 def result_from_platform_error(error: Exception) -> JobResult | None:
     """How a platform's error ends a job; any other error is a bug of ours."""
-    return result_from_counters(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
+    return result_from_category(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
     """Run the puller until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
-    configure_logging("puller")
-    settings = read_settings(ServiceSettings, "puller")
+    settings = start(ServiceSettings, "puller")
     try:
         cipher = Cipher(settings.jobtrail_secret_key)
     except CredentialsUnreadable as error:

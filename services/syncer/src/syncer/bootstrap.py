@@ -10,25 +10,24 @@ from platforms.buckets import RateBuckets
 from platforms.cipher import Cipher
 from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
-from service_kit.logs import configure_logging
-from service_kit.settings import ServiceSettings, read_settings
+from service_kit.bootstrap import start
+from service_kit.settings import ServiceSettings
 from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
 from syncer.jobs.sync import Sync
-from worker.job import JobResult, result_from_counters
+from worker.job_result import JobResult, result_from_category
 from worker.loop import Handler
 from worker.service import run_worker
 
 
 def result_from_platform_error(error: Exception) -> JobResult | None:
     """How a platform's error ends a job; any other error is a bug of ours."""
-    return result_from_counters(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
+    return result_from_category(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
     """Run the syncer until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
-    configure_logging("syncer")
-    settings = read_settings(ServiceSettings, "syncer")
+    settings = start(ServiceSettings, "syncer")
     try:
         cipher = Cipher(settings.jobtrail_secret_key)
     except CredentialsUnreadable as error:

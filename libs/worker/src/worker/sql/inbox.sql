@@ -19,9 +19,9 @@ on conflict do nothing
 select pg_advisory_xact_lock(hashtext(current_schema() || ' claim'))
 
 -- name: note_crashes
--- A lease that ran out: the process died, or was paused or cut off for long. Its jobs ran together, so only one that
--- ran alone is charged, and once a suspect that ran beside jobs which had all made a step: after that it runs alone.
--- `crashed_owner` keeps those together whose leases do not run out at the same moment.
+-- A lease that expired: the process died, or was paused or disconnected for long. Its jobs ran together, so a crash is
+-- counted for a job that ran alone, and once for a suspect that ran beside jobs which had all made progress; after that
+-- it runs alone. `crashed_owner` groups jobs of one process whose leases do not expire at the same moment.
 with dead as (
     select i.job_id,
            (
@@ -42,7 +42,7 @@ returning i.job_id, i.attempt, i.crashes
 
 -- name: claim
 -- One job of a type runs per account at a time, and at most per_account jobs of an account. A row that only needs its
--- end written (asked to end, or crashed max_crashes times) is claimed even while it is on hold or of an unknown type.
+-- end written (cancelled, or crashed max_crashes times) is claimed even if it is paused or of an unknown type.
 with candidate as (
     select i.job_id
     from inbox i
@@ -92,14 +92,14 @@ returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally 
     i.failures, i.suspect, i.tenant, i.account, i.job_type, i.chain
 
 -- name: keep
--- The claim is taken back: it was no attempt.
+-- Undoes the claim: it does not count as an attempt.
 update inbox
 set state = 'queued', lease_owner = null, lease_until = null, attempt = attempt - 1, waiting_reason = %(reason)s,
     unread_by = array_append(unread_by, %(version)s)
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: renew
--- The lease of every job this process runs, and what has been asked of each since.
+-- The leases of the jobs that this process runs, and the control messages for each of them since.
 update inbox i
 set lease_until = now() + %(lease)s
 where i.lease_owner = %(owner)s and i.state = 'running' and i.job_id = any(%(job_ids)s)
@@ -110,7 +110,7 @@ returning i.job_id, i.attempt, i.cancel_requested,
     ) as paused
 
 -- name: checkpoint
--- Metadata and a total are no step: they may change without anything done.
+-- Only the cursor and the counters are progress: metadata and total may change without any work done.
 update inbox i
 set cursor = %(cursor)s, tally = %(counters)s, spent_ms = %(spent_ms)s, stepped = i.stepped or moved.moved,
     crashes = case when moved.moved then 0 else i.crashes end,
@@ -160,19 +160,19 @@ update inbox set cancel_requested = %(reason)s where state <> 'finished' and can
 -- name: pause_job
 update inbox set paused = %(paused)s where job_id = %(job_id)s and state <> 'finished'
 
--- name: hold
+-- name: pause_scope
 insert into hold (kind, tenant, account, requested_by, reason)
 values (%(kind)s, %(tenant)s, %(account)s, %(requested_by)s, %(reason)s)
 on conflict do nothing
 
--- name: unhold
+-- name: resume_scope
 delete from hold where kind = %(kind)s and tenant = %(tenant)s and account = %(account)s
 
 -- name: put_outbox
 insert into outbox (topic, key, value) values (%(topic)s, %(key)s, %(value)s)
 
 -- name: take_outbox
--- `blocked`: topics that take nothing at present.
+-- `blocked`: topics that accept no messages at present.
 select id, topic, key, value from outbox
 where refused is null and topic <> all(%(blocked)s)
 order by id limit %(limit)s
@@ -198,7 +198,7 @@ values (%(tenant)s, %(account)s, %(chain)s, %(child_type)s, %(parent_type)s, %(p
 on conflict do nothing
 
 -- name: latest_parents
--- A retry's end is appended behind the end that it was asked for; workers' clocks know no such order.
+-- By append time: the end of a retry is appended behind the end of the first run; workers' clocks may disagree.
 select distinct on (parent_type) parent_type, parent_id, outcome, finished_at
 from chain_note
 where tenant = %(tenant)s and account = %(account)s and chain = %(chain)s and child_type = %(child_type)s

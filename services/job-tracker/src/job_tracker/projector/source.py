@@ -101,7 +101,7 @@ class KafkaSource:
         if self._broken is not None:
             raise self._broken
         heard = first is not None and first.error() is None
-        self.is_stalled = self._outlived or self._consumer.is_stalled(heard=heard) or self._can_read_again()
+        self.is_stalled = self._outlived or self._consumer.is_stalled(received=heard) or self._can_read_again()
         if first is None:
             return []
         messages = [first]

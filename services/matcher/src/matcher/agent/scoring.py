@@ -13,8 +13,8 @@ from psycopg import Connection, OperationalError
 from matcher.domain.candidates import ChunkResult
 from matcher.store import chunks, snapshots
 from matcher.store.snapshots import Platform
+from service_kit.bootstrap import configure_logging
 from service_kit.database import watched
-from service_kit.logs import configure_logging
 
 log = structlog.get_logger(__name__)
 

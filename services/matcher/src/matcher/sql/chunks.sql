@@ -30,14 +30,11 @@ select result from chunk where job_id = %(job_id)s order by chunk_no
 -- An agent begins; nothing comes back where nothing is to be done. `held`: its job is paused.
 update chunk c
 set tries = c.tries + 1
-from inbox i
+from job_state i
 where c.job_id = %(job_id)s and c.chunk_no = %(chunk_no)s and c.finished_at is null
   and i.job_id = c.job_id and i.state <> 'finished' and i.cancel_requested is null
 returning i.job_type, c.first_position, c.last_position, c.tries,
-    i.paused or exists (
-        select from hold h
-        where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
-    ) as held
+    i.paused as held
 
 -- name: put_back
 update chunk set sent_at = '-infinity', tries = tries - 1

@@ -28,7 +28,8 @@ from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
 from syncer.store.rows import Kind, Scope
 from worker.errors import JobFailed
-from worker.job import JobResult, RunningJob, params_of
+from worker.job import RunningJob, params_of
+from worker.job_result import JobResult
 
 log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000

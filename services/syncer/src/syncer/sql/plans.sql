@@ -27,7 +27,7 @@ select content from intent where job_id = %(job_id)s and batch = %(batch)s
 with old as (
     select p.job_id, p.position
     from plan_item p
-    join inbox i on i.job_id = p.job_id
+    join job_state i on i.job_id = p.job_id
     where i.finished_at < now() - %(keep)s
     limit %(rows)s
 )
@@ -37,7 +37,7 @@ delete from plan_item p using old where p.job_id = old.job_id and p.position = o
 with old as (
     select t.job_id, t.batch
     from intent t
-    join inbox i on i.job_id = t.job_id
+    join job_state i on i.job_id = t.job_id
     where i.finished_at < now() - %(keep)s
     limit %(rows)s
 )

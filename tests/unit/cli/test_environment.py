@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobtrail import up
+from jobtrail import kafka_tool
 from jobtrail.home import Home, Running
 from jobtrail.system import services
 from local_stack import free_port
@@ -56,8 +56,8 @@ def test_a_broker_that_is_away_is_said_to_be(
 ) -> None:
     servers = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
-    monkeypatch.setattr(up, "BROKER_SECONDS", 1.0)
-    monkeypatch.setattr(up, "run_kafka_tool", lambda *_: 0)
+    monkeypatch.setattr(kafka_tool, "BROKER_SECONDS", 1.0)
+    monkeypatch.setattr(kafka_tool, "run_kafka_tool", lambda *_: 0)
     ended = run("kafka", *arguments)
     assert (ended.code, ended.err) == ((1, f"Kafka at {servers} does not answer; is it up?\n") if asked else (0, ""))
 

@@ -1,4 +1,4 @@
-"""The security settings as a properties file of Kafka's own tools states them."""
+"""`jobtrail kafka`: one of Kafka's own tools on the running cluster, with the security settings as it reads them."""
 
 from pathlib import Path
 
@@ -9,12 +9,39 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from jobtrail.errors import UserError
+from jobtrail.home import Home
+from local_stack import run_kafka_tool
 from local_stack.java_properties import PLAIN, SCRAM, login_module
+from local_stack.kafka_tools import tool_arguments, tool_name
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_diagnosis import reach
 from service_kit.kafka_security import KafkaSecurity
+
+BROKER_SECONDS = 10.0
+
+
+def run_kafka(home: Home, arguments: list[str]) -> int:
+    """Run one of Kafka's own tools on the running broker; returns its exit code.
+
+    Raises:
+        UserError: the tool needs the broker, which does not answer or refuses this client; most tools would wait
+            silently.
+        StackError: the tool is unknown, or Kafka cannot be downloaded.
+    """
+    kafka = home.kafka()
+    servers = kafka.bootstrap_servers
+    if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
+        try:
+            with reach(kafka, BROKER_SECONDS):
+                pass
+        except KafkaUnreachable as error:
+            raise UserError(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
+    return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 
 def client_properties(security: KafkaSecurity) -> dict[str, str]:
-    """Properties of a Java client; empty without TLS and a user. They hold the password and the client's key.
+    """Properties of a Java client; empty without TLS and user. They hold the password and the client's key.
 
     Raises:
         OSError: a file cannot be read.
@@ -41,7 +68,7 @@ def client_properties(security: KafkaSecurity) -> dict[str, str]:
 
 
 def _key(security: KafkaSecurity) -> str:
-    """Java reads no other form than PKCS #8."""
+    """The client's key as PKCS #8, the only form that Java reads."""
     password = security.key_password.encode() if security.key_password else None
     key = load_pem_private_key(Path(security.key_location).read_bytes(), password)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
