@@ -61,6 +61,12 @@ class System:
         return answer.json()[what]
 
 
+def test_the_package_of_a_platform_is_small() -> None:
+    package = ROOT / "tests" / "paper_shop"
+    lines = sum(len(file.read_text("utf-8").splitlines()) for file in package.glob("*.py"))
+    assert lines <= 150
+
+
 @pytest.mark.timeout(1800)
 def test_a_shop_on_paper_is_pulled_matched_and_synced(user: Any, wait_until: WaitUntil, tmp_path: Path) -> None:
     user.env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "paper_shop"), user.env.get("PYTHONPATH", "")])

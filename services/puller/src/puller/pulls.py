@@ -72,8 +72,8 @@ class Pull:
         self._buckets = buckets
 
     def __call__(self, job: RunningJob) -> None:
-        params = params_of(job, PullParams)
         source = self._pull_source()
+        params = params_of(job, PullParams)
         connection = self._connection(job)
         self._check_plan(job, params)
         selection = Selection(params.filters, params.query, params.page_size)
