@@ -245,7 +245,7 @@ def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: s
         wait_until(lambda: _all_ended(family), message="all ended")
 
 
-def test_servers_of_somebody_else_are_used_and_not_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_servers_are_used_and_not_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "broker.example:9092")
     monkeypatch.setenv("DATABASE_URL", "postgresql://db.example/jobs")
     with LocalStack(folder) as stack:

@@ -1,4 +1,4 @@
-"""Kafka with users and TLS: every kind of client gets in, and what is refused is one sentence, never a password."""
+"""Kafka with users and TLS: every kind of client connects; a refusal is one sentence without a password."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ def connection(environment: dict[str, str]) -> KafkaConnection:
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), ALL)
-def test_every_kind_of_client_gets_in(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
+def test_every_kind_of_client_connects(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
     cluster = connection(protected.environment(protocol, mechanism))
     topics = Topics(f"{protocol}.{mechanism}.")
     create_topics(cluster, topics)
@@ -91,7 +91,7 @@ def test_every_kind_of_client_gets_in(protected: ProtectedListeners, protocol: s
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), ALL)
-def test_the_agents_consumer_gets_in(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
+def test_the_consumer_of_the_agent_connects(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
     """As Faust makes it of the app's settings; what it does then is tried with the whole system."""
     cluster = connection(protected.environment(protocol, mechanism))
 
@@ -161,7 +161,7 @@ def test_a_refusal_is_one_sentence(
         Broker(cluster, timeout=2).topic_ids(["shared.jobs.events"])
 
 
-def test_a_refused_client_says_so_in_its_log_and_gets_nothing(
+def test_a_refused_client_logs_the_reason_and_receives_nothing(
     protected: ProtectedListeners, wait_until: WaitUntil
 ) -> None:
     from structlog.testing import capture_logs
@@ -192,7 +192,7 @@ SERVICES = [
 @pytest.mark.parametrize(
     "service", [SERVICES[0], *(pytest.param(one, marks=pytest.mark.long) for one in SERVICES[1:])], ids=" ".join
 )
-def test_a_service_that_is_refused_says_so_and_goes_on_trying(
+def test_a_refused_service_logs_the_reason_and_retries(
     protected: ProtectedListeners, database_url: str, service: tuple[str, ...], tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     from platforms.cipher import Cipher
@@ -216,7 +216,7 @@ def test_a_service_that_is_refused_says_so_and_goes_on_trying(
 @pytest.mark.parametrize(
     ("protocol", "mechanism"), [ALL[0], *(pytest.param(*one, marks=pytest.mark.long) for one in ALL[1:])]
 )
-def test_kafkas_own_tools_get_in(
+def test_kafkas_own_tools_connect(
     protected: ProtectedListeners, protocol: str, mechanism: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cluster = connection(protected.environment(protocol, mechanism))
@@ -281,7 +281,7 @@ def test_files_with_passwords_and_keys_are_private(protected: ProtectedListeners
     assert repr(SECRET) not in repr(protected)
 
 
-def test_topics_are_not_made_by_a_refused_admin(protected: ProtectedListeners) -> None:
+def test_a_refused_admin_client_creates_no_topics(protected: ProtectedListeners) -> None:
     cluster = connection(protected.environment() | {"KAFKA_SASL_PASSWORD": "wrong"})
     with pytest.raises(KafkaException, match="refuses the credentials"):
         create_topics(cluster, Topics("refused."), timeout=30)

@@ -10,7 +10,7 @@ import pytest
 from service_kit.database import is_away, open_pool
 
 
-def test_whoever_falls_silent_within_a_transaction_lets_the_others_on(
+def test_an_idle_transaction_is_ended_and_releases_its_locks(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a paused process does; when it goes on, it finds its connection gone and begins anew."""
@@ -31,7 +31,7 @@ def test_whoever_falls_silent_within_a_transaction_lets_the_others_on(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the options have other names elsewhere")
-def test_a_server_that_is_cut_off_is_noticed_within_seconds(database_url: str) -> None:
+def test_a_disconnected_server_is_noticed_within_seconds(database_url: str) -> None:
     """What the operating system is asked to do for a connection; a network that swallows packets is not to be had."""
     options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
     for more, expected in (("", [5, 2, 3, 11_000]), ("?keepalives_idle=60", [60, 2, 3, 11_000])):

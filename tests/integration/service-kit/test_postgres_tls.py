@@ -1,4 +1,4 @@
-"""A PostgreSQL that demands TLS and a client's certificate: migrations, pools and plain connections get through."""
+"""A PostgreSQL that requires TLS and a client certificate: migrations, pools and plain connections work."""
 
 import asyncio
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def encrypted(database_url: str, certificates: Certificates) -> Iterator[str]:
         yield address.replace("%2B", "+").replace("a+b+c", "a+b%20c")
 
 
-def test_every_kind_of_client_gets_through(encrypted: str) -> None:
+def test_every_kind_of_client_connects(encrypted: str) -> None:
     assert "sslrootcert" in encrypted and "a+b%20c" in encrypted
     migrate(encrypted, "puller", ["worker", "puller"])
     migrate_accounts(encrypted)
@@ -52,7 +52,7 @@ async def _read(address: str) -> None:
         await pool.close()
 
 
-def test_the_same_in_the_other_form_of_an_address(encrypted: str) -> None:
+def test_a_key_value_address_works_as_well(encrypted: str) -> None:
     info = psycopg.conninfo.make_conninfo(**psycopg.conninfo.conninfo_to_dict(encrypted))
     assert not info.startswith("postgresql:")
     migrate(info, "puller", ["worker", "puller"])

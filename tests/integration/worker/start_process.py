@@ -1,4 +1,4 @@
-"""A worker service that begins, as `test_start.py` ends it; it says when it waits for its servers."""
+"""A worker service for `test_start.py`: it creates a file while it waits for its servers."""
 
 import os
 from pathlib import Path

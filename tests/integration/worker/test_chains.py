@@ -47,7 +47,7 @@ def children(bench: Any) -> list[Requested]:
     return [event for event in requests if isinstance(event, Requested) and event.data.parents]
 
 
-def test_chains_of_one_name_keep_to_their_tenant_and_account(bench: Any, wait_until: WaitUntil) -> None:
+def test_chains_of_one_name_are_separate_by_tenant_and_account(bench: Any, wait_until: WaitUntil) -> None:
     step = Then(CHILD, (NHANH, SHOPIFY))
     end(bench, "a1", NHANH, step, tenant="a")
     end(bench, "b1", SHOPIFY, step, tenant="b")
@@ -60,9 +60,7 @@ def test_chains_of_one_name_keep_to_their_tenant_and_account(bench: Any, wait_un
     assert (child.tenant, child.data.job.account, child.data.parents) == ("a", "shop", ("a1", "a3"))
 
 
-def test_a_retry_counts_though_the_clock_of_the_failed_parents_worker_was_ahead(
-    bench: Any, wait_until: WaitUntil
-) -> None:
+def test_a_retry_counts_although_the_clock_of_the_failed_worker_was_ahead(bench: Any, wait_until: WaitUntil) -> None:
     step = Then(CHILD, (NHANH,))
     with bench.running({CHILD: done}):
         end(bench, "first", NHANH, step, outcome="failure", later=timedelta(minutes=2))
@@ -73,7 +71,7 @@ def test_a_retry_counts_though_the_clock_of_the_failed_parents_worker_was_ahead(
     assert child.data.parents == ("again",)
 
 
-def test_a_refused_request_skips_what_should_have_followed_it(bench: Any, wait_until: WaitUntil) -> None:
+def test_a_refused_request_skips_the_steps_behind_it(bench: Any, wait_until: WaitUntil) -> None:
     with bench.running({NHANH: done, CHILD: done}):
         refused = bench.request(NHANH, account="nobody", then=(Then(CHILD, (NHANH,)),))
         wait_until(lambda: bench.rows("select 1 from inbox where outcome = 'skipped'"))

@@ -1,4 +1,4 @@
-"""Jobs that end their worker process, again and again, and what becomes of their neighbours. With real processes."""
+"""Jobs that crash their worker process repeatedly, and the jobs beside them. With real processes."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def supervised(bench: Any, tmp_path: Path) -> Iterator[Supervisor]:
 
 
 @pytest.mark.parametrize("neighbour", ["step", "wait"])
-def test_a_job_that_ends_its_process_ends_as_poison_and_its_neighbours_succeed(
+def test_a_job_that_crashes_its_process_ends_as_poison_and_other_jobs_succeed(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil, tmp_path: Path, neighbour: str
 ) -> None:
     innocent = [bench.request(kind, params={"query": neighbour}) for kind in NEIGHBOURS]
@@ -107,9 +107,7 @@ def expire(bench: Any) -> int:
         ).rowcount
 
 
-def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_does_not(
-    bench: Any, wait_until: WaitUntil
-) -> None:
+def test_only_a_checkpoint_with_progress_resets_the_crash_count(bench: Any, wait_until: WaitUntil) -> None:
     ready, again = threading.Event(), threading.Event()
     steps = {3}
 
@@ -142,7 +140,7 @@ def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_
     assert bench.end_of(job_id).data.error.code == "POISON_JOB"
 
 
-def test_jobs_given_back_are_not_charged(bench: Any, wait_until: WaitUntil) -> None:
+def test_no_crash_is_counted_for_requeued_jobs(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
         job.wait(600, "the test")
         return None

@@ -1,4 +1,4 @@
-"""A service whose topic is missing says so once, goes on with its other topics, and takes it up when it appears."""
+"""A service logs a missing topic once, reads its other topics, and reads the topic when it appears."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from service_kit.kafka_admin import create_topics
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_request_topic_that_is_missing_is_named_once_and_read_when_it_appears(
+def test_a_missing_request_topic_is_logged_once_and_read_when_it_appears(
     *, bench: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     monkeypatch.setattr(clients, "_COUNT", 0.5)

@@ -1,4 +1,4 @@
-"""What leaves through the outbox when Kafka does not take every row."""
+"""The outbox when Kafka does not accept every row."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def put(pool: ConnectionPool, topic: str, *values: str) -> None:
 
 # The first is refused by librdkafka, the second, with what surrounds a message on its way, by the broker.
 @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT - 100])
-def test_a_row_that_is_too_large_is_set_aside_and_neither_repeats_nor_holds_up_others(
+def test_a_row_that_is_too_large_is_set_aside_and_delays_no_other_row(
     bench: Any, pool: ConnectionPool, wait_until: WaitUntil, size: int
 ) -> None:
     put(pool, bench.topics.items, "before", "x" * size, "behind")
@@ -54,7 +54,7 @@ def test_a_row_that_is_too_large_is_set_aside_and_neither_repeats_nor_holds_up_o
     assert kept == size and "too large" in reason
 
 
-def test_a_full_queue_means_later(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
+def test_rows_stay_when_the_producer_queue_is_full(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
     values = [str(number) for number in range(5)]
     put(pool, bench.topics.items, *values)
     sender = clients.ReconnectingProducer({"bootstrap.servers": bench.kafka, "queue.buffering.max.messages": 2})
@@ -81,7 +81,7 @@ def put_letter(bench: Any, pool: ConnectionPool, value: bytes, key: bytes) -> No
 
 
 @pytest.mark.parametrize("value", [b"\0" * 400_000, b'"' * 990_000, b"\xff" * 990_000])
-def test_the_letter_of_any_message_fits_into_its_topic(
+def test_the_dead_letter_of_any_message_fits_into_its_topic(
     bench: Any, pool: ConnectionPool, wait_until: WaitUntil, value: bytes
 ) -> None:
     def done(_job: RunningJob) -> JobResult | None:
@@ -95,7 +95,7 @@ def test_the_letter_of_any_message_fits_into_its_topic(
     assert base64.b64decode(letter.data.value) == value
 
 
-def test_a_message_that_is_nearly_all_key_has_a_letter(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
+def test_a_message_with_a_large_key_has_a_dead_letter(bench: Any, pool: ConnectionPool, wait_until: WaitUntil) -> None:
     def done(_job: RunningJob) -> JobResult | None:
         return None
 
@@ -107,7 +107,7 @@ def test_a_message_that_is_nearly_all_key_has_a_letter(bench: Any, pool: Connect
     assert set(letter.data.key) == {"k"}
 
 
-def test_a_missing_topic_or_a_name_that_is_none_holds_up_its_own_rows_only(
+def test_a_missing_topic_or_an_invalid_topic_name_delays_only_its_own_rows(
     bench: Any, pool: ConnectionPool, wait_until: WaitUntil
 ) -> None:
     missing = bench.topics.items + "-missing"
@@ -169,7 +169,7 @@ def test_an_item_that_is_too_large_is_a_dead_letter_with_its_job_and_the_job_end
     assert [decode(value).data.item for value in bench.messages(bench.topics.items)] == ["small"]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_an_end_that_is_too_large_is_sent_without_what_makes_it_so(bench: Any, wait_until: WaitUntil) -> None:
+def test_an_end_that_is_too_large_is_sent_shortened(bench: Any, wait_until: WaitUntil) -> None:
     phases: list[Progress] = []
 
     def work(job: RunningJob) -> JobResult | None:
@@ -191,7 +191,7 @@ def test_an_end_that_is_too_large_is_sent_without_what_makes_it_so(bench: Any, w
     assert bench.rows("select outcome from inbox where job_type = 'PULL_NHANH_PRODUCTS'") == [("error",)]
 
 
-def test_an_end_and_a_request_that_the_broker_takes_only_in_a_shorter_form(
+def test_an_end_and_a_request_that_the_broker_refuses_are_shortened(
     bench: Any, pool: ConnectionPool, wait_until: WaitUntil
 ) -> None:
     """As where an operator has lowered the limit of the topic since."""

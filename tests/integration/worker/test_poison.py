@@ -1,4 +1,4 @@
-"""Messages and job code that could break a service, and do not."""
+"""Messages and job code that must not stop a service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ REFUSED = (
 UNREAD = b',"later":1e999', b',"later":"\xff\xfe"'
 
 
-def test_what_a_reader_passes_over_unread_cannot_stop_the_intake(bench: Any, wait_until: WaitUntil) -> None:
+def test_unknown_fields_cannot_stop_the_request_consumer(bench: Any, wait_until: WaitUntil) -> None:
     topic = bench.topics.requests("puller")
     jobs: list[bytes] = []
     for later in UNREAD:
@@ -53,7 +53,7 @@ def test_what_a_reader_passes_over_unread_cannot_stop_the_intake(bench: Any, wai
     assert bench.dead_letters() == []  # the tracker keeps them
 
 
-def test_a_request_from_the_year_2999_runs_nothing_and_ends_as_refused(bench: Any, wait_until: WaitUntil) -> None:
+def test_a_request_from_the_year_2999_is_refused(bench: Any, wait_until: WaitUntil) -> None:
     """The tracker takes no event whose time lies more than a day ahead: a job of such a request would have no row."""
     far = REFUSED % (b"far", b"far", b"far", b"", b"", b"")
     bench.send(bench.topics.requests("puller"), far.replace(b"1900-", b"2999-"))
@@ -65,7 +65,7 @@ def test_a_request_from_the_year_2999_runs_nothing_and_ends_as_refused(bench: An
     assert bench.rows("select state from inbox where job_id = 'far'") in ([], [("finished",)])
 
 
-def test_a_message_that_breaks_the_intake_is_a_dead_letter_alone(bench: Any, wait_until: WaitUntil) -> None:
+def test_a_message_that_raises_in_the_request_consumer_is_a_dead_letter(bench: Any, wait_until: WaitUntil) -> None:
     def known(_tenant: str, account: str) -> bool:
         if account == "strange":
             raise ZeroDivisionError("nobody foresaw this")
@@ -83,7 +83,7 @@ def test_a_message_that_breaks_the_intake_is_a_dead_letter_alone(bench: Any, wai
 BAD = "Nhanh said \0 and \ud800"
 
 
-def test_texts_that_nobody_can_carry_lose_no_event(bench: Any, wait_until: WaitUntil) -> None:
+def test_text_that_cannot_be_stored_loses_no_event(bench: Any, wait_until: WaitUntil) -> None:
     def fails(job: RunningJob) -> JobResult | None:
         job.progress(BAD + "x" * 600)
         with job.checkpoint() as checkpoint:
@@ -119,7 +119,7 @@ def endless(levels: int) -> Any:
         (None, JobResult("failure", ErrorInfo("INTERNAL", "x" * 513, "y"))),
     ],
 )
-def test_an_end_that_no_event_can_tell_is_an_error_of_the_worker(
+def test_an_end_that_fits_into_no_event_is_an_internal_error(
     bench: Any, wait_until: WaitUntil, left: object, ending: JobResult | None
 ) -> None:
     def leaves(job: RunningJob) -> JobResult | None:

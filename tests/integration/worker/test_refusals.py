@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses for now is tried again a bounded number of times; a connection that is lost is waited for."""
+"""Temporary refusals of PostgreSQL are retried a bounded number of times; for a lost connection the service waits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def refuse(job: RunningJob, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53100", "53200", "58030", "25006"])
-def test_a_refusal_that_lasts_ends_the_job_with_its_sqlstate(bench: Any, wait_until: WaitUntil, state: str) -> None:
+def test_a_lasting_refusal_ends_the_job_with_its_sqlstate(bench: Any, wait_until: WaitUntil, state: str) -> None:
     def work(job: RunningJob) -> JobResult | None:
         refuse(job, state)
         return None
@@ -39,9 +39,7 @@ def test_a_refusal_that_lasts_ends_the_job_with_its_sqlstate(bench: Any, wait_un
     assert "refused by the test" in end.error.message and state in end.error.message
 
 
-def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_again(
-    bench: Any, wait_until: WaitUntil
-) -> None:
+def test_a_temporary_refusal_costs_an_attempt_and_progress_resets_the_count(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
         if job.attempt % MAX_ATTEMPTS == 0:
             with job.checkpoint() as checkpoint:
@@ -58,7 +56,7 @@ def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_agai
     assert (end.outcome, end.attempt, end.counters.processed) == ("success", 2 * MAX_ATTEMPTS, 2)
 
 
-def test_a_lost_connection_is_no_refusal_however_often(bench: Any, wait_until: WaitUntil) -> None:
+def test_a_lost_connection_never_counts_as_a_refusal(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
         if job.attempt <= MAX_ATTEMPTS + 1:
             with job.checkpoint() as checkpoint:
@@ -72,9 +70,7 @@ def test_a_lost_connection_is_no_refusal_however_often(bench: Any, wait_until: W
     assert bench.rows("select crashes, failures, suspect from inbox") == [(0, 0, False)]
 
 
-def test_the_end_of_a_job_is_written_though_postgresql_refuses_it_for_a_while(
-    bench: Any, wait_until: WaitUntil
-) -> None:
+def test_the_end_of_a_job_is_written_after_temporary_refusals(bench: Any, wait_until: WaitUntil) -> None:
     runs: list[int] = []
 
     def work(job: RunningJob) -> JobResult | None:
@@ -95,7 +91,7 @@ def test_the_end_of_a_job_is_written_though_postgresql_refuses_it_for_a_while(
 
 
 @pytest.mark.parametrize(("state", "lasts"), [("40P01", False), ("55P03", False), ("40P01", True), ("23514", True)])
-def test_a_request_that_is_refused_for_a_while_is_taken_and_one_that_is_refused_for_good_ends(
+def test_a_request_is_stored_after_temporary_refusals_and_ends_after_a_lasting_one(
     bench: Any, wait_until: WaitUntil, state: str, lasts: bool
 ) -> None:
     last = 100_000 if lasts else 4

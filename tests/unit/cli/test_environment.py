@@ -1,4 +1,4 @@
-"""Servers that are away or hang, full disks, terminals without letters: each ends a command with a sentence."""
+"""Servers that are away or hang, full disks, terminals without Unicode: each ends a command with one sentence."""
 
 import errno
 import sys
@@ -51,7 +51,7 @@ def test_a_postgres_that_is_away_or_hangs(run: Any, monkeypatch: pytest.MonkeyPa
         (["topics", "--list", "--bootstrap-server", "elsewhere:9092"], False),
     ],
 )
-def test_a_broker_that_is_away_is_said_to_be(
+def test_a_broker_that_is_away_is_reported(
     run: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str], asked: bool
 ) -> None:
     servers = f"127.0.0.1:{free_port()}"
@@ -64,7 +64,7 @@ def test_a_broker_that_is_away_is_said_to_be(
 
 @pytest.mark.parametrize("option", ["--api-port", "--sandbox-port", "--kafka-port", "--postgres-port"])
 @pytest.mark.parametrize("port", ["0", "65536", "99999"])
-def test_a_port_that_cannot_be_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch, option: str, port: str) -> None:
+def test_an_invalid_port_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch, option: str, port: str) -> None:
     monkeypatch.setattr("jobtrail.up.run_up", lambda *_: None)
     monkeypatch.setattr("jobtrail.demo.command.run_demo", lambda *_: 0)
     for command in ("up", "demo"):
@@ -72,7 +72,7 @@ def test_a_port_that_cannot_be_is_refused(run: Any, monkeypatch: pytest.MonkeyPa
         assert ended.code == 2 and option in ended.err
 
 
-def test_letters_that_a_terminal_does_not_have_are_replaced(
+def test_characters_that_a_terminal_does_not_have_are_replaced(
     api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api(
@@ -86,7 +86,7 @@ def test_letters_that_a_terminal_does_not_have_are_replaced(
     assert "?à" in said.getvalue().decode("latin-1")
 
 
-def test_a_full_disk_is_told_once(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_once(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(StringIO):
         def write(self, _: str) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -99,6 +99,6 @@ def test_a_full_disk_is_told_once(api: Any, run: Any, job: Make, monkeypatch: py
     assert sys.stdout is not full
 
 
-def test_what_services_write_hangs_on_no_terminal(tmp_path: Path) -> None:
+def test_the_output_of_services_does_not_depend_on_the_terminal(tmp_path: Path) -> None:
     for service in services(Running(api="a:1", sandbox="s:2", kafka="k", database="d"), Home(tmp_path)):
         assert service.env["PYTHONIOENCODING"] == "utf-8"

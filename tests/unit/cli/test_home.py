@@ -42,7 +42,7 @@ def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: p
         ("nonsense", "an example is http://127.0.0.1:8400"),
     ],
 )
-def test_an_address_that_cannot_be_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBTRAIL_API", given)
     with pytest.raises(UserError, match=said):
         Home().api()

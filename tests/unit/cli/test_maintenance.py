@@ -1,4 +1,4 @@
-"""How the command hands over to the tracker's own parts."""
+"""How the command becomes a part of the tracker."""
 
 import os
 from pathlib import Path

@@ -103,7 +103,7 @@ def test_the_demo_shows_phases_and_types_as_they_are(job: Make, terminal: bool) 
     assert "[/TYPE]" in console.export_text()
 
 
-def test_the_stack_tells_of_folders_as_they_are() -> None:
+def test_the_stack_shows_folder_names_unchanged() -> None:
     console = Console(width=160, record=True)
     with StackView(console) as view:
         view(StackEvent("start", "kafka", "starting in /tmp/[/x]"))
@@ -118,7 +118,7 @@ def test_a_table_keeps_the_message_of_an_error(job: Make) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_check_tells_what_a_server_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_check_shows_the_message_of_a_server(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def down(*_: object, **__: object) -> None:
         raise ValueError(name)
 
@@ -152,7 +152,7 @@ def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\x07", "\r"])
-def test_what_others_wrote_steers_no_terminal(api: Any, run: Any, job: Make, control: str) -> None:
+def test_text_from_outside_does_not_control_the_terminal(api: Any, run: Any, job: Make, control: str) -> None:
     said = f"{control}gone"
     api(one_job(job(status="FAILED", outcome="failed", error={"category": "platform", "message": said})))
     for ended in (run("jobs", "list"), run("jobs", "watch", "job-1")):

@@ -43,7 +43,7 @@ def test_iso(text: str, at: datetime) -> None:
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2 fortnights", "-3d", "999999999w", "2026-13-01", "0001-01-01T00:00+14:00", "2h ago"]
 )
-def test_what_is_no_moment(text: str) -> None:
+def test_an_invalid_moment_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"--until is .* it takes an ISO date"):
         moment(text, "--until", NOW)
 
@@ -55,7 +55,7 @@ def test_a_span_must_end_after_its_start() -> None:
         span("2d", "3d", NOW)
 
 
-def test_commands_ask_for_what_was_typed(api: Any, run: Any) -> None:
+def test_commands_send_the_given_moments(api: Any, run: Any) -> None:
     asked: list[httpx.URL] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Following a job that is not in the table yet, and through times in which a server is away."""
+"""Following a job that is not in the table yet, and while a server is away."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -66,7 +66,7 @@ def test_a_job_that_never_arrives_is_given_up(api: Any) -> None:
 
 
 @pytest.mark.parametrize("away", [AWAY, httpx.ConnectError("refused")], ids=["PostgreSQL", "API"])
-def test_a_server_that_is_away_is_asked_again(api: Any, job: Make, away: httpx.Response | Exception) -> None:
+def test_a_server_that_is_away_is_polled_again(api: Any, job: Make, away: httpx.Response | Exception) -> None:
     watched = Watched(api, *[away] * 100, ok(job()))
     assert watched.follow()["status"] == "COMPLETED"
     assert watched.now == 100 * POLL_SECONDS
@@ -85,7 +85,7 @@ def test_a_job_that_was_there_and_is_deleted_is_not_waited_for(api: Any, job: Ma
     assert watched.now == POLL_SECONDS
 
 
-def test_the_command_waits_and_tells_the_end(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_waits_and_shows_the_end(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
     Watched(api, UNKNOWN, AWAY, ok(job(status="FAILED", outcome="failed")))
     ended = run("jobs", "watch", "job-1")
@@ -93,7 +93,7 @@ def test_the_command_waits_and_tells_the_end(api: Any, run: Any, job: Make, monk
     assert "PRODUCT_PULL FAILED" in ended.out
 
 
-def test_a_pipe_gets_a_whole_line_for_each_change_and_none_for_a_second() -> None:
+def test_a_pipe_gets_one_line_for_each_change() -> None:
     pipe = StringIO()
     with changes_shown(Console(file=pipe, width=20)) as show:
         for done, seconds in ((1, 3), (1, 2), (2, 1), (2, 1), (3, 0)):

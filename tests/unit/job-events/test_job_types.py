@@ -27,7 +27,7 @@ def test_a_bad_request_names_its_field(job_type: str, params: object, field: str
     assert refused.value.field == field
 
 
-def test_chains_know_only_jobs_that_exist() -> None:
+def test_chains_name_only_known_job_types() -> None:
     for chain in CHAINS.values():
         assert set(chain.first) <= set(JOB_TYPES)
         for first in chain.first:
@@ -98,7 +98,7 @@ def test_what_follows_a_job_is_bounded(then: tuple[Then, ...], parent: str, fiel
     assert refused.value.field == field
 
 
-def test_the_most_that_may_follow_a_job_passes() -> None:
+def test_the_largest_allowed_chain_passes() -> None:
     check_then(deep(8), MATCH)
     check_then(steps(20), PULL, newer_allowed=True)
     check_then(steps(20, steps(4, parent=MATCH)), PULL, newer_allowed=True)

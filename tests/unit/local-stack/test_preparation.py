@@ -1,4 +1,4 @@
-"""What a person is told when a server's data folder cannot be made."""
+"""The errors of creating a server's data folder."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is said of a cluster that refuses a client, and how often."""
+"""The sentence about a cluster that refuses a client, and how often it is logged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +68,7 @@ def test_a_refusal_is_a_sentence(error: KafkaError, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["Connect to ipv4#1.2.3.4:9092 failed: Connection refused", "1/1 brokers are down"])
-def test_a_broker_that_is_away_refuses_nobody(text: str) -> None:
+def test_a_broker_that_is_away_is_not_a_refusal(text: str) -> None:
     assert refusal_sentence(KafkaError(TRANSPORT, text), K) is None
 
 
@@ -91,7 +91,7 @@ def test_a_reason_is_logged_once_and_again_when_it_changes_or_lasts(monkeypatch:
     assert len(logged(refused(4))) == 1
 
 
-def test_that_no_broker_is_up_is_reported_where_nothing_else_is_known() -> None:
+def test_no_broker_is_up_is_reported_without_a_better_reason() -> None:
     reported: list[str] = []
     report: Callable[[Any, str], None] = lambda _error, reason: reported.append(reason)  # noqa: E731
     ConnectionErrors(K, report)(KafkaError(DOWN, "1/1 brokers are down"))

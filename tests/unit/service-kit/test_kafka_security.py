@@ -1,4 +1,4 @@
-"""The security settings of Kafka's clients: what each kind of client is given, and what is refused at the start."""
+"""The security settings of Kafka's clients: their properties, and invalid settings at the start."""
 
 import re
 import ssl
@@ -74,7 +74,7 @@ def test_files_become_the_properties_of_a_client(certificates: Certificates) -> 
     assert len(context.get_ca_certs()) == 1
 
 
-def test_a_child_process_gets_these_settings_whatever_its_parent_was_given() -> None:
+def test_a_child_process_gets_exactly_these_settings() -> None:
     plain = KafkaConnection("own:1").environment()
     assert read_security(USER | plain) == read_security({})
     given = KafkaConnection("other:1", read_security(USER)).environment()
@@ -115,7 +115,7 @@ def test_a_child_process_gets_these_settings_whatever_its_parent_was_given() -> 
         ),
     ],
 )
-def test_what_cannot_work_is_one_sentence_at_the_start_that_names_the_variable(
+def test_invalid_settings_are_one_sentence_that_names_the_variable(
     given: dict[str, str],
     sentence: str,
     certificates: Certificates,

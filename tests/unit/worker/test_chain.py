@@ -1,4 +1,4 @@
-"""Choreography: the same parents make the same child, a retried parent another one, a failed parent a skip."""
+"""Chains: the same parents give the same child, a retried parent another one, a failed parent a skipped one."""
 
 from datetime import UTC, datetime, timedelta
 
