@@ -1,4 +1,4 @@
-"""Guards that can be removed, one at a time, in a process of the chaos run only: what they guard must then break."""
+"""Removes one guard of the projector in a process of the chaos run; the checker must then find violations."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def without_compare_and_set() -> None:
 
 
 def without_terminal_guard() -> None:
-    """A progress that comes after the end wipes the end out."""
+    """A progress that arrives after the end erases the end."""
     _edit(
         jobs_projection._SQL,
         "merge_jobs",

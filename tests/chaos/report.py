@@ -1,4 +1,4 @@
-"""What a run prints: its figures, where its history lies, each violation, and how to replay what was violated."""
+"""The printed report of a run: figures, history folder, violations, and the command that replays a phase."""
 
 import statistics
 from collections import Counter
@@ -14,7 +14,7 @@ MIN_KILLS = 100
 
 
 class RebuildReport(NamedTuple):
-    """The lines to print, and how many violations they tell of."""
+    """The lines to print, and the number of violations in them."""
 
     lines: list[str]
     violations: int
@@ -58,7 +58,7 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
 
 
 def _below_minimum(points: Counter[str], kills: int) -> list[str]:
-    """What a whole run must have done and has not."""
+    """The minimums of a whole run that were not reached."""
     wanted = dict.fromkeys(point for phase in PHASES for point in phase.points)
     found = [f"no process was killed at the point {point}" for point in wanted if not points[point]]
     return found + ([f"only {kills} kills, at least {MIN_KILLS} are wanted"] if kills < MIN_KILLS else [])

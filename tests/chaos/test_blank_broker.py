@@ -1,4 +1,4 @@
-"""Kafka is back, but some clients know of no broker, and never will: all must find it again."""
+"""Kafka is back, but some clients have lost all broker addresses: all must reconnect."""
 
 import os
 import subprocess
@@ -92,16 +92,16 @@ def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Ca
 
 
 def _blank(servers: Servers, sender: ReconnectingProducer, wait_until: Callable[..., None]) -> None:
-    """Kill Kafka, and let nobody find it again before having been told that there is none."""
+    """Kill Kafka; no client may reconnect before it has received metadata without a broker."""
     port = urlsplit(f"//{servers.bootstrap_servers}").port
     assert port is not None
     servers.kill("kafka")
     with StandIn(port, no_broker) as blank:
 
-        def all_told() -> bool:
+        def all_informed() -> bool:
             sender.poll(0)
-            told = Counter(client.partition(":")[0] for client, _ in blank.told)
+            informed = Counter(client.partition(":")[0] for client, _ in blank.informed)
             # Of the puller its consumer and its producer; the projector's consumer is named after its host.
-            return told["puller"] >= 2 and told["asking"] >= 1 and told[gethostname()] >= 1
+            return informed["puller"] >= 2 and informed["asking"] >= 1 and informed[gethostname()] >= 1
 
-        wait_until(all_told, "not everybody was told of no broker")
+        wait_until(all_informed, "not every client received an answer without a broker")

@@ -1,7 +1,7 @@
-"""A part of the tracker as people start it, with kill points that obey a control file, and guards that can be removed.
+"""A process of the tracker with kill points that a control file triggers, and with removable guards.
 
-CHAOS_CONTROL names the file. It holds a deed and a point, `kill after_copy` say: the process that comes to the
-point does the deed to itself. CHAOS_MUTANT names a guard to remove before anything runs.
+CHAOS_CONTROL names the file. It holds a action and a point, `kill after_copy` say: the process that comes to the
+point does the action to itself. CHAOS_MUTANT names a guard to remove before anything runs.
 """
 
 import json
@@ -35,7 +35,7 @@ class KillPoints:
 
     def __call__(self, point: str) -> None:
         try:
-            deed, _, wanted = self._control.read_text().partition(" ")
+            action, _, wanted = self._control.read_text().partition(" ")
         except FileNotFoundError:
             return
         if wanted != point:
@@ -44,7 +44,7 @@ class KillPoints:
             self._control.unlink()
         except FileNotFoundError:
             return  # disarmed in this moment
-        if deed == "kill":
+        if action == "kill":
             print(json.dumps({"event": KILLS_ITSELF, "point": point}), file=sys.stderr, flush=True)  # noqa: T201
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here

@@ -1,4 +1,4 @@
-"""The puller as people start it, killed once between its two steps for a request: the row and the offset.
+"""The puller, killed once between its two steps for a request: the row and the offset.
 
 CHAOS_CONTROL names a file that asks for the kill; CHAOS_MUTANT=offset_first takes the steps in the wrong order.
 """

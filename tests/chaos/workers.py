@@ -1,4 +1,4 @@
-"""Puller, matcher and syncer under kills and pauses: their chains end, and the sandbox's raw request log tells what
+"""Puller, matcher and syncer under kills and pauses: their chains end, and the sandbox's raw request log shows what
 they wrote.
 """
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 from tests.chaos.history import describe, now
-from tests.chaos.patience import until
 from tests.chaos.result import Result, breaking_off
 from tests.chaos.strikes import Striker, second
+from tests.chaos.waiting import until
 from tests.chaos.worker_verdict import KILL, SYNCS, WORKERS, Json, judge
 
 from jobtrail.demo.account import connect
@@ -67,8 +67,8 @@ def _run(folder: Path, seed: str, home: Home, system: System, result: Result, sa
             jobs = follow(tracker, chains, lambda _: None)
         items = [item for job in jobs if job["type"] in SYNCS for item in _items(tracker, job)]
     finally:
-        result.kills, result.faults = sum(s.deed == KILL for s in striker.strikes), len(striker.strikes)
-        result.violations += striker.troubles
+        result.kills, result.faults = sum(s.action == KILL for s in striker.strikes), len(striker.strikes)
+        result.violations += striker.problems
         requests = list(_requests(sandbox))
         _lines(folder / "strikes.jsonl", (strike._asdict() for strike in striker.strikes))
         _lines(folder / "requests.jsonl", requests)

@@ -1,15 +1,15 @@
-"""Waiting for a condition, as long as a machine that is several times too busy may need."""
+"""Wait for a condition, with a limit that an overloaded machine does not reach."""
 
 import time
 from collections.abc import Callable
 
-PATIENCE = 240.0  # seconds
+WAIT_SECONDS = 240.0  # seconds
 _POLL = 0.05  # seconds
 
 
-def until(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    """Whether the condition came true within so many seconds."""
-    deadline = time.monotonic() + patience
+def until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
+    """Whether the condition became true within this many seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -24,4 +24,4 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         TimeoutError
     """
     if not until(condition):
-        raise TimeoutError(f"waited {PATIENCE:.0f} s for {what}")
+        raise TimeoutError(f"waited {WAIT_SECONDS:.0f} s for {what}")
