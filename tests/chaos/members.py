@@ -49,7 +49,7 @@ class Continued:
     def refused(self, held: Collection[tuple[str, int]]) -> int:
         """Batches that the compare-and-set refused since, of partitions that were `held` before."""
         return sum(
-            line.get("event") == "another owner moved on"
+            line.get("event") == "fenced: another owner has moved the positions"
             and any((topic, number) in held for topic, number in line["partitions"])
             for line in said(self.log, self.start)
         )

@@ -45,21 +45,24 @@ def with_dead_letters_after_the_transaction() -> None:
     """Dead letters are written when the positions have already moved."""
     write = Committer._write
 
-    def write_then_bury(self: Committer[Any], batch: Any, *rest: Any) -> None:
+    def write_then_insert(self: Committer[Any], batch: Any, *rest: Any) -> None:
         letters, batch.dead = batch.dead, []
-        at, self._at = self._at, self._at if letters else no_failpoint  # who is killed shall have letters to lose
+        failpoint, self._failpoint = (
+            self._failpoint,
+            self._failpoint if letters else no_failpoint,
+        )  # who is killed shall have letters to lose
         try:
             write(self, batch, *rest)
         finally:
-            self._at = at
+            self._failpoint = failpoint
 
-        def bury(cursor: Cursor) -> None:
+        def insert(cursor: Cursor) -> None:
             for letter in letters:
-                cursor.execute(commit._SQL["bury"], letter.row())
+                cursor.execute(commit._SQL["insert_dead_letter"], letter.row())
 
-        self._link.transact(bury)
+        self._connection.transact(insert)
 
-    Committer._write = write_then_bury
+    Committer._write = write_then_insert
 
 
 def without_greater_bytes() -> None:

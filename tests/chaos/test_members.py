@@ -69,7 +69,7 @@ def test_who_is_dead_is_not_killed_again(tmp_path: Path) -> None:
 
 def test_only_what_a_process_said_since_it_went_on_counts_as_refused(tmp_path: Path) -> None:
     def refuse(number: int) -> None:
-        line = {"event": "another owner moved on", "partitions": [["jobs.events", number]]}
+        line = {"event": "fenced: another owner has moved the positions", "partitions": [["jobs.events", number]]}
         with member.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
 

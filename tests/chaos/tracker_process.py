@@ -69,5 +69,5 @@ if __name__ == "__main__":
     remove_guard(os.environ.get("CHAOS_MUTANT", ""))
     at = KillPoints(Path(os.environ["CHAOS_CONTROL"]))
     jobs_projection.copy_rows = items_projection.copy_rows = copying(at)
-    bootstrap.run_projector = partial(bootstrap.run_projector, at=at)
+    bootstrap.run_projector = partial(bootstrap.run_projector, failpoint=at)
     sys.exit(main())

@@ -20,7 +20,7 @@ from tests.tracker_actions import TOMORROW, archive_days, recreate, trim
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import ArchiveCatalogue
-from job_tracker.archive.files import PartWriter, alone, read_segment
+from job_tracker.archive.files import PartWriter, exclusive_lock, read_segment
 from job_tracker.archive.lines import Archived, read_line
 from job_tracker.errors import ArchiveBusy, ArchiveDamaged, NotArchived
 from job_tracker.log.records import Record
@@ -264,7 +264,7 @@ def test_a_disk_that_is_full_is_told_with_the_file_and_leaves_nothing(tmp_path: 
 def test_two_writers_do_not_share_an_archive(*, archive: Any, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     folder.mkdir()
-    with alone(folder), pytest.raises(ArchiveBusy, match="another process writes into"):
+    with exclusive_lock(folder), pytest.raises(ArchiveBusy, match="another process writes into"):
         archive()
     assert "up to date" in archive()
 

@@ -161,7 +161,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
     *, system: Any, connection: Any, database_url: str, stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch waits for the answer outside its transaction; a topic that was recreated is not written from."""
-    monkeypatch.setattr("job_tracker.projector.commit._SURE_WITHIN", 0.2)
+    monkeypatch.setattr("job_tracker.projector.commit._PRECONDITION_TIMEOUT", 0.2)
     migrate(database_url, "tracker", ["job_tracker.store"])
     topic = system.topics.events
     projection = JobsProjection(system.topics, name="jobs")

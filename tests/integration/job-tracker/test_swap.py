@@ -327,7 +327,7 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
     *, system: Any, connection: Any, live: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: str, said: str
 ) -> None:
     assert live
-    monkeypatch.setattr(swap, "_PATIENCE", 1.0)
+    monkeypatch.setattr(swap, "_TIMEOUT", 1.0)
     before = connection.execute(JOBS).fetchone()
     console = Console(file=StringIO())
     with psycopg.connect(system.database_url, application_name="reporting") as other:

@@ -100,7 +100,7 @@ def run(writer: Writer, stop: threading.Event, *sources: Source, projection: Pla
     loop: Projector[Any] = Projector(
         projection=projection or Plain(),  # pyright: ignore[reportArgumentType]
         committer=writer,  # pyright: ignore[reportArgumentType]
-        link=Nothing(),  # pyright: ignore[reportArgumentType]
+        connection=Nothing(),  # pyright: ignore[reportArgumentType]
         store=Nothing(),  # pyright: ignore[reportArgumentType]
         open_source=open_source,  # pyright: ignore[reportArgumentType]
         status=Status(lambda: 0.0),

@@ -1,8 +1,10 @@
 """From where each partition is read, and what would be lost."""
 
 from job_tracker.log.records import Span
-from job_tracker.rebuild.plan import Log, Plan, make_plan
-from job_tracker.store.offsets import Live, Stretch
+from job_tracker.rebuild.plan import LogRange as Log
+from job_tracker.rebuild.plan import Plan, make_plan
+from job_tracker.store.offsets import LivePosition as Live
+from job_tracker.store.offsets import Stretch
 
 P, Q = ("jobs.events", 0), ("jobs.events", 1)
 
@@ -64,7 +66,7 @@ def test_a_recreated_topic_needs_the_archive_of_its_old_id() -> None:
     assert "0 to 70 are in no archive" in loss
     made = plan(Live("a", 0, 70), log, {"a": Span(0, 70)})
     assert (made.earlier, made.spans(), made.losses) == ({"a": {P: Span(0, 70)}}, {P: Span(0, 3)}, [])
-    assert made.parted == {P}
+    assert made.detached == {P}
     (loss,) = plan(Live("a", 0, 70), log, {"a": Span(0, 60)}).losses
     assert "60 to 70" in loss
 
@@ -97,7 +99,7 @@ def test_a_partition_that_the_broker_no_longer_has_needs_the_archive() -> None:
     assert made.losses == [
         "jobs.events[1] is in the table, but the broker does not have it: its old offsets 3 to 9 are in no archive"
     ]
-    assert (made.parted, made.spans()) == ({Q}, {P: Span(0, 5)})
+    assert (made.detached, made.spans()) == ({Q}, {P: Span(0, 5)})
     assert plan(Live("b", 0, 5), Log("b", Span(0, 5)), gone=Live("a", 3, 3)).losses == []
 
 

@@ -79,9 +79,9 @@ def run_projector(
     stop: threading.Event,
     instance: str | None = None,
     *,
-    at: Callable[[str], None] = no_failpoint,
+    failpoint: Callable[[str], None] = no_failpoint,
 ) -> None:
-    """Keep one projection until `stop` is set; `at` is called at the named points of the protocol."""
+    """Keep one projection until `stop` is set; `failpoint` is called at the named points of the protocol."""
     me = instance or instance_name()
     wait = stop.wait
     try:
@@ -90,12 +90,17 @@ def run_projector(
         return
     status = Status(time.monotonic)
     broker = Broker(settings.kafka)
-    link = RetryingConnection(settings.database_url, status, wait, session=projection.session)
-    committer = Committer(link, projection, at)
+    connection = RetryingConnection(settings.database_url, status, wait, session=projection.session)
+    committer = Committer(connection, projection, failpoint)
     # The reader's own connection: positions are read while the writer is in its transaction.
     positions = RetryingConnection(settings.database_url, status, wait)
     store = PositionStore(
-        link=positions, broker=broker, projection=projection.name, remedy=projection.remedy, status=status, wait=wait
+        connection=positions,
+        broker=broker,
+        projection=projection.name,
+        remedy=projection.remedy,
+        status=status,
+        wait=wait,
     )
     heartbeat = Heartbeat(
         database_url=settings.database_url,
@@ -108,7 +113,7 @@ def run_projector(
     projector = Projector(
         projection=projection,
         committer=committer,
-        link=link,
+        connection=connection,
         store=store,
         open_source=lambda flush_before_revoke: KafkaSource(
             kafka=settings.kafka,
@@ -118,12 +123,12 @@ def run_projector(
             store=store,
             status=status,
             flush_before_revoke=flush_before_revoke,
-            at=at,
+            failpoint=failpoint,
         ),
         status=status,
         stop=stop,
         batch_events=settings.jobtrail_batch_events,
-        at=at,
+        failpoint=failpoint,
     )
     with collector_at_rest():
         heartbeat.start()

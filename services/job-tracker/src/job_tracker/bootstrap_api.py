@@ -64,24 +64,24 @@ def build_app(settings: Settings) -> FastAPI:
             kwargs={"options": "-c timezone=UTC"},
             check=AsyncConnectionPool.check_connection,  # one of before PostgreSQL was away is dead
         )
-        pokes = CommitNotifications(settings.database_url)
+        notifications = CommitNotifications(settings.database_url)
         requests = CommandPublisher(
             kafka.producer(settings.kafka, "job-tracker-api", DELIVERY_TIMEOUT_MS),
             topics,
             SystemClock(),
         )
         stands_on = {jobs.name: jobs.topics, items.name: items.topics}
-        reader = SnapshotReader(pool, pokes, jobs.name, items.name, stands_on)
+        reader = SnapshotReader(pool, notifications, jobs.name, items.name, stands_on)
         live = reader_pool(settings.database_url, LIVE_POOL_SIZE, BY_KEY)
-        changes = ChangeReader(SnapshotReader(live, pokes, jobs.name, items.name, stands_on), reader, JOBS)
-        feed = ChangeFeed(changes, pokes)
+        changes = ChangeReader(SnapshotReader(live, notifications, jobs.name, items.name, stands_on), reader, JOBS)
+        feed = ChangeFeed(changes, notifications)
         requests.start()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, requests.close)
             for connections in (pool, live, writers):
                 await connections.open()
                 stack.push_async_callback(connections.close)
-            for work in (pokes.run(), feed.run()):
+            for work in (notifications.run(), feed.run()):
                 stack.push_async_callback(_end, asyncio.create_task(work))
             yield Parts(
                 reader=reader,

@@ -19,7 +19,7 @@ from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.archive.catalogue import ArchiveCatalogue
 from job_tracker.archive.days import finished_days, write_day
-from job_tracker.archive.files import alone, verify
+from job_tracker.archive.files import exclusive_lock, verify
 from job_tracker.errors import ShareLost
 from job_tracker.log.broker import Broker
 from job_tracker.log.messages import to_record
@@ -72,19 +72,19 @@ def run_rebuild(
         KeyboardInterrupt: its text says which table stands now.
     """
     bootstrap.bring_schema(settings)
-    with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
+    with _shadow_rebuild(settings, clock, console, REBUILD, archive, None) as (rebuild, report):
         if swap:
-            refold.check_swap()
-        for sentence in refold.begin(whole_log=True, accept_loss=accept_loss, lost_jobs=lost_jobs):
+            rebuild.check_swap()
+        for sentence in rebuild.begin(whole_log=True, accept_loss=accept_loss, lost_jobs=lost_jobs):
             report.say(sentence)
-        found = report.show(refold.differences(history_rows=False))
+        found = report.show(rebuild.differences(history_rows=False))
         report.say(_verdict(found, "the table rebuilt from the log"))
         if not swap and console.is_interactive and sys.stdin.isatty():
             report.__exit__(None, None, None)
             swap = _asked("Put the rebuilt table in the live one's place?", console)
         if not swap:
             return DIFFERENT if found else 0
-        refold.swap()
+        rebuild.swap()
         report.say("The rebuilt table is in place; the replaced one is dropped.")
         return 0
 
@@ -107,8 +107,8 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
             report.say(f"The items projector goes on from where this reading ended: {places}")
         held = f"the log and {archive} hold" if archive.is_dir() else "the log holds"
         report.say(
-            f"{committer.rows:,} item rows written, {committer.letters:,} dead letters added."
-            if committer.rows or committer.letters
+            f"{committer.rows:,} item rows written, {committer.dead_letters:,} dead letters added."
+            if committer.rows or committer.dead_letters
             else f"Nothing was missing: the tables hold what {held}."
         )
 
@@ -165,11 +165,11 @@ def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Pa
     with connect(settings.database_url) as connection:
         among = count_jobs(connection)
     sample = Sample.of_size(seed, jobs, among) if jobs is not None else None
-    with _refold(settings, clock, console, AUDIT, archive, sample) as (refold, report):
+    with _shadow_rebuild(settings, clock, console, AUDIT, archive, sample) as (rebuild, report):
         looked = "all jobs" if sample is None else f"about {min(jobs or 0, among):,} of {among:,} jobs (seed {seed})"
         report.say(f"Folding {looked} once more from the log{f' and {archive}' if archive.is_dir() else ''}")
-        refold.begin(whole_log=False, accept_loss=False)
-        found = report.show(refold.differences(history_rows=True))
+        rebuild.begin(whole_log=False, accept_loss=False)
+        found = report.show(rebuild.differences(history_rows=True))
         report.say(_verdict(found, "a fold of the log"))
         return DIFFERENT if found else 0
 
@@ -184,7 +184,7 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     broker = Broker(settings.kafka, attempts=10)
     days = 0
-    with alone(folder), RebuildReport(console) as report:
+    with exclusive_lock(folder), RebuildReport(console) as report:
         catalogue = ArchiveCatalogue(folder, topics)
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
@@ -222,7 +222,7 @@ def _archived_topics(settings: Settings) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refolding:
+class _ShadowWork:
     """What a process needs to know to fold the log, or a share of it, into the shadow `schema`."""
 
     settings: Settings
@@ -232,9 +232,9 @@ class _Refolding:
     now: datetime
     sample: Sample | None
 
-    def projection(self, *, rolls: bool = True) -> ShadowProjection:
+    def projection(self, *, with_rollups: bool = True) -> ShadowProjection:
         topics = Topics(self.settings.jobtrail_topic_prefix)
-        return ShadowProjection(topics, self.history_since, self.sample, rolls=rolls)
+        return ShadowProjection(topics, self.history_since, self.sample, with_rollups=with_rollups)
 
     def sources(self) -> Sources:
         return _sources(self.settings, self.archive, self.projection().topics)
@@ -242,46 +242,46 @@ class _Refolding:
     def connect(self) -> Connection:
         return connect(self.settings.database_url, self.schema)
 
-    def link(self) -> RetryingConnection:
+    def writer(self) -> RetryingConnection:
         # A shadow that is lost is made anew; the swap's commit waits for the disk.
-        return _quick_link(self.settings, ShadowProjection.session, self.schema)
+        return _unsynced_connection(self.settings, ShadowProjection.session, self.schema)
 
     def filler(
-        self, sources: Sources, connection: Connection, link: RetryingConnection, *, rolls: bool = True
+        self, sources: Sources, connection: Connection, writer: RetryingConnection, *, with_rollups: bool = True
     ) -> Filler[JobsContent]:
-        projection = self.projection(rolls=rolls)
+        projection = self.projection(with_rollups=with_rollups)
         days = Days(connection, self.schema, self.history_since, self.now)
         return Filler(
-            sources, Committer(link, projection), projection, self.settings.jobtrail_batch_events, days.ensure
+            sources, Committer(writer, projection), projection, self.settings.jobtrail_batch_events, days.ensure
         )
 
 
-def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans) -> None:
+def _share(work: _ShadowWork, topic_ids: TopicIds, spans: Spans) -> None:
     """Fold these stretches, in a process of its own."""
     configure_logging("job-tracker share")
-    with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
+    with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.writer()) as writer:
         try:
-            work.filler(work.sources(), connection, link, rolls=False).fill(topic_ids, spans, lambda _: None)
+            work.filler(work.sources(), connection, writer, with_rollups=False).fill(topic_ids, spans, lambda _: None)
         except KafkaException as error:  # it cannot be sent to another process
             raise ShareLost(f"Kafka: {error}") from None
 
 
 @contextmanager
-def _refold(
+def _shadow_rebuild(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
 ) -> Generator[tuple[ShadowRebuild, RebuildReport]]:
     """A shadow that is gone when this is left, whatever happened."""
     now = clock.now().astimezone(UTC)
-    work = _Refolding(settings, schema, archive, history_since(now, settings), now, sample)
+    work = _ShadowWork(settings, schema, archive, history_since(now, settings), now, sample)
     projection, sources = work.projection(), work.sources()
     with (
         bootstrap.collector_at_rest(),
         work.connect() as connection,
         RebuildReport(console) as report,
     ):
-        shadow, link = ShadowTables(connection, schema), work.link()
-        own = work.filler(sources, connection, link)
-        refold = ShadowRebuild(
+        shadow, writer = ShadowTables(connection, schema), work.writer()
+        own = work.filler(sources, connection, writer)
+        rebuild = ShadowRebuild(
             database_url=settings.database_url,
             connection=connection,
             broker=Broker(settings.kafka, attempts=10),
@@ -301,13 +301,13 @@ def _refold(
                 swapped = shadow.is_live(another)
             return "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
 
-        with _said_when_interrupted(standing):
+        with _explained_when_interrupted(standing):
             try:
-                yield refold, report
+                yield rebuild, report
             finally:
-                link.close()
+                writer.close()
                 with work.connect() as another:
-                    refold.end(another)
+                    rebuild.end(another)
 
 
 @contextmanager
@@ -319,13 +319,13 @@ def _items_rebuild(
     projection = ItemsReplay(topics, dead_letters_since(clock.now().astimezone(UTC), settings))
     sources = _sources(settings, archive, projection.topics)
     # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
-    link = _quick_link(settings, projection.session)
+    writer = _unsynced_connection(settings, projection.session)
     with (
         bootstrap.collector_at_rest(),
         connect(settings.database_url) as connection,
         RebuildReport(console) as report,
     ):
-        committer = Committer(link, projection)
+        committer = Committer(writer, projection)
         rebuild = ItemsRebuild(
             connection=connection,
             broker=Broker(settings.kafka, attempts=10),
@@ -335,11 +335,11 @@ def _items_rebuild(
             filler=Filler(sources, committer, projection, settings.jobtrail_batch_events),
             progress=report.progress,
         )
-        with _said_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):
+        with _explained_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):
             try:
                 yield rebuild, committer, report
             finally:
-                link.close()
+                writer.close()
                 with connect(settings.database_url) as another:
                     rebuild.end(another)
 
@@ -348,14 +348,14 @@ def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
     return Sources(ArchiveCatalogue(archive, topics), settings.kafka, topics)
 
 
-def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> RetryingConnection:
+def _unsynced_connection(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> RetryingConnection:
     """Its commits do not wait for the disk."""
     session = f"SET synchronous_commit TO off; {session}"
     return RetryingConnection(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
 
 
 @contextmanager
-def _said_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
+def _explained_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
     """Who interrupts this hears what has become of the tables, as it is after everything was put away."""
     try:
         yield

@@ -20,7 +20,7 @@ from service_kit.sql_files import queries
 
 log = structlog.get_logger()
 _SQL = queries("job_tracker.store", "retention.sql")
-_DAYS_LOCK = queries("job_tracker.store", "shadow.sql")["hold_days"]
+_DAYS_LOCK = queries("job_tracker.store", "shadow.sql")["lock_days"]
 _ROWS = 5000  # rows deleted in one transaction
 _FIRST, _EVERY = 60.0, 3600.0  # seconds from the start to the first sweep, and from one to the next
 _LATE = timedelta(days=40)  # longer than the topics keep an event of a job that was deleted
@@ -43,7 +43,7 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     `connection` commits each statement by itself. Nothing happens while another tracker sweeps.
     """
     gone: Counter[str] = Counter()
-    if connection.execute(_SQL["try_alone"]).fetchone() != (True,):
+    if connection.execute(_SQL["try_lock"]).fetchone() != (True,):
         return gone
     since = history_since(now, settings)
     days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
@@ -51,18 +51,18 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
         gone["days"] += _drop_day(connection, str(day))
     items_since = dead_letters_since(now, settings)
     batches: list[tuple[str, dict[str, datetime | int]]] = [
-        ("forget_default_history", {"before": since}),
-        ("forget_items", {"before": items_since}),
-        ("forget_dead_letters", {"before": items_since}),
-        ("forget_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
-        ("forget_empty_offsets", {"reach": MAX_BEHIND}),
-        ("forget_deleted_history", {"since": now - _LATE}),
-        ("forget_deleted_items", {"since": now - _LATE}),
+        ("delete_default_history", {"before": since}),
+        ("delete_items", {"before": items_since}),
+        ("delete_dead_letters", {"before": items_since}),
+        ("delete_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
+        ("delete_empty_offsets", {"reach": MAX_BEHIND}),
+        ("delete_deleted_history", {"since": now - _LATE}),
+        ("delete_deleted_items", {"since": now - _LATE}),
     ]
     for name, parameters in batches:
         while (rows := connection.execute(_SQL[name], parameters | {"rows": _ROWS}).rowcount) > 0:
             gone[name] += rows
-    connection.execute(_SQL["done_alone"])
+    connection.execute(_SQL["unlock"])
     return gone
 
 

@@ -1,4 +1,4 @@
-"""Acknowledgements of dead letters: who has looked at a letter, when, and what they say of it."""
+"""Acknowledgements of dead letters: by whom, when, and why."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _SQL = queries("job_tracker.store", "dead_letters.sql")
 
 
 class DeadLetterPosition(NamedTuple):
-    """What a dead letter is known by: the place of the refused record, and who refused it."""
+    """The key of a dead letter: the position of the refused record, and the consumer that refused it."""
 
     topic: str
     partition: int
@@ -24,7 +24,7 @@ class DeadLetterPosition(NamedTuple):
 
 
 class Acknowledgements:
-    """Keeps `tracker.dead_letter_ack`, which the API alone writes."""
+    """Reads and writes `tracker.dead_letter_ack`, which only the API writes."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
@@ -35,7 +35,7 @@ class Acknowledgements:
         One of a job outside of the scope is unknown.
 
         Raises:
-            UnknownLetters
+            UnknownDeadLetters
         """
         topics, partitions, offsets, consumers = (list(column) for column in zip(*letters, strict=True))
         async with self._pool.connection() as connection, with_timeout(connection):
@@ -52,7 +52,7 @@ class Acknowledgements:
                 },
             )
             row = await adding.fetchone()
-        assert row is not None  # noqa: S101 - it always answers with one row
+        assert row is not None  # noqa: S101 - it always returns one row
         unknown, acknowledged = row
         if unknown:
             raise UnknownDeadLetters(unknown)

@@ -1,4 +1,4 @@
-"""What the other services show through views: products, customers, matches, accounts, queues."""
+"""What other services publish through views: products, customers, matches, accounts, queues."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -49,7 +49,7 @@ Platform = Annotated[str, AfterValidator(_registered), Query(json_schema_extra={
 
 
 def _along(index: str, *columns: str) -> tuple[IndexedFilter, ...]:
-    """The lists that fix none, one or more of the first columns of their own key."""
+    """Lists that filter by none, one or more of the first columns of their own key."""
     return tuple(IndexedFilter(columns[:fixed], index) for fixed in range(len(columns) + 1))
 
 
@@ -105,20 +105,20 @@ async def _records(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ListQuery:
-    """What lists of platform records can be asked for."""
+    """The query parameters of lists of platform records."""
     return list_query(scope, {"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
 
 
 @router.get("/products")
 async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
+    return await _list(parts, PRODUCTS, records, "products", total=_total("puller", records, "product"))
 
 
 @router.get("/customers")
 async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
+    return await _list(parts, CUSTOMERS, records, "customers", total=_total("puller", records, "customer"))
 
 
 @router.get("/matches")
@@ -150,7 +150,7 @@ async def list_matches(
     }
     request = list_query(parts.scope, filters, text, cursor, limit)
     add = _add_names if names else None
-    return await _list(parts, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
+    return await _list(parts, MATCHES, request, "matches", total=_total("matcher", request), add=add)
 
 
 @router.get("/accounts")
@@ -194,7 +194,7 @@ async def _list(
     request: ListQuery,
     name: str,
     show: Callable[[Row], Row] = dict,
-    tally: Statement | None = None,
+    total: Statement | None = None,
     add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
 ) -> Response:
     async def read(connection: AsyncConnection, _: datetime) -> Row:
@@ -202,7 +202,7 @@ async def _list(
             list_statements_of(listing, request)  # refuses a cursor of another list
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
             return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
-        shown = await page(connection, listing, request, show, name, tally)
+        shown = await page(connection, listing, request, show, name, total)
         if add is not None:
             await add(connection, shown[name])
         return shown

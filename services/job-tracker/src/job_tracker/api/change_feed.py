@@ -1,4 +1,4 @@
-"""The live feed: one look at the table a poke, for all readers of this process together."""
+"""The live feed: one read of the table for each commit notification, shared by all readers of this process."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -13,29 +13,29 @@ from job_events.tokens import encode_token
 from job_tracker.api.changes import STEP, ChangeReader
 from job_tracker.api.commit_notifications import LOOK_AGAIN, CommitNotifications
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import ChangeLog, TakenChanges, View, seen_by
+from job_tracker.domain.changes import ChangeLog, TakenChanges, View, changes_in_view
 from job_tracker.domain.freshness import Freshness
 from job_tracker.domain.positions import MAX_BEHIND, covers, events_between, steps
 
 log = structlog.get_logger()
 KEPT = 10_000  # changes in memory, about 10 MB; a reader further behind reads the history
-STALE = 3.0  # seconds since the last look; it looks once a second
-PAUSE = 0.02  # seconds between looks at least: what changes meanwhile is told together
-PAUSE_A_READER = 0.0002  # seconds more for each reader: to tell one takes time, and requests need some too
+STALE = 3.0  # seconds since the last read; there is one a second
+PAUSE = 0.02  # seconds between reads at least: changes in the meantime are sent together
+PAUSE_A_READER = 0.0002  # seconds more for each reader, so that sending leaves time for requests
 
 NOTHING_KNOWN = Freshness(encode_token({}), as_of=None, lag_events=0, lag_seconds=None, alive=False, state="unknown")
 
 
 class ChangeFeed:
-    """Run it as a task. Without readers it does not look at all."""
+    """Run it as a task. It reads only while there are readers."""
 
-    def __init__(self, changes: ChangeReader, pokes: CommitNotifications) -> None:
+    def __init__(self, changes: ChangeReader, notifications: CommitNotifications) -> None:
         self._changes = changes
-        self._pokes = pokes
+        self._notifications = notifications
         self.log = ChangeLog(KEPT)
         self.news = asyncio.Event()
         self._freshness: Freshness | None = None
-        self._looked = 0.0
+        self._read_at = 0.0
         self._woken = 0.0
         self.epoch: int | None = None
         self.readers = 0
@@ -44,46 +44,46 @@ class ChangeFeed:
         self._frames: dict[tuple[View, int, int, bool], Sequence[bytes]] = {}
 
     async def run(self) -> None:
-        """Look after every poke, and once a second, while there are readers; until cancelled."""
+        """Read after every notification, and once a second, while there are readers; until cancelled."""
         while True:
             if not self.readers:
                 self.epoch = self._freshness = None
                 self._awake.clear()
                 await self._awake.wait()
                 self._woken = asyncio.get_running_loop().time()
-            poke = self._pokes.next
+            notification = self._notifications.next
             before = self.log.last
             try:
-                await self._look()
+                await self._read()
             except psycopg.Error as error:
-                log.warning("the live feed cannot look", reason=str(error))
-                self._looked = -inf
+                log.warning("live feed read failed", reason=str(error))
+                self._read_at = -inf
             if self.log.last != before:
-                self._tell()
+                self._wake_readers()
             await asyncio.sleep(PAUSE + PAUSE_A_READER * self.readers)
-            await poke.wait(LOOK_AGAIN)
+            await notification.wait(LOOK_AGAIN)
 
     @property
     def freshness(self) -> Freshness | None:
-        """As of the last look; unknown if that failed, or is too long ago: a PostgreSQL that hangs fails late.
+        """As of the last read; unknown if that failed or is too old: a PostgreSQL that hangs fails late.
 
         None for a moment after the first reader came.
         """
         now = asyncio.get_running_loop().time()
         if self._freshness is None and now - self._woken < STALE:
             return None
-        if self._freshness is not None and now - self._looked < STALE:
+        if self._freshness is not None and now - self._read_at < STALE:
             return self._freshness
         return msgspec.structs.replace(self._freshness or NOTHING_KNOWN, lag_seconds=None, alive=False, state="unknown")
 
     def close(self) -> None:
-        """Tell all readers that this process ends."""
+        """End the streams of all readers."""
         self.closing = True
-        self._tell()
+        self._wake_readers()
 
     @contextmanager
     def reader(self) -> Generator[None]:
-        """Counts a reader while it is there."""
+        """Count a reader until it leaves."""
         self.readers += 1
         self._awake.set()
         try:
@@ -92,19 +92,19 @@ class ChangeFeed:
             self.readers -= 1
 
     def frames(self, view: View, after: int, taken: TakenChanges, *, former_known: bool) -> Sequence[bytes]:
-        """The events for what was taken from the log: made once for all readers of a view at the same place."""
+        """The events for these changes, encoded once for all readers of a view at the same position."""
         key = (view, after, taken.number, former_known)
         made = self._frames.get(key)
         if made is None:
-            told = seen_by(view, taken.changes, former_known=former_known)
+            told = changes_in_view(view, taken.changes, former_known=former_known)
             made = self._frames[key] = list(
                 event_stream.jobs(told, event_stream.StreamPosition(taken.positions, self.epoch))
             )
         return made
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         async with self._changes.now() as (connection, standing):
-            self._freshness, self._looked = standing.freshness, asyncio.get_running_loop().time()
+            self._freshness, self._read_at = standing.freshness, asyncio.get_running_loop().time()
             arrived, told = standing.positions, self.log.positions
             way_is_whole = self.epoch == standing.epoch and covers(arrived, told)
             self.epoch = standing.epoch
@@ -114,7 +114,7 @@ class ChangeFeed:
             for reached, ranges in steps(told, arrived, STEP):
                 self.log.add(reached, await self._changes.changed(connection, ranges, standing), told)
 
-    def _tell(self) -> None:
+    def _wake_readers(self) -> None:
         self._frames.clear()
         news, self.news = self.news, asyncio.Event()
         news.set()

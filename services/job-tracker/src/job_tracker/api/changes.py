@@ -1,4 +1,4 @@
-"""What the live stream reads from PostgreSQL: snapshots of a view, and what events between two positions changed."""
+"""What the live stream reads from PostgreSQL: snapshots of a view, and the jobs changed between two positions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ _SQL = queries("job_tracker.store", "stream.sql")
 _READS = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 _encoder = msgspec.json.Encoder()
-STEP = 200  # events whose jobs are read, and told, together
-READS_AT_ONCE = 3  # snapshots and steps; the other readers wait for their turn
+STEP = 200  # events whose jobs are read and sent together
+READS_AT_ONCE = 3  # concurrent snapshots and steps; other readers wait
 
-# Each of these statements knows the rows it wants by their keys. A plan that was made while the tables were small, and
-# is kept, must not read them whole when they have grown.
+# Each of these statements finds its rows by their keys. A cached plan from when the tables were small must not scan
+# them when they have grown.
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
@@ -50,7 +50,7 @@ class Step:
 
 
 class ChangeReader:
-    """Reads the changes of the job table out of its own history: both move in one transaction."""
+    """Reads the changes of the job table from its history: both are written in one transaction."""
 
     def __init__(self, keyed: SnapshotReader, lists: SnapshotReader, listing: Listing) -> None:
         self._keyed = keyed
@@ -67,7 +67,7 @@ class ChangeReader:
     async def newest(self, view: View, limit: int) -> Newest:
         """The newest jobs of a view as `GET /jobs` answers them, read after this call.
 
-        Readers who ask for the same while it waits for its turn are given the same: after a restart all come at once.
+        Concurrent requests for the same view share one read: after a restart all readers come at once.
         """
         key = (view, limit)
         reading = self._waiting.get(key)
@@ -106,7 +106,7 @@ class ChangeReader:
 
     async def _newest(self, view: View, limit: int) -> Newest:
         async with self._turns:
-            # Whoever asks from now on may have been told more than this reading will find.
+            # A request from now on may know more than this read will find.
             del self._waiting[view, limit]
             async with self._lists.fresh_snapshot(self.projection) as (connection, standing):
                 found = await self._page(connection, view, limit, standing)
@@ -124,7 +124,7 @@ class ChangeReader:
 
     async def _check_history(self, connection: AsyncConnection, ranges: list[Range]) -> None:
         row = await (
-            await connection.execute(_SQL["held"], _columns(ranges) | {"projection": self.projection})
+            await connection.execute(_SQL["accounted_offsets"], _columns(ranges) | {"projection": self.projection})
         ).fetchone()
         held = row["held"] if row else 0
         passed = sum(one.high - one.low for one in ranges)

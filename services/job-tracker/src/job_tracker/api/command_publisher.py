@@ -1,4 +1,4 @@
-"""Asking for jobs, control and deletion: events that Kafka has acknowledged before anybody hears yes."""
+"""Publishes requests, control and deletion of jobs; returns when Kafka has acknowledged the event."""
 
 import asyncio
 import hashlib
@@ -45,7 +45,7 @@ MAX_EVENT = 1_500_000  # bytes: a topic takes 2 MB, and the started event repeat
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a request the same one when it is sent twice."""
+    """The fields that are the same when a request is sent again."""
 
     job_id: str
     chain: str
@@ -53,20 +53,20 @@ class Identity:
 
 
 class CommandPublisher:
-    """Produces what callers ask for. `start` and `close` bracket its life; between them many may ask at once."""
+    """Produces command events, for any number of concurrent callers between `start` and `close`."""
 
     def __init__(self, producer: ReconnectingProducer, topics: Topics, clock: Clock) -> None:
         self._producer = producer
         self._topics = topics
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="acknowledgements", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="delivery-reports", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for what is on its way, some seconds at most."""
+        """Wait for outstanding deliveries, some seconds at most."""
         self._stop.set()
         self._thread.join(5)
         self._producer.flush(5)
@@ -126,14 +126,14 @@ class CommandPublisher:
     async def control_account(
         self, verb: Verb, *, tenant: str, account: str, services: Sequence[str], requested_by: str, reason: str
     ) -> str:
-        """Hold back or let go all jobs of an account at these services."""
+        """Pause or resume all jobs of an account at these services."""
         target = ControlTarget("account", account=account)
         event = self._control(verb, account_subject(account), tenant, target, requested_by, reason)
         key = request_key(tenant, account)
         return await self._send([(self._topics.requests(service), key, event) for service in services])
 
     async def control_queue(self, verb: Verb, *, tenant: str, service: str, requested_by: str, reason: str) -> str:
-        """Hold back or let go everything of one service."""
+        """Pause or resume all jobs of one service."""
         event = self._control(verb, queue_subject(service), tenant, ControlTarget("queue"), requested_by, reason)
         return await self._send([(self._topics.requests(service), f"queue/{service}".encode(), event)])
 
@@ -184,17 +184,17 @@ class CommandPublisher:
 
 
 def account_subject(account: str) -> str:
-    """What a control event of an account is about, in the place of a job's id."""
+    """The subject of a control event for an account, in the place of a job id."""
     return f"account.{account}"[:128]
 
 
 def queue_subject(service: str) -> str:
-    """What a control event of a service's queue is about, in the place of a job's id."""
+    """The subject of a control event for the queue of a service, in the place of a job id."""
     return f"queue.{service}"
 
 
 def check_request(identity: Identity, tenant: str, data: RequestedData) -> None:
-    """Would such a request be sent?
+    """Check that such a request can be sent.
 
     Raises:
         InvalidRequest: the event would be refused by its readers.
@@ -237,7 +237,7 @@ def request_hash(body: object) -> str:
 
 @contextmanager
 def _bad_body() -> Generator[None]:
-    """Whoever asked is told what is wrong with the body."""
+    """Turn errors of encoding into InvalidRequest for the caller."""
     try:
         yield
     except InvalidEvent as error:

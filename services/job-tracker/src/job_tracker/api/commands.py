@@ -1,7 +1,7 @@
-"""Asking for things: jobs, control of jobs, queues and accounts, retries, and edits of mappings.
+"""Commands: start and retry jobs, control jobs, queues and accounts, delete jobs, and edit matches.
 
-Every answer is 202 with a token; `wait_for=TOKEN` waits until it is read, on all addresses that read the log's tables.
-What a service writes when the job runs (matches, products, its queue) is no part of that: there it is refused.
+Every answer is 202 with a token; `wait_for=TOKEN` waits until it is applied, on all routes that read the tables of the
+tracker. Routes that read tables of other services (matches, products, queues) refuse it.
 """
 
 from collections.abc import Awaitable
@@ -40,7 +40,7 @@ def _as_written(value: str) -> str:
 
 
 class StrictBody(BaseModel):
-    """A body that takes no other fields than its own."""
+    """A body that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,7 +65,7 @@ class JobBody(StrictBody):
 
 
 class ReasonBody(StrictBody):
-    """Why something is cancelled or held back."""
+    """Why something is cancelled or paused."""
 
     reason: Annotated[str, Field(max_length=4096)] = ""
 
@@ -192,7 +192,7 @@ async def control_queue(
     body: ReasonBody | None = None,
     actor: Actor = "api",
 ) -> Response:
-    """Hold back or let go all jobs of one service.
+    """Pause or resume all jobs of one service.
 
     A queue holds jobs of all tenants, so a caller of some of them may not pause it.
     """
@@ -213,7 +213,7 @@ async def control_account(
     body: ReasonBody | None = None,
     actor: Actor = "api",
 ) -> Response:
-    """Hold back or let go all jobs of one account, at every service."""
+    """Pause or resume all jobs of one account, at every service."""
     await _known_account(parts, tenant, account, status=404)
     sending = parts.requests.control_account(
         verb,

@@ -1,4 +1,4 @@
-"""One LISTEN connection for all that waits in this process: every commit of a projector is a poke."""
+"""One LISTEN connection for the process: a projector notifies after every commit."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ from job_tracker.store.postgres import CHANNEL
 from service_kit.database import watched
 
 log = structlog.get_logger()
-LOOK_AGAIN = 1.0  # seconds until who waits looks by himself: a poke may be lost
+LOOK_AGAIN = 1.0  # seconds after which a waiter reads without a notification, which may be lost
 
 
 class CommitNotification:
-    """The next poke. Take it before looking at the tables: what is committed after the look then wakes."""
+    """The next notification. Take it before reading the tables, so that a commit after the read wakes the waiter."""
 
     def __init__(self) -> None:
         self._came = asyncio.Event()
@@ -23,7 +23,7 @@ class CommitNotification:
         self._came.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until the poke comes, `seconds` at most."""
+        """Wait for the notification, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._came.wait()
@@ -38,11 +38,11 @@ class CommitNotifications:
 
     @property
     def next(self) -> CommitNotification:
-        """The poke to wait for."""
+        """The notification to wait for."""
         return self._next
 
     async def run(self) -> None:
-        """Listen until cancelled; comes back by itself after PostgreSQL was away."""
+        """Listen until cancelled; reconnect after PostgreSQL was unavailable."""
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._database_url, autocommit=True) as connection:
@@ -51,9 +51,9 @@ class CommitNotifications:
                     async for _ in connection.notifies():
                         self._wake()
             except psycopg.Error as error:
-                log.info("not listening", reason=str(error))
+                log.info("LISTEN interrupted", reason=str(error))
             await asyncio.sleep(LOOK_AGAIN)
 
     def _wake(self) -> None:
-        poke, self._next = self._next, CommitNotification()
-        poke.come()
+        notification, self._next = self._next, CommitNotification()
+        notification.come()

@@ -1,4 +1,4 @@
-"""Dead letters: records that a consumer could not use, and the acknowledgement of those that were looked at."""
+"""Dead letters: records that a consumer refused, and their acknowledgement."""
 
 import base64
 from datetime import datetime
@@ -41,7 +41,7 @@ router = APIRouter(tags=["dead letters"])
 
 
 class DeadLetterKey(StrictBody):
-    """Which letter: as the list shows it."""
+    """The key of a dead letter, as the list shows it."""
 
     topic: Annotated[str, Field(min_length=1, max_length=249)]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
@@ -50,7 +50,7 @@ class DeadLetterKey(StrictBody):
 
 
 class AckBody(StrictBody):
-    """Letters that somebody has looked at, and what they say of them."""
+    """Dead letters to acknowledge, and why."""
 
     letters: Annotated[list[DeadLetterKey], Field(min_length=1, max_length=MAX_PAGE)]
     reason: Annotated[str, Field(max_length=4096)] = ""
@@ -64,17 +64,15 @@ async def list_dead_letters(
     consumer: Annotated[str | None, Query(description="who refused it")] = None,
     topic: Annotated[str | None, Query(description="where the record lies")] = None,
     job_id: Annotated[str | None, Query(description="the job that the record names, where that can be read")] = None,
-    acknowledged: Annotated[
-        Literal["false", "true", "any"], Query(description="whether somebody has looked at it")
-    ] = "false",
+    acknowledged: Annotated[Literal["false", "true", "any"], Query(description="whether it is acknowledged")] = "false",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
-    """Records that a consumer could not use, newest first: where they lie, and why.
+    """Records that a consumer refused, newest first: their positions, and the reasons.
 
     `value_bytes` is the size of the whole record; `value` shows 64 KiB of it at most. Those that somebody has
     acknowledged are left out unless they are asked for. `wait_for` takes a token of the jobs' topics, or one of
-    `/jobs/{id}/items`, behind which the letters of other services come.
+    `/jobs/{id}/items`, with which the dead letters of other services come.
     """
     state = None if acknowledged == "any" else acknowledged
     request = list_query(
@@ -96,7 +94,7 @@ async def list_dead_letters(
 
 @router.post("/dead-letters/ack")
 async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -> Response:
-    """Note that somebody has looked at these letters: all of them, or none. The first word on a letter stays."""
+    """Acknowledge these dead letters: all of them, or none. The first acknowledgement of one stays."""
     letters = [DeadLetterPosition(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
     try:
         added = await parts.acknowledgements.add(letters, actor, body.reason, parts.scope)

@@ -1,4 +1,4 @@
-"""What every route may ask for."""
+"""The dependencies of the routes."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -21,7 +21,7 @@ from job_tracker.log.broker import Broker
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of the API that bootstrap has wired; `scope` is that of the request."""
+    """The parts of the API, wired by `bootstrap_api`; `scope` is that of the request."""
 
     reader: SnapshotReader
     requests: CommandPublisher
@@ -46,7 +46,7 @@ _Unused = Annotated[float | None, Query(description="of `wait_for`, and refused 
 
 
 async def _no_wait(wait_for: _Refused = None, deadline: _Unused = None) -> None:
-    """A token says how far the log was read; services write their own tables later, when a job runs.
+    """Refuse `wait_for`: a token says how far the log was read, and services write their tables later.
 
     Raises:
         Problem: 422, with what to do instead.

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key with the same body gets the same job, whoever asks again and whenever."""
+"""Idempotency keys: a request with the same key and body gets the same job."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class IdempotencyClaim:
 
 
 class IdempotencyKeys:
-    """Keeps `tracker.api_key`, which the API alone writes."""
+    """Reads and writes `tracker.api_key`, which only the API writes."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
@@ -32,7 +32,7 @@ class IdempotencyKeys:
         """`fresh` becomes the key's identity unless the key has one already.
 
         Raises:
-            KeyReused
+            IdempotencyKeyReused
         """
         async with self._pool.connection() as connection, with_timeout(connection):
             claimed = await connection.execute(
@@ -54,9 +54,9 @@ class IdempotencyKeys:
         return IdempotencyClaim(Identity(job_id, chain, time), token)
 
     async def settle(self, tenant: str, key: str, token: str) -> None:
-        """Kafka has acknowledged the request; its answer is repeated from now on.
+        """Store the token of an acknowledged request; later requests with the key get the same answer.
 
-        A PostgreSQL that is away does not matter: who asks again then puts the same event on the topic once more.
+        If PostgreSQL is unavailable, a retry publishes the same event again, which changes nothing.
         """
         with suppress(psycopg.OperationalError, PoolTimeout):
             async with self._pool.connection() as connection, with_timeout(connection):

@@ -1,4 +1,4 @@
-"""Reading jobs: list, one job, its timeline, items and family, and the statistics."""
+"""Read jobs: lists, one job, its timeline, items and family, and statistics."""
 
 import asyncio
 from datetime import date, datetime
@@ -12,15 +12,15 @@ from job_tracker.api import answer_schemas
 from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, list_query
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.health_list import page_by_health
+from job_tracker.api.health_signals import read_health_signals
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
 from job_tracker.api.rollup_totals import rollup_totals
-from job_tracker.api.signs import read_signs
 from job_tracker.api.summaries import summaries
 from job_tracker.api.tenancy import scope_condition, scope_values, tenant_condition, tenant_value
 from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
-from job_tracker.domain.health import NO_SIGNS, Health
+from job_tracker.domain.health import NO_SIGNALS, Health
 from job_tracker.domain.job_row import LISTED_NAMES
 from job_tracker.domain.job_view import detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
@@ -84,14 +84,14 @@ async def list_jobs(
     request = list_query(parts.scope, filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
-    tally = rollup_totals(JOBS, request)
+    total = rollup_totals(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         if health:
-            shown, signs = await page_by_health(connection, JOBS, request, health, now)
+            shown, signals = await page_by_health(connection, JOBS, request, health, now)
         else:
-            shown, signs = await page(connection, JOBS, request, dict, "jobs", tally), None
-        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signs)}
+            shown, signals = await page(connection, JOBS, request, dict, "jobs", total), None
+        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signals)}
 
     return await parts.reader.answer(read, wait)
 
@@ -101,12 +101,12 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        known, signs, reason = _known(row, job_id), NO_SIGNS, None
+        known, signals, reason = _known(row, job_id), NO_SIGNALS, None
         if known["state"] != "finished":
             async with parts.reader.snapshot() as connection:
-                signs = (await read_signs(connection, [known], now))[job_id]
+                signals = (await read_health_signals(connection, [known], now))[job_id]
                 reason = await waiting_reason(connection, job_id)
-        job = detail(known, now, signs)
+        job = detail(known, now, signals)
         if job["state"] == "finished" and job["remaining_then"]:
             async with parts.reader.snapshot() as connection:
                 reason = await waiting_reason(connection, job_id)
@@ -121,7 +121,7 @@ async def show_events(
     *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 200
 ) -> Response:
     """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
-    # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
+    # By the key of the last event: one that comes later but sorts before it moves no page.
     mark = list_mark("events", job_id)
     after: Any = tuple(_decode(cursor, (datetime, str, int, int), mark)) if cursor else None
 
@@ -131,7 +131,7 @@ async def show_events(
         asked = {"job_id": job_id, "most": MAX_HISTORY + 1} | scope_values(parts.scope)
         await connection.execute(history, asked)
         found, rows = Timeline(limit, after, MAX_PAGE_BYTES), 0
-        # In pieces: events may be large, and all but those of a page are folded and let go of.
+        # In chunks: events may be large, and only those of the page are kept.
         while piece := await (await connection.execute(_SQL["more_history"])).fetchall():
             rows += len(piece)
             await asyncio.to_thread(found.add, piece[: MAX_HISTORY - found.total])
@@ -153,7 +153,7 @@ async def show_items(
     parts: PartsNow,
     wait: Wait,
     job_id: str,
-    action: Annotated[list[str] | None, Query(description="what became of the items, such as failed")] = None,
+    action: Annotated[list[str] | None, Query(description="actions such as failed")] = None,
     held: Annotated[bool, Query(description="only those whose changes wait for a confirmation")] = False,
     cursor: Cursor = None,
     limit: Limit = 100,

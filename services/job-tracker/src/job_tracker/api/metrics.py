@@ -1,4 +1,4 @@
-"""The API's own figures for Prometheus; a registry of their own, so that several apps live in one process."""
+"""The API's metrics for Prometheus, in a registry of their own, so that several apps can share a process."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from job_events.fold import STATUSES
 
 
 class Metrics:
-    """Counted as requests pass; the gauges are set when somebody scrapes."""
+    """Counters of requests; the gauges are set with each scrape."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""For those who run it: alive, ready, and figures."""
+"""Operations: liveness, readiness, freshness and metrics."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ from job_tracker.errors import BrokerAway
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
-router = APIRouter(tags=["upkeep"])
+router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz")
@@ -31,8 +31,8 @@ async def alive() -> Response:
 async def ready(*, parts: PartsNow) -> Response:
     """200 when PostgreSQL and Kafka answer and projectors are at work; 503 otherwise, with the reason for each part.
 
-    Questions are answered without Kafka too, from PostgreSQL, with the age that the answer truly has. Views of
-    services that have never started are told, but do not make the API unready.
+    Reads are answered without Kafka too, with their true age. `notes` names services that have never started; they do
+    not make the API unready.
     """
     kafka, (checks, notes) = await asyncio.gather(_kafka(parts), _tables(parts))
     checks = [kafka, *checks]
@@ -94,7 +94,7 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
                     {
                         "name": name,
                         "ok": standing.freshness.alive and not standing.faults,
-                        "detail": _told(standing),
+                        "detail": _describe(standing),
                         "instances": [one.shown() for one in standing.projectors],
                         "freshness": standing.freshness,
                     }
@@ -107,8 +107,8 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
     return [{"name": "postgresql", "ok": True, "detail": ""}, *checks], notes
 
 
-def _told(standing: Standing) -> str:
-    """What is not read first; then what the projectors do."""
+def _describe(standing: Standing) -> str:
+    """The faults first, then the states of the projectors."""
     faults = dict.fromkeys(f"{fault.reason} (since {fault.since.isoformat()})" for fault in standing.faults)
     projectors = [one.sentence() for one in standing.projectors[:5]] or ["none has started"]
     return "; ".join([*list(faults)[:5], *projectors])

@@ -1,4 +1,4 @@
-"""One reader's way: a snapshot or a resumption, then the feed; through the history where the feed has moved on."""
+"""The stream of one reader: a snapshot or a resumption, then the feed, or the history where the reader is behind it."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from job_tracker.api.change_feed import ChangeFeed
 from job_tracker.api.changes import STEP, ChangeReader
 from job_tracker.api.commit_notifications import LOOK_AGAIN
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import View, seen_by
+from job_tracker.domain.changes import View, changes_in_view
 from job_tracker.domain.event_stream import StreamPosition
 from job_tracker.errors import HistoryGap
 
@@ -31,7 +31,7 @@ class StreamSessions:
         return self._feed.readers
 
     def close(self) -> None:
-        """End them all, each after a whole event: the readers come back to another process."""
+        """End all streams, each after a whole event; the readers reconnect to another process."""
         self._feed.close()
 
     def follow(self, view: View, limit: int, last: StreamPosition | None) -> AsyncGenerator[bytes]:
@@ -40,10 +40,10 @@ class StreamSessions:
 
 
 class StreamSession:
-    """Tells one reader.
+    """Sends events to one reader.
 
-    Every reading of its own is newer than all that it was told before. The feed is joined right after one, and passed
-    over as far as that reading knows more. So no job goes back, whichever way its changes come.
+    Each of its own reads is newer than all that was sent before. It joins the feed after such a read, and skips changes
+    that the read included. So no job goes back, whichever way its changes come.
     """
 
     def __init__(self, feed: ChangeFeed, changes: ChangeReader, view: View, limit: int) -> None:
@@ -106,7 +106,7 @@ class StreamSession:
         if self._place.epoch not in {None, step.standing.epoch}:
             raise HistoryGap("the table was rebuilt")
         self._place, self._fresh = StreamPosition(step.positions, step.standing.epoch), step.last
-        return list(event_stream.jobs(seen_by(self._view, step.changes, former_known=False), self._place))
+        return list(event_stream.jobs(changes_in_view(self._view, step.changes, former_known=False), self._place))
 
     async def _along_the_feed(self) -> AsyncGenerator[bytes]:
         """Until the feed has moved on too far, or ends."""

@@ -21,7 +21,7 @@ LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win lit
 
 
 @contextmanager
-def alone(folder: Path) -> Generator[None]:
+def exclusive_lock(folder: Path) -> Generator[None]:
     """Nobody else writes into this archive meanwhile: two writers of one file would leave it broken.
 
     Raises:

@@ -71,16 +71,16 @@ class View:
         )
 
 
-class Told(NamedTuple):
+class ViewChanges(NamedTuple):
     """What a reader of one view is told of some changes: summaries in JSON, and ids that left the view."""
 
     jobs: list[bytes]
     removed: list[str]
 
 
-def seen_by(view: View, changes: Iterable[JobChange], *, former_known: bool) -> Told:
+def changes_in_view(view: View, changes: Iterable[JobChange], *, former_known: bool) -> ViewChanges:
     """What `view` shows of `changes`; without `former_known` it is rather told too much than too little."""
-    told = Told([], [])
+    told = ViewChanges([], [])
     for change in changes:
         if change.body is not None and view.holds(change.job_id, change.key):
             told.jobs.append(change.body)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from job_events.tokens import Positions, decode_token, encode_token
-from job_tracker.domain.changes import Told
+from job_tracker.domain.changes import ViewChanges
 
 PIECE = 65536  # bytes after which the jobs of one batch go on in another event
 
@@ -47,7 +47,7 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def jobs(told: Told, place: StreamPosition) -> Iterator[bytes]:
+def jobs(told: ViewChanges, place: StreamPosition) -> Iterator[bytes]:
     """One batch as `jobs` events. Only the last one has the place: who is cut before it gets the batch again."""
     if not told.jobs and not told.removed:
         return

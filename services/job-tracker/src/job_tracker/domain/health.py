@@ -23,7 +23,7 @@ QUEUED = Thresholds(late=timedelta(minutes=10), stalled=timedelta(hours=2), lost
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class HealthSignals:
     """What is known of an unfinished job besides its row. Times are the broker's (LogAppendTime).
 
     `appended_at`: of its newest request, start or progress; None where the history does not hold it.
@@ -36,13 +36,13 @@ class Signs:
     paused: bool = False
 
 
-NO_SIGNS = Signs()
+NO_SIGNALS = HealthSignals()
 
 
-def last_sign(told: datetime, signs: Signs, now: datetime) -> datetime:
+def last_signal(told: datetime, signals: HealthSignals, now: datetime) -> datetime:
     """When a job was last heard of, if its own events say `told`: a clock that is ahead counts as the broker's."""
-    heard = min(told, signs.appended_at or now, now)
-    resumed, appended = signs.resumed_at, signs.appended_at
+    heard = min(told, signals.appended_at or now, now)
+    resumed, appended = signals.resumed_at, signals.appended_at
     # Events that came after the resumption, however old they are, tell more than it.
     return max(heard, resumed) if resumed and (appended is None or resumed > appended) else heard
 

@@ -16,7 +16,7 @@ from service_kit.kafka_security import Kafka
 _WAIT = 0.1  # seconds that a begun batch waits for more
 Item = TypeVar("Item")
 
-PATIENCE = 60.0  # seconds without any message until the reader gives up
+TIMEOUT = 60.0  # seconds without any message until the reader gives up
 
 
 def read_log(
@@ -32,7 +32,7 @@ def read_log(
 
     Raises:
         LogBroken: the log no longer holds a stretch.
-        LogSilent: nothing came for PATIENCE seconds.
+        LogSilent: nothing came for TIMEOUT seconds.
     """
     open_ends = {partition: span.high for partition, span in spans.items() if span.low < span.high}
     if not open_ends:
@@ -47,10 +47,10 @@ def read_log(
             messages = consumer.consume(most, _WAIT)
             if messages:
                 heard = time.monotonic()
-            elif time.monotonic() - heard > PATIENCE:
+            elif time.monotonic() - heard > TIMEOUT:
                 missing = ", ".join(f"{topic}[{number}]" for topic, number in sorted(open_ends))
                 reason = f": {errors.refusal}" if errors.refusal is not None else ""
-                raise LogTimeout(f"Kafka at {kafka} sent nothing of {missing} for {PATIENCE:.0f} s{reason}")
+                raise LogTimeout(f"Kafka at {kafka} sent nothing of {missing} for {TIMEOUT:.0f} s{reason}")
             batch: list[Item] = []
             for message in messages:
                 topic, number, offset = message.topic(), message.partition(), message.offset()

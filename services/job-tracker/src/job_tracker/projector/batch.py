@@ -14,7 +14,7 @@ MAX_KEPT_BYTES = 65536  # a dead letter keeps this much of its value; the whole 
 
 
 class DeadLetterRow(NamedTuple):
-    """A record that no projection can take, with the reason for people.
+    """A record that a consumer refused, with the reason.
 
     value_bytes: the true size of its value, where the record holds only the first part of it.
     """
@@ -27,7 +27,7 @@ class DeadLetterRow(NamedTuple):
 
     @classmethod
     def of(cls, record: Record, error: InvalidEvent) -> "DeadLetterRow":
-        """The letter of a record that was refused for this reason."""
+        """The dead letter of a record that was refused for this reason."""
         return cls(record, error.reason, error.job_id or job_id_in(record.value))
 
     def row(self) -> dict[str, object]:
@@ -52,7 +52,7 @@ Content = TypeVar("Content")
 
 
 class Projection(Protocol[Content]):
-    """One set of tables kept from one set of topics. Tables are named without a schema: the connection decides."""
+    """One set of tables made from one set of topics. SQL names tables without a schema: the connection decides."""
 
     @property
     def name(self) -> str:
@@ -64,12 +64,12 @@ class Projection(Protocol[Content]):
 
     @property
     def remedy(self) -> str:
-        """What helps when the log no longer holds what a position points at, in words."""
+        """What an operator does when the log no longer holds what a position points at, in words."""
         ...
 
     @property
     def session(self) -> LiteralString:
-        """What each new connection runs first: it makes the temporary tables that `write` fills."""
+        """SQL that each new connection runs first; it creates the temporary tables that `write` fills."""
         ...
 
     def begin(self) -> Content:
@@ -77,23 +77,23 @@ class Projection(Protocol[Content]):
         ...
 
     def add(self, content: Content, records: Iterable[Record]) -> list[DeadLetterRow]:
-        """Decode records and fold them in; no I/O. What has no place in this projection comes back as dead letters."""
+        """Decode records and fold them into the content, without I/O; invalid ones are returned as dead letters."""
         ...
 
     def pack(self, content: Content) -> None:
-        """Make the bytes that `write` sends. Afterwards nothing is added, and packing again changes nothing."""
+        """Encode what `write` sends. Nothing is added afterwards; packing again changes nothing."""
         ...
 
     def write(self, cursor: Cursor, content: Content) -> int:
-        """Write packed content inside the transaction that has just moved the positions; how many rows changed."""
+        """Write packed content in the transaction that has moved the positions; returns how many rows changed."""
         ...
 
 
 class Batch(Generic[Content]):
-    """Records on their way into one transaction, folded as they come.
+    """The records of one transaction, folded as they are added.
 
     `starts` says, once the batch is sealed, from where it moves each partition's position. The records
-    stay with it, to be halved when the database refuses a value. `empty` are offsets without a record that the batch
+    are kept, to be halved when the database refuses a value. `empty` are offsets without a record that the batch
     passes too; a batch may have nothing else.
     """
 
@@ -114,14 +114,14 @@ class Batch(Generic[Content]):
         self.add(records)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Take more records; those that cannot be read become dead letters of this batch."""
+        """Add records; invalid ones become dead letters of this batch."""
         self.records += records
         self.size += sum(len(record.value or b"") for record in records)
         self._last.update({(record.topic, record.partition): record for record in records})
         self.dead += self._projection.add(self.content, records)
 
     def pass_over(self, empty: Iterable[EmptyRange]) -> None:
-        """Take offsets without a record, behind which or in front of which the batch has read everything."""
+        """Add offsets without a record, next to what the batch has read."""
         self.empty += empty
 
     @property
@@ -130,7 +130,7 @@ class Batch(Generic[Content]):
         return bool(self.records or self.empty)
 
     def is_full(self, most: int) -> bool:
-        """Whether it holds `most` records, or so many bytes that it is large enough without."""
+        """Whether it holds `most` records, or MOST_BYTES."""
         return len(self.records) >= most or self.size >= MOST_BYTES
 
     def ends(self) -> dict[TopicPartition, tuple[int, datetime | None]]:
@@ -147,9 +147,9 @@ class Batch(Generic[Content]):
         return {partition: found[partition] for partition in sorted(found)}
 
     def pack(self) -> None:
-        """Nothing more comes: do what can be done before the writer is free.
+        """Encode the batch, before the writer is free. Nothing is added afterwards.
 
-        `unpackable` then says why PostgreSQL could not be given this batch.
+        `unpackable` is the error of a value that PostgreSQL cannot store.
         """
         try:
             self._projection.pack(self.content)
@@ -164,7 +164,7 @@ class Batch(Generic[Content]):
             starts[partition] = following
 
     def without(self, partitions: set[TopicPartition]) -> "Batch[Content]":
-        """The same batch but for these partitions' records."""
+        """The batch without the records of these partitions."""
         kept = [record for record in self.records if (record.topic, record.partition) not in partitions]
         batch = Batch(self._projection, kept, [one for one in self.empty if one.partition not in partitions])
         if self.starts:
@@ -190,7 +190,7 @@ class Batch(Generic[Content]):
         return batches
 
     def refused(self, reason: str) -> None:
-        """Turn this batch of one record, which the database refuses, into its dead letter."""
+        """Make this batch of one record, which the database refuses, the dead letter of it."""
         (record,) = self.records
         self.content, self.unpackable = self._projection.begin(), None
         self.dead = [DeadLetterRow(record, reason, job_id_in(record.value))]

@@ -1,6 +1,6 @@
-"""The projection `items`: the sync log, and the dead letters that other services wrote.
+"""The projection `items`: the sync log, and the dead letters of other services.
 
-It has a group of its own, so that a flood of items never delays jobs.
+It has a consumer group of its own, so that many items do not delay jobs.
 """
 
 import base64
@@ -21,13 +21,13 @@ from job_tracker.store.binary_copy import EncodedRows, column_list, copy_rows, t
 from job_tracker.store.postgres import Cursor
 from service_kit.sql_files import queries
 
-# Bytes. Kafka allows no longer topics, and a key of the table must fit into its index.
+# Bytes: the longest name of a topic in Kafka, and what fits into the index of the table's key.
 _LONGEST_TOPIC, _LONGEST_CONSUMER = 249, 255
-_LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table
+_LAST_PARTITION = 2**31 - 1  # the greatest int4, in Kafka and in the table
 
 
 class ItemRow(NamedTuple):
-    """One row of `item`; `body` is the canonical JSON of the whole event, and decides between copies."""
+    """One row of `item`. `body` is the canonical JSON of the event; of copies the one with the greater body stays."""
 
     event_id: str
     topic: str
@@ -69,14 +69,14 @@ _SQL["merge_items"] = _SQL["merge_items"].format(columns=column_list(_ITEM), rep
 
 @dataclass(slots=True)
 class ItemsContent:
-    """The batch's items by event id, until `pack` makes rows of them."""
+    """The items of a batch by event id, until `pack` encodes them as rows."""
 
     items: dict[str, ItemRow] = field(default_factory=dict)
     rows: EncodedRows = field(default_factory=lambda: EncodedRows(_ITEM_TYPES))
 
 
 class ItemsProjection:
-    """Keeps `item` and the other services' share of `dead_letter`."""
+    """Maintains `item`, and in `dead_letter` the rows of other services."""
 
     remedy = "`jobtrail rebuild --items` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_items"]
@@ -102,7 +102,7 @@ class ItemsProjection:
         for record in records:
             try:
                 if record.topic == self._dead_letters:
-                    dead.append(_letter(record))
+                    dead.append(_dead_letter(record))
                     continue
                 row = _item(record)
             except InvalidEvent as error:
@@ -125,7 +125,7 @@ class ItemsProjection:
         return self.merge(cursor)
 
     def merge(self, cursor: Cursor) -> int:
-        """Bring what was staged into the table."""
+        """Merge the staged rows into the table."""
         return cursor.execute(_SQL["merge_items"]).rowcount
 
 
@@ -147,10 +147,10 @@ def _item(record: Record) -> ItemRow:
     )
 
 
-def _letter(record: Record) -> DeadLetterRow:
-    """The row of a letter stands at the position of the record that was refused.
+def _dead_letter(record: Record) -> DeadLetterRow:
+    """The dead letter that another service has sent, stored at the position of the record that it refused.
 
-    A letter with no place in the table is a dead letter itself: a row that PostgreSQL refuses would stop everything.
+    One that does not fit into the table is a dead letter itself: a row that PostgreSQL refuses would stop all.
     """
     letter = read_dead_letter(record.value)
     data = letter.data

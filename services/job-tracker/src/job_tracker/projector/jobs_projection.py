@@ -1,4 +1,4 @@
-"""The projection `jobs`: lifecycle events become history rows and one merged row a job."""
+"""The projection `jobs`: lifecycle events become rows of the history and one merged row for each job."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
 _SQL = JOB_STATEMENTS
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
-# So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.
+# Up to so many jobs, and characters, are merged faster from JSON than by way of the staging table.
 _FEW, _SMALL = 50, 2**20
 
 _JOB_TYPES = type_oids(column.type for column in STORED)
@@ -53,9 +53,9 @@ _COPY_HISTORY = copy_statement("event", _HISTORY)
 
 @dataclass(slots=True)
 class JobsContent:
-    """History rows in log order, and the folded jobs of the batch by id, until `pack` makes `rows` of them, or JSON.
+    """History rows in log order, and the folded jobs of the batch by id, until `pack` encodes them as `rows` or JSON.
 
-    The history comes in blocks: one that grows to a whole batch takes a sixth more memory.
+    The history is a list of blocks: one block for a whole batch takes a sixth more memory.
     """
 
     history: list[EncodedRows] = field(default_factory=list)
@@ -65,18 +65,23 @@ class JobsContent:
 
 
 class JobsProjection:
-    """Keeps `event`, `job` and, if it `rolls`, `rollup`; of `event` the rows appended at `history_since` or later."""
+    """Maintains `job`, `event` from `history_since` on, and `rollup` if `with_rollups`."""
 
     remedy = "`jobtrail rebuild --swap` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(
-        self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS, *, rolls: bool = True
+        self,
+        topics: Topics,
+        name: str = "tracker-jobs",
+        history_since: datetime = _ALWAYS,
+        *,
+        with_rollups: bool = True,
     ) -> None:
         self._topics = topics.lifecycle()
         self._name = topics.prefix + name
         self._history_since = history_since
-        rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if rolls else ""
+        rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if with_rollups else ""
         self._merge: LiteralString = _SQL["merge_jobs"] + rolling + _SQL["changed"]
 
     @property
@@ -140,12 +145,12 @@ class JobsProjection:
         return int(str(changed))
 
     def merge_staged(self, cursor: Cursor) -> None:
-        """Bring rows that were put into `job_stage` otherwise into the tables that the cursor finds."""
+        """Merge rows that something else has put into `job_stage` into the tables that the cursor finds."""
         cursor.execute(_SQL["staged"] + self._merge)
 
 
-def roll_all(connection: Connection) -> None:
-    """Fill the rollups, whatever they were, from all jobs there are."""
+def refill_rollups(connection: Connection) -> None:
+    """Compute the rollups anew from all jobs."""
     with connection.transaction():
         connection.execute("TRUNCATE rollup")
         connection.execute(_SQL["all_jobs"] + _SQL["roll"] + _SQL["rolled"])
@@ -158,7 +163,7 @@ def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
     subject, where there are any; of the rarer types the whole data.
 
     Raises:
-        InvalidEvent: an event that has no place on this topic, or a value that JSON cannot carry back.
+        InvalidEvent: the event does not belong on this topic, or holds a value that JSON cannot represent.
     """
     make = _ROWS.get(type(event))
     if make is None:
@@ -179,7 +184,7 @@ def _progress(record: Record, event: Progress) -> tuple[object, ...]:
         rest["batch"] = job.batch
     if job.about is not None:
         rest["about"] = job.about
-    # By far the most rows are made here: a plain tuple takes half the time of one put together from several.
+    # Most rows are made here: a plain tuple takes half the time of one that is concatenated from several.
     # fmt: off
     return (
         record.appended_at, record.topic, record.partition, record.offset,

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from job_tracker.errors import RebuildRefused
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import TopicPartition
-from job_tracker.rebuild.plan import Log, Plan
+from job_tracker.rebuild.plan import LogRange, Plan
 from job_tracker.store.postgres import Connection
 
 
-def take_alone(connection: Connection, name: str) -> None:
+def take_lock(connection: Connection, name: str) -> None:
     """Nobody else does the work of this name as long as the connection lives.
 
     Raises:
@@ -19,7 +19,7 @@ def take_alone(connection: Connection, name: str) -> None:
         raise RebuildRefused("another one is at work; wait for its end")
 
 
-def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
+def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, LogRange]:
     """What the broker holds of each partition of these topics.
 
     Raises:
@@ -31,7 +31,7 @@ def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
         raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
     partitions = [(topic, number) for topic, (_, count) in found.items() for number in range(count)]
     spans = broker.spans(partitions, stable=True)
-    return {partition: Log(found[partition[0]][0], spans[partition]) for partition in partitions}
+    return {partition: LogRange(found[partition[0]][0], spans[partition]) for partition in partitions}
 
 
 def refuse_losses(plan: Plan, *, may_accept: bool) -> None:

@@ -11,19 +11,19 @@ from job_tracker.archive.files import verify
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import TopicPartition
 from job_tracker.projector.items_projection import ItemsContent
-from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
+from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_lock
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.plan import Log, Plan, Spans, Stretches, TopicIds, make_plan, offsets
+from job_tracker.rebuild.plan import LogRange, Plan, Spans, Stretches, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import ItemsReplay
 from job_tracker.rebuild.report import Progress
 from job_tracker.rebuild.sources import Sources
 from job_tracker.store.offsets import (
-    Live,
-    forget_ends,
-    forget_positions,
-    forget_projection,
-    hold_positions,
+    LivePosition,
+    delete_ends,
+    delete_positions,
+    delete_projection,
     live_positions,
+    lock_positions,
     set_positions,
 )
 from job_tracker.store.postgres import Connection
@@ -43,7 +43,7 @@ class ItemsRebuild:
     live: str
     filler: Filler[ItemsContent]
     progress: Progress
-    _held: dict[TopicPartition, Live] = field(default_factory=dict, init=False)
+    _held: dict[TopicPartition, LivePosition] = field(default_factory=dict, init=False)
     _plan: Plan = field(default_factory=Plan, init=False)
     _locked: bool = field(default=False, init=False)
 
@@ -54,7 +54,7 @@ class ItemsRebuild:
             RebuildRefused: records that nobody has read are neither in the log nor in the archive.
             BrokerAway
         """
-        take_alone(self.connection, self.projection.name)
+        take_lock(self.connection, self.projection.name)
         self._locked = True
         self._held = live_positions(self.connection, self.live)
         log = look_at_log(self.broker, self.projection.topics)
@@ -97,14 +97,16 @@ class ItemsRebuild:
         A projector that has moved one meanwhile is served after all, and keeps it.
         """
         plan = self._plan
-        broken = [p for p, held in self._held.items() if p in plan.parted or held.next_offset != plan.target[p]]
+        broken = [p for p, held in self._held.items() if p in plan.detached or held.next_offset != plan.target[p]]
         with self.connection.transaction():
-            now = hold_positions(self.connection, self.live)
+            now = lock_positions(self.connection, self.live)
             broken = [p for p in broken if now.get(p) == self._held[p]]
-            ended = {p: Live(plan.topic_ids[p], plan.start[p], plan.target[p]) for p in broken if p in plan.target}
+            ended = {
+                p: LivePosition(plan.topic_ids[p], plan.start[p], plan.target[p]) for p in broken if p in plan.target
+            }
             set_positions(self.connection, self.live, ended)
-            forget_positions(self.connection, self.live, [p for p in broken if p not in ended])
-            forget_ends(self.connection, broken)
+            delete_positions(self.connection, self.live, [p for p in broken if p not in ended])
+            delete_ends(self.connection, broken)
         return broken
 
     def end(self, connection: Connection) -> None:
@@ -113,17 +115,19 @@ class ItemsRebuild:
         `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
         """
         if self._locked:
-            forget_projection(connection, self.projection.name)
+            delete_projection(connection, self.projection.name)
 
     def _read(self, title: str, topic_ids: TopicIds, spans: Spans) -> None:
-        places = {partition: Live(topic_ids[partition], span.low, span.low) for partition, span in spans.items()}
+        places = {
+            partition: LivePosition(topic_ids[partition], span.low, span.low) for partition, span in spans.items()
+        }
         set_positions(self.connection, self.projection.name, places)
         self.filler.fill(topic_ids, spans, self.progress(title, offsets(spans)))
 
 
 def _to_be_read(
-    held: Mapping[TopicPartition, Live], log: Mapping[TopicPartition, Log], archived: Stretches
-) -> dict[TopicPartition, Live]:
+    held: Mapping[TopicPartition, LivePosition], log: Mapping[TopicPartition, LogRange], archived: Stretches
+) -> dict[TopicPartition, LivePosition]:
     """What was read stays in the table: only what follows the position can be lost.
 
     Where the log is no longer there, the archive must reach as far as the position, or nobody knows what follows.

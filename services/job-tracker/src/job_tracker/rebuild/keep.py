@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.store.job_statements import STAGE_AHEAD
-from job_tracker.store.offsets import Stretch, note_stretches
+from job_tracker.store.offsets import Stretch, insert_stretches
 from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
@@ -48,16 +48,16 @@ class RowKeeper:
         named = {"but": list(but)}
         with self._connection.transaction(), self._connection.cursor() as cursor:
             staged = cursor.execute(STAGE_AHEAD, named).rowcount
-            rows = cursor.execute(_SQL["told_ahead"], {"most": _TOLD}).fetchall()
+            rows = cursor.execute(_SQL["rows_ahead"], {"most": _TOLD}).fetchall()
             kept = [KeptJob(str(job), str(status), str(by_log) if by_log else None) for job, status, by_log in rows]
             self._projection.merge_staged(cursor)
         for _, (topic, number), span in gone:
             place = {"topic": topic, "partition": number, "low": span.low, "high": span.high, "since": since}
-            days = self._connection.execute(_SQL["kept_days"], place).fetchall()
+            days = self._connection.execute(_SQL["history_days"], place).fetchall()
             self._ensure_days({date.fromisoformat(str(day)) for (day,) in days})
-            self._connection.execute(_SQL["keep_history"], place | named)
-            self._connection.execute(_SQL["keep_dead_letters"], place)
-        note_stretches(self._connection, self._projection.name, gone)
+            self._connection.execute(_SQL["copy_history"], place | named)
+            self._connection.execute(_SQL["copy_kept_dead_letters"], place)
+        insert_stretches(self._connection, self._projection.name, gone)
         if not staged:
             return []
         told = ", ".join(job.sentence() for job in kept)

@@ -9,13 +9,13 @@ from psycopg import sql
 from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker.store", "carry.sql")
+_SQL = queries("job_tracker.store", "preserve_ddl.sql")
 Statements = list[sql.SQL]
 
 
 def blockers(connection: Connection) -> list[str]:
     """What would be lost with the live tables, in PostgreSQL's words."""
-    return [str(what) for (what,) in connection.execute(_SQL["hindrances"]).fetchall()]
+    return [str(what) for (what,) in connection.execute(_SQL["blockers"]).fetchall()]
 
 
 def column_settings(connection: Connection, table: str, schema: str) -> Statements:
@@ -26,15 +26,15 @@ def column_settings(connection: Connection, table: str, schema: str) -> Statemen
     return _statements(connection, "column_settings", {"table": table, "schema": schema})
 
 
-def standing(connection: Connection) -> Statements:
+def dependents(connection: Connection) -> Statements:
     """Views, triggers and row security of the live tables. Asked before the exchange, run after it: they are written
     with the tables' names, which then mean the new ones."""
-    return _statements(connection, "standing", {})
+    return _statements(connection, "dependents", {})
 
 
-def rights(connection: Connection, old: str) -> None:
+def grants(connection: Connection, old: str) -> None:
     """Give the tables, which stand in their place now, owners, rights and comments of those that moved to `old`."""
-    for query in ("owners", "rights", "comments"):
+    for query in ("owners", "grants", "comments"):
         for statement in _statements(connection, query, {"old": old}):
             connection.execute(statement)
 

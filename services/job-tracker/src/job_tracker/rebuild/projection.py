@@ -44,9 +44,9 @@ class ShadowProjection(JobsProjection):
     """
 
     def __init__(
-        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, rolls: bool = True
+        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, with_rollups: bool = True
     ) -> None:
-        super().__init__(topics, history_since=_NEVER if sample else history_since, rolls=rolls)
+        super().__init__(topics, history_since=_NEVER if sample else history_since, with_rollups=with_rollups)
         self._sample = sample
 
     def pack(self, content: JobsContent) -> None:

@@ -10,9 +10,9 @@ from psycopg.types.string import TextLoader
 
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import Positions, Span, TopicPartition
-from job_tracker.projector.jobs_projection import roll_all
+from job_tracker.projector.jobs_projection import refill_rollups
 from job_tracker.rebuild import compare
-from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
+from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_lock
 from job_tracker.rebuild.compare import Difference
 from job_tracker.rebuild.keep import EVERY_JOB, RowKeeper
 from job_tracker.rebuild.plan import Plan, Spans, TopicIds, make_plan, offsets
@@ -23,11 +23,11 @@ from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_blockers
 from job_tracker.store.offsets import (
-    Live,
-    hold_positions,
+    LivePosition,
+    insert_earlier,
     live_earlier,
     live_positions,
-    note_earlier,
+    lock_positions,
     set_positions,
 )
 from job_tracker.store.postgres import Connection, connect
@@ -67,7 +67,7 @@ class ShadowRebuild:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
             ArchiveDamaged, LogBroken, LogSilent, BrokerAway
         """
-        take_alone(self.connection, self.shadow.name)
+        take_lock(self.connection, self.shadow.name)
         self._locked = True
         if whole_log:  # an audit may run beside a swap
             drop_replaced(self.connection)
@@ -84,13 +84,13 @@ class ShadowRebuild:
             self.advance(live)
         return [*self._plan.told(), *self._kept(lost_jobs), *self._days_left_out()]
 
-    def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
+    def live(self, connection: Connection | None = None) -> dict[TopicPartition, LivePosition]:
         """Where the live table stands, as `connection` sees it."""
         return live_positions(connection or self.connection, self.projection.name)
 
-    def advance(self, live: Mapping[TopicPartition, Live]) -> None:
+    def advance(self, live: Mapping[TopicPartition, LivePosition]) -> None:
         """Read on to the live table's positions, and stand exactly there."""
-        for partition in live.keys() - self._positions.keys() - self._plan.parted:
+        for partition in live.keys() - self._positions.keys() - self._plan.detached:
             # A projector has begun it since.
             begun = live[partition]
             self._plan.topic_ids[partition] = begun.topic_id
@@ -133,7 +133,7 @@ class ShadowRebuild:
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
-                self.projection.topics, self._plan.parted, self.advance, self.dead_letters_since()
+                self.projection.topics, self._plan.detached, self.advance, self.dead_letters_since()
             )
 
     def check_swap(self) -> None:
@@ -162,7 +162,7 @@ class ShadowRebuild:
             keeping.execute(self.projection.session)
             keeper = RowKeeper(keeping, self.projection, self.ensure_days)
             with holding.transaction():  # projectors wait: what differs now differs because of the log
-                self.advance(hold_positions(holding, self.projection.name))
+                self.advance(lock_positions(holding, self.projection.name))
                 return keeper.keep(self._plan.gone, lost_jobs, self.history_since())
 
     def _days_left_out(self) -> list[str]:
@@ -188,8 +188,8 @@ class ShadowRebuild:
         )
 
     def _fill_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
-        self._stand({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
-        note_earlier(self.connection, self.projection.name, topic_id, spans)
+        self._stand({partition: LivePosition(topic_id, span.low, span.low) for partition, span in spans.items()})
+        insert_earlier(self.connection, self.projection.name, topic_id, spans)
         self._read("reading what only the archive has", dict.fromkeys(spans, topic_id), spans)
 
     def _fill(self, targets: Positions) -> None:
@@ -204,20 +204,22 @@ class ShadowRebuild:
     def _read(self, what: str, topic_ids: TopicIds, spans: Spans) -> None:
         if not self.filler.fill(topic_ids, spans, self.progress(what, offsets(spans))):
             self.progress("counting jobs", 0)
-            roll_all(self.connection)
+            refill_rollups(self.connection)
 
     def _settle(self) -> None:
         """The shadow stands where it was read to, also behind offsets that hold no record."""
         plan = self._plan
-        self._stand({p: Live(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()})
+        self._stand(
+            {p: LivePosition(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()}
+        )
 
-    def _stand(self, places: Mapping[TopicPartition, Live]) -> None:
+    def _stand(self, places: Mapping[TopicPartition, LivePosition]) -> None:
         set_positions(self.connection, self.projection.name, places)
 
-    def _targets(self, live: Mapping[TopicPartition, Live]) -> Positions:
-        return {p: held.next_offset for p, held in live.items() if p not in self._plan.parted}
+    def _targets(self, live: Mapping[TopicPartition, LivePosition]) -> Positions:
+        return {p: held.next_offset for p, held in live.items() if p not in self._plan.detached}
 
-    def _behind(self, live: Mapping[TopicPartition, Live]) -> int:
+    def _behind(self, live: Mapping[TopicPartition, LivePosition]) -> int:
         targets = self._targets({p: held for p, held in live.items() if p in self._positions})
         return sum(max(0, end - self._positions[p]) for p, end in targets.items())
 

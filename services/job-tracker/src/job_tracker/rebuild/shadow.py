@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from job_tracker.rebuild import preserve_ddl as carry
+from job_tracker.rebuild import preserve_ddl
 from job_tracker.store.postgres import SCHEMA as LIVE
 from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
@@ -83,7 +83,7 @@ class ShadowTables:
         if options:
             statement += f" WITH ({options})"
         self._run(self._connection, statement, table=sql.Identifier(table))
-        for statement in carry.column_settings(self._connection, table, self.name):
+        for statement in preserve_ddl.column_settings(self._connection, table, self.name):
             self._connection.execute(statement)
 
     def _index_history(self, connection: Connection) -> None:

@@ -8,15 +8,15 @@ from job_tracker.errors import RebuildRefused
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import Span, TopicPartition
 from job_tracker.store.offsets import (
-    Live,
+    LivePosition,
     Stretch,
-    forget_empty,
-    forget_ends,
-    forget_faults,
-    forget_positions,
-    hold_positions,
+    delete_empty,
+    delete_ends,
+    delete_faults,
+    delete_positions,
+    insert_stretches,
     live_positions,
-    note_stretches,
+    lock_positions,
     set_positions,
 )
 from job_tracker.store.postgres import Connection
@@ -35,8 +35,8 @@ class LogGap:
     """
 
     partition: TopicPartition
-    held: Live
-    resume: Live | None
+    held: LivePosition
+    resume: LivePosition | None
     what: str
     since: datetime | None
     until: datetime | None
@@ -123,42 +123,42 @@ class GapSkipper:
             RebuildRefused: a position has moved since the gaps were found; nothing has changed.
         """
         with self._connection.transaction():
-            now = hold_positions(self._connection, self._projection)
+            now = lock_positions(self._connection, self._projection)
             if any(now.get(gap.partition) != gap.held for gap in gaps):
                 raise RebuildRefused("a position has moved meanwhile; look again")
             kept = [gap.held_alone for gap in gaps]
-            note_stretches(self._connection, self._projection, [one for one in kept if one.span.low < one.span.high])
+            insert_stretches(self._connection, self._projection, [one for one in kept if one.span.low < one.span.high])
             on = {gap.partition: gap.resume for gap in gaps if gap.resume is not None}
             off = [gap.partition for gap in gaps if gap.resume is None]
             set_positions(self._connection, self._projection, on)
-            forget_positions(self._connection, self._projection, off)
-            forget_faults(self._connection, self._projection, off)
-            forget_ends(self._connection, [gap.partition for gap in gaps])
+            delete_positions(self._connection, self._projection, off)
+            delete_faults(self._connection, self._projection, off)
+            delete_ends(self._connection, [gap.partition for gap in gaps])
             again = [gap.partition for gap in gaps if gap.gives_offsets_again]
-            forget_empty(self._connection, self._projection, again)
+            delete_empty(self._connection, self._projection, again)
 
     def _applied(self) -> dict[TopicPartition, datetime]:
         rows = self._connection.execute(_SQL["applied"], {"projection": self._projection}).fetchall()
         return {(str(topic), int(str(n))): at for topic, n, at in rows if isinstance(at, datetime)}
 
 
-def _gap(held: Live, topic_id: str, span: Span | None) -> tuple[Live | None, str] | None:
+def _gap(held: LivePosition, topic_id: str, span: Span | None) -> tuple[LivePosition | None, str] | None:
     """Where to go on, and what is lost in words; None: there is no gap."""
     at = held.next_offset
     if span is None:
         return None, f"the broker does not have this partition any more; what followed offset {at} in it is lost"
     if topic_id != held.topic_id:
         what = f"the topic was recreated; what followed offset {at} in the former one is lost, how much is not known"
-        return Live(topic_id, span.low, span.low), what
+        return LivePosition(topic_id, span.low, span.low), what
     if at < span.low:
         what = f"offsets {at} to {span.low} are lost, up to {span.low - at:,} records"
-        return Live(topic_id, span.low, span.low), what
+        return LivePosition(topic_id, span.low, span.low), what
     if at > span.high:
         what = (
             f"the log ends at {span.high}, but the table has read up to {at}: the broker has lost what it had "
             "acknowledged, and gives these offsets once more"
         )
-        return Live(topic_id, min(held.first_offset, span.high), span.high), what
+        return LivePosition(topic_id, min(held.first_offset, span.high), span.high), what
     return None
 
 

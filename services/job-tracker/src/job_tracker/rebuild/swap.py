@@ -22,22 +22,22 @@ from psycopg import sql
 
 from job_tracker.errors import SwapBlocked, TrackerError
 from job_tracker.log.records import TopicPartition
-from job_tracker.rebuild import preserve_ddl as carry
+from job_tracker.rebuild import preserve_ddl
 from job_tracker.rebuild.shadow import DEFAULT_DAY, REPLACED
-from job_tracker.store.offsets import Live, forget_ends, hold_positions, live_positions
+from job_tracker.store.offsets import LivePosition, delete_ends, live_positions, lock_positions
 from job_tracker.store.postgres import SCHEMA as LIVE
 from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")
 _OLD = "tracker_replaced"
-_PATIENCE = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
+_TIMEOUT = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
 _LOOK = 0.05
 # Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
 _BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
 # No reader's lock stands in the way of the rest. But PostgreSQL may be vacuuming a table, and gives way only to those
 # who wait for a second.
-_PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
+_PATIENTLY = f"SET LOCAL lock_timeout TO '{_TIMEOUT:.0f}s'"
 
 
 class _NewPartition(TrackerError):
@@ -50,7 +50,7 @@ def refuse_blockers(connection: Connection) -> None:
     Raises:
         SwapHindered
     """
-    if found := carry.blockers(connection):
+    if found := preserve_ddl.blockers(connection):
         raise SwapBlocked(
             f"a swap would drop what stands on the tables that it replaces: {', '.join(found)}; "
             "drop it, swap, and make it again"
@@ -72,34 +72,34 @@ class Swap:
     def run(
         self,
         topics: list[str],
-        parted: Collection[TopicPartition],
-        catch_up: Callable[[Mapping[TopicPartition, Live]], None],
+        detached: Collection[TopicPartition],
+        catch_up: Callable[[Mapping[TopicPartition, LivePosition]], None],
         dead_letters_since: datetime,
     ) -> None:
-        """`catch_up` brings the shadow to the given positions while the projectors wait; `parted` are the partitions
+        """`catch_up` brings the shadow to the given positions while the projectors wait; `detached` are the partitions
         whose live positions it does not follow. Retention has taken dead letters of before `letters_since`.
 
         Raises:
             SwapHindered
         """
         with self._connection.transaction():
-            self._connection.execute(_SQL["hold_days"])
+            self._connection.execute(_SQL["lock_days"])
             self._keep_vacuum_off()
             while True:
-                held = hold_positions(self._connection, self._projection)
+                held = lock_positions(self._connection, self._projection)
                 catch_up(held)
                 self._wait_for_older_readers()
                 if self._lock_tables(held):
                     break
             try:
-                self._exchange(topics, parted, dead_letters_since)
+                self._exchange(topics, detached, dead_letters_since)
             except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
                 raise SwapBlocked(f"PostgreSQL refuses to exchange the tables: {error}") from None
         drop_replaced(self._connection)
 
-    def _exchange(self, topics: list[str], parted: Collection[TopicPartition], dead_letters_since: datetime) -> None:
+    def _exchange(self, topics: list[str], detached: Collection[TopicPartition], dead_letters_since: datetime) -> None:
         refuse_blockers(self._connection)
-        standing = carry.standing(self._connection)
+        dependents = preserve_ddl.dependents(self._connection)
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
             for table in (*REPLACED, *self._day_tables(source)):
@@ -109,20 +109,20 @@ class Swap:
                     table=sql.Identifier(table),
                     target=sql.Identifier(target),
                 )
-        carry.rights(self._connection, _OLD)
-        for statement in standing:
+        preserve_ddl.grants(self._connection, _OLD)
+        for statement in dependents:
             self._connection.execute(statement)
-        self._connection.execute(_SQL["unbury"], {"topics": topics})
-        self._connection.execute(_SQL["bury_new"], {"since": dead_letters_since})
-        self._connection.execute(_SQL["drop_positions"], {"projection": self._projection})
-        self._connection.execute(_SQL["carry_positions"])
-        self._connection.execute(_SQL["carry_earlier"])
-        forget_ends(self._connection, parted)
+        self._connection.execute(_SQL["delete_dead_letters"], {"topics": topics})
+        self._connection.execute(_SQL["copy_dead_letters"], {"since": dead_letters_since})
+        self._connection.execute(_SQL["delete_positions"], {"projection": self._projection})
+        self._connection.execute(_SQL["copy_positions"])
+        self._connection.execute(_SQL["copy_earlier"])
+        delete_ends(self._connection, detached)
 
     def _wait_for_older_readers(self) -> None:
         """Transactions that hold a snapshot from before the shadow's last commit would read a part of it only."""
         (since,) = self._watch.execute("SELECT clock_timestamp()").fetchone() or (None,)
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         wanted = {"since": since, "own": self._connection.info.backend_pid}
         while readers := self._watch.execute(_SQL["older_readers"], wanted).fetchall():
             if time.monotonic() > until:
@@ -147,14 +147,14 @@ class Swap:
                     )
         except psycopg.errors.LockNotAvailable:
             raise SwapBlocked(
-                f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
+                f"somebody vacuums, analyzes or indexes the job table for more than {_TIMEOUT:.0f} s; try again when "
                 "that is done"
             ) from None
         self._run("SET LOCAL lock_timeout TO DEFAULT")  # the positions are waited for as long as it takes
 
-    def _lock_tables(self, held: Mapping[TopicPartition, Live]) -> bool:
+    def _lock_tables(self, held: Mapping[TopicPartition, LivePosition]) -> bool:
         """Whether the positions are still the ones that are held; if not, nothing is locked."""
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         while True:
             try:
                 with self._connection.transaction():  # a savepoint: what it has locked is free when it fails
@@ -169,7 +169,7 @@ class Swap:
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:
                     raise SwapBlocked(
-                        f"others kept the job table busy for {_PATIENCE:.0f} s; try again when they are done"
+                        f"others kept the job table busy for {_TIMEOUT:.0f} s; try again when they are done"
                     ) from None
             time.sleep(_LOOK)
 

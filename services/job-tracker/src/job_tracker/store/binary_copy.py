@@ -1,4 +1,4 @@
-"""Rows into a table by COPY in PostgreSQL's binary form: half the work of text on both sides."""
+"""COPY in the binary format: half the work of text on both sides."""
 
 from collections.abc import Iterable, Sequence
 from typing import LiteralString
@@ -20,8 +20,8 @@ _TRAILER = b"\xff\xff"
 class EncodedRows:
     """Rows in the form of a binary COPY, made before there is a COPY, by any thread.
 
-    Tens of thousands of rows cost a third as bytes of what they cost as objects, and what they are made of
-    can go while the processor still has it in its cache. `types` are the columns' `type_oids`.
+    As bytes, tens of thousands of rows take a third of the memory that objects take, and their source can be freed
+    while it is still in the cache of the processor. `types` are the columns' `type_oids`.
     """
 
     def __init__(self, types: Sequence[int]) -> None:

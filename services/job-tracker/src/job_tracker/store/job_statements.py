@@ -49,6 +49,6 @@ JOB_STATEMENTS["merge_jobs"] = _SQL["merge_jobs"].format(
 STAGE_AHEAD: LiteralString = queries("job_tracker.store", "shadow.sql")["stage_ahead"].format(
     columns=", ".join(_live), any_wins=_any_wins("live", "again")
 )
-CHANGED_JOBS: LiteralString = queries("job_tracker.store", "stream.sql")["changed"].format(
+CHANGED_JOBS: LiteralString = queries("job_tracker.store", "stream.sql")["changed_jobs"].format(
     columns=", ".join(LISTED_NAMES)
 )

@@ -1,4 +1,4 @@
-"""The rows of `consumer_offset` and what belongs to them, as a rebuild reads and writes them: where a table stands."""
+"""The positions of a projection as a rebuild reads and writes them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "offsets.sql")
 _POSITIONS = queries("job_tracker.store", "commit.sql")["positions"]
-_FAULTS = queries("job_tracker.store", "commit.sql")["mend_partitions"]
+_FAULTS = queries("job_tracker.store", "commit.sql")["delete_partition_faults"]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LivePosition:
     """Where the live table stands in a partition: it holds [first_offset, next_offset) of the topic with that id."""
 
     topic_id: str
@@ -30,18 +30,18 @@ class Stretch(NamedTuple):
     span: Span
 
 
-def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
+def live_positions(connection: Connection, projection: str) -> dict[TopicPartition, LivePosition]:
     """Where the live table stands, by partition."""
     return _positions(connection.execute(_SQL["live_positions"], {"projection": projection}).fetchall())
 
 
-def hold_positions(connection: Connection, projection: str) -> dict[TopicPartition, Live]:
-    """The same, and nobody moves them until the end of the transaction."""
-    return _positions(connection.execute(_SQL["hold_positions"], {"projection": projection}).fetchall())
+def lock_positions(connection: Connection, projection: str) -> dict[TopicPartition, LivePosition]:
+    """The same, locked until the end of the transaction."""
+    return _positions(connection.execute(_SQL["lock_positions"], {"projection": projection}).fetchall())
 
 
 def live_earlier(connection: Connection, projection: str) -> list[Stretch]:
-    """What the live table holds besides the stretches of its positions."""
+    """What the live table holds besides the ranges of its positions."""
     rows = connection.execute(_SQL["live_earlier"], {"projection": projection}).fetchall()
     return [
         Stretch(str(topic_id), (str(topic), int(str(number))), Span(int(str(first)), int(str(following))))
@@ -49,8 +49,8 @@ def live_earlier(connection: Connection, projection: str) -> list[Stretch]:
     ]
 
 
-def set_positions(connection: Connection, projection: str, places: Mapping[TopicPartition, Live]) -> None:
-    """Say where the tables that the connection finds stand."""
+def set_positions(connection: Connection, projection: str, places: Mapping[TopicPartition, LivePosition]) -> None:
+    """Store the positions of the tables that the connection finds."""
     connection.execute(
         _SQL["set_positions"],
         {
@@ -69,10 +69,12 @@ def reached(connection: Connection, projection: str, partitions: Collection[Topi
     return sum(int(str(following)) for *_, following in rows)
 
 
-def note_earlier(connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
-    """Say what they hold besides the stretches of their positions."""
+def insert_earlier(
+    connection: Connection, projection: str, topic_id: str, spans: Mapping[TopicPartition, Span]
+) -> None:
+    """Store what the tables hold besides the ranges of their positions."""
     connection.execute(
-        _SQL["note_earlier"],
+        _SQL["insert_earlier"],
         {
             "projection": projection,
             "topic_id": topic_id,
@@ -83,40 +85,40 @@ def note_earlier(connection: Connection, projection: str, topic_id: str, spans: 
     )
 
 
-def note_stretches(connection: Connection, projection: str, stretches: Iterable[Stretch]) -> None:
+def insert_stretches(connection: Connection, projection: str, stretches: Iterable[Stretch]) -> None:
     """The same, of several topics."""
     for stretch in stretches:
-        note_earlier(connection, projection, stretch.topic_id, {stretch.partition: stretch.span})
+        insert_earlier(connection, projection, stretch.topic_id, {stretch.partition: stretch.span})
 
 
-def forget_empty(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
-    """The offsets of these partitions will be given once more."""
-    connection.execute(_SQL["forget_empty"], {"projection": projection, **_names(partitions)})
+def delete_empty(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Delete empty ranges of partitions whose offsets will be assigned again."""
+    connection.execute(_SQL["delete_empty"], {"projection": projection, **_names(partitions)})
 
 
-def forget_faults(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
-    """These partitions can be read again, or are not wanted any more."""
+def delete_faults(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Delete the faults of partitions that can be read again, or no longer exist."""
     connection.execute(_FAULTS, {"projection": projection, **_names(partitions)})
 
 
-def forget_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
-    """Partitions that the broker no longer has leave the live positions."""
-    connection.execute(_SQL["forget_positions"], {"projection": projection, **_names(partitions)})
+def delete_positions(connection: Connection, projection: str, partitions: Collection[TopicPartition]) -> None:
+    """Delete the live positions of partitions that the broker no longer has."""
+    connection.execute(_SQL["delete_positions"], {"projection": projection, **_names(partitions)})
 
 
-def forget_projection(connection: Connection, projection: str) -> None:
-    """No position of this projection stays."""
-    connection.execute(_SQL["forget_projection"], {"projection": projection})
+def delete_projection(connection: Connection, projection: str) -> None:
+    """Delete all positions of this projection."""
+    connection.execute(_SQL["delete_projection"], {"projection": projection})
 
 
-def forget_ends(connection: Connection, partitions: Collection[TopicPartition]) -> None:
-    """What is known of the ends of logs that are no longer there would be a lag for ever."""
-    connection.execute(_SQL["forget_ends"], _names(partitions))
+def delete_ends(connection: Connection, partitions: Collection[TopicPartition]) -> None:
+    """Delete the ends of logs that no longer exist: they would be a lag for ever."""
+    connection.execute(_SQL["delete_ends"], _names(partitions))
 
 
-def _positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, Live]:
+def _positions(rows: list[tuple[object, ...]]) -> dict[TopicPartition, LivePosition]:
     return {
-        (str(topic), int(str(number))): Live(str(topic_id), int(str(first)), int(str(following)))
+        (str(topic), int(str(number))): LivePosition(str(topic_id), int(str(first)), int(str(following)))
         for topic, number, topic_id, first, following in rows
     }
 

@@ -1,4 +1,4 @@
-"""Where a projection takes up each partition on assignment, and which it must refuse to read."""
+"""The positions at which a projection resumes its partitions, and the checks that refuse some of them."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeVar
@@ -11,7 +11,7 @@ from job_tracker.store.status import Status
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "commit.sql")
-_LOOKS, _PAUSE = 3, 0.3  # for a topic that a broker that has just started may not know of yet; seconds in between
+_ATTEMPTS, _PAUSE = 3, 0.3  # a broker that has just started may not know a topic yet; seconds in between
 Answer = TypeVar("Answer")
 
 
@@ -32,14 +32,14 @@ class PositionStore:
     def __init__(
         self,
         *,
-        link: RetryingConnection,
+        connection: RetryingConnection,
         broker: Broker,
         projection: str,
         remedy: str,
         status: Status,
         wait: Callable[[float], bool],
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._broker = broker
         self._projection = projection
         self._remedy = remedy
@@ -55,7 +55,7 @@ class PositionStore:
         A topic that is missing, recreated, trimmed past the position, or that ends before it, is refused, and no other.
 
         Raises:
-            Stopped: the process shall end.
+            Stopped: the process is asked to end.
         """
         ids, spans, refused = self._described(partitions)
         present = sorted(spans)
@@ -72,11 +72,11 @@ class PositionStore:
                 },
             )
             held = cursor.execute(_SQL["positions"], self._keys(present)).fetchall()
-            positions = self._judged(held, ids, spans).positions
-            cursor.execute(_SQL["mend_partitions"], self._keys(list(positions)))
+            positions = self._checked(held, ids, spans).positions
+            cursor.execute(_SQL["delete_partition_faults"], self._keys(list(positions)))
             return held
 
-        positions, broken, _ = self._judged(self._link.transact(work), ids, spans)
+        positions, broken, _ = self._checked(self._connection.transact(work), ids, spans)
         recreated = False
         for topic in {topic for topic, _ in positions}:
             recreated |= topic in self.unusable or self._ids.get(topic, ids[topic]) != ids[topic]
@@ -85,30 +85,30 @@ class PositionStore:
         return AssignedPositions(positions, refused | broken, recreated)
 
     def look(self, partitions: Collection[TopicPartition]) -> AssignedPositions:
-        """What `take` would answer; nothing is written.
+        """The result of `take`, without writing anything.
 
         Raises:
-            Stopped: the process shall end.
+            Stopped: the process is asked to end.
         """
         ids, spans, refused = self._described(partitions)
-        positions, broken, _ = self._judged(self._read(list(spans)), ids, spans)
+        positions, broken, _ = self._checked(self._read(list(spans)), ids, spans)
         begun = {partition: span.low for partition, span in spans.items()}
         return AssignedPositions(
             {p: low for p, low in (begun | positions).items() if p not in broken}, refused | broken
         )
 
     def check(self) -> set[str]:
-        """Ask, after records were read and before they are committed, whether they came from the log the positions
-        belong to: the client follows a topic that was recreated under it without a word. Waits while Kafka is away.
+        """Check, after records were read and before they are committed, that they came from the log of the positions:
+        the client follows a recreated topic silently. Waits while Kafka is away.
 
-        Answers with the topics of which nothing may be committed any more; `unusable` says why.
+        Returns the topics of which nothing may be committed any more; `unusable` has the reasons.
 
         Raises:
-            Stopped: the process shall end.
+            Stopped: the process is asked to end.
         """
         ids = dict(self._ids)
         found = self._topic_ids(set(ids))
-        for _ in range(_LOOKS - 1):
+        for _ in range(_ATTEMPTS - 1):
             if len(found) == len(ids) or self._wait(_PAUSE):
                 break
             found = self._topic_ids(set(ids))
@@ -116,7 +116,7 @@ class PositionStore:
         return set(self.unusable)
 
     def compare(self, found: Mapping[str, str], missing: Collection[str] | None = None) -> None:
-        """Whether the topics that are read have these ids; those not `found` are missing, if they are in `missing`."""
+        """Mark topics unusable whose id is not the one in `found`; one not found is missing if `missing` has it."""
         for topic, held in list(self._ids.items()):
             now = found.get(topic)
             if now == held or (now is None and missing is not None and topic not in missing):
@@ -138,7 +138,7 @@ class PositionStore:
         refused = {p: f"topic {p[0]} is missing: the broker does not have it" for p in partitions if p[0] not in ids}
         return ids, spans, refused
 
-    def _judged(
+    def _checked(
         self, held: list[tuple[object, ...]], ids: Mapping[str, str], spans: Mapping[TopicPartition, Span]
     ) -> AssignedPositions:
         positions: Positions = {}
@@ -156,16 +156,18 @@ class PositionStore:
         return f"{reason}; {self._remedy}"
 
     def reread(self, partitions: list[TopicPartition]) -> Positions:
-        """Positions as another owner left them.
+        """Positions to which another owner has moved partitions.
 
         Raises:
-            Stopped: the process shall end.
+            Stopped: the process is asked to end.
         """
 
         return {(str(topic), int(str(n))): int(str(at)) for topic, n, _, at in self._read(partitions)}
 
     def _read(self, partitions: list[TopicPartition]) -> list[tuple[object, ...]]:
-        return self._link.transact(lambda cursor: cursor.execute(_SQL["positions"], self._keys(partitions)).fetchall())
+        return self._connection.transact(
+            lambda cursor: cursor.execute(_SQL["positions"], self._keys(partitions)).fetchall()
+        )
 
     def _topic_ids(self, topics: set[str]) -> dict[str, str]:
         """Those that the broker has."""
@@ -180,12 +182,12 @@ class PositionStore:
             try:
                 answer = ask()
             except BrokerAway as error:
-                self._status.away("Kafka", str(error))
+                self._status.record_away("Kafka", str(error))
                 attempt += 1
                 if self._wait(pause(attempt)):
                     raise Stopped from None
             else:
-                self._status.present("Kafka")
+                self._status.record_present("Kafka")
                 return answer
 
     def _keys(self, partitions: list[TopicPartition]) -> dict[str, object]:
@@ -197,7 +199,7 @@ class PositionStore:
 
 
 def _broken(partition: TopicPartition, held_id: str, held: int, topic_id: str, span: Span) -> str | None:
-    """Why the position `held` cannot be read on from; None: it can."""
+    """Why reading cannot go on from the position `held`; None: it can."""
     name = f"{partition[0]}[{partition[1]}]"
     if held_id != topic_id:
         return _recreated(partition[0], held_id, topic_id)

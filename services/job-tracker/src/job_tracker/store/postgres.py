@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL that waits while the server is away, and says so."""
+"""Connections to PostgreSQL: one that retries while the server is away, and reports that."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,15 +13,15 @@ from service_kit.database import KEEPALIVES, watched
 
 log = structlog.get_logger()
 CHANNEL = "tracker_commit"
-# Nothing is lost with a poke, so the server need not wait for its disk.
-_POKE: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY tracker_commit; COMMIT"
+# A notification may be lost, so the server need not wait for its disk.
+_NOTIFY: LiteralString = "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY tracker_commit; COMMIT"
 SCHEMA = "tracker"
 APPLICATION = "job-tracker"
 LONGEST = timedelta(seconds=30)
-"""What a transaction of a Link takes at most; only one that is silent in the middle of a COPY gets older."""
+"""The time limit of a transaction of a RetryingConnection; only a COPY whose client is silent can exceed it."""
 
-# A paused process, or a machine that vanished, must not hold its rows' locks against the next owner: PostgreSQL
-# ends its session when it says nothing within a transaction, when one takes too long, or when the network is silent.
+# A paused process, or a machine that is gone, must not keep its locks from the next owner: PostgreSQL terminates a
+# session that is idle in a transaction, whose transaction takes too long, or whose connection is dead.
 _NOT_FOREVER = (
     f"-c idle_in_transaction_session_timeout=10s -c transaction_timeout={LONGEST.total_seconds():.0f}s {KEEPALIVES}"
 )
@@ -44,7 +44,7 @@ DATA_ERRORS = (
 
 
 class RetryingConnection:
-    """Owned by one thread. `wait` sleeps the given seconds and answers True as soon as the process shall end.
+    """Owned by one thread. `wait` sleeps the given seconds and returns True as soon as the process is asked to end.
 
     `schema` is where unqualified tables are found; `session` is run by each new connection.
     """
@@ -69,11 +69,11 @@ class RetryingConnection:
     def transact(self, work: Callable[[Cursor], Result], *, whole: bool = True) -> Result:
         """Run `work` in one transaction; again after serialisation failures, deadlocks and lost connections.
 
-        `work` must be safe to run again after a commit whose answer was lost: the compare-and-set sees to that.
-        `whole` says that it cannot be done in smaller parts, so that it is tried again even if it took too long.
+        `work` must be safe to run again after a commit whose reply was lost; the compare-and-set ensures that.
+        `whole`: it cannot be divided, so it is also retried after a time-out.
 
         Raises:
-            Stopped: the process shall end and PostgreSQL is still away.
+            Stopped: the process is asked to end and PostgreSQL is still away.
             psycopg.errors.TransactionTimeout: it took too long, and is not `whole`.
             psycopg.Error: anything else, rolled back.
         """
@@ -84,7 +84,7 @@ class RetryingConnection:
                 with connection.transaction(), connection.cursor() as cursor:
                     result = work(cursor)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
-                log.info("transaction again", reason=type(error).__name__)
+                log.info("transaction retried", reason=type(error).__name__)
             except DATA_ERRORS:
                 raise  # one of them is among those that end a connection in psycopg's order
             except _ENDED as error:
@@ -94,17 +94,17 @@ class RetryingConnection:
                         raise Stopped from None
                     raise
             else:
-                self._status.present("PostgreSQL")
+                self._status.record_present("PostgreSQL")
                 return result
             self.retries += 1
             attempt += 1
             if self._wait(pause(attempt)):
                 raise Stopped
 
-    def poke(self) -> None:
-        """Wake the readers. A poke that is lost costs them a second: they also look by themselves."""
+    def notify(self) -> None:
+        """Wake the readers. A lost notification delays them by a second: they also poll."""
         try:
-            self._connected().execute(_POKE)
+            self._connected().execute(_NOTIFY)
         except _ENDED as error:
             self._away(error)
 
@@ -122,14 +122,16 @@ class RetryingConnection:
         return self._connection
 
     def _away(self, error: Exception) -> None:
-        self._status.away("PostgreSQL", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+        self._status.record_away(
+            "PostgreSQL", str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        )
         self.close()
 
 
 def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Connection:
     """An autocommit connection that finds its tables in `schema` and counts in UTC.
 
-    In zones ahead of UTC there is no place for NO_REQUEST_TIME.
+    NO_REQUEST_TIME has no representation in time zones ahead of UTC.
     """
     return psycopg.connect(
         watched(database_url),

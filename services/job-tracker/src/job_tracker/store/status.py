@@ -1,4 +1,4 @@
-"""What a projector says of itself: the heartbeat writes it down, readiness reads it."""
+"""The state of a projector; the heartbeat stores it, and readiness reads it."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from job_tracker.log.records import TopicPartition
 log = structlog.get_logger()
 
 STUCK_AFTER = 60.0  # seconds without one turn of the loop, and nothing known that it waits for
-WHOLE = -1  # the partition of a fault that is a whole topic's
+WHOLE = -1  # the partition of a fault of a whole topic
 _LOOKS = 2  # one after the other that do not find a topic: a broker that has just started may not know of it yet
 
 
@@ -38,27 +38,27 @@ class Status:
         self.seen: dict[str, SeenTopic] = {}
         self.missing: dict[str, str] = {}
 
-    def turned(self) -> None:
-        """The loop went round once more."""
+    def record_turn(self) -> None:
+        """The loop has completed a turn."""
         self._turned = self._monotonic()
 
-    def away(self, what: str, reason: str) -> None:
-        """A server is away; each reason is logged once in a row until it is back."""
+    def record_away(self, what: str, reason: str) -> None:
+        """A server is away; a reason is logged when it changes."""
         with self._lock:
             known = self._away.get(what)
             self._away[what] = reason
         if known != reason:
-            log.warning("waiting", server=what, reason=reason)
+            log.warning("server away", server=what, reason=reason)
 
-    def present(self, what: str) -> None:
-        """A server answered."""
+    def record_present(self, what: str) -> None:
+        """A server has answered."""
         if what not in self._away:
             return
         with self._lock:
             self._away.pop(what, None)
-        log.info("continuing", server=what)
+        log.info("server back", server=what)
 
-    def looked(self, wanted: list[str], seen: Mapping[str, SeenTopic]) -> None:
+    def record_topics(self, wanted: list[str], seen: Mapping[str, SeenTopic]) -> None:
         """The broker has described `seen` of the topics `wanted`."""
         self._unseen = {topic: self._unseen.get(topic, 0) + 1 for topic in wanted if topic not in seen}
         missing = {
@@ -72,15 +72,15 @@ class Status:
             log.info("topic found", topic=topic)
         self.missing, self.seen = missing, dict(seen)
 
-    def stopped(self, partitions: Mapping[TopicPartition, str]) -> None:
-        """All partitions that are given to this projector and that it does not read, each with the reason."""
+    def record_stopped(self, partitions: Mapping[TopicPartition, str]) -> None:
+        """All assigned partitions that this projector does not read, each with the reason."""
         before, self._stopped = self._stopped, dict(partitions)
         for partition, reason in sorted(self._stopped.items()):
             if before.get(partition) != reason:
                 log.error("partition stopped", topic=partition[0], partition=partition[1], reason=reason)
 
     def faults(self) -> dict[TopicPartition, str]:
-        """What is not read, and why; of a topic that is missing the partition is WHOLE."""
+        """The partitions that are not read, with reasons; of a missing topic the partition is WHOLE."""
         return {(topic, WHOLE): reason for topic, reason in self.missing.items()} | self._stopped
 
     def read(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A bound for a PostgreSQL that hangs: it takes connections and questions, and answers nothing."""
+"""A time limit for statements, for a PostgreSQL that accepts connections and statements and never answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,33 +9,33 @@ import psycopg
 
 from job_tracker.errors import PostgresTimeout
 
-PATIENCE = 10.0  # seconds; the slowest question takes less than one
+TIMEOUT = 10.0  # seconds; the slowest statement takes less than one
 
 
 @asynccontextmanager
 async def with_timeout(connection: psycopg.AsyncConnection[Any]) -> AsyncGenerator[None]:
-    """What is asked on `connection` inside is answered within PATIENCE seconds, or given up.
+    """Statements on `connection` in this block are answered within TIMEOUT seconds, or abandoned.
 
-    The socket is closed first: psycopg meets a mere cancellation by waiting for the server to confirm it.
+    The socket is closed first: on a cancellation alone psycopg waits for the server to confirm it.
 
     Raises:
-        NoAnswer
+        PostgresTimeout
     """
-    task, given_up = asyncio.current_task(), False
+    task, abandoned = asyncio.current_task(), False
     assert task is not None  # noqa: S101 - a coroutine always runs in one
 
-    def give_up() -> None:
-        nonlocal given_up
-        given_up = True
+    def abandon() -> None:
+        nonlocal abandoned
+        abandoned = True
         connection.pgconn.finish()
         task.cancel()
 
-    patience = asyncio.get_running_loop().call_later(PATIENCE, give_up)
+    timer = asyncio.get_running_loop().call_later(TIMEOUT, abandon)
     try:
         yield
     except asyncio.CancelledError:
-        if not given_up or task.uncancel() > 0:
+        if not abandoned or task.uncancel() > 0:
             raise
-        raise PostgresTimeout(f"PostgreSQL has not answered within {PATIENCE:g} s") from None
+        raise PostgresTimeout(f"PostgreSQL has not answered within {TIMEOUT:g} s") from None
     finally:
-        patience.cancel()
+        timer.cancel()

@@ -32,14 +32,14 @@ FROM held
 WHERE o.projection = %(projection)s AND o.topic = held.topic AND o.partition = held.partition
 RETURNING o.topic, o.partition
 
--- name: note_empty
+-- name: insert_empty_offsets
 INSERT INTO empty_offsets (projection, topic, partition, first_offset, next_offset)
 SELECT %(projection)s, * FROM unnest(
     %(topics)s::text[], %(partitions)s::int[], %(lows)s::bigint[], %(highs)s::bigint[])
 ON CONFLICT (projection, topic, partition, first_offset) DO UPDATE
 SET next_offset = greatest(empty_offsets.next_offset, excluded.next_offset)
 
--- name: bury
+-- name: insert_dead_letter
 -- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they
 -- come.
 INSERT INTO dead_letter (
@@ -54,44 +54,44 @@ SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = exclu
     value = excluded.value, value_bytes = excluded.value_bytes
 WHERE dead_letter.appended_at < excluded.appended_at
 
--- name: note_faults
+-- name: insert_faults
 INSERT INTO log_fault (projection, topic, partition, reason)
 SELECT %(projection)s, * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(reasons)s::text[])
 ON CONFLICT (projection, topic, partition) DO UPDATE SET reason = excluded.reason
 WHERE log_fault.reason <> excluded.reason
 
--- name: mend_partitions
+-- name: delete_partition_faults
 -- These partitions are read again.
 DELETE FROM log_fault
 WHERE projection = %(projection)s AND (topic, partition) IN (
     SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
--- name: mend_topics
+-- name: delete_topic_faults
 -- The broker has these topics, with so many partitions.
 DELETE FROM log_fault AS f
 USING unnest(%(topics)s::text[], %(counts)s::int[]) AS found (topic, partitions)
 WHERE f.projection = %(projection)s AND f.topic = found.topic AND (f.partition = -1 OR f.partition >= found.partitions)
 
--- name: beat
+-- name: insert_heartbeat
 INSERT INTO projector (projection, instance, state, detail, beat_at)
 VALUES (%(projection)s, %(instance)s, %(state)s, %(detail)s, now())
 ON CONFLICT (projection, instance) DO UPDATE
 SET state = excluded.state, detail = excluded.detail, beat_at = excluded.beat_at
 
--- name: forget_silent
+-- name: delete_old_heartbeats
 DELETE FROM projector WHERE beat_at < now() - interval '1 hour'
 
--- name: end_silent
+-- name: terminate_silent_sessions
 -- PostgreSQL does not look at a transaction_timeout while it waits for the rest of a COPY: an owner that is paused in the
 -- middle of one would hold its rows' locks against the next owner for as long as it is paused.
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %(application_name)s
   AND state = 'active' AND wait_event = 'ClientRead' AND xact_start < now() - %(after)s
 
--- name: leave
+-- name: delete_heartbeat
 DELETE FROM projector WHERE projection = %(projection)s AND instance = %(instance)s
 
--- name: note_ends
+-- name: insert_partition_ends
 -- `asked_at` is the time before Kafka was asked: what is appended between its answer and now is not in it.
 INSERT INTO partition_end AS known (topic, partition, end_offset, checked_at, reached_at)
 SELECT e.topic, e.partition, e.end_offset, %(asked_at)s,
@@ -105,7 +105,7 @@ SET end_offset = greatest(known.end_offset, excluded.end_offset),
     checked_at = greatest(known.checked_at, excluded.checked_at),
     reached_at = greatest(known.reached_at, excluded.reached_at)
 
--- name: time
+-- name: now
 SELECT now()
 
 -- name: ensure_event_days

@@ -43,7 +43,7 @@ merged AS (
         new.tenant, new.account, new.job_type, new.status, new.created_at, new.processed, new.successful, new.failed,
         new.skipped, new.e_duration_ms AS duration_ms
 ),
-buried AS (
+tombstones AS (
     -- A tombstone empties the row for good, whatever comes later; of several the earliest stays. All registers of a
     -- staged tombstone but the request are absent (CHECK tombstone_whole).
     INSERT INTO job ({columns})
@@ -55,19 +55,19 @@ buried AS (
         old.tenant AS old_tenant, old.account AS old_account, old.job_type AS old_job_type, old.status AS old_status,
         old.created_at AS old_created_at, old.processed AS old_processed, old.successful AS old_successful,
         old.failed AS old_failed, old.skipped AS old_skipped, old.e_duration_ms AS old_duration_ms,
-        old.d_id IS NOT NULL AS was_buried
+        old.d_id IS NOT NULL AS was_deleted
 )
 
 -- name: batch_changes
 -- Follows `merge_jobs`.
-, gone AS (
+, replaced AS (
     SELECT old_tenant, old_account, old_job_type, old_status, old_created_at, old_processed, old_successful,
            old_failed, old_skipped, old_duration_ms
     FROM merged WHERE old_tenant IS NOT NULL
     UNION ALL
     SELECT old_tenant, old_account, old_job_type, old_status, old_created_at, old_processed, old_successful,
            old_failed, old_skipped, old_duration_ms
-    FROM buried WHERE old_tenant IS NOT NULL AND NOT was_buried
+    FROM tombstones WHERE old_tenant IS NOT NULL AND NOT was_deleted
 ),
 -- What came and what went, summed apart: sums of bigint are several times as quick as those of numeric, and there is
 -- no bigint for the negative of the least one.
@@ -80,7 +80,7 @@ changes AS (
     UNION ALL
     SELECT old_tenant, old_account, old_job_type, old_status, tracker.utc_day(old_created_at), -1,
            0, 0, 0, 0, 0, old_processed, old_successful, old_failed, old_skipped, coalesce(old_duration_ms, 0)
-    FROM gone
+    FROM replaced
 )
 
 -- name: all_jobs
@@ -121,7 +121,7 @@ WITH changes AS (
 )
 
 -- name: changed
-SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM buried) AS changed
+SELECT (SELECT count(*) FROM merged) + (SELECT count(*) FROM tombstones) AS changed
 
 -- name: rolled
 SELECT count(*) AS rolled FROM rolled

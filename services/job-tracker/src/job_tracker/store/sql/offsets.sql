@@ -6,7 +6,7 @@ FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, p
 SELECT topic, partition, topic_id, first_offset, next_offset
 FROM tracker.earlier_stretch WHERE projection = %(projection)s ORDER BY topic, partition, first_offset
 
--- name: hold_positions
+-- name: lock_positions
 -- Whoever wants to write compares and sets these rows first, so all wait here.
 SELECT topic, partition, topic_id, first_offset, next_offset
 FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition FOR UPDATE
@@ -19,7 +19,7 @@ SELECT %(projection)s, * FROM unnest(
 ON CONFLICT (projection, topic, partition) DO UPDATE
 SET topic_id = excluded.topic_id, first_offset = excluded.first_offset, next_offset = excluded.next_offset
 
--- name: note_earlier
+-- name: insert_earlier
 INSERT INTO earlier_stretch (projection, topic, partition, topic_id, first_offset, next_offset)
 SELECT %(projection)s, topic, partition, %(topic_id)s, first_offset, next_offset
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint[], %(next_offsets)s::bigint[])
@@ -27,20 +27,20 @@ FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(first_offsets)s::bigint
 ON CONFLICT (projection, topic, partition, topic_id, first_offset) DO UPDATE
 SET next_offset = greatest(earlier_stretch.next_offset, excluded.next_offset)
 
--- name: forget_empty
+-- name: delete_empty
 DELETE FROM empty_offsets
 WHERE projection = %(projection)s
   AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
--- name: forget_positions
+-- name: delete_positions
 DELETE FROM tracker.consumer_offset
 WHERE projection = %(projection)s
   AND (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
 
--- name: forget_projection
+-- name: delete_projection
 DELETE FROM tracker.consumer_offset WHERE projection = %(projection)s
 
--- name: forget_ends
+-- name: delete_ends
 -- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
 DELETE FROM tracker.partition_end AS known
 WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))

@@ -37,7 +37,7 @@ WHERE fits OR looked >= %(scanned)s
 ORDER BY at, event_id
 LIMIT %(most)s
 
--- name: ends
+-- name: end_bodies
 -- How jobs ended, for those few of a list that have an error: the bodies may be large.
 SELECT job_id, e_body FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND e_body IS NOT NULL
 

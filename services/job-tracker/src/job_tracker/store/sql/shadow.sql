@@ -43,17 +43,17 @@ WHERE datname = current_database() AND backend_type = 'client backend'
   AND pid <> %(own)s AND backend_xmin IS NOT NULL AND xact_start <= %(since)s
   AND NOT coalesce(wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple', 'advisory'), false)
 
--- name: hold_days
+-- name: lock_days
 SELECT pg_advisory_xact_lock(1247040835)
 
--- name: bury_new
+-- name: copy_dead_letters
 -- Not those that retention has taken: the log may hold their records still.
 INSERT INTO tracker.dead_letter SELECT * FROM tracker_rebuild.dead_letter WHERE appended_at >= %(since)s
 ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
 SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
     value = excluded.value, value_bytes = excluded.value_bytes
 
--- name: unbury
+-- name: delete_dead_letters
 DELETE FROM tracker.dead_letter AS live
 WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
   AND NOT EXISTS (
@@ -61,7 +61,7 @@ WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
       WHERE (shadow.topic, shadow.partition, shadow."offset", shadow.consumer)
           = (live.topic, live.partition, live."offset", live.consumer))
 
--- name: drop_positions
+-- name: delete_positions
 -- Partitions that the broker no longer has, and all that is said of the earlier table's origin.
 -- Streams begin anew behind a swap, so that nobody asks for the offsets without a record in front of it.
 WITH earlier AS (DELETE FROM tracker.earlier_stretch WHERE projection = %(projection)s),
@@ -71,10 +71,10 @@ WHERE projection = %(projection)s AND NOT EXISTS (
     SELECT FROM tracker_rebuild.consumer_offset AS shadow
     WHERE (shadow.projection, shadow.topic, shadow.partition) = (live.projection, live.topic, live.partition))
 
--- name: carry_earlier
+-- name: copy_earlier
 INSERT INTO tracker.earlier_stretch SELECT * FROM tracker_rebuild.earlier_stretch
 
--- name: carry_positions
+-- name: copy_positions
 -- The projectors' compare-and-set goes on where they stand; where a position moved, they read it again.
 INSERT INTO tracker.consumer_offset AS live (projection, topic, partition, topic_id, first_offset, next_offset, applied_at)
 SELECT projection, topic, partition, topic_id, first_offset, next_offset, applied_at
@@ -97,25 +97,25 @@ WHERE live.job_id <> ALL (%(but)s::text[]) AND (
     OR (live.d_id IS NULL AND again.d_id IS NULL AND (
        {any_wins})))
 
--- name: told_ahead
+-- name: rows_ahead
 SELECT live.job_id, CASE WHEN live.deleted THEN 'DELETED' ELSE live.status END,
        CASE WHEN again.deleted THEN 'DELETED' ELSE again.status END
 FROM job_stage JOIN tracker.job AS live USING (job_id) LEFT JOIN job AS again USING (job_id)
 ORDER BY job_id LIMIT %(most)s
 
--- name: kept_days
+-- name: history_days
 SELECT DISTINCT tracker.utc_day(appended_at) FROM tracker.event
 WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" >= %(low)s AND "offset" < %(high)s
   AND appended_at >= %(since)s
 
--- name: keep_history
+-- name: copy_history
 INSERT INTO event
 SELECT * FROM tracker.event
 WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" >= %(low)s AND "offset" < %(high)s
   AND appended_at >= %(since)s AND job_id <> ALL (%(but)s::text[])
 ON CONFLICT DO NOTHING
 
--- name: keep_dead_letters
+-- name: copy_kept_dead_letters
 INSERT INTO dead_letter
 SELECT * FROM tracker.dead_letter
 WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" >= %(low)s AND "offset" < %(high)s

@@ -1,4 +1,4 @@
--- name: changed
+-- name: changed_jobs
 -- The jobs that these ranges of the log are about. Control events of a job that nobody asked for find no row.
 SELECT {columns}, deleted
 FROM tracker.job
@@ -13,7 +13,7 @@ WHERE job_id = ANY(ARRAY(
     ) AS told
 ))
 
--- name: held
+-- name: accounted_offsets
 -- How many offsets of these ranges are accounted for: records that the history still holds, dead letters, and offsets
 -- that never held a record.
 SELECT coalesce(sum(history.n + dead.n + empty.n), 0)::bigint AS held

@@ -1,5 +1,5 @@
--- name: hindrances
--- What stands on the tables, their days or their row types, and is neither a part of them nor in `standing`.
+-- name: blockers
+-- What stands on the tables, their days or their row types, and is neither a part of them nor listed by `dependents`.
 WITH replaced AS (
     SELECT oid, reltype FROM pg_class
     WHERE oid IN ('tracker.job'::regclass, 'tracker.rollup'::regclass, 'tracker.event'::regclass)
@@ -55,7 +55,7 @@ SELECT format('ALTER TABLE %%I.%%I ALTER COLUMN %%I SET STATISTICS %%s',
 FROM pg_attribute
 WHERE attrelid = to_regclass('tracker.' || %(table)s) AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0
 
--- name: standing
+-- name: dependents
 WITH replaced AS (
     SELECT oid, relname, relrowsecurity, relforcerowsecurity FROM pg_class
     WHERE oid IN ('tracker.job'::regclass, 'tracker.rollup'::regclass, 'tracker.event'::regclass)
@@ -102,7 +102,7 @@ WHERE made.relowner <> wanted.owner
   AND (made.oid IN ('tracker.job'::regclass, 'tracker.rollup'::regclass, 'tracker.event'::regclass)
        OR made.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'tracker.event'::regclass))
 
--- name: rights
+-- name: grants
 -- The new tables may have got rights by default that the old ones did not have: those go first.
 WITH pair AS (
     SELECT made.relname, made.relacl AS made_rights, old.oid, old.relowner, old.relacl

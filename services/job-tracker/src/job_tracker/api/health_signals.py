@@ -1,7 +1,7 @@
-"""What decides the health of unfinished jobs besides their rows: the broker's times, and what operators paused.
+"""Reads what decides the health of unfinished jobs besides their rows: the broker's times, and what is paused.
 
-Nothing is read where all jobs are finished; else one statement of the history, one that finds the services' views, and
-one a service.
+Nothing is read where all jobs are finished; otherwise one statement of the history, one that finds the services' views,
+and one for each service.
 """
 
 from collections import defaultdict
@@ -16,29 +16,31 @@ from job_events.job_types import JOB_TYPES
 from job_events.topics import SERVICES
 from job_tracker.api.command_publisher import account_subject, queue_subject
 from job_tracker.api.freshness import AsyncConnection
-from job_tracker.domain.health import NO_SIGNS, QUEUED, Signs
+from job_tracker.domain.health import NO_SIGNALS, QUEUED, HealthSignals
 from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker.store", "signs.sql")
+_SQL = queries("job_tracker.store", "health.sql")
 _RESUMED = "job.resume.v1"
 Row = dict[str, Any]
-# What is read here of a job's row.
+# The columns of a job that are used here.
 COLUMNS = ("job_id", "job_type", "tenant", "account", "state", "requested_at")
 # An event that is older by the broker's clock makes a job lost, whatever its own clock says.
 REACH = QUEUED.lost + MAX_AHEAD
 
 
-async def read_signs(connection: AsyncConnection, rows: Iterable[Row], now: datetime) -> Mapping[str, Signs]:
-    """The signs of the unfinished jobs of `rows`, by job id; the others have NO_SIGNS.
+async def read_health_signals(
+    connection: AsyncConnection, rows: Iterable[Row], now: datetime
+) -> Mapping[str, HealthSignals]:
+    """The signals of the unfinished jobs of `rows`, by job id; the others have NO_SIGNALS.
 
     A service that has never started pauses nothing.
     """
     jobs = [row for row in rows if row["state"] in {"queued", "running"}]
     if not jobs:
-        return defaultdict(lambda: NO_SIGNS)
+        return defaultdict(lambda: NO_SIGNALS)
     newest = await _newest(connection, jobs, now)
     paused = await _paused(connection, jobs)
-    found: defaultdict[str, Signs] = defaultdict(lambda: NO_SIGNS)
+    found: defaultdict[str, HealthSignals] = defaultdict(lambda: NO_SIGNALS)
     for row in jobs:
         appended: datetime | None = None
         resumed: list[datetime] = []
@@ -48,7 +50,7 @@ async def read_signs(connection: AsyncConnection, rows: Iterable[Row], now: date
                 resumed.append(at)
             elif kind:
                 appended = at
-        found[row["job_id"]] = Signs(appended, max(resumed, default=None), row["job_id"] in paused)
+        found[row["job_id"]] = HealthSignals(appended, max(resumed, default=None), row["job_id"] in paused)
     return found
 
 
@@ -56,7 +58,7 @@ Key = tuple[str, str | None, str | None]
 
 
 def _subjects(row: Row) -> list[Key]:
-    """Whose events tell of a job: its own, and those of its account and its queue."""
+    """The subjects whose events count for a job: its own, its account's and its queue's."""
     job_type = JOB_TYPES.get(row["job_type"])
     account = (account_subject(row["account"]), row["tenant"], row["account"])
     return [
