@@ -18,7 +18,7 @@ from tests.chaos.worker_verdict import KILL, SYNCS, WORKERS, Json, judge
 
 from jobtrail.demo.account import connect
 from jobtrail.demo.plan import TENANT, DemoPlan
-from jobtrail.demo.run import Started, follow, start_chains
+from jobtrail.demo.run import RunningChain, follow, start_chains
 from jobtrail.home import Home, Ports
 from jobtrail.system import READY_SECONDS, System, running_system, services
 from jobtrail.tracker import Tracker
@@ -97,7 +97,7 @@ def _requests(sandbox: httpx.Client) -> Iterator[Json]:
         after = entries[-1]["seq"]
 
 
-def _jobs(tracker: Tracker, chains: list[Started]) -> list[Json]:
+def _jobs(tracker: Tracker, chains: list[RunningChain]) -> list[Json]:
     """The jobs of chains that have not come to their ends."""
     return [job for chain in chains for job in tracker.jobs(200, tenant=TENANT, chain=chain.chain)]
 
