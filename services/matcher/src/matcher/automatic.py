@@ -160,7 +160,7 @@ def _record(checkpoint: Checkpoint, kind: Kind, changes: Changes) -> None:
     written: list[tuple[Action, list[Match]]] = [("created", changes.new_links), ("updated", changes.changed_links)]
     for action, rows in written:
         for row in rows:
-            checkpoint.item(f"{kind}/{row.nhanh_id}", action, {"nhanh": row.nhanh_id, "shopify": row.shopify_id})
+            checkpoint.item(f"{kind}/{row.hub_id}", action, {"nhanh": row.hub_id, "shopify": row.remote_id})
 
 
 def _count(checkpoint: Checkpoint, decision: Decision, changes: Changes, confirmed: int) -> None:
@@ -178,7 +178,7 @@ def _count(checkpoint: Checkpoint, decision: Decision, changes: Changes, confirm
             "updated": len(changes.changed_links),
             "unchanged": changes.unchanged_links + confirmed,
             "removed": changes.lost_links,
-            "review": len({one.nhanh_id for one in decision.reviews}),
+            "review": len({one.hub_id for one in decision.reviews}),
             "waitingByName": decision.waiting_by_name,
         }
     )

@@ -25,11 +25,11 @@ def edit_match(job: RunningJob) -> JobResult | None:
         checkpoint.tally.total = 1
         matches.lock(checkpoint.connection, scope)
         edit = _Edit(checkpoint, scope, job.id, params)
-        changed = edit.delete() if params.action == "delete" else edit.link(params.shopify_id or "")
+        changed = edit.delete() if params.action == "delete" else edit.link(params.remote_id or "")
         checkpoint.tally.count(successful=1, created=0, updated=0, unchanged=0)
         checkpoint.tally.count(**{changed: 1})
-        ids = {"nhanh": params.nhanh_id, **({"shopify": params.shopify_id} if params.shopify_id else {})}
-        checkpoint.item(f"{params.kind}/{params.nhanh_id}", changed, ids)
+        ids = {"nhanh": params.hub_id, **({"shopify": params.remote_id} if params.remote_id else {})}
+        checkpoint.item(f"{params.kind}/{params.hub_id}", changed, ids)
         checkpoint.cursor = {"step": "written"}
     return None
 
@@ -42,44 +42,44 @@ class _Edit:
         self._scope = scope
         self._job_id = job_id
         self._params = params
-        self._nhanh_id = params.nhanh_id
-        self._rows = matches.touching(self._conn, scope, params.nhanh_id, params.shopify_id)
+        self._hub_id = params.hub_id
+        self._rows = matches.touching(self._conn, scope, params.hub_id, params.remote_id)
 
-    def link(self, shopify_id: str) -> Action:
+    def link(self, remote_id: str) -> Action:
         """Confirm the pair; what became of the mapping: created, updated or unchanged."""
-        self._must_exist("nhanh", self._nhanh_id)
-        self._must_exist("shopify", shopify_id)
+        self._must_exist("nhanh", self._hub_id)
+        self._must_exist("shopify", remote_id)
         present = self._linked_to()
         if self._params.action == "correct" and present is None:
             raise JobFailed(
                 "NOT_FOUND",
                 "NO_MAPPING",
-                f"The {self._scope.kind} {self._nhanh_id} of Nhanh has no mapping to correct; create one instead.",
+                f"The {self._scope.kind} {self._hub_id} of Nhanh has no mapping to correct; create one instead.",
             )
-        if present is not None and present.shopify_id != shopify_id and self._params.action == "create":
-            raise self._conflict("nhanh", self._nhanh_id, "shopify", present.shopify_id)
+        if present is not None and present.remote_id != remote_id and self._params.action == "create":
+            raise self._conflict("nhanh", self._hub_id, "shopify", present.remote_id)
         other = next(
-            (row for row in self._rows if row.status in _LINKED and row.shopify_id == shopify_id and row != present),
+            (row for row in self._rows if row.status in _LINKED and row.remote_id == remote_id and row != present),
             None,
         )
         if other is not None:
-            raise self._conflict("shopify", shopify_id, "nhanh", other.nhanh_id)
-        pair = next((row for row in self._rows if row.pair == (self._nhanh_id, shopify_id)), None)
+            raise self._conflict("shopify", remote_id, "nhanh", other.hub_id)
+        pair = next((row for row in self._rows if row.pair == (self._hub_id, remote_id)), None)
         if pair is not None and pair.status == "confirmed":
             return "unchanged"
-        if present is not None and present.pair != (self._nhanh_id, shopify_id):
-            self._put(Match(self._nhanh_id, present.shopify_id, "rejected", present.method, present.score))
+        if present is not None and present.pair != (self._hub_id, remote_id):
+            self._put(Match(self._hub_id, present.remote_id, "rejected", present.method, present.score))
         # Suggestions for records that now have a partner are answered.
         matches.delete(self._conn, self._scope, [row for row in self._rows if row.status == "review"])
-        self._put(Match(self._nhanh_id, shopify_id, "confirmed", "manual", 1.0))
+        self._put(Match(self._hub_id, remote_id, "confirmed", "manual", 1.0))
         return "created" if pair is None and present is None else "updated"
 
     def delete(self) -> Action:
         """Reject the named pair, or what the Nhanh record is linked to, or else all that was suggested for it."""
-        named = self._params.shopify_id
-        ours = [row for row in self._rows if row.nhanh_id == self._nhanh_id]
+        named = self._params.remote_id
+        ours = [row for row in self._rows if row.hub_id == self._hub_id]
         if named is not None:
-            meant = [row for row in ours if row.shopify_id == named]
+            meant = [row for row in ours if row.remote_id == named]
         else:
             meant = [row for row in ours if row.status in _LINKED] or [row for row in ours if row.status == "review"]
         if not meant:
@@ -87,16 +87,16 @@ class _Edit:
             raise JobFailed(
                 "NOT_FOUND",
                 "NO_MAPPING",
-                f"The {self._scope.kind} {self._nhanh_id} of Nhanh has no mapping{whom} to delete.",
+                f"The {self._scope.kind} {self._hub_id} of Nhanh has no mapping{whom} to delete.",
             )
         if all(row.status == "rejected" for row in meant):
             return "unchanged"
         for row in meant:
-            self._put(Match(row.nhanh_id, row.shopify_id, "rejected", row.method, row.score))
+            self._put(Match(row.hub_id, row.remote_id, "rejected", row.method, row.score))
         return "updated"
 
     def _linked_to(self) -> Match | None:
-        return next((row for row in self._rows if row.nhanh_id == self._nhanh_id and row.status in _LINKED), None)
+        return next((row for row in self._rows if row.hub_id == self._hub_id and row.status in _LINKED), None)
 
     def _must_exist(self, platform: Platform, record_id: str) -> None:
         scope = self._scope

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]
-"""(nhanh_id, shopify_id)."""
+"""(hub_id, remote_id)."""
 
 LABELS: dict[Method, str] = {
     "sku": "SKU",
@@ -30,8 +30,8 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
     same_name: the names are the same words, accents counted.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     method: Method
     score: float
     doubt: str | None = None
@@ -41,7 +41,7 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 class ChunkResult(Struct, frozen=True):
@@ -55,15 +55,15 @@ class ChunkResult(Struct, frozen=True):
 class FormerLink:
     """A pair that an earlier run linked, and which of its records the snapshot still has."""
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     method: Method
-    nhanh_present: bool = True
-    shopify_present: bool = True
+    hub_present: bool = True
+    remote_present: bool = True
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Known:
             (
                 one
                 for one in candidates
-                if one.nhanh_id not in self.confirmed and one.shopify_id not in partners and one.pair not in rejected
+                if one.hub_id not in self.confirmed and one.remote_id not in partners and one.pair not in rejected
             ),
             key=lambda one: one.pair,
         )

@@ -73,7 +73,7 @@ def settle(
         held[pair] = (
             replace(shown, doubt=reason)
             if shown is not None
-            else Candidate(former.nhanh_id, former.shopify_id, former.method, 0.0, reason)
+            else Candidate(former.hub_id, former.remote_id, former.method, 0.0, reason)
         )
     codes = {one.pair for one in leads}
     rest: list[Candidate] = []
@@ -91,7 +91,7 @@ def settle(
         [held[pair] for pair in sorted(held)],
         rest,
         len(
-            {one.nhanh_id for one in kept_waiting}
+            {one.hub_id for one in kept_waiting}
             | {left for left, right in memory.broken if (left, right) in would_wait}
         ),
         memory.to_remember(kept, known),
@@ -111,18 +111,18 @@ class _Memory:
         for former in sorted(known.former, key=lambda former: former.pair):
             if former.pair in linked or former.pair in rejected:
                 continue
-            if known.confirmed.get(former.nhanh_id) == former.shopify_id:
+            if known.confirmed.get(former.hub_id) == former.remote_id:
                 continue
-            left_free = former.nhanh_present and former.nhanh_id not in known.confirmed
-            right_free = former.shopify_present and former.shopify_id not in taken
+            left_free = former.hub_present and former.hub_id not in known.confirmed
+            right_free = former.remote_present and former.remote_id not in taken
             if left_free and right_free:
                 self.broken[former.pair] = former
             if left_free:
-                self._left.setdefault(former.nhanh_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.shopify_present else _GONE
+                self._left.setdefault(former.hub_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.remote_present else _GONE
             if right_free:
-                self._right.setdefault(former.shopify_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.nhanh_present else _GONE
+                self._right.setdefault(former.remote_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.hub_present else _GONE
 
     def against(self, one: Candidate) -> str | None:
         """Why a pair that the evidence would link must wait: an earlier link of one of its records."""
@@ -141,14 +141,14 @@ class _Memory:
     def to_remember(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
         """All that is still open; a record with a new link has no former one."""
         every = list(links)
-        lefts, rights = {one.nhanh_id for one in every}, {one.shopify_id for one in every}
+        lefts, rights = {one.hub_id for one in every}, {one.remote_id for one in every}
         # What would link again but is held back by another earlier link is still an earlier link.
         held_back = (former for former in known.former if former.pair in self._linked)
         open_links = {former for row in (*self._left.values(), *self._right.values()) for former in row}
         return frozenset(
             (former.pair, former.method)
             for former in (*open_links, *held_back)
-            if former.nhanh_id not in lefts and former.shopify_id not in rights
+            if former.hub_id not in lefts and former.remote_id not in rights
         )
 
     def _reasons(self, one: Candidate) -> list[str]:
@@ -157,16 +157,16 @@ class _Memory:
 
     def _beside(self, one: Candidate) -> list[FormerLink]:
         """Earlier links of either record; a pair's own is one of each."""
-        lefts = self._left.get(one.nhanh_id, [])
-        return [*lefts, *(former for former in self._right.get(one.shopify_id, []) if former not in lefts)]
+        lefts = self._left.get(one.hub_id, [])
+        return [*lefts, *(former for former in self._right.get(one.remote_id, []) if former not in lefts)]
 
     def _reason(self, one: Candidate, former: FormerLink) -> str | None:
-        was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+        was = f"{former.hub_id} was linked to {former.remote_id} by its {LABELS[former.method]} until now"
         if former.pair in self.broken:
             return was
         if one.method != "title" and one.same_name:
             return None
-        gone = former.shopify_id if former.nhanh_id == one.nhanh_id else former.nhanh_id
+        gone = former.remote_id if former.hub_id == one.hub_id else former.hub_id
         return f"{was}, and {gone} {self._lost[former.pair]}"
 
 
@@ -174,8 +174,8 @@ def _by_record(candidates: Iterable[Candidate]) -> tuple[dict[str, list[Candidat
     lefts: dict[str, list[Candidate]] = {}
     rights: dict[str, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda one: one.pair):
-        lefts.setdefault(one.nhanh_id, []).append(one)
-        rights.setdefault(one.shopify_id, []).append(one)
+        lefts.setdefault(one.hub_id, []).append(one)
+        rights.setdefault(one.remote_id, []).append(one)
     return lefts, rights
 
 
@@ -187,17 +187,17 @@ def _broken(
     waits: bool,
 ) -> str:
     """Why a pair that was linked waits: where its evidence leads now, or what is left of it."""
-    was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+    was = f"{former.hub_id} was linked to {former.remote_id} by its {LABELS[former.method]} until now"
     moves = [
         *(
-            f"the {LABELS[one.method]} of {one.nhanh_id} now leads to {one.shopify_id}"
-            for one in elsewhere[0].get(former.nhanh_id, [])
-            if one.shopify_id != former.shopify_id
+            f"the {LABELS[one.method]} of {one.hub_id} now leads to {one.remote_id}"
+            for one in elsewhere[0].get(former.hub_id, [])
+            if one.remote_id != former.remote_id
         ),
         *(
-            f"the {LABELS[one.method]} of {one.shopify_id} now leads to {one.nhanh_id}"
-            for one in elsewhere[1].get(former.shopify_id, [])
-            if one.nhanh_id != former.nhanh_id
+            f"the {LABELS[one.method]} of {one.remote_id} now leads to {one.hub_id}"
+            for one in elsewhere[1].get(former.remote_id, [])
+            if one.hub_id != former.hub_id
         ),
     ]
     if moves:

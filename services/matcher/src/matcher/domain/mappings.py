@@ -17,8 +17,8 @@ Status = Literal["auto", "review", "confirmed", "rejected"]
 class Match:
     """A stored mapping. `confirmed` and `rejected` are a person's word; `reason`: why a review waits for one."""
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     status: Status
     method: Method
     score: float
@@ -26,7 +26,7 @@ class Match:
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def known(rows: Iterable[Match], former: Iterable[FormerLink] = ()) -> Known:
     """What people decided, out of all rows; `former` as `earlier_links` and the snapshot give them."""
     every = list(rows)
     return Known(
-        confirmed={row.nhanh_id: row.shopify_id for row in every if row.status == "confirmed"},
+        confirmed={row.hub_id: row.remote_id for row in every if row.status == "confirmed"},
         rejected=frozenset(row.pair for row in every if row.status == "rejected"),
         former=tuple(former),
     )
@@ -87,8 +87,8 @@ def _same(before: Match, after: Match) -> bool:
 def _rows(candidates: list[Candidate], status: Status) -> Mapping[Pair, Match]:
     return {
         one.pair: Match(
-            one.nhanh_id,
-            one.shopify_id,
+            one.hub_id,
+            one.remote_id,
             status,
             one.method,
             one.score,

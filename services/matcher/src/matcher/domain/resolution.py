@@ -96,9 +96,9 @@ class _Names:
     def __init__(
         self, remaining: list[Candidate], links: list[Candidate], leads: list[Candidate], bands: Bands
     ) -> None:
-        linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
-        spoken_for = {one.nhanh_id for one in leads}, {one.shopify_id for one in leads}
-        free = [one for one in remaining if one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]]
+        linked = {one.hub_id for one in links}, {one.remote_id for one in links}
+        spoken_for = {one.hub_id for one in leads}, {one.remote_id for one in leads}
+        free = [one for one in remaining if one.hub_id not in linked[0] and one.remote_id not in linked[1]]
         self._titles = [one for one in free if one.method == "title"]
         self._hints = [one for one in free if one.hint]
         self._bands = bands
@@ -126,7 +126,7 @@ class _Names:
         return linked, others
 
     def _against(self, one: Candidate) -> str | None:
-        if one.nhanh_id in self._spoken_for[0] or one.shopify_id in self._spoken_for[1]:
+        if one.hub_id in self._spoken_for[0] or one.remote_id in self._spoken_for[1]:
             return _CODE_ELSEWHERE
         if one.score < self._bands.auto:
             return _TOO_LITTLE
@@ -161,14 +161,14 @@ def _settled(proposal: _Proposal, known: Known) -> Decision:
     reviews = [*settled.held, *waiting]
     shown: dict[str, int] = {}
     for one in reviews:
-        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
+        shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
     for one in sorted(settled.others, key=lambda one: (-one.score, one.pair)):
-        if one.nhanh_id in linked_left or one.shopify_id in linked_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
+        if one.hub_id in linked_left or one.remote_id in linked_right or shown.get(one.hub_id, 0) >= MAX_REVIEWS:
             continue
         # Other names are less alike than the pair that waits; an equal code is something a person must see.
-        if not one.hint and (one.nhanh_id in waiting_left or one.shopify_id in waiting_right):
+        if not one.hint and (one.hub_id in waiting_left or one.remote_id in waiting_right):
             continue
-        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
+        shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
         reviews.append(one)
     return Decision(
         sorted(settled.links, key=lambda one: one.pair),
@@ -180,7 +180,7 @@ def _settled(proposal: _Proposal, known: Known) -> Decision:
 
 def _records(pairs: Collection[Candidate]) -> tuple[set[str], set[str]]:
     """The records of both sides that are in any of the pairs."""
-    return {one.nhanh_id for one in pairs}, {one.shopify_id for one in pairs}
+    return {one.hub_id for one in pairs}, {one.remote_id for one in pairs}
 
 
 def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
@@ -188,9 +188,9 @@ def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
     lefts: dict[str, set[str]] = {}
     rights: dict[str, set[str]] = {}
     for one in candidates:
-        lefts.setdefault(one.nhanh_id, set()).add(one.shopify_id)
-        rights.setdefault(one.shopify_id, set()).add(one.nhanh_id)
-    return [one for one in candidates if len(lefts[one.nhanh_id]) == 1 and len(rights[one.shopify_id]) == 1]
+        lefts.setdefault(one.hub_id, set()).add(one.remote_id)
+        rights.setdefault(one.remote_id, set()).add(one.hub_id)
+    return [one for one in candidates if len(lefts[one.hub_id]) == 1 and len(rights[one.remote_id]) == 1]
 
 
 def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
@@ -198,12 +198,12 @@ def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
     by_left: dict[str, list[float]] = {}
     by_right: dict[str, list[float]] = {}
     for one in candidates:
-        by_left.setdefault(one.nhanh_id, []).append(one.score)
-        by_right.setdefault(one.shopify_id, []).append(one.score)
+        by_left.setdefault(one.hub_id, []).append(one.score)
+        by_right.setdefault(one.remote_id, []).append(one.score)
     for scores in (*by_left.values(), *by_right.values()):
         scores.sort(reverse=True)
     return {
-        one.pair for one in candidates if _leads(one, by_left[one.nhanh_id]) and _leads(one, by_right[one.shopify_id])
+        one.pair for one in candidates if _leads(one, by_left[one.hub_id]) and _leads(one, by_right[one.remote_id])
     }
 
 
@@ -213,7 +213,7 @@ def _leads(one: Candidate, scores: list[float]) -> bool:
 
 def _as_name(one: Candidate) -> Candidate:
     """A hint taken for its names alone."""
-    return Candidate(one.nhanh_id, one.shopify_id, "title", one.name_score)
+    return Candidate(one.hub_id, one.remote_id, "title", one.name_score)
 
 
 def _explained(candidates: Collection[Candidate], introduction: str = "") -> list[Candidate]:
@@ -221,17 +221,17 @@ def _explained(candidates: Collection[Candidate], introduction: str = "") -> lis
     lefts: dict[str, list[Candidate]] = {}
     rights: dict[str, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda one: one.pair):
-        lefts.setdefault(one.nhanh_id, []).append(one)
-        rights.setdefault(one.shopify_id, []).append(one)
+        lefts.setdefault(one.hub_id, []).append(one)
+        rights.setdefault(one.remote_id, []).append(one)
     explained: list[Candidate] = []
     for one in candidates:
         ways = [
             *(
-                f"the {LABELS[o.method]} of {o.nhanh_id} leads to {o.shopify_id}"
-                for o in lefts[one.nhanh_id]
+                f"the {LABELS[o.method]} of {o.hub_id} leads to {o.remote_id}"
+                for o in lefts[one.hub_id]
                 if o != one
             ),
-            *(f"the {LABELS[o.method]} of {o.shopify_id} to {o.nhanh_id}" for o in rights[one.shopify_id] if o != one),
+            *(f"the {LABELS[o.method]} of {o.remote_id} to {o.hub_id}" for o in rights[one.remote_id] if o != one),
         ]
         if not ways:
             explained.append(one)

@@ -55,7 +55,7 @@ class AccountState:
 class ItemChanges:
     """An item under judgement: its changes as far as nobody has confirmed them."""
 
-    shopify_id: str
+    remote_id: str
     known: bool
     changes: tuple[Change, ...]
 
@@ -84,14 +84,14 @@ class GuardDecision:
     counts: ChangeCounts
 
 
-def unapproved(shopify_id: str, changes: Iterable[Change], approved: Approved, *, exactly: bool) -> tuple[Change, ...]:
+def unapproved(remote_id: str, changes: Iterable[Change], approved: Approved, *, exactly: bool) -> tuple[Change, ...]:
     """The changes that nobody has confirmed.
 
     exactly: the value before must be the confirmed one too. False is for a plan, which knows it by belief only.
     """
 
     def confirmed(change: Change) -> bool:
-        found = approved.get((shopify_id, change.field))
+        found = approved.get((remote_id, change.field))
         if found is None or found[1] != last_written_of(change.field, change.after):
             return False
         return not exactly or found[0] == last_written_of(change.field, change.before)
@@ -156,7 +156,7 @@ def judge(
         if sellouts is not None and sells_out(item.changes):
             reasons.append(sellouts)
         if reasons:
-            held[item.shopify_id] = "; ".join(reasons)
+            held[item.remote_id] = "; ".join(reasons)
     return GuardDecision(held, stop_reason(counts, state, settings), counts)
 
 

@@ -116,11 +116,11 @@ class BatchRunner:
 
     def record(self, result: BatchResult, position: PlanCursor, next_cursor: object) -> None:
         """Step 4. Even a job that was asked to stop says what it has already done."""
-        items = {item.shopify_id: item for item in self._open(position)[0]}
+        items = {item.remote_id: item for item in self._open(position)[0]}
         with self.job.checkpoint(work_done=True) as checkpoint:
             for verdict in result.verdicts:
-                self._record_item(checkpoint, items[verdict.item.shopify_id], verdict)
-            shown = {verdict.item.shopify_id: verdict.shown for verdict in result.verdicts if verdict.shown}
+                self._record_item(checkpoint, items[verdict.item.remote_id], verdict)
+            shown = {verdict.item.remote_id: verdict.shown for verdict in result.verdicts if verdict.shown}
             if shown:
                 checkpoint.tally.metadata["planToken"] = tokens.show(
                     checkpoint.connection, self.scope, self.job.id, shown
@@ -136,18 +136,18 @@ class BatchRunner:
                 checkpoint.connection,
                 self.scope,
                 self.job.id,
-                item.nhanh_id,
-                item.shopify_id,
+                item.hub_id,
+                item.remote_id,
                 verdict.memories,
                 settled=(*verdict.written, *verdict.refused),
                 fresh=verdict.right,
             )
-            changes.confirm(checkpoint.connection, self.job.id, item.shopify_id, verdict.written, verdict.refused)
+            changes.confirm(checkpoint.connection, self.job.id, item.remote_id, verdict.written, verdict.refused)
         if verdict.action is not None:
             checkpoint.item(
-                item.nhanh_id,
+                item.hub_id,
                 verdict.action,
-                {"nhanh": item.nhanh_id, "shopify": item.shopify_id},
+                {"nhanh": item.hub_id, "shopify": item.remote_id},
                 error=verdict.error,
                 changes=verdict.changes,
                 response_ms=verdict.ms,
@@ -183,12 +183,12 @@ class BatchRunner:
 
     def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> Sequence[Intended]:
         """Look once more at what an earlier attempt was about to write."""
-        before = {one.shopify_id: one for one in intended if one.writes}
-        writing = [item for item in items if item.shopify_id in before]
+        before = {one.remote_id: one for one in intended if one.writes}
+        writing = [item for item in items if item.remote_id in before]
         now = self._look(writing)
 
         def how(item: Item, present: Present, memory: LastWritten) -> Decision:
-            earlier = before[item.shopify_id].decision
+            earlier = before[item.remote_id].decision
             if not item.wrote:
                 return decide_again(earlier, present, memory, self._rules())
             left = moved_since(earlier, present)
@@ -196,35 +196,35 @@ class BatchRunner:
             kept = tuple(change for change in earlier.write if change.field not in left)
             return replace(earlier, write=kept, moved=(*earlier.moved, *moved))
 
-        again = {item.shopify_id: _decided(now, item, how) for item in writing}
-        return [again.get(one.shopify_id, one) for one in intended]
+        again = {item.remote_id: _decided(now, item, how) for item in writing}
+        return [again.get(one.remote_id, one) for one in intended]
 
     def _look(self, items: Sequence[Item]) -> "_Now":
         if not items:
             return _Now({}, {}, {})
-        ids = [item.shopify_id for item in items]
+        ids = [item.remote_id for item in items]
         present = self.side.read(self.client, ids)
-        scope = dataclasses.replace(self.scope, only=tuple(item.nhanh_id for item in items))
+        scope = dataclasses.replace(self.scope, only=tuple(item.hub_id for item in items))
         with self.job.context.pool.connection() as conn:
             pairs = [pair for checkpoint in self.side.pages(conn, scope) for pair in checkpoint]
             memories = written.load(conn, self.scope, ids)
-        wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs if pair.problem is None}
+        wanted = {(pair.hub_id, pair.remote_id): pair.desired for pair in pairs if pair.problem is None}
         return _Now(present, wanted, memories)
 
     def _judge(
         self, conn: Connection, position: PlanCursor, items: Sequence[Item], decided: Sequence[Intended]
     ) -> GuardDecision:
         """Judge a batch with what the account's syncs, this one included, have changed within the last hour."""
-        known = {item.shopify_id: item.known for item in items}
+        known = {item.remote_id: item.known for item in items}
         state = changes.account_state(conn, self.scope, position.totals, self.job.id, position.next)
         state = dataclasses.replace(
             state, changed=state.changed + position.changed, sold_out=state.sold_out + position.sold_out
         )
         judged = [
             ItemChanges(
-                one.shopify_id,
-                known[one.shopify_id],
-                unapproved(one.shopify_id, one.writes, self.approved, exactly=True),
+                one.remote_id,
+                known[one.remote_id],
+                unapproved(one.remote_id, one.writes, self.approved, exactly=True),
             )
             for one in decided
         ]
@@ -259,18 +259,18 @@ class BatchRunner:
         writing = [one for one in (intent.items if intent.step == 1 else intent.again) if one.writes]
         if not writing:
             return
-        known = {item.shopify_id: item.known for item in items}
+        known = {item.remote_id: item.known for item in items}
         plans.put_intent(checkpoint.connection, self.job.id, position.next, intent)
         for one in writing:
             pending = {change.field: last_written_of(change.field, change.after) for change in one.writes}
-            written.mark_pending(checkpoint.connection, self.scope, self.job.id, one.nhanh_id, one.shopify_id, pending)
+            written.mark_pending(checkpoint.connection, self.scope, self.job.id, one.hub_id, one.remote_id, pending)
         noted = [
             IntendedChange(
-                one.nhanh_id,
-                one.shopify_id,
+                one.hub_id,
+                one.remote_id,
                 change,
-                known=known[one.shopify_id],
-                approved=not unapproved(one.shopify_id, [change], self.approved, exactly=True),
+                known=known[one.remote_id],
+                approved=not unapproved(one.remote_id, [change], self.approved, exactly=True),
                 sold_out=sells_out([change]),
             )
             for one in writing
@@ -284,12 +284,12 @@ class BatchRunner:
         """Write step 1 and decide on step 2. `outcomes` holds what was told so far, should the platform break off."""
         for outcome in self._write(position.next, 1, intent.items):
             outcomes.append(outcome)  # noqa: PERF402  what was told before an error stays
-        stale = {(one.shopify_id, one.field) for one in outcomes if one.error is not None and one.error.code == STALE}
-        settled = tuple(one for one in outcomes if (one.shopify_id, one.field) not in stale)
+        stale = {(one.remote_id, one.field) for one in outcomes if one.error is not None and one.error.code == STALE}
+        settled = tuple(one for one in outcomes if (one.remote_id, one.field) not in stale)
         if not stale:
             return Intent(2, intent.items, settled)
         narrowed = [
-            replace(item, desired={f: v for f, v in item.desired.items() if (item.shopify_id, f) in stale})
+            replace(item, desired={f: v for f, v in item.desired.items() if (item.remote_id, f) in stale})
             for item in items
         ]
         again = self._decide([item for item in narrowed if item.desired])
@@ -315,22 +315,22 @@ class _Now:
 
     def error(self, item: Item) -> ErrorInfo | None:
         """Why nothing of the item is to be written."""
-        wanted = self.wanted.get((item.nhanh_id, item.shopify_id), {})
+        wanted = self.wanted.get((item.hub_id, item.remote_id), {})
         if is_outdated(item.desired, wanted):
             return OUTDATED
-        return None if item.shopify_id in self.present else _GONE
+        return None if item.remote_id in self.present else _GONE
 
 
 def _decided(now: _Now, item: Item, how: Callable[[Item, Present, LastWritten], Decision]) -> Intended:
     error = now.error(item)
     if error is not None:
-        return Intended(item.nhanh_id, item.shopify_id, error=error)
-    read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, LastWritten())
-    return Intended(item.nhanh_id, item.shopify_id, how(item, read.fields, memory), read.refs)
+        return Intended(item.hub_id, item.remote_id, error=error)
+    read, memory = now.present[item.remote_id], now.memories.get(item.remote_id, LastWritten())
+    return Intended(item.hub_id, item.remote_id, how(item, read.fields, memory), read.refs)
 
 
 def _with_holds(decided: Iterable[Intended], judgement: GuardDecision) -> list[Intended]:
-    return [replace(one, held=one.held or judgement.held.get(one.shopify_id)) for one in decided]
+    return [replace(one, held=one.held or judgement.held.get(one.remote_id)) for one in decided]
 
 
 def _verdicts(
@@ -338,19 +338,19 @@ def _verdicts(
 ) -> list[Verdict]:
     by_item: dict[str, list[FieldOutcome]] = {}
     for outcome in outcomes:
-        by_item.setdefault(outcome.shopify_id, []).append(outcome)
-    desired = {item.shopify_id: item.desired for item in items}
+        by_item.setdefault(outcome.remote_id, []).append(outcome)
+    desired = {item.remote_id: item.desired for item in items}
     error = None if broken_off is None else error_info(broken_off)
-    found = [judge_item(one, desired[one.shopify_id], by_item.get(one.shopify_id, []), error) for one in intent.items]
+    found = [judge_item(one, desired[one.remote_id], by_item.get(one.remote_id, []), error) for one in intent.items]
     return [verdict for verdict in found if verdict is not None]
 
 
 def _without_writing(item: Intended, stale: set[tuple[str, str]]) -> Iterable[FieldOutcome]:
     """What the second look settles without a write: gone, right by now, or kept by the rule."""
     if item.error is not None:
-        names = [name for shopify_id, name in sorted(stale) if shopify_id == item.shopify_id]
-        return [FieldOutcome(item.shopify_id, name, item.error) for name in names]
-    right = [FieldOutcome(item.shopify_id, name) for name in item.decision.same]
+        names = [name for remote_id, name in sorted(stale) if remote_id == item.remote_id]
+        return [FieldOutcome(item.remote_id, name, item.error) for name in names]
+    right = [FieldOutcome(item.remote_id, name) for name in item.decision.same]
     left = [*item.decision.kept, *item.decision.moved]
-    kept = [FieldOutcome(item.shopify_id, change.field, kept_error([change.field])) for change in left]
+    kept = [FieldOutcome(item.remote_id, change.field, kept_error([change.field])) for change in left]
     return [*right, *kept]

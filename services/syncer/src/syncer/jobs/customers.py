@@ -46,19 +46,19 @@ class CustomerTarget(MappedTarget):
         return [self._pair(row, holders) for row in found]
 
     def _pair(self, row: Row, holders: Mapping[str, Holders]) -> Pair:
-        nhanh_id, shopify_id, write = row["nhanh_id"], row["shopify_id"], self._settings.write
+        hub_id, remote_id, write = row["hub_id"], row["remote_id"], self._settings.write
         shown = about(row["method"])
         problem = stale_problem(row) if row["on_nhanh"] else _ON_NHANH
         if problem is not None:
-            return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
+            return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
         if write.customer:
             hub = Contacts(row["name"], row["phones"] or (), row["email"])
             # Phones and e-mails are unique in a shop: one that others have too would be refused, every time.
-            taken = {one for one in hub.unique() if one in holders and holders[one].are_others_than(shopify_id)}
+            taken = {one for one in hub.unique() if one in holders and holders[one].are_others_than(remote_id)}
             wanted |= customers.contact_fields(hub, self._held(row), taken, with_email=write.customer_email)
         if write.metafields:
-            wanted |= customers.metafields(nhanh_id, row["totals"] or {})
+            wanted |= customers.metafields(hub_id, row["totals"] or {})
         believed: dict[str, str | None] = {}
         if row["on_shopify"]:
             believed = {
@@ -67,7 +67,7 @@ class CustomerTarget(MappedTarget):
                 fields.EMAIL: row["shop_email"],
             }
         return Pair(
-            nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
+            hub_id, remote_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
         )
 
     def _held(self, row: Row) -> Contacts:
@@ -77,7 +77,7 @@ class CustomerTarget(MappedTarget):
         is a change.
         """
         name, phone = row["shop_name"], row["shop_phone"]
-        read = self._just_read.get(row["shopify_id"])
+        read = self._just_read.get(row["remote_id"])
         if read is not None:
             now = read.fields.get(fields.NAME)
             name = name if fields.key_of(fields.NAME, now) == fields.key_of(fields.NAME, name) else now
@@ -87,8 +87,8 @@ class CustomerTarget(MappedTarget):
     def note(self, changes: Sequence[Change]) -> str | None:
         return customers.person_note(changes)
 
-    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
-        found = client.customers_by_ids(shopify_ids, namespace=fields.METAFIELDS)
+    def read(self, client: ShopifyClient, remote_ids: Sequence[str]) -> dict[str, Read]:
+        found = client.customers_by_ids(remote_ids, namespace=fields.METAFIELDS)
         self._just_read = {str(customer["id"]): Read(_present(customer), {}) for customer in found}
         return self._just_read
 
@@ -113,8 +113,8 @@ def _write_contacts(writing: Writing, items: Sequence[Intended]) -> Iterable[Fie
     for item in items:
         changes = [change for change in item.writes if fields.metafield_key(change.field) is None]
         if changes:
-            result = writing.client.update_customer({"id": item.shopify_id, **_input(changes)})
-            yield from outcomes(item.shopify_id, changes, result.error, writing.log.last_ms)
+            result = writing.client.update_customer({"id": item.remote_id, **_input(changes)})
+            yield from outcomes(item.remote_id, changes, result.error, writing.log.last_ms)
 
 
 def _input(changes: Sequence[Change]) -> dict[str, str | None]:
@@ -136,7 +136,7 @@ def _write_metafields(writing: Writing, items: Sequence[Intended]) -> Iterable[F
         part = named[start : start + METAFIELDS]
         inputs = [
             {
-                "ownerId": item.shopify_id,
+                "ownerId": item.remote_id,
                 "namespace": fields.METAFIELDS,
                 "key": key,
                 "type": customers.METAFIELD_TYPES[key],
@@ -146,4 +146,4 @@ def _write_metafields(writing: Writing, items: Sequence[Intended]) -> Iterable[F
         ]
         results = writing.client.set_metafields(inputs)
         for (item, change, _), result in zip(part, results, strict=True):
-            yield from outcomes(item.shopify_id, [change], result.error, writing.log.last_ms)
+            yield from outcomes(item.remote_id, [change], result.error, writing.log.last_ms)

@@ -90,16 +90,16 @@ def make_plan(checkpoint: Checkpoint, request: PlanRequest) -> PlanCursor:
             if expected:
                 counts.add(
                     ItemChanges(
-                        pair.shopify_id,
+                        pair.remote_id,
                         known,
-                        unapproved(pair.shopify_id, expected, request.approved, exactly=False),
+                        unapproved(pair.remote_id, expected, request.approved, exactly=False),
                     ),
                     same_person,
                 )
                 items.append(
                     Item(
-                        pair.nhanh_id,
-                        pair.shopify_id,
+                        pair.hub_id,
+                        pair.remote_id,
                         dict(pair.desired),
                         expected,
                         known,
@@ -108,7 +108,7 @@ def make_plan(checkpoint: Checkpoint, request: PlanRequest) -> PlanCursor:
                     )
                 )
             elif found := new_agreements(pair.desired, pair.catalogue, pair.memory):
-                agreements[pair.nhanh_id, pair.shopify_id] = found
+                agreements[pair.hub_id, pair.remote_id] = found
         plan.add(items)
         if not request.dry_run:
             written.agree(conn, scope, job.id, agreements)
@@ -127,10 +127,10 @@ def make_plan(checkpoint: Checkpoint, request: PlanRequest) -> PlanCursor:
 
 def _expected(checkpoint: Checkpoint, pair: Pair) -> tuple[Change, ...]:
     """The changes expected of a pair; one without any is counted at once."""
-    ids = {"nhanh": pair.nhanh_id, "shopify": pair.shopify_id}
+    ids = {"nhanh": pair.hub_id, "shopify": pair.remote_id}
     if pair.problem is not None:
         action = "skipped" if pair.skipped else "failed"
-        checkpoint.item(pair.nhanh_id, action, ids, error=pair.problem, about=pair.about)
+        checkpoint.item(pair.hub_id, action, ids, error=pair.problem, about=pair.about)
         checkpoint.tally.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
         return ()
     expected = expected_changes(pair.desired, pair.catalogue, pair.pulled_at, pair.memory)

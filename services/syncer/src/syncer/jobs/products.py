@@ -75,10 +75,10 @@ class ProductTarget(MappedTarget):
             raise JobFailed("VALIDATION_FAILED", "CURRENCY", problem)
 
     def pairs(self, conn: Connection, scope: Scope, found: list[Row]) -> list[Pair]:
-        ids = {"nhanh": [row["nhanh_id"] for row in found], "shopify": [row["shopify_id"] for row in found]}
+        ids = {"nhanh": [row["hub_id"] for row in found], "shopify": [row["remote_id"] for row in found]}
         stocks = rows.stock(conn, scope, "nhanh", ids["nhanh"])
         levels = rows.stock(conn, scope, "shopify", ids["shopify"])
-        return [self._pair(row, stocks.get(row["nhanh_id"], []), levels.get(row["shopify_id"], [])) for row in found]
+        return [self._pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
 
     def _locations(self) -> list[Location]:
         found = [Location(str(one["id"]), str(one.get("name") or "")) for one in self._connected().locations()]
@@ -97,11 +97,11 @@ class ProductTarget(MappedTarget):
         stocks: list[tuple[str, Decimal | None]],
         levels: list[tuple[str, Decimal | None]],
     ) -> Pair:
-        nhanh_id, shopify_id, settings = row["nhanh_id"], row["shopify_id"], self._settings
+        hub_id, remote_id, settings = row["hub_id"], row["remote_id"], self._settings
         shown = about(row["method"], title=_title(row), sku=row["sku"] or row["shop_sku"])
         problem = stale_problem(row) if row["on_nhanh"] else _ON_NHANH
         if problem is not None:
-            return Pair(nhanh_id, shopify_id, problem=problem, skipped=True, about=shown)
+            return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
         wanted: dict[str, str] = {}
         if settings.write.price:
             rule = settings.price_rule
@@ -110,7 +110,7 @@ class ProductTarget(MappedTarget):
             priced = desired.price(_price_of(row, settings), row["vat_mode"], rule, currency)
             if priced.problem is not None:
                 refused = ErrorInfo("VALIDATION_FAILED", "PRICE_RULE", priced.problem)
-                return Pair(nhanh_id, shopify_id, problem=refused, about=shown)
+                return Pair(hub_id, remote_id, problem=refused, about=shown)
             if priced.value is not None:
                 wanted[fields.PRICE] = priced.value
         if settings.write.stock:
@@ -122,11 +122,11 @@ class ProductTarget(MappedTarget):
         if row["pulled_at"] is not None and row["shop_price"] is not None:
             believed[fields.PRICE] = fields.plain_number(row["shop_price"])
         return Pair(
-            nhanh_id, shopify_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
+            hub_id, remote_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown
         )
 
-    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
-        return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(shopify_ids)}
+    def read(self, client: ShopifyClient, remote_ids: Sequence[str]) -> dict[str, Read]:
+        return {str(variant["id"]): _read(variant) for variant in client.variants_by_ids(remote_ids)}
 
     def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
         yield from _write_prices(writing, items)
@@ -163,10 +163,10 @@ def _write_prices(writing: Writing, items: Sequence[Intended]) -> Iterable[Field
     priced = [(item, change) for item in items for change in item.writes if change.field == fields.PRICE]
     for product, group in groupby(priced, key=lambda pair: pair[0].refs["product"]):
         variants = list(group)
-        inputs = [{"id": item.shopify_id, "price": change.after} for item, change in variants]
+        inputs = [{"id": item.remote_id, "price": change.after} for item, change in variants]
         results = writing.client.update_variants(product, inputs)
         for (item, change), result in zip(variants, results, strict=True):
-            yield from outcomes(item.shopify_id, [change], result.error, writing.log.last_ms)
+            yield from outcomes(item.remote_id, [change], result.error, writing.log.last_ms)
 
 
 def _write_stock(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
@@ -191,7 +191,7 @@ def _write_stock(writing: Writing, items: Sequence[Intended]) -> Iterable[FieldO
         ]
         results = writing.client.set_quantities(inputs, idempotency_key=key)
         for (item, change, _), result in zip(part, results, strict=True):
-            yield from outcomes(item.shopify_id, [change], result.error, writing.log.last_ms)
+            yield from outcomes(item.remote_id, [change], result.error, writing.log.last_ms)
 
 
 def _quantity(item: Intended, change: Change, location: str) -> Quantity:

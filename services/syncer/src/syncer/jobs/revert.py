@@ -54,8 +54,8 @@ class RevertTarget:
         for found in changes.pages_of_job(conn, scope, self._reverted):
             yield [_pair(row) for row in found]
 
-    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
-        return self._side.read(client, shopify_ids)
+    def read(self, client: ShopifyClient, remote_ids: Sequence[str]) -> dict[str, Read]:
+        return self._side.read(client, remote_ids)
 
     def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
         return self._side.write(writing, items)
@@ -70,8 +70,8 @@ def _pair(row: Row) -> Pair:
             before[name], wrote[name] = old or "", new
     about = {"title": _title(row), "sku": row["sku"] or ""}
     return Pair(
-        row["nhanh_id"],
-        row["shopify_id"],
+        row["hub_id"],
+        row["remote_id"],
         before,
         dict(wrote),
         memory=LastWritten(row["written"] or {}, row["pending"] or {}, row["written_at"]),

@@ -34,8 +34,8 @@ class Pair:
     wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     desired: Values = field(default_factory=dict[str, str])
     catalogue: Present = field(default_factory=dict[str, str | None])
     pulled_at: datetime | None = None
@@ -125,7 +125,7 @@ class SyncTarget(Protocol):
         """
         ...
 
-    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
+    def read(self, client: ShopifyClient, remote_ids: Sequence[str]) -> dict[str, Read]:
         """The present values of those records that exist."""
         ...
 
@@ -157,7 +157,7 @@ def error_info(error: PlatformError) -> ErrorInfo:
     return ErrorInfo(error.category, error.code[:512], error.message[:4096])
 
 
-def outcomes(shopify_id: str, changes: Iterable[Change], error: PlatformError | None, ms: int) -> list[FieldOutcome]:
+def outcomes(remote_id: str, changes: Iterable[Change], error: PlatformError | None, ms: int) -> list[FieldOutcome]:
     """The same ending for several fields of one item."""
     info = None if error is None else error_info(error)
-    return [FieldOutcome(shopify_id, change.field, info, ms) for change in changes]
+    return [FieldOutcome(remote_id, change.field, info, ms) for change in changes]

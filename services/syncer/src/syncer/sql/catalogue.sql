@@ -2,41 +2,41 @@
 select count(*)
 from matcher.api_matches
 where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and status in ('auto', 'confirmed')
-  and (%(only)s::text[] is null or nhanh_id = any(%(only)s))
+  and (%(only)s::text[] is null or hub_id = any(%(only)s))
 
 -- name: product_pairs
 -- Mapped variants behind a shop's variant id, in the order of products, so that one product's variants are neighbours.
-select m.nhanh_id, m.shopify_id, n.variant_id is not null as on_nhanh, n.prices, n.vat_mode,
+select m.hub_id, m.remote_id, n.variant_id is not null as on_nhanh, n.prices, n.vat_mode,
        s.price as shop_price, s.currency, s.pulled_at, s.product_id as group_id,
        n.title, n.variant_title, n.sku, s.title as shop_title, s.variant_title as shop_variant_title,
        s.sku as shop_sku, n.stale as hub_stale, s.stale as shop_stale, m.method,
        w.fields as written, w.pending, w.written_at
 from matcher.api_matches m
 left join puller.api_products n
-    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.variant_id = m.nhanh_id
+    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.variant_id = m.hub_id
 left join puller.api_products s
-    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.variant_id = m.shopify_id
+    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.variant_id = m.remote_id
 left join written w
-    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.shopify_id = m.shopify_id
+    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.remote_id = m.remote_id
 where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'product' and m.status in ('auto', 'confirmed')
-  and (%(only)s::text[] is null or m.nhanh_id = any(%(only)s))
-order by s.product_id collate "C" nulls last, m.shopify_id collate "C"
+  and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
+order by s.product_id collate "C" nulls last, m.remote_id collate "C"
 
 -- name: customer_pairs
-select m.nhanh_id, m.shopify_id, n.customer_id is not null as on_nhanh, n.name, n.phones, n.email, n.totals,
+select m.hub_id, m.remote_id, n.customer_id is not null as on_nhanh, n.name, n.phones, n.email, n.totals,
        s.customer_id is not null as on_shopify, s.name as shop_name, s.phone as shop_phone, s.email as shop_email,
-       s.pulled_at, m.shopify_id as group_id, n.stale as hub_stale, s.stale as shop_stale, m.method,
+       s.pulled_at, m.remote_id as group_id, n.stale as hub_stale, s.stale as shop_stale, m.method,
        w.fields as written, w.pending, w.written_at
 from matcher.api_matches m
 left join puller.api_customers n
-    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.customer_id = m.nhanh_id
+    on n.tenant = m.tenant and n.account = m.account and n.platform = 'nhanh' and n.customer_id = m.hub_id
 left join puller.api_customers s
-    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.customer_id = m.shopify_id
+    on s.tenant = m.tenant and s.account = m.account and s.platform = 'shopify' and s.customer_id = m.remote_id
 left join written w
-    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.shopify_id = m.shopify_id
+    on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.remote_id = m.remote_id
 where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'customer' and m.status in ('auto', 'confirmed')
-  and (%(only)s::text[] is null or m.nhanh_id = any(%(only)s))
-order by m.shopify_id collate "C"
+  and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
+order by m.remote_id collate "C"
 
 -- name: stock
 select variant_id, place_id, available

@@ -22,8 +22,8 @@ class IntendedChange:
     to zero by it.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     change: Change
     known: bool
     approved: bool
@@ -57,8 +57,8 @@ def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[Intend
     rows = [
         scope.values(
             job_id=job_id,
-            nhanh_id=one.nhanh_id,
-            shopify_id=one.shopify_id,
+            hub_id=one.hub_id,
+            remote_id=one.remote_id,
             field=one.change.field,
             before=one.change.before,
             after=one.change.after,
@@ -72,9 +72,9 @@ def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[Intend
         cursor.executemany(_SQL["intend"], rows)
 
 
-def confirm(conn: Connection, job_id: str, shopify_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
+def confirm(conn: Connection, job_id: str, remote_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
     """Note which fields of an item were written, and forget those that the platform refused."""
-    values = {"job_id": job_id, "shopify_id": shopify_id}
+    values = {"job_id": job_id, "remote_id": remote_id}
     if written:
         conn.execute(_SQL["settle"], {**values, "fields": list(written)})
     if refused:

@@ -25,8 +25,8 @@ class Item(Struct, frozen=True):
     wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     desired: dict[str, str]
     expected: tuple[Change, ...]
     known: bool = False
@@ -41,8 +41,8 @@ class Intended(Struct, frozen=True):
     an intent as it is stored.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     decision: Decision = Decision()
     refs: dict[str, str] = {}
     error: ErrorInfo | None = None
@@ -58,7 +58,7 @@ class Intended(Struct, frozen=True):
 class FieldOutcome(Struct, frozen=True):
     """How one field's write ended; error None = written. ms: the platform's answer time."""
 
-    shopify_id: str
+    remote_id: str
     field: str
     error: ErrorInfo | None = None
     ms: int = 0
@@ -94,8 +94,8 @@ class PlanWriter:
                 "job_id": self._job_id,
                 "position": position,
                 "batch": position // self._batch_size,
-                "nhanh_id": item.nhanh_id,
-                "shopify_id": item.shopify_id,
+                "hub_id": item.hub_id,
+                "remote_id": item.remote_id,
                 "content": Jsonb(msgspec.to_builtins(item)),
             }
             for position, item in enumerate(items, start=self.count)

@@ -90,9 +90,9 @@ class Holders:
     shopify: set[str] = field(default_factory=set[str])
     nhanh: set[str] = field(default_factory=set[str])
 
-    def are_others_than(self, shopify_id: str) -> bool:
+    def are_others_than(self, remote_id: str) -> bool:
         """Whether the shop could not give the contact to this customer alone."""
-        return bool(self.shopify - {shopify_id}) or len(self.nhanh) > 1
+        return bool(self.shopify - {remote_id}) or len(self.nhanh) > 1
 
 
 def contact_holders(conn: Connection, scope: Scope, phones: Sequence[str], emails: Sequence[str]) -> dict[str, Holders]:

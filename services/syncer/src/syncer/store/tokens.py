@@ -29,12 +29,12 @@ def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequ
     rows = [
         {
             "token": token,
-            "shopify_id": shopify_id,
+            "remote_id": remote_id,
             "field": change.field,
             "before": last_written_of(change.field, change.before),
             "after": last_written_of(change.field, change.after),
         }
-        for shopify_id, of_item in changes.items()
+        for remote_id, of_item in changes.items()
         for change in of_item
     ]
     with conn.cursor() as cursor:
@@ -48,7 +48,7 @@ def approved(conn: Connection, scope: Scope, token: str) -> Approved | None:
     if row is None or not row[0]:
         return None
     rows = conn.execute(_SQL["changes"], {"token": token}).fetchall()
-    return {(shopify_id, field): (before, after) for shopify_id, field, before, after in rows}
+    return {(remote_id, field): (before, after) for remote_id, field, before, after in rows}
 
 
 def prune(conn: Connection, keep: timedelta, rows: int) -> int:

@@ -12,25 +12,25 @@ from syncer.store.rows import Scope
 _SQL = queries("syncer", "written.sql")
 
 
-def load(conn: Connection, scope: Scope, shopify_ids: Sequence[str]) -> dict[str, LastWritten]:
+def load(conn: Connection, scope: Scope, remote_ids: Sequence[str]) -> dict[str, LastWritten]:
     """Shopify id -> memory, for those that have one."""
-    rows = conn.execute(_SQL["load"], scope.values(ids=list(shopify_ids))).fetchall()
-    return {shopify_id: LastWritten(fields, pending, written_at) for shopify_id, fields, pending, written_at in rows}
+    rows = conn.execute(_SQL["load"], scope.values(ids=list(remote_ids))).fetchall()
+    return {remote_id: LastWritten(fields, pending, written_at) for remote_id, fields, pending, written_at in rows}
 
 
 def mark_pending(
-    conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
+    conn: Connection, scope: Scope, job_id: str, hub_id: str, remote_id: str, memories: Mapping[str, str]
 ) -> None:
     """Note what is about to be written: should the answer be lost, the value still counts as ours."""
-    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, pending=Jsonb(dict(memories)))
+    values = scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, pending=Jsonb(dict(memories)))
     conn.execute(_SQL["pend"], values)
 
 
 def agree(conn: Connection, scope: Scope, job_id: str, agreements: Mapping[tuple[str, str], Mapping[str, str]]) -> None:
     """Note values that a pull shows right: (Nhanh id, Shopify id) -> field -> memory."""
     rows = [
-        scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
-        for (nhanh_id, shopify_id), memories in agreements.items()
+        scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, fields=Jsonb(dict(memories)))
+        for (hub_id, remote_id), memories in agreements.items()
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["agree"], rows)
@@ -40,8 +40,8 @@ def confirm(
     conn: Connection,
     scope: Scope,
     job_id: str,
-    nhanh_id: str,
-    shopify_id: str,
+    hub_id: str,
+    remote_id: str,
     memories: Mapping[str, str],
     *,
     settled: Collection[str],
@@ -52,5 +52,5 @@ def confirm(
     settled: the fields whose writes have ended, well or not; they are pending no more.
     fresh: the whole item is as it should be, so until the next pull our memory is the newest word on it.
     """
-    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
+    values = scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, fields=Jsonb(dict(memories)))
     conn.execute(_SQL["settle"], {**values, "settled": list(settled), "fresh": fresh})
