@@ -56,7 +56,7 @@ def _microseconds(job: RunningJob, sender: ProgressSender, calls: int, *, changi
     spent = 0.0
     for number in range(calls):
         phase = f"page {number}" if changing else "reading"
-        job.tally.count(successful=1)
+        job.counters.count(successful=1)
         began = time.perf_counter()
         job.progress(phase)
         spent += time.perf_counter() - began
@@ -86,7 +86,7 @@ def _job(sender: ProgressSender, kafka: str) -> RunningJob:
         attempt=1,
         cancel_requested=None,
         cursor=None,
-        tally=None,
+        counters=None,
         spent_ms=0,
     )
     return RunningJob(claim, around, "bench")

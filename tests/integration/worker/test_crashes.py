@@ -114,8 +114,8 @@ def test_a_step_of_the_checkpoint_starts_the_count_again_and_a_page_without_one_
 
     def work(job: RunningJob) -> JobResult | None:
         with job.checkpoint() as page:
-            page.tally.metadata["tries"] = job.attempt  # no step: nothing was done
-            page.tally.total = 10
+            page.counters.metadata["tries"] = job.attempt  # no step: nothing was done
+            page.counters.total = 10
             if job.attempt in steps:
                 page.cursor = job.attempt
         ready.set()

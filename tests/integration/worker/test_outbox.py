@@ -155,7 +155,7 @@ def test_an_item_that_is_too_large_is_a_dead_letter_with_its_job_and_the_job_end
         with job.checkpoint() as page:
             page.item("large", "failed", {f"id-{number}": "x" * 500 for number in range(5000)})
             page.item("small", "failed")
-            page.tally.count(failed=1, successful=1)
+            page.counters.count(failed=1, successful=1)
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": work}):
@@ -172,8 +172,8 @@ def test_an_end_that_is_too_large_is_sent_without_what_makes_it_so(bench: Any, w
     phases: list[Progress] = []
 
     def work(job: RunningJob) -> JobResult | None:
-        job.tally.metadata["log"] = "x" * 3_000_000
-        job.tally.count(successful=3)
+        job.counters.metadata["log"] = "x" * 3_000_000
+        job.counters.count(successful=3)
         job.progress("telling much")
         wait_until(lambda: phases.extend(bench.events(job.id, Progress)) or phases)
         return None

@@ -16,7 +16,7 @@ WaitUntil = Callable[..., None]
 def work(job: RunningJob) -> JobResult | None:
     """One page."""
     with job.checkpoint() as page:
-        page.tally.count(successful=1)
+        page.counters.count(successful=1)
     return None
 
 
@@ -87,8 +87,8 @@ def test_texts_that_nobody_can_carry_lose_no_event(bench: Any, wait_until: WaitU
         job.progress(BAD + "x" * 600)
         with job.checkpoint() as page:
             page.item("one", "failed", {BAD: BAD}, error=ErrorInfo("PLATFORM_ERROR", BAD, BAD))
-            page.tally.count(failed=1)
-            page.tally.metadata[BAD] = [{"said": BAD}]
+            page.counters.count(failed=1)
+            page.counters.metadata[BAD] = [{"said": BAD}]
         raise JobFailed("PLATFORM_ERROR", BAD + "x" * 600, BAD)
 
     with bench.running({"PULL_NHANH_PRODUCTS": fails}):
@@ -122,7 +122,7 @@ def test_an_end_that_no_event_can_tell_is_an_error_of_the_worker(
     bench: Any, wait_until: WaitUntil, left: object, ending: JobResult | None
 ) -> None:
     def leaves(job: RunningJob) -> JobResult | None:
-        job.tally.metadata["left"] = left
+        job.counters.metadata["left"] = left
         job.progress("left")
         return ending
 

@@ -44,7 +44,7 @@ def test_a_refusal_that_passes_costs_an_attempt_and_a_step_starts_the_count_agai
     def work(job: RunningJob) -> JobResult | None:
         if job.attempt % MAX_ATTEMPTS == 0:
             with job.checkpoint() as page:
-                page.tally.count(successful=1)
+                page.counters.count(successful=1)
                 page.cursor = job.attempt
         if job.attempt < 2 * MAX_ATTEMPTS:
             refuse(job, "40P01")

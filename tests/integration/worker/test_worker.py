@@ -21,7 +21,7 @@ def three_pages(job: RunningJob) -> JobResult | None:
     """Work in three pages with a cursor."""
     for number in range(job.cursor or 0, 3):
         with job.checkpoint() as page:
-            page.tally.count(successful=10, created=10)
+            page.counters.count(successful=10, created=10)
             page.cursor = number + 1
     return None
 
@@ -60,13 +60,13 @@ def test_a_lease_that_ran_out_lets_the_next_attempt_resume_and_refuses_the_late_
         if job.attempt > 1:
             return three_pages(job)
         with job.checkpoint() as page:
-            page.tally.count(successful=10)
+            page.counters.count(successful=10)
             page.cursor = 1
         first_page_written.set()
         go_on.wait(120)
         try:
             with job.checkpoint() as page:
-                page.tally.count(successful=1000)
+                page.counters.count(successful=1000)
                 page.cursor = 2
         except LeaseLost as lost:
             refused.append(lost)
@@ -93,7 +93,7 @@ def test_a_session_that_postgresql_ended_costs_an_attempt_and_no_process(bench: 
 
     def paused(job: RunningJob) -> JobResult | None:
         with job.checkpoint() as page:
-            page.tally.count(successful=10)
+            page.counters.count(successful=10)
             if job.attempt == 1:
                 page.connection.execute("set local idle_in_transaction_session_timeout = '10ms'")
                 alive = f"select 1 from pg_stat_activity where pid = {page.connection.info.backend_pid}"
@@ -113,7 +113,7 @@ def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, 
     def slow(job: RunningJob) -> JobResult | None:
         if job.attempt == 1:
             with job.checkpoint() as page:
-                page.tally.count(successful=10)
+                page.counters.count(successful=10)
                 page.cursor = 1
             written.set()
             job.wait(600, "a platform")
@@ -223,7 +223,7 @@ def test_items_leave_with_their_page_or_not_at_all(bench: Any, wait_until: WaitU
     def work(job: RunningJob) -> JobResult | None:
         with job.checkpoint() as page:
             page.item("kept", "failed")
-            page.tally.count(failed=1, successful=0)
+            page.counters.count(failed=1, successful=0)
         try:
             with job.checkpoint() as page:
                 page.item("lost", "failed")
@@ -231,7 +231,7 @@ def test_items_leave_with_their_page_or_not_at_all(bench: Any, wait_until: WaitU
         except ValueError:
             pass
         with job.checkpoint() as page:
-            page.tally.count(successful=1)
+            page.counters.count(successful=1)
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": work}):

@@ -33,7 +33,7 @@ def work(job: RunningJob) -> JobResult | None:
             while not GO.exists():
                 job.wait(0.5, "the test")
                 with job.checkpoint() as page:
-                    page.tally.count(successful=1)
+                    page.counters.count(successful=1)
                     page.cursor = (page.cursor or 0) + 1
         case _:
             while not GO.exists():

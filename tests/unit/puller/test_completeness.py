@@ -41,8 +41,8 @@ def test_a_list_may_come_twice_and_not_for_ever(pages: int, idle: int, endless: 
 
 
 def test_a_pull_that_another_release_stopped_ends_without_a_plan_token() -> None:
-    tally = JobCounters()
-    tally.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
-    failure = stopped(tally)
+    counters = JobCounters()
+    counters.metadata["tooLarge"] = "30 of 40 known products are not listed any more"
+    failure = stopped(counters)
     assert failure is not None and failure.code == "CHANGE_TOO_LARGE"
     assert failure.message.endswith("If they are, pull again.")

@@ -35,7 +35,7 @@ class Claim:
     attempt: int
     cancel_requested: str | None
     cursor: Any
-    tally: dict[str, Any] | None
+    counters: dict[str, Any] | None
     spent_ms: int
     crashes: int = 0
     failures: int = 0
@@ -153,14 +153,14 @@ class Guard:
     attempt: int
     owner: str
 
-    def checkpoint(self, conn: Connection, cursor: Any, tally: Any, spent_ms: int) -> bool:
+    def checkpoint(self, conn: Connection, cursor: Any, counters: Any, spent_ms: int) -> bool:
         """Move the checkpoint; whether this attempt has made a step by now."""
-        values = {"cursor": Jsonb(cursor), "tally": Jsonb(carried(tally)), "spent_ms": spent_ms}
+        values = {"cursor": Jsonb(cursor), "counters": Jsonb(carried(counters)), "spent_ms": spent_ms}
         ((stepped,),) = self._write(conn, "checkpoint", **values).fetchall()
         return stepped
 
-    def finish(self, conn: Connection, outcome: str, tally: Any, spent_ms: int) -> None:
-        self._write(conn, "finish", outcome=outcome, tally=Jsonb(carried(tally)), spent_ms=spent_ms)
+    def finish(self, conn: Connection, outcome: str, counters: Any, spent_ms: int) -> None:
+        self._write(conn, "finish", outcome=outcome, counters=Jsonb(carried(counters)), spent_ms=spent_ms)
 
     def release(self, conn: Connection, spent_ms: int, failures: int = 0, wait: timedelta = timedelta()) -> None:
         """Give the row back, not to be claimed again before `wait` has passed."""

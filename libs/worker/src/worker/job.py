@@ -82,12 +82,12 @@ class Attributes(TypedDict):
 class Checkpoint:
     """One transaction of a job: its own writes, its items and its checkpoint become visible together or not at all.
 
-    `connection` is inside the transaction. `tally` is a copy that counts only if the page is written.
+    `connection` is inside the transaction. `counters` is a copy that counts only if the page is written.
     """
 
     def __init__(self, job: "RunningJob", connection: Connection) -> None:
         self.connection = connection
-        self.tally = job.tally.copy()
+        self.counters = job.counters.copy()
         self.cursor: Any = job.cursor
         self._job = job
 
@@ -139,7 +139,7 @@ class RunningJob:
         self.account = self.request.data.job.account
         self.type = self.request.data.job.type
         self.cursor: Any = claim.cursor
-        self.tally: JobCounters = msgspec.convert(claim.tally, JobCounters) if claim.tally else JobCounters()
+        self.counters: JobCounters = msgspec.convert(claim.counters, JobCounters) if claim.counters else JobCounters()
         self.phase = "starting"
         self.context = around
         self.guard = Guard(claim.job_id, claim.attempt, owner)
@@ -153,7 +153,7 @@ class RunningJob:
         self.retry_after = timedelta()
         self._spent_ms = claim.spent_ms
         self._started = around.clock.monotonic()
-        self._processed_before = self.tally.processed
+        self._processed_before = self.counters.processed
         self._seq = 1  # the start itself
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -210,9 +210,9 @@ class RunningJob:
         with self.context.pool.connection() as conn:
             page = Checkpoint(self, conn)
             yield page
-            tally = msgspec.to_builtins(page.tally)
-            stepped = self.guard.checkpoint(conn, page.cursor, tally, self.spent_ms())
-        self.cursor, self.tally = page.cursor, page.tally
+            counted = msgspec.to_builtins(page.counters)
+            stepped = self.guard.checkpoint(conn, page.cursor, counted, self.spent_ms())
+        self.cursor, self.counters = page.cursor, page.counters
         if stepped:
             self.stepped, self.suspect = True, False
         self.context.outbox.poke()
@@ -231,12 +231,12 @@ class RunningJob:
     def metadata(self) -> dict[str, Any]:
         """The job's own metadata with speed (items/s of this attempt), duration and, if a total is known, eta (s)."""
         elapsed = max(self.context.clock.monotonic() - self._started, 0.001)
-        speed = (self.tally.processed - self._processed_before) / elapsed
+        speed = (self.counters.processed - self._processed_before) / elapsed
         derived: dict[str, Any] = {"speed": round(speed, 1), "duration": round(self.spent_ms() / 1000, 3)}
-        counters = self.tally.counters()
+        counters = self.counters.snapshot()
         if counters.total is not None and speed > 0:
             derived["eta"] = round((counters.total - counters.processed) / speed, 1)
-        return {**self.tally.metadata, **derived}
+        return {**self.counters.metadata, **derived}
 
     def attributes(self, what: int | str) -> Attributes:
         """The CloudEvents attributes of an event of this attempt: a lifecycle event by its number, an item by name."""
@@ -259,7 +259,7 @@ class RunningJob:
         with self._lock:
             self._seq += 1
             seq, phase = self._seq, self.phase
-            counters, metadata = self.tally.counters(), self.metadata()
+            counters, metadata = self.counters.snapshot(), self.metadata()
         return Progress(
             **self.attributes(seq),
             data=ProgressData(

@@ -33,7 +33,7 @@ class JobCounters(Struct):
         for name, amount in metadata.items():
             self.metadata[name] = self.metadata.get(name, 0) + amount
 
-    def counters(self) -> Counters:
+    def snapshot(self) -> Counters:
         """The vector of an event; a total that turned out too small is raised."""
         total = None if self.total is None else max(self.total, self.processed)
         return Counters(total, self.processed, self.successful, self.failed, self.skipped)

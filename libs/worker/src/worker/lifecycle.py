@@ -13,12 +13,12 @@ from worker.job import JobResult, RunningJob
 
 def result_from_outcome(job: RunningJob) -> JobResult:
     """An ending by the counters: nothing failed is success, something failed is partial, all failed is failure."""
-    tally = job.tally
-    if tally.failed == 0:
+    counters = job.counters
+    if counters.failed == 0:
         return JobResult("success")
-    if tally.failed < tally.processed:
+    if counters.failed < counters.processed:
         return JobResult("partial")
-    return JobResult("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {tally.failed} items failed"))
+    return JobResult("failure", ErrorInfo("PLATFORM_ERROR", "ALL_ITEMS_FAILED", f"all {counters.failed} items failed"))
 
 
 def ended_as_failure(error: JobFailed | InvalidRequest) -> JobResult:
@@ -69,7 +69,7 @@ def started(job: RunningJob) -> Started:
             seq=1,
             request=copy,
             worker=job.context.worker,
-            total=job.tally.counters().total,
+            total=job.counters.snapshot().total,
         ),
     )
 
@@ -85,7 +85,7 @@ def finished(job: RunningJob, ending: JobResult) -> Finished:
             attempt=job.attempt,
             seq=seq,
             outcome=ending.outcome,
-            counters=job.tally.counters(),
+            counters=job.counters.snapshot(),
             metadata=job.metadata(),
             error=ending.error,
             duration_ms=job.spent_ms(),

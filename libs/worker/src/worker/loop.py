@@ -329,14 +329,14 @@ class WorkerLoop:
             if _is_waited_for(error):
                 raise
             log.exception("job code leaves an end that no event can tell", job=job.id)
-            job.tally = JobCounters()
+            job.counters = JobCounters()
             self._end(job, broken(error))
 
     def _end(self, job: RunningJob, ending: JobResult) -> None:
         event = finished(job, ending)
         decode(encode_own(event))  # an end that readers refuse would never be seen
         with self._pool.connection() as conn:
-            job.guard.finish(conn, event.data.outcome, msgspec.to_builtins(job.tally), event.data.duration_ms)
+            job.guard.finish(conn, event.data.outcome, msgspec.to_builtins(job.counters), event.data.duration_ms)
             inbox.put_event(conn, self._topics.events, job.id, event)
         log.info("job ended", job=job.id, type=job.type, outcome=event.data.outcome)
 

@@ -71,8 +71,8 @@ class AutomaticMatch:
             number = chunks.plan(checkpoint.connection, job.id, left, self._planning.chunk_size)
             _send(checkpoint.connection, job, range(number))
             name = self._kind.capitalize()
-            checkpoint.tally.total = left
-            checkpoint.tally.metadata.update(
+            checkpoint.counters.total = left
+            checkpoint.counters.metadata.update(
                 {f"nhanh{name}sLoaded": left, f"shopify{name}sLoaded": right, "chunks": number, "chunksResent": 0}
             )
             checkpoint.cursor = {"step": "scoring"}
@@ -87,9 +87,9 @@ class AutomaticMatch:
                 look = chunks.look(conn, job.id, self._planning.overdue)
             if look.failure is not None:
                 return look.failure
-            if look.scored != job.tally.pending:
+            if look.scored != job.counters.pending:
                 with job.checkpoint() as checkpoint:
-                    checkpoint.tally.pending = look.scored
+                    checkpoint.counters.pending = look.scored
                 pause = _SHORTEST_LOOK
             if look.finished == look.total:
                 return None
@@ -97,7 +97,7 @@ class AutomaticMatch:
                 with job.checkpoint() as checkpoint:
                     numbers = chunks.resend(checkpoint.connection, job.id, look.overdue)
                     _send(checkpoint.connection, job, numbers)
-                    checkpoint.tally.count(chunksResent=len(numbers))
+                    checkpoint.counters.count(chunksResent=len(numbers))
             job.wait(pause, _WHY)
             pause = min(pause * 1.5, _LONGEST_LOOK)
 
@@ -121,11 +121,11 @@ class AutomaticMatch:
             confirmed = snapshots.both_present(conn, job.id, people.confirmed.items())
             _record(checkpoint, self._kind, changes)
             _count(checkpoint, decision, changes, confirmed)
-            checkpoint.tally.metadata["potentialMatches"] = sum(
+            checkpoint.counters.metadata["potentialMatches"] = sum(
                 one.method in EXACT or one.score >= bands.review for one in candidates
             )
             for result in results:
-                checkpoint.tally.count(**result.counts)
+                checkpoint.counters.count(**result.counts)
             snapshots.drop(conn, job.id)
             refresh_statistics(conn, "match")
             checkpoint.cursor = {"step": "written"}
@@ -165,15 +165,15 @@ def _record(checkpoint: Checkpoint, kind: Kind, changes: Changes) -> None:
 
 def _count(checkpoint: Checkpoint, decision: Decision, changes: Changes, confirmed: int) -> None:
     """matched = created + updated + unchanged; people's links count as unchanged."""
-    tally = checkpoint.tally
+    counters = checkpoint.counters
     matched = len(decision.links) + confirmed
-    tally.pending = 0
-    tally.count(successful=matched, skipped=(tally.total or 0) - matched)
-    tally.metadata.update(
+    counters.pending = 0
+    counters.count(successful=matched, skipped=(counters.total or 0) - matched)
+    counters.metadata.update(
         {
             "exactMatches": sum(one.method in EXACT for one in decision.links),
             "matched": matched,
-            "skipped": tally.skipped,
+            "skipped": counters.skipped,
             "created": len(changes.new_links),
             "updated": len(changes.changed_links),
             "unchanged": changes.unchanged_links + confirmed,

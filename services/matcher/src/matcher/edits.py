@@ -22,12 +22,12 @@ def edit_match(job: RunningJob) -> JobResult | None:
     params = params_of(job, EditMatchParams)
     scope = Scope(job.tenant, job.account, params.kind)
     with job.checkpoint() as checkpoint:
-        checkpoint.tally.total = 1
+        checkpoint.counters.total = 1
         matches.lock(checkpoint.connection, scope)
         edit = _Edit(checkpoint, scope, job.id, params)
         changed = edit.delete() if params.action == "delete" else edit.link(params.remote_id or "")
-        checkpoint.tally.count(successful=1, created=0, updated=0, unchanged=0)
-        checkpoint.tally.count(**{changed: 1})
+        checkpoint.counters.count(successful=1, created=0, updated=0, unchanged=0)
+        checkpoint.counters.count(**{changed: 1})
         ids = {"nhanh": params.hub_id, **({"shopify": params.remote_id} if params.remote_id else {})}
         checkpoint.item(f"{params.kind}/{params.hub_id}", changed, ids)
         checkpoint.cursor = {"step": "written"}

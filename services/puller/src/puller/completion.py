@@ -37,29 +37,29 @@ class Completion:
         if blind:
             return
         missing = delisted.missing(checkpoint.connection, self.shelf, began, self.confirmed)
-        known = missing.known - missing.approved - checkpoint.tally.metadata["created"]
+        known = missing.known - missing.approved - checkpoint.counters.metadata["created"]
         if not too_many_delisted(missing.others, known, self.settings.max_gone_share, self.settings.max_gone_floor):
-            checkpoint.tally.count(gone=mark_delisted(checkpoint.connection, self.shelf, began))
+            checkpoint.counters.count(gone=mark_delisted(checkpoint.connection, self.shelf, began))
             return
         if self.confirmed is not None and missing.approved:
-            checkpoint.tally.count(
+            checkpoint.counters.count(
                 gone=delisted.mark_approved_delisted(checkpoint.connection, self.shelf, began, self.confirmed)
             )
         token = plan_token(self.job_id)
         delisted.plan_delisted(checkpoint.connection, self.shelf, began, token)
         # In the checkpoint, because the attempt may be killed before it ends with this.
-        checkpoint.tally.metadata[_PLAN] = token
-        checkpoint.tally.metadata[_TOO_LARGE] = (
+        checkpoint.counters.metadata[_PLAN] = token
+        checkpoint.counters.metadata[_TOO_LARGE] = (
             f"{missing.others} of {known} known {self.shelf.kind}s are not listed any more"
         )
 
 
-def stopped(tally: JobCounters) -> JobFailed | None:
+def stopped(counters: JobCounters) -> JobFailed | None:
     """How a job ends whose pull missed too much; None where it did not."""
-    reason = tally.metadata.get(_TOO_LARGE)
+    reason = counters.metadata.get(_TOO_LARGE)
     if reason is None:
         return None
-    token = tally.metadata.get(_PLAN)  # a release without plan tokens may have written the last page
+    token = counters.metadata.get(_PLAN)  # a release without plan tokens may have written the last page
     again = "pull again" if token is None else f"pull again with confirm={token}"
     advice = f"None of these was marked as delisted. If they are, {again}"
     return JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{reason}. {advice}.")

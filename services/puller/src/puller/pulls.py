@@ -86,7 +86,7 @@ class Pull:
         self._accounts.mark(connection, OK)
         if position.incomplete is not None:
             raise self._incomplete(job, position.incomplete)
-        failure = stopped(job.tally)
+        failure = stopped(job.counters)
         if failure is not None:
             raise failure
 
@@ -133,25 +133,25 @@ class Pull:
                 if position.again:
                     broken = [b for b in broken if b.record_id is not None]  # the others are counted already
                 with job.checkpoint() as page:
-                    met = page.tally.processed
+                    met = page.counters.processed
                     self._write(job, page, records, broken)
                     position = _moved(
                         position,
                         answer,
                         began=position.began or catalogue.database_time(page.connection),
                         counted=answer.total if counted is None else counted,
-                        met=page.tally.processed,
-                        idle=page.tally.processed == met,
+                        met=page.counters.processed,
+                        idle=page.counters.processed == met,
                         blind=any(b.record_id is None for b in broken),
                     )
                     if position.done:
                         self._finish(job, params, page, position)
-                    page.tally.count(pages=1, **spent.since_last())
-                    page.tally.total = answer.total
+                    page.counters.count(pages=1, **spent.since_last())
+                    page.counters.total = answer.total
                     _name_selection(page, params)
                     page.cursor = msgspec.to_builtins(position)
         finally:
-            job.tally.count(**spent.since_last())  # what a failed page cost
+            job.counters.count(**spent.since_last())  # what a failed page cost
         return position
 
     def _finish(self, job: RunningJob, params: PullParams, page: Checkpoint, position: PullCursor) -> None:
@@ -187,19 +187,19 @@ class Pull:
                 error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(b.error)[:4096]),
             )
         fresh = {name: counts[name] for name in ("created", "updated", "unchanged")}
-        page.tally.count(successful=sum(fresh.values()), failed=len(failed) + len(nameless), **fresh)
+        page.counters.count(successful=sum(fresh.values()), failed=len(failed) + len(nameless), **fresh)
         if counts["repeated"]:
-            page.tally.count(repeated=counts["repeated"])
+            page.counters.count(repeated=counts["repeated"])
         if self._source.kind == "product":
-            page.tally.count(**_contents(records, written.verdicts))
+            page.counters.count(**_contents(records, written.verdicts))
 
     def _incomplete(self, job: RunningJob, counted: int) -> JobFailed:
         kind = self._source.kind
         return JobFailed(
             "PLATFORM_ERROR",
             "INCOMPLETE",
-            f"{self._source.platform} counts {counted} {kind}s but listed only {job.tally.processed}. What it listed "
-            f"is stored, and nothing was marked as gone. Pull again.",
+            f"{self._source.platform} counts {counted} {kind}s but listed only {job.counters.processed}. What it "
+            f"listed is stored, and nothing was marked as gone. Pull again.",
         )
 
     def _endless(self, position: PullCursor) -> JobFailed:
@@ -253,9 +253,9 @@ class _Spent:
 
 def _name_selection(page: Checkpoint, params: PullParams) -> None:
     if params.filters:
-        page.tally.metadata["filters"] = params.filters
+        page.counters.metadata["filters"] = params.filters
     if params.query:
-        page.tally.metadata["query"] = params.query
+        page.counters.metadata["query"] = params.query
 
 
 def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> dict[str, int]:

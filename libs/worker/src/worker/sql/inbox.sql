@@ -88,8 +88,8 @@ set state = 'running',
     lease_until = now() + %(lease)s
 from candidate
 where i.job_id = candidate.job_id
-returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally, i.spent_ms, i.crashes, i.failures,
-    i.suspect, i.tenant, i.account, i.job_type, i.chain
+returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally as counters, i.spent_ms, i.crashes,
+    i.failures, i.suspect, i.tenant, i.account, i.job_type, i.chain
 
 -- name: keep
 -- The claim is taken back: it was no attempt.
@@ -112,7 +112,7 @@ returning i.job_id, i.attempt, i.cancel_requested,
 -- name: checkpoint
 -- Metadata and a total are no step: they may change without anything done.
 update inbox i
-set cursor = %(cursor)s, tally = %(tally)s, spent_ms = %(spent_ms)s, stepped = i.stepped or moved.moved,
+set cursor = %(cursor)s, tally = %(counters)s, spent_ms = %(spent_ms)s, stepped = i.stepped or moved.moved,
     crashes = case when moved.moved then 0 else i.crashes end,
     failures = case when moved.moved then 0 else i.failures end,
     suspect = i.suspect and not moved.moved
@@ -120,7 +120,7 @@ from (
     select o.job_id,
            coalesce(o.cursor, 'null') <> %(cursor)s::jsonb
            or coalesce(o.tally - '{metadata,total}'::text[], '{"successful": 0, "failed": 0, "skipped": 0, "pending": 0}')
-               <> %(tally)s::jsonb - '{metadata,total}'::text[] as moved
+               <> %(counters)s::jsonb - '{metadata,total}'::text[] as moved
     from inbox o
     where o.job_id = %(job_id)s
     for update
@@ -131,7 +131,7 @@ returning i.stepped
 -- name: finish
 update inbox
 set state = 'finished', outcome = %(outcome)s, finished_at = now(), lease_owner = null, lease_until = null,
-    tally = %(tally)s, spent_ms = %(spent_ms)s
+    tally = %(counters)s, spent_ms = %(spent_ms)s
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: release

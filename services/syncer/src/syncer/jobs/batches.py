@@ -122,15 +122,15 @@ class BatchRunner:
                 self._record_item(checkpoint, items[verdict.item.remote_id], verdict)
             shown = {verdict.item.remote_id: verdict.shown for verdict in result.verdicts if verdict.shown}
             if shown:
-                checkpoint.tally.metadata["planToken"] = tokens.show(
+                checkpoint.counters.metadata["planToken"] = tokens.show(
                     checkpoint.connection, self.scope, self.job.id, shown
                 )
-            checkpoint.tally.count(batches=1)
-            self.calls.count(checkpoint.tally)
+            checkpoint.counters.count(batches=1)
+            self.calls.count(checkpoint.counters)
             checkpoint.cursor = next_cursor
 
     def _record_item(self, checkpoint: Checkpoint, item: Item, verdict: Verdict) -> None:
-        checkpoint.tally.count(**verdict.counts)
+        checkpoint.counters.count(**verdict.counts)
         if verdict.memories is not None:
             written.confirm(
                 checkpoint.connection,

@@ -12,8 +12,8 @@ class CallCounter:
         self._requests = 0
         self._hits = 0
 
-    def count(self, tally: JobCounters) -> None:
+    def count(self, counters: JobCounters) -> None:
         """Add `requests` and `rateLimitHits`."""
         requests, hits = self._client.requests, self._client.rate_limit_hits
-        tally.count(requests=requests - self._requests, rateLimitHits=hits - self._hits)
+        counters.count(requests=requests - self._requests, rateLimitHits=hits - self._hits)
         self._requests, self._hits = requests, hits

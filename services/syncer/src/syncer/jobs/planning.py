@@ -78,8 +78,8 @@ def make_plan(checkpoint: Checkpoint, request: PlanRequest) -> PlanCursor:
     job, side, scope, conn = request.job, request.side, request.scope, checkpoint.connection
     counts = ChangeCounts()
     plan = PlanWriter(conn, job.id, side.batch_size)
-    checkpoint.tally.total = side.count(conn, scope)
-    checkpoint.tally.count(batches=0, updated=0, unchanged=0, conflicts=0, held=0)
+    checkpoint.counters.total = side.count(conn, scope)
+    checkpoint.counters.count(batches=0, updated=0, unchanged=0, conflicts=0, held=0)
     for pairs in side.pages(conn, scope):
         job.check()
         items: list[Item] = []
@@ -131,9 +131,9 @@ def _expected(checkpoint: Checkpoint, pair: Pair) -> tuple[Change, ...]:
     if pair.problem is not None:
         action = "skipped" if pair.skipped else "failed"
         checkpoint.item(pair.hub_id, action, ids, error=pair.problem, about=pair.about)
-        checkpoint.tally.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
+        checkpoint.counters.count(skipped=int(pair.skipped), failed=int(not pair.skipped))
         return ()
     expected = expected_changes(pair.desired, pair.catalogue, pair.pulled_at, pair.memory)
     if not expected:
-        checkpoint.tally.count(successful=1, unchanged=1)
+        checkpoint.counters.count(successful=1, unchanged=1)
     return expected

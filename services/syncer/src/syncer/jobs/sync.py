@@ -161,7 +161,7 @@ def _following(position: PlanCursor, result: BatchResult) -> PlanCursor:
 
 def _ending(job: RunningJob, position: PlanCursor, *, dry_run: bool) -> JobResult | None:
     """How a run that came to its end has ended, None = by its counters. Raises JobFailed for one that was stopped."""
-    told = job.tally.metadata
+    told = job.counters.metadata
     confirm = f"`jobtrail jobs confirm {job.id}` lets exactly these changes through"
     if position.stop is not None and not dry_run:
         written = told["updated"]
@@ -189,11 +189,11 @@ def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
     with job.checkpoint() as checkpoint:
         request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
         position = make_plan(checkpoint, request)
-        checkpoint.tally.metadata["dryRun"] = dry_run
+        checkpoint.counters.metadata["dryRun"] = dry_run
         if position.stop is not None:
-            checkpoint.tally.metadata["tooLarge"] = position.stop
+            checkpoint.counters.metadata["tooLarge"] = position.stop
         checkpoint.cursor = msgspec.to_builtins(position)
-        runner.calls.count(checkpoint.tally)
+        runner.calls.count(checkpoint.counters)
 
 
 def _prune(job: RunningJob) -> None:
