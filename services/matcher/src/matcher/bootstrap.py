@@ -60,7 +60,7 @@ def run_agent() -> None:
     configure_logging("matcher-agent")
     settings = read_settings(MatcherSettings, "matcher")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
-    from matcher.agent.dead_letters import DeadLetterWriter
+    from matcher.agent.dead_dead_letters import DeadLetterWriter
     from matcher.agent.exit import run_and_leave
     from matcher.agent.pool import ScoringPool
     from matcher.agent.watchdog import Watchdog
@@ -73,6 +73,6 @@ def run_agent() -> None:
         idle_seconds=settings.jobtrail_agent_idle,
         chunk_seconds=settings.jobtrail_chunk_limit,
     )
-    letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
-    handler = ChunkHandler(ScoringPool(settings.database_url), letters, watchdog)
+    dead_letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
+    handler = ChunkHandler(ScoringPool(settings.database_url), dead_letters, watchdog)
     run_and_leave(build(settings, topics, handler, watchdog))

@@ -1,4 +1,4 @@
-"""What scoring says of two records, and what resolving makes of it."""
+"""Candidates, which are pairs of records that may be the same, and what is known of pairs from before."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,8 @@ from msgspec import Struct
 Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]
 """(hub_id, remote_id)."""
+STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
+"""The names under which results of chunks are stored: an agent or a matcher of the last release may read them."""
 
 LABELS: dict[Method, str] = {
     "sku": "SKU",
@@ -19,10 +21,12 @@ LABELS: dict[Method, str] = {
     "manual": "confirmation",
 }
 """What the methods are called in sentences."""
+TITLES = ("the hub", "the channel")
+"""What the two platforms of a job are called in sentences where their titles are unknown."""
 EXACT: frozenset[str] = frozenset({"sku", "barcode", "phone", "email"})
 
 
-class Candidate(Struct, frozen=True, omit_defaults=True):
+class Candidate(Struct, frozen=True, omit_defaults=True, rename=STORED_NAMES):
     """Two records that may be the same. `score` is 0 to 1; `doubt` says why they must not link by themselves.
 
     hint: the code that agrees is no evidence, only a reason to ask a person.

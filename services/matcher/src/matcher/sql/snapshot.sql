@@ -43,8 +43,8 @@ select side, record_id, record from snapshot where job_id = %(job_id)s
 delete from snapshot where job_id = %(job_id)s
 
 -- name: drop_finished
--- What cancelled and broken jobs have left behind.
-delete from snapshot s using inbox i where i.job_id = s.job_id and i.state = 'finished'
+-- Snapshots of jobs that were cancelled or broke off.
+delete from snapshot s using api_inbox i where i.job_id = s.job_id and i.state = 'finished'
 
 -- name: product_exists
 select exists (
