@@ -60,7 +60,7 @@ def run_agent() -> None:
     configure_logging("matcher-agent")
     settings = read_settings(MatcherSettings, "matcher")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
-    from matcher.agent.dead_dead_letters import DeadLetterWriter
+    from matcher.agent.dead_letters import DeadLetterWriter
     from matcher.agent.exit import run_and_leave
     from matcher.agent.pool import ScoringPool
     from matcher.agent.watchdog import Watchdog

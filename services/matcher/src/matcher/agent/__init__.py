@@ -4,5 +4,5 @@ app.py       the Faust app and its one agent
 pool.py      the process that computes, so that the event loop stays free
 scoring.py   what that process does with one chunk
 watchdog.py  ends a process that stands still
-leaving.py   ends a process at once
+exit.py      ends a process at once
 """

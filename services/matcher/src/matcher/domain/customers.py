@@ -82,11 +82,11 @@ class CustomerIndex:
         if email is not None and email not in ours.shared and email not in theirs.shared:
             by_email.update(theirs.by_key.get(email, ()))
         return [
-            self._judge(left, right, by_phone.get(right, []), right in by_email)
+            self._candidate(left, right, by_phone.get(right, []), right in by_email)
             for right in sorted(by_phone.keys() | by_email)
         ]
 
-    def _judge(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
+    def _candidate(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
         doubts = self._doubts(left, right, numbers, same_email)
         score = 0.6 if doubts else 1.0 if numbers and same_email else 0.99 if numbers else 0.95
         return Candidate(

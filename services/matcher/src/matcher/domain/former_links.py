@@ -1,10 +1,10 @@
-"""What becomes of a link whose evidence is gone or leads elsewhere. Nothing that was linked moves silently.
+"""Links whose evidence no longer exists or leads elsewhere: no record changes its partner without a person.
 
-- A pair that still links is linked, also if it waited for a person in between.
-- A pair that does not, while both its records are there, waits for a person, and so does whatever else would link
-  one of the two. That lasts until a person decides or the evidence leads back.
-- A record whose partner is gone (or was given to another by a person) is never given away by name, and by a code
-  only to a record whose name is the same words.
+- A pair that the evidence links again is linked, also if it waited for a person in between.
+- A pair that the evidence no longer links waits for a person while both its records exist, and so does any other pair
+  that would link one of the two. That lasts until a person decides or the evidence links the pair again.
+- A record whose partner was deleted (or was linked to another by a person) is not linked to another record by name, and
+  by a code only to a record whose name has the same words.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,15 +14,15 @@ from msgspec.structs import replace
 
 from matcher.domain.candidates import LABELS, Candidate, FormerLink, Known, Method, Pair
 
-_GONE = "is no longer there"
+_DELETED = "is no longer there"
 _CONFIRMED = "is now confirmed with another record"
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """`links` link; `waiting` would if names did; `held` wait for a person by reason of an earlier link.
+class CheckedLinks:
+    """links: to be linked. waiting: would be linked if names did. held: wait for a person because of an earlier link.
 
-    waiting_records: records of Nhanh that wait only because names do not link. former: pairs to remember.
+    waiting_records: records of the hub that wait only because names do not link. former: pairs to store.
     """
 
     links: list[Candidate]
@@ -33,14 +33,14 @@ class Settled:
     former: frozenset[tuple[Pair, Method]]
 
 
-def settle(
+def check_former_links(
     links: Collection[Candidate],
     waiting: Collection[Candidate],
     leads: Collection[Candidate],
     others: Collection[Candidate],
     known: Known,
-) -> Settled:
-    """Hold back the links that would move an earlier one, and show the earlier ones that no longer hold.
+) -> CheckedLinks:
+    """Hold back the links that would replace an earlier one, and list the earlier ones that no longer hold.
 
     Args:
         links: what the present evidence links.
@@ -50,16 +50,16 @@ def settle(
         known: what people and earlier runs decided.
     """
     if not known.former:
-        return Settled([*links], [*waiting], [], [*others], len(waiting), frozenset())
-    memory = _Memory(known, {one.pair for one in links})
+        return CheckedLinks([*links], [*waiting], [], [*others], len(waiting), frozenset())
+    former_links = _FormerLinks(known, {one.pair for one in links})
     kept: list[Candidate] = []
     kept_waiting: list[Candidate] = []
     held: dict[Pair, Candidate] = {}
     for chosen, pool in ((kept, links), (kept_waiting, waiting)):
         for one in pool:
-            if one.pair in memory.broken:
+            if one.pair in former_links.broken:
                 continue
-            reason = memory.against(one)
+            reason = former_links.against(one)
             if reason is None:
                 chosen.append(one)
             else:
@@ -67,7 +67,7 @@ def settle(
     present = {one.pair: one for one in (*leads, *others)}
     would_wait = {one.pair for one in waiting}
     elsewhere = _by_record([*leads, *waiting])
-    for pair, former in memory.broken.items():
+    for pair, former in former_links.broken.items():
         reason = _broken(former, elsewhere, present.get(pair), waits=pair in would_wait)
         shown = present.get(pair) or next((one for one in waiting if one.pair == pair), None)
         held[pair] = (
@@ -78,27 +78,27 @@ def settle(
     codes = {one.pair for one in leads}
     rest: list[Candidate] = []
     for one in others:
-        if one.pair in held or memory.only_a_name_beside(one):
+        if one.pair in held or former_links.only_a_name_beside(one):
             continue
-        shown = memory.explained(one)
+        shown = former_links.explained(one)
         if shown is not one and one.pair in codes:
             held[one.pair] = shown
         else:
             rest.append(shown)
-    return Settled(
+    return CheckedLinks(
         kept,
         kept_waiting,
         [held[pair] for pair in sorted(held)],
         rest,
         len(
             {one.hub_id for one in kept_waiting}
-            | {left for left, right in memory.broken if (left, right) in would_wait}
+            | {left for left, right in former_links.broken if (left, right) in would_wait}
         ),
-        memory.to_remember(kept, known),
+        former_links.to_store(kept, known),
     )
 
 
-class _Memory:
+class _FormerLinks:
     """Earlier links that the present evidence does not give again."""
 
     def __init__(self, known: Known, linked: set[Pair]) -> None:
@@ -119,10 +119,10 @@ class _Memory:
                 self.broken[former.pair] = former
             if left_free:
                 self._left.setdefault(former.hub_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.remote_present else _GONE
+                self._lost[former.pair] = _CONFIRMED if former.remote_present else _DELETED
             if right_free:
                 self._right.setdefault(former.remote_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.hub_present else _GONE
+                self._lost[former.pair] = _CONFIRMED if former.hub_present else _DELETED
 
     def against(self, one: Candidate) -> str | None:
         """Why a pair that the evidence would link must wait: an earlier link of one of its records."""
@@ -138,8 +138,8 @@ class _Memory:
         """Whether a suggestion by name would only hide the two partners between which a person chooses."""
         return one.method == "title" and any(former.pair in self.broken for former in self._beside(one))
 
-    def to_remember(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
-        """All that is still open; a record with a new link has no former one."""
+    def to_store(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
+        """The earlier links that are still undecided; a record with a new link has none."""
         every = list(links)
         lefts, rights = {one.hub_id for one in every}, {one.remote_id for one in every}
         # What would link again but is held back by another earlier link is still an earlier link.
@@ -166,8 +166,8 @@ class _Memory:
             return was
         if one.method != "title" and one.same_name:
             return None
-        gone = former.remote_id if former.hub_id == one.hub_id else former.hub_id
-        return f"{was}, and {gone} {self._lost[former.pair]}"
+        lost = former.remote_id if former.hub_id == one.hub_id else former.hub_id
+        return f"{was}, and {lost} {self._lost[former.pair]}"
 
 
 def _by_record(candidates: Iterable[Candidate]) -> tuple[dict[str, list[Candidate]], dict[str, list[Candidate]]]:

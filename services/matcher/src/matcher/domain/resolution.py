@@ -1,7 +1,7 @@
-"""From candidates to links and reviews. One-to-one; whoever has several candidates is never linked silently.
+"""Turns candidates into links and reviews. Links are one-to-one; a record with several candidates waits for a person.
 
-The order of the candidates and how they were chunked make no difference. former_links.py says what becomes of a link
-that no longer holds.
+The result does not depend on the order of the candidates, nor on how they were split into chunks. former_links.py
+handles links that no longer hold.
 """
 
 from collections.abc import Callable, Collection
@@ -11,14 +11,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from matcher.domain.candidates import LABELS, Candidate, Known, Method, Pair
-from matcher.domain.former_links import settle
+from matcher.domain.former_links import check_former_links
 
 AUTO = 0.45
 REVIEW = 0.3
 MARGIN = 0.03
 """A pair links by its names only if both its records like each other better than anybody else by this much."""
 MAX_REVIEWS = 5
-"""Suggestions that a person is shown for one record of Nhanh."""
+"""Suggestions that a person is shown for one record of the hub."""
 
 LinkByName = Literal["review", "auto"]
 _NAMES_WAIT = "only the names agree; set link_by_name to auto to link such pairs"
@@ -49,7 +49,7 @@ class Bands:
 class Decision:
     """`links` are one-to-one; `reviews` touch no linked record and wait for a person, `doubt` being the reason.
 
-    waiting_by_name: records of Nhanh that wait only because names do not link by themselves.
+    waiting_by_name: records of the hub that wait only because names do not link by themselves.
     former: pairs that were linked before and are not now, with the method, to be remembered.
     """
 
@@ -61,7 +61,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """What the present evidence alone says. `links` would link, `waiting` too if names did; `others` are for review.
+    """What the present evidence alone gives. links: to be linked; waiting: if names did; others: for review.
 
     leads: all pairs that a code speaks for, doubted ones too.
     """
@@ -73,7 +73,7 @@ class _Proposal:
 
 
 def resolve_products(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Which products belong together.
+    """Link the products.
 
     An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
     nothing. Names decide, where the account lets them, among the records that no exact key speaks for.
@@ -86,8 +86,8 @@ def resolve_products(candidates: Collection[Candidate], known: Known, bands: Ban
     by_name, others = names.decide()
     undecided = [one for one in _explained(leads) if one.doubt is not None]
     if bands.link_by_name == "auto":
-        return _settled(_Proposal([*links, *by_name], [], [*undecided, *others], leads), known)
-    return _settled(_Proposal(links, by_name, [*undecided, *others], leads), known)
+        return _decision(_Proposal([*links, *by_name], [], [*undecided, *others], leads), known)
+    return _decision(_Proposal(links, by_name, [*undecided, *others], leads), known)
 
 
 class _Names:
@@ -134,7 +134,7 @@ class _Names:
 
 
 def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Who is who.
+    """Link the customers.
 
     A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
     B link nothing, nor does a longer chain. `bands` are for names and mean nothing here.
@@ -145,24 +145,24 @@ def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Ba
     links = [one for one in remaining if one.pair in alone and one.doubt is None]
     chain = "a chain of shared phones and e-mails joins several customers: "
     undecided = [one for one in _explained(remaining, chain) if one.doubt is not None]
-    return _settled(_Proposal(links, [], undecided, remaining), known)
+    return _decision(_Proposal(links, [], undecided, remaining), known)
 
 
 Resolver = Callable[[Collection[Candidate], Known, Bands], Decision]
 RESOLVERS: dict[str, Resolver] = {"product": resolve_products, "customer": resolve_customers}
 
 
-def _settled(proposal: _Proposal, known: Known) -> Decision:
+def _decision(proposal: _Proposal, known: Known) -> Decision:
     """Hold back what would move a link, then choose for each record without a link the best of the rest."""
-    settled = settle(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
-    waiting = [replace(one, doubt=_NAMES_WAIT) for one in settled.waiting]
-    linked_left, linked_right = _records(settled.links)
+    checked = check_former_links(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
+    waiting = [replace(one, doubt=_NAMES_WAIT) for one in checked.waiting]
+    linked_left, linked_right = _records(checked.links)
     waiting_left, waiting_right = _records(waiting)
-    reviews = [*settled.held, *waiting]
+    reviews = [*checked.held, *waiting]
     shown: dict[str, int] = {}
     for one in reviews:
         shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
-    for one in sorted(settled.others, key=lambda one: (-one.score, one.pair)):
+    for one in sorted(checked.others, key=lambda one: (-one.score, one.pair)):
         if one.hub_id in linked_left or one.remote_id in linked_right or shown.get(one.hub_id, 0) >= MAX_REVIEWS:
             continue
         # Other names are less alike than the pair that waits; an equal code is something a person must see.
@@ -171,10 +171,10 @@ def _settled(proposal: _Proposal, known: Known) -> Decision:
         shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
         reviews.append(one)
     return Decision(
-        sorted(settled.links, key=lambda one: one.pair),
+        sorted(checked.links, key=lambda one: one.pair),
         sorted(reviews, key=lambda one: one.pair),
-        settled.waiting_records,
-        settled.former,
+        checked.waiting_records,
+        checked.former,
     )
 
 

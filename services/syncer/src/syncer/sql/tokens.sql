@@ -1,6 +1,6 @@
 -- name: put_token
-insert into plan_token (token, job_id, tenant, account, kind)
-values (%(token)s, %(job_id)s, %(tenant)s, %(account)s, %(kind)s)
+insert into plan_token (token, job_id, tenant, account, kind, platform)
+values (%(token)s, %(job_id)s, %(tenant)s, %(account)s, %(kind)s, %(platform)s)
 on conflict (token) do nothing
 
 -- name: put_change
@@ -12,6 +12,7 @@ on conflict (token, remote_id, field) do update set before = excluded.before, af
 select exists (
     select from plan_token
     where token = %(token)s and tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
+      and platform = %(platform)s
 )
 
 -- name: changes
