@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from jobtrail.sandbox_client import Sandbox
-from platforms.connections import REQUIRED_CREDENTIALS
+from platforms.registry import platform
 
 WaitUntil = Callable[..., None]
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ class Reader:
         answers = ""
         if add := re.match(r"\.venv/bin/jobtrail accounts add lan-shop (\w+)", command):
             shop = self._shops[add[1]]
-            answers = "".join(f"{shop['credentials'][name]}\n" for name in REQUIRED_CREDENTIALS[add[1]])
+            answers = "".join(f"{shop['credentials'][name]}\n" for name in platform(add[1]).credentials)
             if "--base-url" not in command:
                 command += f" --base-url {shop['base_url']}"
             command = command.replace("https://SHOP.myshopify.com", shop["base_url"])

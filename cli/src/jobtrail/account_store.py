@@ -11,16 +11,13 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from jobtrail.errors import UserError
+from platforms import registry
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.connections import Connection
 from platforms.migrate import migrate
-from platforms.nhanh import NhanhClient
 from platforms.results import CheckResult
-from platforms.shopify import ShopifyClient
 from service_kit.database import watched
-
-CLIENTS = {"nhanh": NhanhClient, "shopify": ShopifyClient}
 
 
 @contextmanager
@@ -28,7 +25,7 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
     """The store on a database of its own connection; brings the schema up to date first.
 
     Raises:
-        Refused: PostgreSQL is away, hangs, or will not have it.
+        UserError: PostgreSQL is away, hangs, or refuses the connection.
     """
     try:
         migrate(database_url)
@@ -39,6 +36,6 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
 
 
 def check_connection(connection: Connection) -> CheckResult:
-    """Call the platform once with the stored credentials. What the client logs is no part of the answer."""
+    """Call the platform once with the stored credentials. What its client logs goes to stderr."""
     with redirect_stdout(sys.stderr):
-        return CLIENTS[connection.platform](connection, wait=lambda seconds, _why: time.sleep(seconds)).check()
+        return registry.platform(connection.platform).check(connection, lambda seconds, _why: time.sleep(seconds))

@@ -10,12 +10,13 @@ from rich.prompt import Prompt
 from rich.table import Table
 from rich.text import Text
 
+from job_events.job_types import PLATFORMS
 from jobtrail import terminal
 from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
-from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+from platforms import registry
 from platforms.errors import CredentialsUnreadable
 from platforms.results import CheckResult
 from platforms.settings import AccountSettings, settings_to_json
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
-BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
-"""Where a platform has one address for everybody; a Shopify shop has its own."""
 
 AccountName = Annotated[str, typer.Argument(help="name of the account")]
 Tenant = Annotated[str, typer.Option(help="who pays for the account")]
@@ -46,8 +45,8 @@ def account_store() -> Generator["AccountStore", None, None]:
 @app.command()
 def add(
     account: Annotated[str, typer.Argument(help="name of the merchant's account, such as lan-shop")],
-    platform: Annotated[str, typer.Argument(help="nhanh or shopify")],
-    base_url: Annotated[str | None, typer.Option(help="https://SHOP.myshopify.com; not needed for Nhanh")] = None,
+    platform: Annotated[str, typer.Argument(help=" or ".join(PLATFORMS))],
+    base_url: Annotated[str | None, typer.Option(help="the shop's own address; not needed for Nhanh")] = None,
     tenant: Tenant = "default",
     credential: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE instead of being asked; may be repeated")
@@ -55,13 +54,13 @@ def add(
     settings: Annotated[str | None, typer.Option(help="JSON, laid over the settings that are stored")] = None,
 ) -> None:
     """Connect a shop, or replace its credentials."""
-    needed = REQUIRED_CREDENTIALS[checked_platform(platform)]
+    registered = registry.platform(platform)
     given = _pairs(credential or [])
     wanted = {} if settings is None else json_object(settings, "--settings")
-    address = base_url or BASE_URLS.get(platform)
+    address = base_url or registered.base_url
     if address is None:
-        raise UserError(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
-    for name in needed:
+        raise UserError(f"Each {platform} shop has its own address: --base-url {registered.address_form}")
+    for name in registered.credentials:
         if name not in given:
             given[name] = _asked(platform, name)
     with account_store() as accounts:
@@ -152,7 +151,7 @@ def _asked(platform: str, name: str) -> str:
     try:
         return Prompt.ask(f"{platform} {name}", console=console, password=hidden)
     except EOFError:
-        raise UserError(f"There is nobody to ask for {name}: --credential {name}=VALUE") from None
+        raise UserError(f"{platform} needs {name}, and nothing was typed: pass --credential {name}=VALUE") from None
 
 
 def _lay_over(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:

@@ -14,7 +14,8 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from platforms.values import NotANumber, code_text, json_number, normal_text, price_of
+from platforms.errors import NotANumber
+from platforms.values import code_text, json_number, normal_text, price_of
 from sandbox.chance import number_of
 from sandbox.records import RecordReader, sniff_delimiter, undecoded
 

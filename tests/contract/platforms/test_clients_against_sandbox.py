@@ -15,8 +15,8 @@ import pytest
 
 from platforms.connections import Connection
 from platforms.errors import Conflict, InvalidCredentials, ValidationFailed
-from platforms.nhanh import NhanhClient
-from platforms.shopify import ShopifyClient
+from platforms.nhanh.client import NhanhClient
+from platforms.shopify.client import ShopifyClient
 
 RECIPE = {"products": 60, "customers": 130, "seed": 7}
 Account = dict[str, Connection]

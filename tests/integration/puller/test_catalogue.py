@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 from puller.store.catalogue import CatalogueScope, database_time, mark_delisted, write_page
 from service_kit.database import migrate, open_pool
 

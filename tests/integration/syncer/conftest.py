@@ -27,7 +27,7 @@ from local_stack import free_port
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.migrate import migrate
-from puller.domain.phones import alternates
+from platforms.phones import alternates
 from service_kit import kafka as kafka_clients
 from service_kit.database import migrate as migrate_schema
 

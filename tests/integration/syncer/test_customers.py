@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from puller.domain.phones import alternates
+from platforms.phones import alternates
 
 
 def test_contacts_and_totals_arrive_and_a_second_run_writes_nothing(shop: Any, syncer: Any) -> None:

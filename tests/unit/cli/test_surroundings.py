@@ -15,7 +15,7 @@ from jobtrail import up
 from jobtrail.home import Home, Running
 from jobtrail.system import services
 from local_stack import free_port
-from platforms import migrate
+from service_kit import database
 
 Make = Callable[..., dict[str, Any]]
 
@@ -33,7 +33,7 @@ def silent() -> Generator[int, None, None]:
     "address", ["foo", "postgresql://postgres@127.0.0.1:{free}/x", "postgresql://127.0.0.1:{silent}"]
 )
 def test_a_postgres_that_is_away_or_hangs(run: Any, monkeypatch: pytest.MonkeyPatch, silent: int, address: str) -> None:
-    monkeypatch.setattr(migrate, "CONNECT_SECONDS", 2)
+    monkeypatch.setitem(database._WATCHED, "connect_timeout", 2)
     monkeypatch.setenv("DATABASE_URL", address.format(free=free_port(), silent=silent))
     monkeypatch.setenv("JOBTRAIL_SECRET_KEY", "unused")
     ended = run("accounts", "list")

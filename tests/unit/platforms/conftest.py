@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from platforms.connections import Connection
-from platforms.nhanh import NhanhClient
+from platforms.nhanh.client import NhanhClient
 from platforms.results import Exchange
-from platforms.shopify import ShopifyClient
+from platforms.shopify.client import ShopifyClient
 
 START = 1_700_000_000.0
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -14,8 +14,8 @@ from tests.served import served
 
 from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, RateLimited, Unavailable
-from platforms.nhanh import NhanhClient
-from platforms.shopify import ShopifyClient
+from platforms.nhanh.client import NhanhClient
+from platforms.shopify.client import ShopifyClient
 
 NO_NODES = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 

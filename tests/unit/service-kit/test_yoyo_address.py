@@ -1,15 +1,10 @@
 """The migrations' library gets every parameter of PostgreSQL's address as the driver itself reads it."""
 
-from collections.abc import Callable
-
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from yoyo.connections import parse_uri
 
-from platforms import migrate
 from service_kit import database
-
-BUILDERS = (lambda address: database._yoyo_url(address, "puller"), migrate._yoyo_url)
 
 
 @pytest.mark.parametrize(
@@ -25,11 +20,10 @@ BUILDERS = (lambda address: database._yoyo_url(address, "puller"), migrate._yoyo
         "postgresql://",
     ],
 )
-@pytest.mark.parametrize("build", BUILDERS, ids=["job_events", "platforms"])
-def test_nothing_of_the_address_is_lost(address: str, build: Callable[[str], str]) -> None:
-    parsed = parse_uri(build(address))
+def test_nothing_of_the_address_is_lost(address: str) -> None:
+    parsed = parse_uri(database._yoyo_url(address, "puller"))
     assert (parsed.username, parsed.password, parsed.hostname, parsed.port) == (None, None, None, None)
     given = dict(parsed.args)
-    assert given.pop("schema") in {"puller", "accounts"}
+    assert given.pop("schema") == "puller"
     for name, value in conninfo_to_dict(address).items():
         assert given[name] == str(value), name

@@ -6,6 +6,7 @@ The tracker stores jobs of any type; this list decides what the API accepts and 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -91,21 +92,38 @@ Params = PullParams | MatchParams | SyncParams | RevertParams | EditMatchParams
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """One kind of job. `service` owns it and reads it from its own request topic."""
+    """One kind of job. `service` owns it and reads it from its own request topic.
+
+    platform, kind: which records of which platform a pull reads; None for all other jobs.
+    """
 
     name: str
     service: Literal["puller", "matcher", "syncer"]
     params: type[Params]
     summary: str
+    platform: str | None = None
+    kind: Literal["product", "customer"] | None = None
+
+
+PLATFORM_GROUP = "jobtrail.platforms"
+"""The entry points by which packages register platforms; here only their names are read."""
+PLATFORMS: tuple[str, ...] = tuple(sorted({point.name for point in entry_points(group=PLATFORM_GROUP)}))
+
+
+def _pulls(platform: str) -> tuple[JobType, ...]:
+    prefix = f"PULL_{platform.replace('-', '_').upper()}"
+    title = platform.replace("-", " ").title()
+    products, customers = "Read all products and stock from", "Read all customers from"
+    return (
+        JobType(f"{prefix}_PRODUCTS", "puller", PullParams, f"{products} {title}", platform, "product"),
+        JobType(f"{prefix}_CUSTOMERS", "puller", PullParams, f"{customers} {title}", platform, "customer"),
+    )
 
 
 JOB_TYPES: dict[str, JobType] = {
     job_type.name: job_type
     for job_type in (
-        JobType("PULL_NHANH_PRODUCTS", "puller", PullParams, "Read all products and stock from Nhanh"),
-        JobType("PULL_NHANH_CUSTOMERS", "puller", PullParams, "Read all customers from Nhanh"),
-        JobType("PULL_SHOPIFY_PRODUCTS", "puller", PullParams, "Read all products and stock from Shopify"),
-        JobType("PULL_SHOPIFY_CUSTOMERS", "puller", PullParams, "Read all customers from Shopify"),
+        *(pull for platform in PLATFORMS for pull in _pulls(platform)),
         JobType("AUTO_MATCH_PRODUCTS", "matcher", MatchParams, "Find which products are the same thing"),
         JobType("AUTO_MATCH_CUSTOMERS", "matcher", MatchParams, "Find which customers are the same person"),
         JobType("EDIT_MATCH", "matcher", EditMatchParams, "Create, correct or delete one match"),

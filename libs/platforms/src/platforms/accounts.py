@@ -8,6 +8,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from platforms import registry
 from platforms.cipher import Cipher
 from platforms.connections import (
     Account,
@@ -15,13 +16,12 @@ from platforms.connections import (
     checked_base_url,
     checked_credentials,
     checked_name,
-    checked_platform,
 )
 from platforms.errors import InvalidAccount, SettingsUnreadable, UnknownAccount
-from platforms.queries import queries
 from platforms.settings import AccountSettings, parse_settings, settings_to_json, stored_settings
+from service_kit.sql_files import queries
 
-_SQL = queries("accounts.sql")
+_SQL = queries("platforms", "accounts.sql")
 
 
 class AccountStore:
@@ -66,12 +66,13 @@ class AccountStore:
 
         Raises InvalidAccount naming the field, UnknownAccount if the account is not there yet.
         """
+        registered = registry.platform(platform)
         connection = Connection(
             tenant=checked_name("tenant", tenant),
             account=checked_name("account", account),
-            platform=checked_platform(platform),
+            platform=registered.name,
             base_url=checked_base_url(base_url),
-            credentials=checked_credentials(platform, credentials),
+            credentials=checked_credentials(registered.name, registered.credentials, credentials),
         )
         sealed = self._cipher.seal(_owner(tenant, account, platform), connection.credentials)
         values = {**_key(connection), "base_url": connection.base_url, "credentials": sealed}

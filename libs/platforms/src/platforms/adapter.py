@@ -6,12 +6,15 @@ registry. Values that a `Platform` carries are normalised: no service knows a pl
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import PlatformError
+from platforms.records import Record
 from platforms.results import CheckResult, OnExchange, Page, Wait
+
+if TYPE_CHECKING:  # its database driver takes longer to import than all else
+    from platforms.buckets import Buckets
 
 Kind = Literal["product", "customer"]
 Role = Literal["hub", "channel"]
@@ -39,18 +42,16 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
 class PageIterator:
-    """A walk over one shop: `page(next)` gives the page behind a cursor (None = the first).
+    """One kind of record of one shop, page by page: `page(next)` gives the page behind a cursor (None = the first).
 
-    count: how many records the walk should meet, as the platform counts them now; None = it does not say.
+    count: how many records all pages should hold, as the platform counts them now; None = it does not say.
     """
 
-    def __init__(
-        self, client: Client, page: Callable[[Any | None], Page], count: Callable[[], int | None] = lambda: None
-    ) -> None:
-        self.client = client
-        self.page = page
-        self.count = count
+    client: Client
+    page: Callable[[Any | None], Page]
+    count: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +60,25 @@ class PullSource:
     that the platform does not take.
     """
 
-    open: Callable[[Connection, Selection, Wait, Buckets], PageIterator]
-    read: Callable[[Mapping[str, Any]], Any]
+    open: Callable[[Connection, Selection, Wait, "Buckets"], PageIterator]
+    read: Callable[[Mapping[str, Any]], Record]
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One active place at which a channel keeps stock; `name` as people know it."""
+    """One active place at which a channel keeps stock. name: as people know it; short_id: as settings may write its id,
+    empty where that has one form only.
+    """
 
     id: str
     name: str = ""
+    short_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteRecord:
-    """One record as the channel holds it now: value by field name (`syncer.domain.fields`), None where it is empty.
+    """One record as the channel holds it now: value by field name (`platforms.field_names`), None where it is
+    empty.
 
     refs: further ids of it that a write needs.
     """
@@ -134,12 +139,17 @@ class Writer(Client, Protocol):
         ...
 
 
-OpenWriter = Callable[[Connection, Wait, Buckets, OnExchange], Writer]
+OpenWriter = Callable[[Connection, Wait, "Buckets", OnExchange], Writer]
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """One platform. credentials: the names that a connection needs; base_url: where it has one for everybody."""
+    """One platform.
+
+    credentials: the names that a connection needs; base_url: the one address of all shops, None where each shop has its
+    own, which has the form `address_form`. location_id: the full id of a location as settings name it; raises
+    ValueError for text that is no location's id.
+    """
 
     name: str
     title: str
@@ -149,3 +159,5 @@ class Platform:
     pulls: Mapping[Kind, PullSource]
     writers: Mapping[Kind, OpenWriter] = field(default_factory=dict[Kind, OpenWriter])
     base_url: str | None = None
+    address_form: str = "https://HOST"
+    location_id: Callable[[str], str] = str.strip

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from psycopg_pool import ConnectionPool
 
-from platforms.queries import queries
 from platforms.results import Wait
+from service_kit.sql_files import queries
 
-_SQL = queries("buckets.sql")
+_SQL = queries("platforms", "buckets.sql")
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,18 @@
-"""Every error that leaves this library, on one screen.
+"""Every error that leaves this package, on one screen.
 
 `category` is one of the closed list of the event contract; `message` holds no secret and fits an event.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-Category = Literal[
-    "RATE_LIMITED",
-    "NETWORK_ERROR",
-    "TIMEOUT",
-    "INVALID_CREDENTIALS",
-    "PERMISSION_DENIED",
-    "NOT_FOUND",
-    "CONFLICT",
-    "VALIDATION_FAILED",
-    "PLATFORM_ERROR",
-]
+from job_events.errors import Category, JobtrailError
 
 
-class PlatformError(Exception):
+class PlatformsError(JobtrailError):
+    """Base of everything that this package raises on purpose."""
+
+
+class PlatformError(PlatformsError):
     """A platform did not do what was asked. `code`: the platform's own code, or the HTTP status."""
 
     default_category: ClassVar[Category] = "PLATFORM_ERROR"
@@ -88,7 +82,7 @@ class Rejected(PlatformError):
     """The platform refused for a reason of its own."""
 
 
-class AccountError(Exception):
+class AccountError(PlatformsError):
     """Base of what the account store refuses."""
 
 
@@ -118,3 +112,20 @@ class InvalidAccount(AccountError):
 
 class CredentialsUnreadable(AccountError):
     """Stored credentials do not open with this secret key."""
+
+
+class NotJson(PlatformsError, ValueError):
+    """The body of an answer is no JSON, or nests deeper than any record."""
+
+
+class NotANumber(PlatformsError, ValueError):
+    """The value is no number, or one that can be read in two ways; the message repeats its raw text."""
+
+
+class MalformedRecord(PlatformsError, ValueError):
+    """A platform's item that cannot be read; `field` is the path to what is wrong in the platform's own JSON."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

@@ -14,7 +14,11 @@ import msgspec
 import structlog
 
 from platforms.connections import Connection
-from platforms.errors import InvalidCredentials, Unavailable
+from platforms.errors import (
+    InvalidCredentials,
+    NotJson,
+    Unavailable,
+)
 from platforms.redaction import Redactor
 from platforms.results import Exchange, OnExchange
 from platforms.retry import told
@@ -142,10 +146,6 @@ class HttpCaller:
                 error=error,
             )
         )
-
-
-class NotJson(Exception):
-    """The body of an answer is no JSON, or nests deeper than anybody reads."""
 
 
 def json_body(response: httpx.Response) -> Any:

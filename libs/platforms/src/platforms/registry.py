@@ -3,17 +3,27 @@
 from functools import cache
 from importlib.metadata import entry_points
 
+from job_events.job_types import PLATFORM_GROUP
 from platforms.adapter import Platform
-from platforms.errors import UnknownChannel
-
-GROUP = "jobtrail.platforms"
+from platforms.errors import InvalidAccount, UnknownChannel
 
 
 @cache
 def platforms() -> dict[str, Platform]:
     """All platforms by name, the hub first."""
-    found: list[Platform] = [point.load() for point in entry_points(group=GROUP)]
-    return {one.name: one for one in sorted(found, key=lambda one: (one.role != "hub", one.name))}
+    found: dict[str, Platform] = {point.name: point.load() for point in entry_points(group=PLATFORM_GROUP)}
+    for name, one in found.items():
+        if one.name != name:
+            raise InvalidAccount("platform", f"the entry point {name!r} registers a platform named {one.name!r}")
+    return dict(sorted(found.items(), key=lambda pair: (pair[1].role != "hub", pair[0])))
+
+
+def platform(name: str) -> Platform:
+    """The platform of that name. Raises InvalidAccount, which names the ones that there are."""
+    found = platforms().get(name)
+    if found is None:
+        raise InvalidAccount("platform", f"must be one of {', '.join(platforms())}")
+    return found
 
 
 def hub() -> Platform:

@@ -11,7 +11,7 @@ from platforms.cipher import Cipher
 from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
 from puller.pulls import Pull
-from puller.sources import SOURCES
+from puller.sources import sources
 from service_kit.logs import configure_logging
 from service_kit.settings import ServiceSettings, read_settings
 from worker.job import JobResult, result_from_counters
@@ -35,7 +35,7 @@ def run() -> None:
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
         accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
-        return {job_type: Pull(source, accounts, buckets) for job_type, source in SOURCES.items()}
+        return {job_type: Pull(source, accounts, buckets) for job_type, source in sources().items()}
 
     run_worker(
         "puller",

@@ -14,15 +14,16 @@ from msgspec import Struct
 from job_events.events import ErrorInfo
 from job_events.job_types import PullParams
 from platforms.accounts import AccountStore
+from platforms.adapter import Client, PageIterator, PullSource, Selection
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
+from platforms.errors import CredentialsUnreadable, InvalidCredentials, MalformedRecord, UnknownAccount
+from platforms.json_fields import identifier, mapping
+from platforms.records import ProductRecord, Record
 from platforms.results import Page
 from puller.completion import Completion, settings_of, stopped
 from puller.domain.completeness import is_endless
-from puller.domain.fields import identifier, mapping
-from puller.domain.records import MalformedRecord, ProductRecord, Record
-from puller.sources import Client, PageIterator, Source
+from puller.sources import Source
 from puller.store import catalogue
 from puller.store.catalogue import CatalogueScope
 from puller.store.delisted import knows_plan
@@ -73,9 +74,11 @@ class Pull:
 
     def __call__(self, job: RunningJob) -> None:
         params = params_of(job, PullParams)
+        source = self._pull_source()
         connection = self._connection(job)
         self._check_plan(job, params)
-        opened = self._source.open(connection, params, job.wait, self._buckets)
+        selection = Selection(params.filters, params.query, params.page_size)
+        opened = source.open(connection, selection, job.wait, self._buckets)
         try:
             position = self._walk(job, params, opened)
         except InvalidCredentials as error:
@@ -89,6 +92,12 @@ class Pull:
         failure = stopped(job.counters)
         if failure is not None:
             raise failure
+
+    def _pull_source(self) -> PullSource:
+        if self._source.pull is None:
+            reason = f"{self._source.platform} lists no {self._source.kind}s"
+            raise JobFailed("VALIDATION_FAILED", "NOT_OFFERED", reason)
+        return self._source.pull
 
     def _connection(self, job: RunningJob) -> Connection:
         platform = self._source.platform
@@ -165,9 +174,10 @@ class Pull:
     def _read(self, items: list[Any], page_number: int) -> tuple[list[Record], list[Broken]]:
         records: list[Record] = []
         broken: list[Broken] = []
+        read = self._pull_source().read
         for place, item in enumerate(items, start=1):
             try:
-                records.append(self._source.read(mapping(item, "item")))
+                records.append(read(mapping(item, "item")))
             except MalformedRecord as error:
                 record_id = _readable_id(item)
                 broken.append(Broken(record_id or f"page {page_number} item {place}", record_id, error))

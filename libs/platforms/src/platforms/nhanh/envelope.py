@@ -13,6 +13,7 @@ import httpx
 from platforms.errors import (
     InvalidCredentials,
     NotFound,
+    NotJson,
     PermissionDenied,
     PlatformError,
     RateLimited,
@@ -20,7 +21,7 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import NotJson, json_body, retry_after, span
+from platforms.http import json_body, retry_after, span
 from platforms.results import Json
 from platforms.retry import LONGEST_TOLD, told
 

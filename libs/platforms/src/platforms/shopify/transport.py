@@ -13,6 +13,7 @@ from platforms.connections import Connection
 from platforms.errors import (
     InvalidCredentials,
     NotFound,
+    NotJson,
     PermissionDenied,
     PlatformError,
     RateLimited,
@@ -20,7 +21,7 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import HttpCaller, NotJson, json_body, retry_after, span
+from platforms.http import HttpCaller, json_body, retry_after, span
 from platforms.results import Json, OnExchange, Wait
 from platforms.retry import DEFAULT_PATIENCE, SHORTEST_TOLD, Retrying
 from platforms.shopify import documents, shapes

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 from psycopg import Connection
 
-from puller.domain.records import CustomerRecord, Kind, ProductRecord, Record, content_hash
+from platforms.adapter import Kind
+from platforms.records import CustomerRecord, ProductRecord, Record, content_hash
 from service_kit.sql_files import queries
 
 _SQL = queries("puller", "catalogue.sql")

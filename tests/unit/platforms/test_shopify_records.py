@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from puller.domain import shopify
-from puller.domain.records import MalformedRecord, Product, Stock
+from platforms.errors import MalformedRecord
+from platforms.records import Product, Stock
+from platforms.shopify import records as shopify
 
 
 def level(location: int, available: int | None) -> dict[str, Any]:

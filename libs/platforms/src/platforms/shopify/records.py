@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from puller.domain import phones
-from puller.domain.fields import (
+from platforms import phones
+from platforms.json_fields import (
     identifier,
     integer,
     iso_time,
@@ -17,7 +17,7 @@ from puller.domain.fields import (
     sequence,
     text,
 )
-from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 
 _NO_OPTIONS = "Default Title"  # Shopify's name for the one variant of a product without options
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puller.domain.phones import alternates, searchable
+from platforms.phones import alternates, searchable
 
 SAME = [
     "0912345678",

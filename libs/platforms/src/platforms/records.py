@@ -7,24 +7,13 @@ money in the shop's currency.
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-Kind = Literal["product", "customer"]
-
 _HASH_VERSION = b"2"
 """A new number writes every record anew at its next pull: raise it when the mapping changes what it keeps."""
-
-
-class MalformedRecord(ValueError):
-    """A platform's item that cannot be read; `field` is the path to what is wrong in the platform's own JSON."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
 
 
 class Stock(Struct, frozen=True):

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from puller.domain import phones
-from puller.domain.fields import (
+from platforms import phones
+from platforms.errors import MalformedRecord
+from platforms.json_fields import (
     identifier,
     integer,
     key_text,
@@ -21,7 +22,7 @@ from puller.domain.fields import (
     text,
     unix_time,
 )
-from puller.domain.records import CustomerRecord, MalformedRecord, Product, ProductRecord, Stock, Variant
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
 
 STANDALONE, PARENT = -1, -2
 CURRENCY = "VND"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puller.domain import fields
-from puller.domain.records import MalformedRecord
+from platforms import json_fields as fields
+from platforms.errors import MalformedRecord
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

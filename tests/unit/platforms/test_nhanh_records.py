@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puller.domain import nhanh
-from puller.domain.records import CustomerRecord, MalformedRecord, Product, ProductRecord, Stock, content_hash
+from platforms.errors import MalformedRecord
+from platforms.nhanh import records as nhanh
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, content_hash
 
 
 def product(**changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from platforms.values import NotANumber, code_text, decimal_of, normal_text
-from puller.domain.records import MalformedRecord
+from platforms.errors import MalformedRecord, NotANumber
+from platforms.values import code_text, decimal_of, normal_text
 
 MAX_KEY = 255
 """PostgreSQL's indexes refuse rows beyond some 2,700 bytes; no shop has a SKU, barcode or phone of that length."""
