@@ -88,7 +88,7 @@ def pairs_of(shop: Any, database_url: str, side: CustomerTarget | ProductTarget)
     migrate_schema(database_url, "syncer", ["worker", "syncer"])
     with shop.pool.connection() as conn:
         conn.execute("set local search_path to syncer")
-        return {pair.nhanh_id: pair for page in side.pages(conn, scope(shop, side)) for pair in page}
+        return {pair.hub_id: pair for page in side.pages(conn, scope(shop, side)) for pair in page}
 
 
 def scope(shop: Any, side: CustomerTarget | ProductTarget) -> Scope:
@@ -119,8 +119,8 @@ def test_a_stale_record_of_either_side_is_skipped_with_the_reason(
         shop_unseen: f"the shop's record {UNSEEN}; pull again",
         both: f"Nhanh's record {UNREAD}; the shop's record {UNSEEN}; pull again",
     }
-    for nhanh_id, reason in expected.items():
-        item = items[nhanh_id].data
+    for hub_id, reason in expected.items():
+        item = items[hub_id].data
         assert (item.action, item.error.category, item.error.code) == ("skipped", "VALIDATION_FAILED", "STALE")
         assert item.error.message == reason
     touched = {write["id"] for write in shop.writes()}
@@ -147,12 +147,12 @@ def test_contacts_are_written_by_their_rules(shop: Any, syncer: Any) -> None:
     }
     chosen = dict(zip(cases, sorted(pairs), strict=False))
     for case, (hub, before, _) in cases.items():
-        nhanh_id = chosen[case]
+        hub_id = chosen[case]
         email = f"{case}@hub.example.com"
-        shop.edit("nhanh", "customer", int(nhanh_id), set={"name": hub[0], "mobile": hub[1], "email": email})
-        set_customer(shop, pairs[nhanh_id], name=before[0], phone=before[1], email=f"{case}@shop.example.com")
+        shop.edit("nhanh", "customer", int(hub_id), set={"name": hub[0], "mobile": hub[1], "email": email})
+        set_customer(shop, pairs[hub_id], name=before[0], phone=before[1], email=f"{case}@shop.example.com")
     shop.pull()
-    shop.map("customer", {nhanh_id: pairs[nhanh_id] for nhanh_id in chosen.values()})
+    shop.map("customer", {hub_id: pairs[hub_id] for hub_id in chosen.values()})
     with syncer():
         _, end = shop.run("CUSTOMER_SYNC")
         assert (end.data.outcome, end.data.counters.failed) == ("success", 0)
@@ -237,16 +237,16 @@ def test_safety_stock_is_kept_back_from_every_location(shop: Any, syncer: Any) -
     shop.edit("shopify", "variant", number(pairs[one]), stock={first: 9, second: 0})
     shop.edit("shopify", "variant", number(pairs[other]), stock={first: 0, second: 100})
     shop.pull()
-    shop.map("product", {nhanh_id: pairs[nhanh_id] for nhanh_id in (one, other)})
+    shop.map("product", {hub_id: pairs[hub_id] for hub_id in (one, other)})
     with syncer():
         shop.settings(safety_stock="3", write={"price": False})
         assert shop.run("PRODUCT_SYNC")[1].data.outcome == "success"
-        levels = {nhanh_id: shop.variants()[pairs[nhanh_id]]["_levels"] for nhanh_id in (one, other)}
+        levels = {hub_id: shop.variants()[pairs[hub_id]]["_levels"] for hub_id in (one, other)}
         assert levels == {one: {first: 6, second: 0}, other: {first: 0, second: 97}}
         shop.pull()
         shop.settings(safety_stock="10%", write={"price": False})
         assert shop.run("PRODUCT_SYNC")[1].data.outcome == "success"
-        levels = {nhanh_id: shop.variants()[pairs[nhanh_id]]["_levels"] for nhanh_id in (one, other)}
+        levels = {hub_id: shop.variants()[pairs[hub_id]]["_levels"] for hub_id in (one, other)}
         assert levels == {one: {first: 8, second: 1}, other: {first: 2, second: 90}}
 
 
@@ -374,7 +374,7 @@ def test_a_step_that_the_currency_does_not_have_is_refused(shop: Any, syncer: An
 def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
     pairs = shop.truth("product")
     one, other, gone = sorted(pairs)[:3]
-    shop.map("product", {nhanh_id: pairs[nhanh_id] for nhanh_id in (one, other, gone)})
+    shop.map("product", {hub_id: pairs[hub_id] for hub_id in (one, other, gone)})
     names = "update puller.variant set name = %(name)s, options = %(options)s, sku = %(sku)s where variant_id = %(id)s"
     shop.sql(names, id=one, name="Cà phê sữa", options="500 g", sku="CF-500")
     shop.sql(names, id=other, name="Trà sen 100 g", options="100 g", sku=None)

@@ -1,9 +1,9 @@
 """Which platforms a job matches, and the errors that end a match job before it begins."""
 
+from matcher.store.snapshots import Scope
 from platforms import registry
 from platforms.adapter import Kind
 from platforms.errors import UnknownChannel
-from matcher.store.snapshots import Scope
 from worker.errors import JobFailed
 from worker.job import RunningJob
 

@@ -67,7 +67,9 @@ class Scorer:
             chunks.put_back(conn, job_id, chunk_no)
             return "held"
         if task.tries > MAX_TRIES:
-            chunks.fail(conn, job_id, chunk_no, f"{MAX_TRIES} agents crashed while they scored chunk {chunk_no}", self._name)
+            chunks.fail(
+                conn, job_id, chunk_no, f"{MAX_TRIES} agents crashed while they scored chunk {chunk_no}", self._name
+            )
             return "broken"
         try:
             result = self._index(conn, job_id, task.job_type).score(task.first_position, task.last_position)

@@ -202,9 +202,7 @@ def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
         by_right.setdefault(one.remote_id, []).append(one.score)
     for scores in (*by_left.values(), *by_right.values()):
         scores.sort(reverse=True)
-    return {
-        one.pair for one in candidates if _leads(one, by_left[one.hub_id]) and _leads(one, by_right[one.remote_id])
-    }
+    return {one.pair for one in candidates if _leads(one, by_left[one.hub_id]) and _leads(one, by_right[one.remote_id])}
 
 
 def _leads(one: Candidate, scores: list[float]) -> bool:
@@ -226,11 +224,7 @@ def _explained(candidates: Collection[Candidate], introduction: str = "") -> lis
     explained: list[Candidate] = []
     for one in candidates:
         ways = [
-            *(
-                f"the {LABELS[o.method]} of {o.hub_id} leads to {o.remote_id}"
-                for o in lefts[one.hub_id]
-                if o != one
-            ),
+            *(f"the {LABELS[o.method]} of {o.hub_id} leads to {o.remote_id}" for o in lefts[one.hub_id] if o != one),
             *(f"the {LABELS[o.method]} of {o.remote_id} to {o.hub_id}" for o in rights[one.remote_id] if o != one),
         ]
         if not ways:

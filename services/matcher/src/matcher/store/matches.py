@@ -69,7 +69,9 @@ def keep_former(
     new = [(pair, method) for pair, method in kept.items() if before.get(pair) != method]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["delete_former"], [_pair_values(scope, pair) for pair in removed])
-        cursor.executemany(_SQL["put_former"], [{**_pair_values(scope, pair), "method": method} for pair, method in new])
+        cursor.executemany(
+            _SQL["put_former"], [{**_pair_values(scope, pair), "method": method} for pair, method in new]
+        )
 
 
 def settings(conn: Connection, tenant: str, account: str) -> AccountSettings:

@@ -23,7 +23,7 @@ def token_of(job_id: str) -> str:
 
 
 def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequence[Change]]) -> str:
-    """Note changes (by Shopify id) as shown by the job; its token."""
+    """Store changes by remote id as shown by the job; its token."""
     token = token_of(job_id)
     conn.execute(_SQL["put_token"], scope.values(token=token, job_id=job_id))
     rows = [
@@ -43,7 +43,7 @@ def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequ
 
 
 def approved(conn: Connection, scope: Scope, token: str) -> Approved | None:
-    """The changes that a token stands for; None if no run of this account and kind has handed it out lately."""
+    """The changes that a token stands for; None if no recent run of this account, kind and channel has given it out."""
     row = conn.execute(_SQL["exists"], scope.values(token=token)).fetchone()
     if row is None or not row[0]:
         return None
