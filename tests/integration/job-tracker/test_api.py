@@ -340,14 +340,33 @@ def test_queues_accounts_and_mappings_are_changed_by_events(*, api: httpx.Client
     accepted(api.post("/queues/syncer/pause", json={"reason": "stocktaking"}))
     accepted(api.post(f"/accounts/{tenant}/demo-shop/resume"))
     problem(api.post(f"/accounts/{tenant}/nobody/pause"), 404, "account")
-    body = {"tenant": tenant, "account": "demo-shop", "kind": "product", "nhanh_id": "7", "shopify_id": "gid://8"}
+    body = {"tenant": tenant, "account": "demo-shop", "kind": "product", "hub_id": "7", "remote_id": "gid://8"}
     made = [
         accepted(api.post("/matches", json=body)),
-        accepted(api.patch("/matches/product/7", json={k: body[k] for k in ("tenant", "account", "shopify_id")})),
+        accepted(api.patch("/matches/product/7", json={k: body[k] for k in ("tenant", "account", "remote_id")})),
         accepted(api.delete("/matches/product/7", params={"tenant": tenant, "account": "demo-shop"})),
     ]
     actions = [shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["params"]["action"] for one in made]
     assert actions == ["create", "correct", "delete"]
+
+
+def test_a_match_is_edited_by_the_former_names_of_its_ids(*, api: httpx.Client, tenant: str) -> None:
+    place = {"tenant": tenant, "account": "demo-shop"}
+    former = {"nhanh_id": "7", "shopify_id": "gid://8"}
+    present = {"hub_id": "7", "platform": "shopify", "remote_id": "gid://8"}
+    made = [
+        accepted(api.post("/matches", json={**place, "kind": "product", **former})),
+        accepted(api.patch("/matches/product/7", json={**place, "shopify_id": "gid://8"})),
+    ]
+    for one in made:
+        params = shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["params"]
+        assert {name: params[name] for name in present} == present
+    problem(api.post("/matches", json={**place, "kind": "product", **former, "hub_id": "7"}), 422, "nhanh_id")
+
+    # A stored request keeps its form, and a retry may name the fields as they are now.
+    edit = {"type": "EDIT_MATCH", **place, "params": {"action": "create", "kind": "product", **former}}
+    job = accepted(api.post("/jobs", json=edit))
+    assert shown(api, f"/jobs/{job['job_id']}", job["token"])["job"]["params"] == edit["params"]
 
 
 def test_other_services_lists_are_empty_until_they_start(*, api: httpx.Client, connection: Any, tenant: str) -> None:
@@ -383,7 +402,7 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     connection.execute("CREATE SCHEMA matcher")
     connection.execute(
         "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
-        "n::text AS nhanh_id, 's' || n AS shopify_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
+        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id, n::text AS nhanh_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
         "'sku' AS method FROM generate_series(1, 90) AS n"
     )
     connection.execute(
@@ -400,6 +419,27 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     assert total(kind="customer") == total(tenant="nobody") == "0"
     assert total(status="review") == total(tenant="demo", status="review") == "30"
     assert total(text="review") == "30"
+    assert [total(platform=name) for name in ("shopify", "paper-shop")] == ["90", "0"]
+
+
+def test_matches_are_found_by_the_former_names_of_their_ids(*, api: httpx.Client, connection: Any) -> None:
+    connection.execute("CREATE SCHEMA matcher")
+    connection.execute(
+        "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
+        "'auto' AS status, 'sku' AS method, n::text AS nhanh_id, 's' || n AS shopify_id FROM generate_series(1, 9) AS n"
+    )
+    assert shown(api, "/matches")["missing"] == "matcher has not been upgraded yet"
+    connection.execute(
+        "CREATE OR REPLACE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, "
+        "'product' AS kind, 'auto' AS status, 'sku' AS method, n::text AS nhanh_id, 's' || n AS shopify_id, "
+        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id FROM generate_series(1, 9) AS n"
+    )
+    for former, name, value in (("nhanh_id", "hub_id", "7"), ("shopify_id", "remote_id", "s7")):
+        (found,) = shown(api, "/matches", tenant="demo", **{former: value})["matches"]
+        assert found == shown(api, "/matches", tenant="demo", **{name: value})["matches"][0]
+        assert (found["platform"], found["hub_id"], found["remote_id"]) == ("shopify", "7", "s7")
+        assert former not in found
+        problem(api.get("/matches", params={former: value, name: value}), 422, former)
 
 
 def test_freshness_tells_waiting_idle_and_dead_apart(

@@ -159,7 +159,7 @@ class Room:
     def matches(self) -> dict[tuple[str, str], str]:
         """All mappings with their status; the kept totals must agree."""
         counted = self.rows(
-            "select tenant, account, kind, count(*) as records from matcher.api_matches group by 1, 2, 3"
+            "select tenant, account, kind, count(*) as records, platform from matcher.api_matches group by 1, 2, 3, 5"
         )
         kept = self.rows("select * from matcher.api_totals where records <> 0")
         assert sorted(map(repr, counted)) == sorted(map(repr, kept))

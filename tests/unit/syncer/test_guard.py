@@ -119,7 +119,9 @@ def test_only_the_items_that_sell_out_are_held_for_it() -> None:
 
 
 def test_a_plan_that_holds_sell_outs_holds_them_in_every_batch() -> None:
-    found = check_batch(items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many")
+    found = check_batch(
+        items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many"
+    )
     assert found.held == {"gid-0": "too many"}
 
 
