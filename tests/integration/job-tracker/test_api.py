@@ -402,7 +402,8 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     connection.execute("CREATE SCHEMA matcher")
     connection.execute(
         "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
-        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id, n::text AS nhanh_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
+        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id, "
+        "n::text AS nhanh_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
         "'sku' AS method FROM generate_series(1, 90) AS n"
     )
     connection.execute(
