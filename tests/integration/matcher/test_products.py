@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 
 def catalogue(number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Both sides of `number` products that share their SKU, so that every one has its partner."""
@@ -170,7 +172,7 @@ def test_links_that_would_move_wait_for_a_person(room, ended):
     assert room.matches()["1", "b"] == "confirmed"
     assert room.matches()["2", "a"] == "review"
 
-    edit = {"action": "delete", "kind": "product", "hub_id": "1"}
+    edit = {"action": "delete", "kind": "product", "nhanh_id": "1"}  # a request of the last release
     assert ended(room.request("EDIT_MATCH", **edit)).data.outcome == "success"
     room.set_product("a", sku="XP-01")
     room.set_product("b", sku="BS-02")
@@ -179,6 +181,16 @@ def test_links_that_would_move_wait_for_a_person(room, ended):
     assert (found["1", "a"], found["1", "b"], found["2", "b"]) == ("auto", "rejected", "auto")
     remembered = room.rows("select hub_id, remote_id from matcher.former_link")
     assert remembered == [{"hub_id": "3", "remote_id": "c"}]
+
+
+@pytest.mark.parametrize("platform", ["nhanh", "lazada"])
+def test_a_platform_that_is_no_channel_ends_the_job(room, ended, platform):
+    room.start()
+    edit = {"action": "delete", "kind": "product", "hub_id": "1"}
+    for job_type, params in (("AUTO_MATCH_PRODUCTS", {}), ("EDIT_MATCH", edit)):
+        error = ended(room.request(job_type, platform=platform, **params)).data.error
+        assert (error.category, error.code) == ("VALIDATION_FAILED", "UNKNOWN_CHANNEL")
+        assert f"'{platform}' is no channel" in error.message and "shopify" in error.message
 
 
 def test_settings_that_cannot_be_read_end_the_job_before_it_writes(room, ended):
