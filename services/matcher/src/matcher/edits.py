@@ -16,7 +16,7 @@ _LINKED = frozenset({"auto", "confirmed"})
 
 
 def edit_match(job: RunningJob) -> JobResult | None:
-    """Create, correct or delete one match. A job that was done before its worker died changes nothing more."""
+    """Create, correct or delete one match. A job that was done before its worker crashed changes nothing more."""
     if job.cursor is not None:
         return None
     params = params_of(job, EditMatchParams)

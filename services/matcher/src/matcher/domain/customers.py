@@ -14,7 +14,7 @@ from platforms.company_names import is_company_name
 from platforms.person_names import compare
 
 SHARED = 5
-"""A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
+"""A number or address that more customers of one platform have is the shop's own or a filler, and is ignored."""
 RENUMBERING = datetime(2018, 9, 15, tzinfo=UTC)
 
 

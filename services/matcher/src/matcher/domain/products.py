@@ -13,7 +13,7 @@ from matcher.domain.titles import Described, Neighbour, TitleIndex
 from platforms.spelling import visible
 
 FILLER = 10
-"""A key that more records of one side carry is no key but a filler, and is ignored."""
+"""A key that more records of one platform have is a filler and is ignored."""
 KEEP = 5
 """Names kept for one record; the second best is needed to know the margin."""
 OTHER_BRAND = 0.5

@@ -1,4 +1,4 @@
-"""Chunk rows: the job's owner plans and polls them, agents score them. A message only tells that a row is there."""
+"""Chunk rows: the job's owner plans and polls them, agents score them. A message only refers to a row."""
 
 from dataclasses import dataclass
 from datetime import timedelta

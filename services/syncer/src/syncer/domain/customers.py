@@ -25,7 +25,7 @@ _SPOKEN: Final = {field_names.NAME: "name", field_names.PHONE: "phone", field_na
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """Name, phone numbers and e-mail of one side's customer, as that side has them."""
+    """Name, phone numbers and e-mail of a customer, as one platform has them."""
 
     name: str | None = None
     phones: Sequence[str] = ()
@@ -41,7 +41,7 @@ def phone(phones: Sequence[str], held: str | None = None, taken: Collection[str]
     """The number that the shop's customer should have; None: whatever there is stays.
 
     A number in the shop (`held`) that is any of Nhanh's stays. Else the first that a shop would take: E.164, and in
-    Vietnam a mobile or landline of today's numbering. A filler such as 0900000000 is nobody's number.
+    Vietnam a mobile or landline of today's numbering. A filler such as 0900000000 is no number.
 
     taken: numbers in today's form that the shop can't give to this customer alone.
     """
@@ -57,7 +57,7 @@ def _is_number(text: str) -> bool:
 
 
 def email(text: str | None) -> str | None:
-    """The address in lower case, None if it can't be one or stands for nobody."""
+    """The address in lower case, None if it is no address or a placeholder."""
     address = tidy(text).lower()
     return address if _EMAIL.fullmatch(address) and not is_placeholder_email(address) else None
 
@@ -100,7 +100,7 @@ def _differs(change: Change) -> bool:
 
 
 def metafields(customer_id: str, totals: Mapping[str, Any]) -> dict[str, str]:
-    """Our metafields with what Nhanh tells; values that fit no type of theirs are left out."""
+    """The metafields with the hub's values; a value that does not fit its field's type is left out."""
     wanted = {
         "customer_id": customer_id,
         "total_amount": _number(totals.get("total_amount")),

@@ -132,7 +132,7 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
         if job.cursor is None:
             _plan(runner, dry_run=dry_run)
     except UndefinedTable as error:
-        log.warning("a view of another service is missing", job=job.id, reason=str(error).splitlines()[0])
+        log.warning("view missing", job=job.id, reason=str(error).splitlines()[0])
         advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
         raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
     position = read_cursor(job.cursor, dry_run=dry_run)
