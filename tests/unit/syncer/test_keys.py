@@ -3,7 +3,7 @@
 from itertools import combinations
 from uuid import UUID
 
-from syncer.domain.keys import idempotency_key
+from syncer.store.plans import idempotency_key
 
 ONE = "gid://shopify/InventoryItem/1@gid://shopify/Location/2:3>5"
 TWO = "gid://shopify/InventoryItem/2@gid://shopify/Location/2:3>5"

@@ -29,7 +29,6 @@ from platforms.person_names import same_person
 from platforms.settings import AccountSettings
 from syncer.domain.fields import Present, Values, last_written_of
 from syncer.domain.guard import Approved, GuardDecision, ItemChanges, check_batch, sells_out, unapproved
-from syncer.domain.keys import idempotency_key
 from syncer.domain.plan import (
     ConflictRules,
     Decision,
@@ -329,7 +328,7 @@ class BatchRunner:
             return
 
         def key(content: object) -> str:
-            return idempotency_key(self.job.id, number, step, content)
+            return plans.idempotency_key(self.job.id, number, step, content)
 
         for outcome in self.writer.write(values, key):
             error = None if outcome.error is None else error_info(outcome.error)

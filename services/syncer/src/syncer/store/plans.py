@@ -6,7 +6,8 @@ and this release reads what they have stored.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +22,8 @@ from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "plans.sql")
 STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
+_KEYS: Final = UUID("7a1c9a36-5a50-5c1e-9a2f-2b6f4c1d8e05")
+"""Namespace of idempotency keys."""
 
 
 class Item(Struct, frozen=True, rename=STORED_NAMES):
@@ -80,6 +83,15 @@ class Intent(Struct, frozen=True, rename={"ended": "settled"}):
     items: tuple[Intended, ...]
     ended: tuple[FieldOutcome, ...] = ()
     again: tuple[Intended, ...] = ()
+
+
+def idempotency_key(job_id: str, batch: int, step: int, content: object) -> str:
+    """The key of one call of a batch: the same for the same content, also in another attempt or release.
+
+    step: of the intent. job_id: the job's own id, also of a retry: its values were read anew, and a channel that knows
+    the old key would repeat its old answer without writing them.
+    """
+    return str(uuid5(_KEYS, f"{job_id}/{batch}/{step}/{content}"))
 
 
 class PlanWriter:
