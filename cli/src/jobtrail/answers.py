@@ -115,14 +115,15 @@ class Known(Struct):
 
 
 class Match(Struct):
-    nhanh_id: str
-    shopify_id: str
+    platform: str
+    hub_id: str
+    remote_id: str
     status: str
     method: str
     score: Number | float | None = None
     reason: str | None = None
-    nhanh: Known | None = None
-    shopify: Known | None = None
+    hub: Known | None = None
+    remote: Known | None = None
 
 
 class MatchesPage(Struct):

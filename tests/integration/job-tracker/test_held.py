@@ -126,9 +126,9 @@ def test_matches_carry_the_names_of_both_records(*, api: httpx.Client, shared_sy
         connection.execute("""
         CREATE SCHEMA matcher;
         CREATE SCHEMA puller;
-        CREATE VIEW matcher.api_matches AS SELECT 't' AS tenant, 'a' AS account, 'sku' AS method, *
-        FROM (VALUES ('product', 'v1', 's1', 'review'), ('customer', 'c1', 'x', 'auto'))
-            AS r (kind, nhanh_id, shopify_id, status);
+        CREATE VIEW matcher.api_matches AS SELECT 't' AS tenant, 'a' AS account, 'shopify' AS platform,
+            'sku' AS method, * FROM (VALUES ('product', 'v1', 's1', 'review'), ('customer', 'c1', 'x', 'auto'))
+            AS r (kind, hub_id, remote_id, status);
         CREATE VIEW matcher.api_totals AS SELECT 't' AS tenant, 'a' AS account, 'product' AS kind, 2::bigint AS records;
         CREATE VIEW puller.api_products AS SELECT 't' AS tenant, *
         FROM (VALUES ('a', 'nhanh', 'v1', 'Áo', 'XL', 'S-1'), ('other', 'shopify', 's1', 'Not this one', NULL, NULL))
@@ -137,6 +137,6 @@ def test_matches_carry_the_names_of_both_records(*, api: httpx.Client, shared_sy
             'c1' AS customer_id, 'Lan' AS name;
         """)
     customer, product = shown(api, "/matches", tenant="t", names="true")["matches"]
-    assert (product["nhanh"], product["shopify"]) == ({"title": "Áo / XL", "sku": "S-1"}, None)
+    assert (product["hub"], product["remote"]) == ({"title": "Áo / XL", "sku": "S-1"}, None)
     assert (customer["nhanh"], customer["shopify"]) == ({"title": "Lan", "sku": None}, None)
     assert "nhanh" not in shown(api, "/matches", tenant="t")["matches"][0]

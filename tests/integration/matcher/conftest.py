@@ -164,18 +164,18 @@ class Room:
     def matches(self) -> dict[tuple[str, str], str]:
         """All mappings with their status; the kept totals must agree."""
         counted = self.rows(
-            "select tenant, account, kind, count(*) as records from matcher.api_matches group by 1, 2, 3"
+            "select tenant, account, kind, count(*) as records, platform from matcher.api_matches group by 1, 2, 3, 5"
         )
         kept = self.rows("select * from matcher.api_totals where records <> 0")
         assert sorted(map(repr, counted)) == sorted(map(repr, kept))
-        found = self.rows("select nhanh_id, shopify_id, status from matcher.api_matches")
-        return {(row["nhanh_id"], row["shopify_id"]): row["status"] for row in found}
+        found = self.rows("select hub_id, remote_id, status from matcher.api_matches")
+        return {(row["hub_id"], row["remote_id"]): row["status"] for row in found}
 
     def reasons(self) -> dict[tuple[str, str], str]:
         """Why each review waits; nothing else may have a reason."""
-        found = self.rows("select nhanh_id, shopify_id, status, reason from matcher.api_matches")
+        found = self.rows("select hub_id, remote_id, status, reason from matcher.api_matches")
         assert all((row["reason"] is not None) == (row["status"] == "review") for row in found)
-        return {(row["nhanh_id"], row["shopify_id"]): row["reason"] for row in found if row["reason"] is not None}
+        return {(row["hub_id"], row["remote_id"]): row["reason"] for row in found if row["reason"] is not None}
 
     def messages(self, topic: str) -> list[bytes]:
         """All there is on a topic now."""

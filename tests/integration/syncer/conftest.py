@@ -220,7 +220,7 @@ class Shop:
     def map(self, kind: str, pairs: dict[str, str]) -> None:
         for nhanh, shopify in pairs.items():
             self.sql(
-                "insert into matcher.match (tenant, account, kind, nhanh_id, shopify_id, status, method, score, job_id)"
+                "insert into matcher.match (tenant, account, kind, hub_id, remote_id, status, method, score, job_id)"
                 " values (%(tenant)s, %(account)s, %(kind)s, %(nhanh)s, %(shopify)s, 'auto', 'sku', 1, 'test')",
                 kind=kind,
                 nhanh=nhanh,

@@ -46,7 +46,7 @@ ITEM = {"item": "1", "action": "updated", "changes": [CHANGE], "error": JOB["err
 FRESH = {"as_of": "2026-01-02T03:04:05Z", "lag_events": 3, "lag_seconds": 41.0, "alive": False}
 EVENT = {"time": "2026-01-02T03:04:05Z", "type": "job.progress.v1", "verdict": "applied", "attempt": 1, "seq": 2}
 RECORD = {"title": "Cà phê", "sku": "CF"}
-MATCH = {"nhanh_id": "1", "shopify_id": "2", "status": "review", "method": "name", "score": 0.5, "reason": "names"}
+MATCH = {"platform": "shopify", "hub_id": "1", "remote_id": "2", "status": "review", "method": "name", "score": 0.5}
 PAGE: Json = {"total_text": "1", "total": 1, "total_exact": True, "partial": False, "scanned_to": None, "next": None}
 JOBS = PAGE | {"jobs": [JOB], "freshness": FRESH}
 ONE = {"job": JOB, "freshness": FRESH}
@@ -61,7 +61,7 @@ COMMANDS: list[tuple[list[str], Json]] = [
     (["jobs", "confirm", "job-1"], ONE | MADE),
     (["jobs", "revert", "job-1"], ONE | MADE),
     (["jobs", "retry", "job-1"], MADE),
-    (["matches", "list"], PAGE | {"matches": [MATCH | {"nhanh": RECORD, "shopify": RECORD}]}),
+    (["matches", "list"], PAGE | {"matches": [MATCH | {"reason": "names", "hub": RECORD, "remote": RECORD}]}),
     (["queues", "list"], {"queues": [QUEUE | {"oldest_waiting_seconds": 3.5}]}),
     (["stats"], {"jobs": 1, "by_status": {"MIXED": 1}, "by_type": [BY_TYPE], "success_rate": 0.5}),
 ]

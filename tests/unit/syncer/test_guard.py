@@ -6,7 +6,7 @@ import pytest
 
 from platforms.settings import AccountSettings
 from syncer.domain.fields import last_written_of
-from syncer.domain.guard import AccountState, AccountTotals, ItemChanges, judge, sells_out, suspicion, unapproved
+from syncer.domain.guard import AccountState, AccountTotals, ItemChanges, check_batch, sells_out, suspicion, unapproved
 from syncer.domain.plan import Change
 
 SETTINGS = AccountSettings()
@@ -56,7 +56,7 @@ SOLD_OUT = Change("stock@a", "4", "0")
 
 def judged(made: list[ItemChanges], *, settings: AccountSettings = SETTINGS, **state: int) -> Any:
     totals = AccountTotals(*(state.pop(name, 0) for name in ("mapped", "known", "stocked")))
-    return judge(made, AccountState(totals, **state), settings, same_words)
+    return check_batch(made, AccountState(totals, **state), settings, same_words)
 
 
 def test_a_first_run_is_not_stopped_by_its_share() -> None:
@@ -119,7 +119,9 @@ def test_only_the_items_that_sell_out_are_held_for_it() -> None:
 
 
 def test_a_plan_that_holds_sell_outs_holds_them_in_every_batch() -> None:
-    found = judge(items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many")
+    found = check_batch(
+        items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many"
+    )
     assert found.held == {"gid-0": "too many"}
 
 

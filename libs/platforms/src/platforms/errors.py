@@ -91,6 +91,13 @@ class UnknownAccount(AccountError):
     """No such account, or the account has no connection to that platform."""
 
 
+class UnknownChannel(AccountError):
+    """No platform of this name is written from the hub."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"{name[:100]!r} is no channel; known are {', '.join(known) or 'none'}")
+
+
 class SettingsUnreadable(AccountError, ValidationFailed):
     """Stored settings hold a value that this version does not know; it ends a job as a refusal does."""
 

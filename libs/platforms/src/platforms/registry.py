@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 
 from job_events.job_types import PLATFORM_GROUP
 from platforms.adapter import Platform
-from platforms.errors import InvalidAccount
+from platforms.errors import InvalidAccount, UnknownChannel
 
 
 @cache
@@ -34,3 +34,15 @@ def hub() -> Platform:
 def channels() -> dict[str, Platform]:
     """The platforms that are written from the hub, by name."""
     return {name: one for name, one in platforms().items() if one.role == "channel"}
+
+
+def channel(name: str) -> Platform:
+    """The channel of this name.
+
+    Raises:
+        UnknownChannel: no platform has this name, or it is the hub.
+    """
+    found = channels().get(name)
+    if found is None:
+        raise UnknownChannel(name, list(channels()))
+    return found

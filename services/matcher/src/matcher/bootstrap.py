@@ -70,6 +70,6 @@ def run_agent() -> None:
         idle_seconds=settings.jobtrail_agent_idle,
         chunk_seconds=settings.jobtrail_chunk_limit,
     )
-    letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
-    handler = ChunkHandler(ScoringPool(settings.database_url), letters, watchdog)
+    dead_letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
+    handler = ChunkHandler(ScoringPool(settings.database_url), dead_letters, watchdog)
     run_and_leave(build(settings, topics, handler, watchdog))

@@ -126,10 +126,10 @@ def test_queues_accounts_and_mappings_are_changed_by_events(*, api: httpx.Client
     accepted(api.post("/queues/syncer/pause", json={"reason": "stocktaking"}))
     accepted(api.post(f"/accounts/{tenant}/demo-shop/resume"))
     problem(api.post(f"/accounts/{tenant}/nobody/pause"), 404, "account")
-    body = {"tenant": tenant, "account": "demo-shop", "kind": "product", "nhanh_id": "7", "shopify_id": "gid://8"}
+    body = {"tenant": tenant, "account": "demo-shop", "kind": "product", "hub_id": "7", "remote_id": "gid://8"}
     made = [
         accepted(api.post("/matches", json=body)),
-        accepted(api.patch("/matches/product/7", json={k: body[k] for k in ("tenant", "account", "shopify_id")})),
+        accepted(api.patch("/matches/product/7", json={k: body[k] for k in ("tenant", "account", "remote_id")})),
         accepted(api.delete("/matches/product/7", params={"tenant": tenant, "account": "demo-shop"})),
     ]
     actions = [shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["params"]["action"] for one in made]
@@ -212,3 +212,22 @@ def test_a_job_that_no_service_could_end_is_deleted_as_it_is(*, api: httpx.Clien
         assert f"DELETE /jobs/{job}" in refused["detail"] and "TYPE_OF_NOBODY" in refused["detail"]
     token = accepted(api.delete(f"/jobs/{job}"))["token"]
     problem(api.get(f"/jobs/{job}", params={"wait_for": token}), 404)
+
+
+def test_a_match_is_edited_by_the_former_names_of_its_ids(*, api: httpx.Client, tenant: str) -> None:
+    place = {"tenant": tenant, "account": "demo-shop"}
+    former = {"nhanh_id": "7", "shopify_id": "gid://8"}
+    present = {"hub_id": "7", "platform": "shopify", "remote_id": "gid://8"}
+    made = [
+        accepted(api.post("/matches", json={**place, "kind": "product", **former})),
+        accepted(api.patch("/matches/product/7", json={**place, "shopify_id": "gid://8"})),
+    ]
+    for one in made:
+        params = shown(api, f"/jobs/{one['job_id']}", one["token"])["job"]["params"]
+        assert {name: params[name] for name in present} == present
+    problem(api.post("/matches", json={**place, "kind": "product", **former, "hub_id": "7"}), 422, "nhanh_id")
+
+    # A stored request keeps its form, and a retry may name the fields as they are now.
+    edit = {"type": "EDIT_MATCH", **place, "params": {"action": "create", "kind": "product", **former}}
+    job = accepted(api.post("/jobs", json=edit))
+    assert shown(api, f"/jobs/{job['job_id']}", job["token"])["job"]["params"] == edit["params"]

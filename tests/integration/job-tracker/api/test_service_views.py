@@ -41,7 +41,8 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     connection.execute("CREATE SCHEMA matcher")
     connection.execute(
         "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
-        "n::text AS nhanh_id, 's' || n AS shopify_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
+        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id, "
+        "n::text AS nhanh_id, CASE n % 3 WHEN 0 THEN 'review' ELSE 'auto' END AS status, "
         "'sku' AS method FROM generate_series(1, 90) AS n"
     )
     connection.execute(
@@ -58,6 +59,7 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     assert total(kind="customer") == total(tenant="nobody") == "0"
     assert total(status="review") == total(tenant="demo", status="review") == "30"
     assert total(text="review") == "30"
+    assert [total(platform=name) for name in ("shopify", "paper-shop")] == ["90", "0"]
 
 
 def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:
@@ -109,3 +111,23 @@ def test_what_waits_for_a_newer_version_is_shown(
     ]
     assert shown(api, f"/jobs/{waits}")["job"]["waiting_reason"] == reason
     assert shown(api, f"/jobs/{other}")["job"]["waiting_reason"] is None
+
+
+def test_matches_are_found_by_the_former_names_of_their_ids(*, api: httpx.Client, connection: Any) -> None:
+    connection.execute("CREATE SCHEMA matcher")
+    connection.execute(
+        "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
+        "'auto' AS status, 'sku' AS method, n::text AS nhanh_id, 's' || n AS shopify_id FROM generate_series(1, 9) AS n"
+    )
+    assert shown(api, "/matches")["missing"] == "matcher has not been upgraded yet"
+    connection.execute(
+        "CREATE OR REPLACE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, "
+        "'product' AS kind, 'auto' AS status, 'sku' AS method, n::text AS nhanh_id, 's' || n AS shopify_id, "
+        "'shopify' AS platform, n::text AS hub_id, 's' || n AS remote_id FROM generate_series(1, 9) AS n"
+    )
+    for former, name, value in (("nhanh_id", "hub_id", "7"), ("shopify_id", "remote_id", "s7")):
+        (found,) = shown(api, "/matches", tenant="demo", **{former: value})["matches"]
+        assert found == shown(api, "/matches", tenant="demo", **{name: value})["matches"][0]
+        assert (found["platform"], found["hub_id"], found["remote_id"]) == ("shopify", "7", "s7")
+        assert former not in found
+        problem(api.get("/matches", params={former: value, name: value}), 422, former)

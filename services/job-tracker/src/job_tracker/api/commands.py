@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
-from job_events.job_types import JOB_TYPES, check_then, job_type
+from job_events.job_types import DEFAULT_CHANNEL, JOB_TYPES, check_then, job_type, renamed_match_fields
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.topics import SERVICES
 from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash
@@ -79,22 +79,33 @@ class RetryBody(StrictBody):
     params: Params = Field(default_factory=dict)
 
 
-class MatchBody(StrictBody):
-    """A mapping to create."""
+class _MatchFields(StrictBody):
+    """The fields of a match; their former names nhanh_id and shopify_id are read, too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        return renamed_match_fields(value) if isinstance(value, dict) else value
+
+
+class MatchBody(_MatchFields):
+    """A match to create: a record of the hub and a record of the channel `platform`."""
 
     tenant: Name
     account: Name
     kind: Kind
-    nhanh_id: Name
-    shopify_id: Name
+    hub_id: Name
+    platform: Name = DEFAULT_CHANNEL
+    remote_id: Name
 
 
-class CorrectionBody(StrictBody):
-    """Where a mapping shall point."""
+class CorrectionBody(_MatchFields):
+    """The record of the channel `platform` to which a record of the hub moves."""
 
     tenant: Name
     account: Name
-    shopify_id: Name
+    platform: Name = DEFAULT_CHANNEL
+    remote_id: Name
 
 
 @router.post("/jobs", status_code=202)
@@ -128,7 +139,7 @@ async def retry_job(
     if row["requested_at"] is None:
         raise Problem(409, f"the request of {job_id} is not known, so nobody knows what to repeat")
     asked = msgspec.json.decode(row["r_body"])
-    params = asked["params"] | (body.params if body else {})
+    params = _laid_over(asked["params"], body.params if body else {}, row["job_type"])
     check_params(row["job_type"], params)
     data = RequestedData(
         params=params,
@@ -228,33 +239,37 @@ async def control_account(
 
 @router.post("/matches", status_code=202, tags=["matches"])
 async def create_match(*, parts: PartsNow, body: MatchBody, actor: Actor = "api", key: Key = None) -> Response:
-    """Say that two records are the same thing."""
-    params = {"action": "create", "kind": body.kind, "nhanh_id": body.nhanh_id, "shopify_id": body.shopify_id}
+    """Confirm that a record of the hub and a record of a channel are the same thing."""
+    ids = {"hub_id": body.hub_id, "platform": body.platform, "remote_id": body.remote_id}
+    params = {"action": "create", "kind": body.kind, **ids}
     return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
-@router.patch("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+@router.patch("/matches/{kind}/{hub_id:path}", status_code=202, tags=["matches"])
 async def correct_match(
-    *, parts: PartsNow, kind: Kind, nhanh_id: str, body: CorrectionBody, actor: Actor = "api", key: Key = None
+    *, parts: PartsNow, kind: Kind, hub_id: str, body: CorrectionBody, actor: Actor = "api", key: Key = None
 ) -> Response:
-    """Move a Nhanh record to another Shopify record."""
-    params = {"action": "correct", "kind": kind, "nhanh_id": nhanh_id, "shopify_id": body.shopify_id}
+    """Move a record of the hub to another record of the channel."""
+    ids = {"hub_id": hub_id, "platform": body.platform, "remote_id": body.remote_id}
+    params = {"action": "correct", "kind": kind, **ids}
     return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
-@router.delete("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+@router.delete("/matches/{kind}/{hub_id:path}", status_code=202, tags=["matches"])
 async def delete_match(
     *,
     parts: PartsNow,
     kind: Kind,
-    nhanh_id: str,
+    hub_id: str,
     tenant: Annotated[str, Query(min_length=1, max_length=128)],
     account: Annotated[str, Query(min_length=1, max_length=128)],
+    platform: Annotated[str, Query(min_length=1, max_length=128)] = DEFAULT_CHANNEL,
     actor: Actor = "api",
     key: Key = None,
 ) -> Response:
-    """Say that a Nhanh record has no partner."""
-    return await _edit(parts, tenant, account, {"action": "delete", "kind": kind, "nhanh_id": nhanh_id}, actor, key)
+    """Reject the match of a record of the hub with any record of the channel."""
+    params = {"action": "delete", "kind": kind, "hub_id": hub_id, "platform": platform}
+    return await _edit(parts, tenant, account, params, actor, key)
 
 
 async def _edit(
@@ -345,6 +360,13 @@ async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
         rows = await (await connection.execute(_SQL["request_topics"], {"job_id": job_id})).fetchall()
     found = (parts.requests.service_of(row["topic"]) for row in rows)
     return row, next((service for service in found if service is not None), None)
+
+
+def _laid_over(params: Params, changes: Params, type_name: str) -> Params:
+    """The parameters of a job with those that a retry changes; both may name the fields of a match as before."""
+    if type_name != "EDIT_MATCH":
+        return params | changes
+    return renamed_match_fields(params) | renamed_match_fields(changes, "params.")
 
 
 def _info(row: Row) -> JobInfo:

@@ -55,6 +55,13 @@ async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
     return bool(row and row["there"])
 
 
+async def has_column(connection: AsyncConnection, source: tuple[str, str], column: str) -> bool:
+    """Whether the table or view has the column: a service adds it when it is upgraded."""
+    found = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s) AS there"
+    row = await (await connection.execute(found, [".".join(source), column])).fetchone()
+    return bool(row and row["there"])
+
+
 async def page(
     connection: AsyncConnection,
     listing: Listing,

@@ -1,4 +1,4 @@
-"""What an agent cannot read becomes a dead letter; the owner's outbox sends it."""
+"""Stores a message that an agent cannot read as a dead letter; the owner's outbox sends it."""
 
 import psycopg
 from psycopg import OperationalError
@@ -10,7 +10,7 @@ from worker.dead_letters import DeadLetterSource, put_dead_letter
 
 
 class DeadLetterWriter:
-    """Writes dead letters. They are rare: each opens a connection of its own."""
+    """Writes dead letters. They are rare, so each opens a connection of its own."""
 
     def __init__(self, database_url: str, topics: Topics, clock: Clock) -> None:
         self._database_url = watched(database_url)
@@ -18,7 +18,7 @@ class DeadLetterWriter:
         self._clock = clock
 
     def put(self, place: DeadLetterSource, key: bytes | None, value: bytes | None, reason: str) -> bool:
-        """Write one letter; False while the database is away."""
+        """Write one dead letter; False while the database is unreachable."""
         try:
             with psycopg.connect(
                 self._database_url,

@@ -1,4 +1,4 @@
-"""Ways to end an agent's process. Always at once: a normal exit of the interpreter waits for the pool's child."""
+"""Ends an agent's process at once: a normal exit of the interpreter would wait for the pool's child."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ CHILD_LOST = 71
 
 
 def leave(code: int) -> NoReturn:
-    """End now. What was not acknowledged comes again to whoever takes over."""
+    """End now. Messages that were not acknowledged are delivered again to the next owner of the partition."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

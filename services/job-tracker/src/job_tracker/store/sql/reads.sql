@@ -107,21 +107,23 @@ SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(ac
 SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND account = '' AND day = '-infinity' GROUP BY status
 
 -- name: product_names
--- What people call these records. One by one: a page shows few of them.
-SELECT keys.tenant, keys.account, keys.id, shown.title, shown.sku
-FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(ids)s::text[]) AS keys (tenant, account, id),
+-- The titles of these records. One by one: a page shows few of them.
+SELECT keys.*, shown.title, shown.sku
+FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(platforms)s::text[], %(ids)s::text[])
+    AS keys (tenant, account, platform, id),
 LATERAL (
     SELECT concat_ws(' / ', title, variant_title) AS title, sku FROM puller.api_products
-    WHERE tenant = keys.tenant AND account = keys.account AND platform = %(platform)s AND variant_id = keys.id
+    WHERE tenant = keys.tenant AND account = keys.account AND platform = keys.platform AND variant_id = keys.id
     LIMIT 1
 ) AS shown
 
 -- name: customer_names
-SELECT keys.tenant, keys.account, keys.id, shown.name AS title, NULL AS sku
-FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(ids)s::text[]) AS keys (tenant, account, id),
+SELECT keys.*, shown.name AS title, NULL AS sku
+FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(platforms)s::text[], %(ids)s::text[])
+    AS keys (tenant, account, platform, id),
 LATERAL (
     SELECT name FROM puller.api_customers
-    WHERE tenant = keys.tenant AND account = keys.account AND platform = %(platform)s AND customer_id = keys.id
+    WHERE tenant = keys.tenant AND account = keys.account AND platform = keys.platform AND customer_id = keys.id
     LIMIT 1
 ) AS shown
 

@@ -1,4 +1,4 @@
-"""How a batch's items ended, from what was decided and how each field's write went."""
+"""The result of each item of a batch, from what was decided and how the write of each field ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ _MAX_CHANGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One item's outcome. action None: nothing to tell.
+class ItemResult:
+    """How one item ended. action None: no event.
 
-    memories: what the platform now holds by our knowledge; None: nothing was sent, so there is nothing to note.
-    written, refused: fields whose writes ended well or not. held: why the changes wait for a confirmation.
+    last_written: the values that the channel now holds, as stored; None: nothing was sent, so nothing is stored.
+    written, refused: fields whose writes succeeded or failed. held: why the changes wait for a confirmation.
     shown: the changes that a plan token of the job stands for.
     """
 
@@ -30,7 +30,7 @@ class Verdict:
     counts: dict[str, int]
     error: ErrorInfo | None = None
     changes: tuple[FieldChange, ...] = ()
-    memories: Mapping[str, str] | None = None
+    last_written: Mapping[str, str] | None = None
     written: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     ms: int | None = None
@@ -38,18 +38,18 @@ class Verdict:
     shown: tuple[Change, ...] = ()
 
     @property
-    def right(self) -> bool:
-        """Whether every field is now as it should be."""
+    def up_to_date(self) -> bool:
+        """Whether every field now has its desired value."""
         return self.error is None
 
 
-def judge_item(
+def result_of_item(
     item: Intended,
     desired: Mapping[str, str],
     outcomes: Sequence[FieldOutcome],
     broken_off: ErrorInfo | None = None,
-) -> Verdict | None:
-    """Fold the outcomes of an item's fields; None where the job broke off before anything of it was sent.
+) -> ItemResult | None:
+    """The result from the outcomes of an item's fields; None where the job broke off before any was sent.
 
     An item of which nothing was written has failed; one that was written in part was updated, and its error says
     what was not. broken_off: why the job went no further, which is the error of fields without an outcome.
@@ -61,17 +61,17 @@ def judge_item(
     decision = item.decision
     errors = {outcome.field: outcome.error for outcome in outcomes if outcome.error is not None}
     written = tuple(outcome.field for outcome in outcomes if outcome.error is None)
-    told = {*errors, *written}
-    unsent = [change.field for change in decision.write if change.field not in told]
-    if broken_off is not None and unsent and not told:
+    answered = {*errors, *written}
+    unsent = [change.field for change in decision.write if change.field not in answered]
+    if broken_off is not None and unsent and not answered:
         return None
     failed = {name: error for name, error in errors.items() if error.code != KEPT}
     if broken_off is not None:
         failed |= dict.fromkeys(unsent, broken_off)
     kept = [*(change.field for change in decision.kept), *(f for f, e in errors.items() if e.code == KEPT)]
     sent = [change for change in decision.write if change.field in written]
-    action, error, counts = _ending(decision, failed, kept, changed=bool(sent))
-    return Verdict(
+    action, error, counts = _outcome(decision, failed, kept, changed=bool(sent))
+    return ItemResult(
         item,
         action,
         counts,
@@ -84,7 +84,7 @@ def judge_item(
     )
 
 
-def _ending(
+def _outcome(
     decision: Decision, failed: Mapping[str, ErrorInfo], kept: Sequence[str], *, changed: bool
 ) -> tuple[Action | None, ErrorInfo | None, dict[str, int]]:
     """Action, error and counts of an item that was sent. changed: at least one field of it was written."""
@@ -110,7 +110,7 @@ def _ending(
     return action, error, done
 
 
-def judge_listed(item: Intended, stop: str | None) -> Verdict:
+def result_of_listed(item: Intended, stop: str | None) -> ItemResult:
     """What a run that writes would do with an item. stop: why such a run would stop before it."""
     if item.error is not None:
         return _refused(item, item.error)
@@ -119,26 +119,26 @@ def judge_listed(item: Intended, stop: str | None) -> Verdict:
     waits = item.held or (f"the run stops: {stop}" if stop else None)
     if decision.write and waits:
         counts = {"skipped": 1, "wouldUpdate": 1, "held": int(item.held is not None)}
-        return Verdict(item, "would_update", counts, None, changes, held=waits, shown=decision.write)
-    action, error, counts = _ending(decision, {}, [change.field for change in decision.kept], changed=True)
+        return ItemResult(item, "would_update", counts, None, changes, held=waits, shown=decision.write)
+    action, error, counts = _outcome(decision, {}, [change.field for change in decision.kept], changed=True)
     if decision.write:
         action, counts = "would_update", {**counts, "updated": 0, "wouldUpdate": 1}
     elif error is not None:
         action = "skipped" if decision.moved else action
         counts = {"skipped": 1, "conflicts": int(bool(decision.kept))}
-    return Verdict(item, action, counts, error, changes)
+    return ItemResult(item, action, counts, error, changes)
 
 
-def _held(item: Intended, reason: str) -> Verdict:
+def _held(item: Intended, reason: str) -> ItemResult:
     writes = item.decision.write
     changes = field_changes(writes)
-    return Verdict(item, "skipped", {"skipped": 1, "held": 1}, None, changes, held=reason, shown=writes)
+    return ItemResult(item, "skipped", {"skipped": 1, "held": 1}, None, changes, held=reason, shown=writes)
 
 
-def _refused(item: Intended, error: ErrorInfo) -> Verdict:
+def _refused(item: Intended, error: ErrorInfo) -> ItemResult:
     if error == OUTDATED:
-        return Verdict(item, "skipped", {"skipped": 1}, error)
-    return Verdict(item, "failed", {"failed": 1}, error)
+        return ItemResult(item, "skipped", {"skipped": 1}, error)
+    return ItemResult(item, "failed", {"failed": 1}, error)
 
 
 def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:
