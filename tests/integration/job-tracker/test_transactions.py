@@ -56,6 +56,7 @@ def transact(producer: Producer, topic: str, events: list[Any], partition: int, 
     (producer.commit_transaction if kept else producer.abort_transaction)(120)
 
 
+@pytest.mark.long
 def test_positions_reach_the_end_behind_markers_and_aborted_records(
     *,
     system: Any,

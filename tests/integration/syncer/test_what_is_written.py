@@ -99,7 +99,10 @@ def scope(shop: Any, target: CustomerTarget | ProductTarget) -> Scope:
     return Scope("demo", shop.account, target.kind, "shopify", "nhanh")
 
 
-@pytest.mark.parametrize(("job_type", "kind"), [("PRODUCT_SYNC", "product"), ("CUSTOMER_SYNC", "customer")])
+@pytest.mark.parametrize(
+    ("job_type", "kind"),
+    [("PRODUCT_SYNC", "product"), pytest.param("CUSTOMER_SYNC", "customer", marks=pytest.mark.long)],
+)
 def test_a_stale_record_of_either_platform_is_skipped_with_the_reason(
     shop: Any, syncer: Any, job_type: str, kind: str
 ) -> None:
