@@ -169,10 +169,11 @@ def test_servers_keep_their_data_through_kills_and_restarts(
 
 def test_services_are_restarted_stopped_and_their_logs_kept(folder: Path, wait_until: WaitUntil) -> None:
     code = "import os, time; print('hello', os.environ['WHO'], flush=True); time.sleep(600)"
-    spec = ServiceSpec("worker", [sys.executable, "-c", code], {"WHO": '50% "you"'}, copies=2)
+    argv, env = [sys.executable, "-c", code], {"WHO": '50% "you"'}
+    specs = [ServiceSpec("worker-1", argv, env), ServiceSpec("worker-2", argv, env)]
     events: list[StackEvent] = []
     with LocalStack(folder, servers=frozenset(), report=events.append) as stack:
-        stack.start_services([spec])
+        stack.start_services(specs)
         stack.wait_ready(30)
         first = _pid(stack, "worker-1")
         os.kill(first, signal.SIGKILL)
@@ -185,7 +186,7 @@ def test_services_are_restarted_stopped_and_their_logs_kept(folder: Path, wait_u
         stack.stop_services()
         assert stack.services() == []
         assert not any(psutil.pid_exists(pid) for pid in pids)
-        stack.start_services([spec])
+        stack.start_services(specs)
         stack.wait_ready(30)
 
 

@@ -13,8 +13,8 @@ from service_kit.database import is_away, open_pool
 def test_an_idle_transaction_is_ended_and_releases_its_locks(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a paused process does; when it goes on, it finds its connection gone and begins anew."""
-    monkeypatch.setattr("service_kit.database._SILENT_IN_TRANSACTION", "300ms")
+    """As a paused process does; when it goes on, its connection is closed and it reconnects."""
+    monkeypatch.setattr("service_kit.database._IDLE_IN_TRANSACTION", "300ms")
     with open_pool(database_url, "public", 2) as pool:
         with pool.connection() as connection:
             connection.execute("create table held as select 1 as id")

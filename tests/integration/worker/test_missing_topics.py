@@ -14,7 +14,7 @@ from service_kit.kafka_admin import create_topics
 def test_a_missing_request_topic_is_logged_once_and_read_when_it_appears(
     *, bench: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
-    monkeypatch.setattr(clients, "_COUNT", 0.5)
+    monkeypatch.setattr(clients, "_UNREAD_INTERVAL", 0.5)
     topic = bench.topics.requests("puller")
     admin = AdminClient({"bootstrap.servers": bench.kafka})
 
