@@ -24,6 +24,6 @@ def test_there_is_a_source_for_every_pull() -> None:
 
 def test_a_kind_that_the_platform_does_not_list_ends_the_job() -> None:
     unused = cast("Any", None)
-    with pytest.raises(JobFailed, match="^paper-shop lists no customers$") as failed:
+    with pytest.raises(JobFailed, match=r"^paper-shop lists no customers$") as failed:
         Pull(Source("paper-shop", "customer", None), unused, unused)(unused)
     assert failed.value.code == "NOT_OFFERED"
