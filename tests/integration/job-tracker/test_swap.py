@@ -27,7 +27,7 @@ from job_tracker.rebuild.swap import Swap
 from service_kit.clock import SystemClock
 from service_kit.sql_files import queries
 
-QUERY = queries("job_tracker.store", "carry.sql")["hindrances"]
+QUERY = queries("job_tracker.store", "preserve_ddl.sql")["blockers"]
 # Everything of the tables but their rows and their identity, as the catalogue has it.
 WORN = """
 SELECT relname, 'owner and rights', pg_get_userbyid(relowner),

@@ -1,4 +1,4 @@
-"""Differences between the live tables and a shadow: by a hash per range of job ids, then row by row where it differs."""
+"""Differences between the live tables and a shadow: a hash per range of jobs first, then the rows where it differs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +47,7 @@ def count_jobs(connection: Connection) -> int:
 def job_differences(
     live: Connection, shadow: Connection, sample: Sample | None, done: Callable[[int], None]
 ) -> Iterator[Difference]:
-    """Jobs that differ in any column. `done` is told how many jobs each range held.
+    """Jobs that differ in any column. `done` is called with the number of jobs of each range.
 
     Both connections must be in a transaction that sees one state throughout.
     """

@@ -1,4 +1,4 @@
-"""What a shadow made from an incomplete log takes over from the live tables, so that no row becomes older.
+"""Rows that a shadow from an incomplete log takes over from the live tables, so that no row becomes older.
 
 The rows are merged as events are: of each register the greater one stays. So a job that the live table knows to be
 finished stays finished, and what the log knows better is taken from the log.
@@ -16,8 +16,8 @@ from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "shadow.sql")
 EVERY_JOB = "*"
-"""Stands for all jobs where some are named; no id of a job looks like it."""
-_TOLD = 100
+"""Means all jobs; no job id looks like it."""
+_NAMED = 100
 
 
 class KeptJob(NamedTuple):
@@ -48,7 +48,7 @@ class RowKeeper:
         named = {"but": list(but)}
         with self._connection.transaction(), self._connection.cursor() as cursor:
             staged = cursor.execute(STAGE_AHEAD, named).rowcount
-            rows = cursor.execute(_SQL["rows_ahead"], {"most": _TOLD}).fetchall()
+            rows = cursor.execute(_SQL["rows_ahead"], {"most": _NAMED}).fetchall()
             kept = [KeptJob(str(job), str(status), str(by_log) if by_log else None) for job, status, by_log in rows]
             self._projection.merge_staged(cursor)
         for _, (topic, number), span in gone:

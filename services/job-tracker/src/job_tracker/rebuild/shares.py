@@ -1,4 +1,4 @@
-"""A long reading divided among processes, by partition: folding takes a core, and a machine has more than one."""
+"""Divides a long read among processes by partition, since folding takes a core."""
 
 import os
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class SharedFiller:
         """As `Filler.fill`; whether the rollups have kept pace.
 
         Raises:
-            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
+            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout
         """
         shares = divide(spans, processes()) if offsets(spans) >= WORTH else []
         if len(shares) < 2:
