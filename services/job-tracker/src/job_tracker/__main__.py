@@ -38,10 +38,10 @@ def main() -> int:
 
 def _api(settings: Settings) -> int:
     """Until SIGTERM or SIGINT, which uvicorn raises once more when all is done."""
-    told = threading.Event()
+    stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        told.set()  # an exception raised during garbage collection is lost
+        stop.set()  # an exception raised during garbage collection is lost
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,8 +49,8 @@ def _api(settings: Settings) -> int:
     with suppress(KeyboardInterrupt, Stopped):
         from job_tracker import bootstrap_api
 
-        bootstrap.prepare_schema(settings, told.wait)
-        bootstrap_api.run_api(settings, told)
+        bootstrap.prepare_schema(settings, stop.wait)
+        bootstrap_api.run_api(settings, stop)
     return 0
 
 

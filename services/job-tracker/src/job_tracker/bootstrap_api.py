@@ -114,14 +114,14 @@ async def _end(task: asyncio.Task[None]) -> None:
 class Server(uvicorn.Server):
     """A server that ends streams and waiting requests first, which would delay its shutdown."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config, told: threading.Event) -> None:
+    def __init__(self, app: FastAPI, config: uvicorn.Config, stop: threading.Event) -> None:
         super().__init__(config)
         self._app = app
-        self._told = told
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._told.is_set():  # before uvicorn listened to signals
+        if self._stop.is_set():  # before uvicorn listened to signals
             self.should_exit = True
         if self.started and hasattr(socket, "TCP_USER_TIMEOUT"):
             # A connection that was ended stays open until what was sent is taken: of a reader that takes nothing, for
@@ -135,8 +135,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run_api(settings: Settings, told: threading.Event) -> None:
-    """Serve until SIGTERM or SIGINT, which is raised once more in the end; not at all if `told` is set before."""
+def run_api(settings: Settings, stop: threading.Event) -> None:
+    """Serve until SIGTERM or SIGINT, which is raised once more in the end; not at all if `stop` is set before."""
     _allow_files(MAX_READERS + 1000)
     app = build_app(settings)
     config = uvicorn.Config(
@@ -148,7 +148,7 @@ def run_api(settings: Settings, told: threading.Event) -> None:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE,
     )
-    server = Server(app, config, told)
+    server = Server(app, config, stop)
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)

@@ -114,7 +114,7 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
 
 
 def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
-    """Tell what is lost in front of what the log still holds, and go on behind it, if people agree; the exit status.
+    """Report what the log has lost before what it still holds, and skip it after a confirmation; the exit status.
 
     0: there is no gap, or it is skipped. 1: there is one, and it stays. No row of the tables changes.
 
@@ -243,7 +243,7 @@ class _ShadowWork:
         return connect(self.settings.database_url, self.schema)
 
     def writer(self) -> RetryingConnection:
-        # A shadow that is lost is made anew; the swap's commit waits for the disk.
+        # A lost shadow is built again; the commit of the swap waits for the disk.
         return _unsynced_connection(self.settings, ShadowProjection.session, self.schema)
 
     def filler(

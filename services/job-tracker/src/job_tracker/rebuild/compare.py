@@ -94,7 +94,7 @@ def dead_letter_differences(
 
 
 def miscounted(live: Connection) -> Iterator[Difference]:
-    """Live rollups that are not the sums of the live jobs; all that a sample can tell of rollups."""
+    """Live rollups that are not the sums of the live jobs; all that a sample shows of rollups."""
     sides = _rows(live, "rollups", {}), _rows(live, "counted_rollups", {})
     return _differences("rollup", _ROLLUP_KEY, *sides, source="the live jobs")
 

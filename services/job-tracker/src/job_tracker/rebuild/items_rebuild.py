@@ -48,10 +48,10 @@ class ItemsRebuild:
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, accept_loss: bool) -> list[str]:
-        """Plan what is read; what people must know.
+        """Plan what is read; returns what an operator must know.
 
         Raises:
-            RebuildRefused: records that nobody has read are neither in the log nor in the archive.
+            RebuildRefused: records that no table holds are neither in the log nor in the archive.
             BrokerAway
         """
         take_lock(self.connection, self.projection.name)
@@ -130,7 +130,7 @@ def _to_be_read(
 ) -> dict[TopicPartition, LivePosition]:
     """What was read stays in the table: only what follows the position can be lost.
 
-    Where the log is no longer there, the archive must reach as far as the position, or nobody knows what follows.
+    Where the log is no longer there, the archive must reach as far as the position, or it is unknown what follows.
     """
     found = dict(held)
     for partition, live in held.items():

@@ -40,10 +40,10 @@ class RowKeeper:
         self._ensure_days = ensure_days
 
     def keep(self, gone: Collection[Stretch], but: Collection[str], since: datetime) -> list[str]:
-        """Take over rows, and the history from `since` on and dead letters of the stretches `gone`.
+        """Take over rows, and the history from `since` on and dead letters of the ranges `gone`.
 
         Jobs in `but` stay as the log has them. The live positions must stand still, and the shadow must stand there.
-        Answers with what people must know.
+        Returns what an operator must know.
         """
         named = {"but": list(but)}
         with self._connection.transaction(), self._connection.cursor() as cursor:
@@ -60,9 +60,9 @@ class RowKeeper:
         insert_stretches(self._connection, self._projection.name, gone)
         if not staged:
             return []
-        told = ", ".join(job.sentence() for job in kept)
+        described = ", ".join(job.sentence() for job in kept)
         more = f" and {staged - len(kept):,} more" if staged > len(kept) else ""
         return [
-            f"The log knows less of {staged:,} jobs than the table; their rows do not become older: {told}{more}. "
+            f"The log knows less of {staged:,} jobs than the table; their rows do not become older: {described}{more}. "
             "--accept-loss with their ids makes them what the log knows."
         ]

@@ -34,7 +34,7 @@ class Plan:
 
     In the `detached` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
     `losses` must be accepted; `beginnings` is only reported: no table held what was before. `gone` is what the live
-    table has read and nobody can read again.
+    table has read and that cannot be read again.
     """
 
     earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)

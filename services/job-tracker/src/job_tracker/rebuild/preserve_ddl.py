@@ -19,7 +19,7 @@ def blockers(connection: Connection) -> list[str]:
 
 
 def column_settings(connection: Connection, table: str, schema: str) -> Statements:
-    """What the planner is told of the live table's columns, for the same table in another schema.
+    """The planner settings of the live table's columns, as DDL for the same table in another schema.
 
     LIKE leaves it out, and it must be there before the table is analyzed.
     """

@@ -81,8 +81,8 @@ class RebuildReport:
             if count > SHOWN:
                 self.say(f"{table}: {count:,} rows differ; the first {SHOWN} are shown")
         if fields:
-            told = ", ".join(f"{name} in {count:,}" for name, count in fields.most_common())
-            self.say(f"fields that differ between job rows: {told}")
+            summary = ", ".join(f"{name} in {count:,}" for name, count in fields.most_common())
+            self.say(f"fields that differ between job rows: {summary}")
         return rows.total()
 
 

@@ -99,7 +99,7 @@ class ShadowTables:
                     text = text.replace(only, f" ON {self.name}.", 1)
                 connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
         for table in tables:
-            # Of the other columns, some of them long, no list's plan depends: PostgreSQL learns them by itself later.
+            # No list's plan depends on the other columns, some of them long: autovacuum analyzes them later.
             columns = [sql.Identifier(str(name)) for (name,) in _ask(connection, "indexed_columns", table)]
             self._run(
                 connection,

@@ -53,7 +53,7 @@ class SharedFiller:
         return False
 
     def _watch(self, working: set[Future[None]], spans: Spans, done: Callable[[int], None]) -> None:
-        told = sum(span.low for span in spans.values())
+        reported = sum(span.low for span in spans.values())
         while working:
             ended, working = wait(working, _LOOK, FIRST_EXCEPTION)
             try:
@@ -65,8 +65,8 @@ class SharedFiller:
                     "with smaller batches (JOBTRAIL_BATCH_EVENTS)"
                 ) from None
             now = reached(self._connection, self._projection, spans)
-            done(now - told)
-            told = now
+            done(now - reported)
+            reported = now
 
 
 def processes() -> int:

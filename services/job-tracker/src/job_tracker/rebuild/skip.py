@@ -113,8 +113,8 @@ class GapSkipper:
         topic, number = gap.partition
         asked = {"topic": topic, "partition": number, "until": gap.until, "most": _NAMED}
         rows = self._connection.execute(_SQL["affected"], asked).fetchall()
-        told = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
-        return (int(str(rows[0][3])) if rows else 0), told
+        described = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
+        return (int(str(rows[0][3])) if rows else 0), described
 
     def skip(self, gaps: list[LogGap]) -> None:
         """Move the positions behind the gaps, and note what the tables hold from in front of them.
