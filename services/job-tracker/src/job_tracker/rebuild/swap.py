@@ -6,7 +6,7 @@ One transaction:
 2. lock the positions. Every projector compares and sets them first, so all of them wait here.
 3. the shadow catches up to those positions, in transactions of its own.
 4. wait until no transaction is left that began before that: it would find the new tables half empty.
-5. lock the tables. If a projector has begun a partition meanwhile, which no lock prevents, release them and start again.
+5. lock the tables. If a projector has begun a partition meanwhile, which no lock prevents, unlock them and go to 2.
 6. exchange the tables, recreate dependent objects, copy the positions, commit. The projectors go on from there.
 
 Readers keep their tables to the end of a transaction; the next one finds the new ones, complete. Names of tables,
