@@ -1,4 +1,4 @@
-"""Differences between the live tables and a shadow: a hash per range of jobs first, then the rows where it differs."""
+"""Differences between the live tables and a shadow: by a hash per range of job ids, then row by row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -107,7 +107,7 @@ SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(ac
 SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND account = '' AND day = '-infinity' GROUP BY status
 
 -- name: product_names
--- The names of these records, looked up one by one: a page has few of them.
+-- What people call these records. One by one: a page shows few of them.
 SELECT keys.tenant, keys.account, keys.id, shown.title, shown.sku
 FROM unnest(%(tenants)s::text[], %(accounts)s::text[], %(ids)s::text[]) AS keys (tenant, account, id),
 LATERAL (
