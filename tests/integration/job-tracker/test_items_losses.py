@@ -173,7 +173,7 @@ def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
     letters = [DeadLetterRow(record, "is no JSON", None, "puller").row() for record in records]
     connection.execute("SET search_path TO tracker")
     for which in (*order, *order):
-        connection.execute(queries("job_tracker.store", "commit.sql")["bury"], letters[which])
+        connection.execute(queries("job_tracker.store", "commit.sql")["insert_dead_letter"], letters[which])
     assert connection.execute("SELECT value FROM dead_letter").fetchall() == [(b"new",)]
 
 

@@ -152,7 +152,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
         log.add({P0: number}, [change(f"job-{number}-{n}") for n in range(number % 7)], {})
     kept = len(log._batches) + sum(len(batch.changes) for batch in log._batches)  # pyright: ignore[reportPrivateUsage]
     assert 100 <= kept < 110
-    assert len(log._told) <= 200  # pyright: ignore[reportPrivateUsage]
+    assert len(log._last_keys) <= 200  # pyright: ignore[reportPrivateUsage]
     assert log.take(log.last, 10) == (log.last, {P0: 999}, [])
     assert log.take(0, 10) is None
     assert log.join({P0: 10}) is None

@@ -117,7 +117,7 @@ def test_a_log_that_ends_before_its_archive_will_give_those_offsets_once_more() 
 
 def test_what_was_before_a_table_that_nobody_had_is_told_and_no_loss() -> None:
     made = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 70)}, whole_log=True)
-    assert (made.losses, made.told()) == ([], made.beginnings)
+    assert (made.losses, made.sentences()) == ([], made.beginnings)
     assert "jobs.events[0]: the table begins at offset 40" in made.beginnings[0]
     behind_a_gap = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 50)}, whole_log=True)
     assert "jobs.events[0]: the table begins at offset 40" in behind_a_gap.beginnings[0]

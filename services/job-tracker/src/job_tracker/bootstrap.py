@@ -1,4 +1,4 @@
-"""The only place where the tracker's parts are wired together."""
+"""Wires the projectors. Only the bootstrap modules construct parts of the tracker."""
 
 import gc
 import os
@@ -40,7 +40,7 @@ _NOT_ALLOWED = {
 
 
 def instance_name() -> str:
-    """Who writes a heartbeat: machine and process."""
+    """The name of this instance in heartbeats: machine and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -48,7 +48,7 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema and create the topics, waiting for servers that are still starting.
 
     Raises:
-        Stopped: the process shall end.
+        Stopped: the process is asked to end.
     """
     prepare_schema(settings, wait)
     topics = Topics(settings.jobtrail_topic_prefix)
@@ -59,18 +59,18 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
         except KafkaException as error:
             if error.args[0].code() not in _NOT_ALLOWED:
                 raise
-            log.error("topic not created", reason=error.args[0].str())  # what there is, is read
+            log.error("topic not created", reason=error.args[0].str())  # the existing topics are read
 
-    _until_there("Kafka", create, wait)
+    _retry_until_available("Kafka", create, wait)
 
 
 def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema, waiting for a PostgreSQL that is still starting.
 
     Raises:
-        Stopped: the process shall end.
+        Stopped: the process is asked to end.
     """
-    _until_there("PostgreSQL", lambda: bring_schema(settings), wait)
+    _retry_until_available("PostgreSQL", lambda: migrate_schema(settings), wait)
 
 
 def run_projector(
@@ -81,7 +81,7 @@ def run_projector(
     *,
     failpoint: Callable[[str], None] = no_failpoint,
 ) -> None:
-    """Keep one projection until `stop` is set; `failpoint` is called at the named points of the protocol."""
+    """Run one projection until `stop` is set; `failpoint` is called at the named points of the protocol."""
     me = instance or instance_name()
     wait = stop.wait
     try:
@@ -130,7 +130,7 @@ def run_projector(
         batch_events=settings.jobtrail_batch_events,
         failpoint=failpoint,
     )
-    with collector_at_rest():
+    with garbage_collection_disabled():
         heartbeat.start()
         try:
             projector.run()
@@ -140,7 +140,7 @@ def run_projector(
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
-    """Keep the job table until `stop` is set, and sweep out what is older than the settings keep."""
+    """Run the projection `jobs` until `stop` is set, and delete what is older than the retention."""
     sweeper = Sweeper(settings, SystemClock())
     sweeper.start()
     try:
@@ -150,15 +150,15 @@ def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str 
 
 
 def run_items_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
-    """Keep the sync log and the dead letters until `stop` is set."""
+    """Run the projection `items` until `stop` is set."""
     run_projector(settings, ItemsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
 
 
 @contextmanager
-def collector_at_rest() -> Generator[None]:
-    """Folded events are many and hold no cycles: looking for some costs a third of the time.
+def garbage_collection_disabled() -> Generator[None]:
+    """Disable automatic garbage collection: events hold no cycles, and searching for them takes a third of the time.
 
-    The projector's loop looks when it has nothing else to do.
+    The projector's loop collects when it is idle.
     """
     gc.freeze()
     gc.disable()
@@ -169,25 +169,25 @@ def collector_at_rest() -> Generator[None]:
         gc.unfreeze()
 
 
-def bring_schema(settings: Settings) -> None:
+def migrate_schema(settings: Settings) -> None:
     """Migrate the schema.
 
     Raises:
         psycopg.OperationalError: PostgreSQL does not answer.
     """
     migrate(settings.database_url, SCHEMA, ["job_tracker.store"])
-    # Before the first row comes: a day that begins in the default partition stays there.
+    # Before the first row: a day whose rows are in the default partition stays there.
     with connect(settings.database_url) as connection:
         connection.execute(queries("job_tracker.store", "commit.sql")["ensure_event_days"])
 
 
-def _until_there(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:
+def _retry_until_available(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:
     attempt = 0
     while True:
         try:
             return work()
         except (psycopg.OperationalError, KafkaException, TimeoutError) as error:
             attempt += 1
-            log.warning("waiting", server=server, reason=str(error))
+            log.warning("server away", server=server, reason=str(error))
             if wait(pause(attempt)):
                 raise Stopped from None

@@ -1,4 +1,4 @@
-"""Wires what runs once and ends: rebuild, audit, archive."""
+"""Wires the commands that run once: rebuild, audit, archive."""
 
 import sys
 import time
@@ -68,10 +68,10 @@ def run_rebuild(
     0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
 
     Raises:
-        RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, SwapBlocked, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         KeyboardInterrupt: its text says which table stands now.
     """
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     with _shadow_rebuild(settings, clock, console, REBUILD, archive, None) as (rebuild, report):
         if swap:
             rebuild.check_swap()
@@ -93,17 +93,17 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
     """Merge the items and dead letters that archive and log hold into the live tables; say what was missing there.
 
     Raises:
-        RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         KeyboardInterrupt: its text says what has become of the tables.
     """
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     with _items_rebuild(settings, clock, console, archive) as (rebuild, committer, report):
         for sentence in rebuild.begin(accept_loss=accept_loss):
             report.say(sentence)
         rebuild.check_archive()
         rebuild.read()
-        if mended := rebuild.mend():
-            places = ", ".join(f"{topic}[{number}]" for topic, number in mended)
+        if moved := rebuild.move_positions():
+            places = ", ".join(f"{topic}[{number}]" for topic, number in moved)
             report.say(f"The items projector goes on from where this reading ended: {places}")
         held = f"the log and {archive} hold" if archive.is_dir() else "the log holds"
         report.say(
@@ -114,14 +114,14 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
 
 
 def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
-    """Tell what is lost in front of what the log still holds, and go on behind it, if people agree; the exit status.
+    """Report what the log has lost before what it still holds, and skip it after a confirmation; the exit status.
 
     0: there is no gap, or it is skipped. 1: there is one, and it stays. No row of the tables changes.
 
     Raises:
-        RebuildRefused, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, LogBroken, LogTimeout, BrokerAway
     """
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     topics = Topics(settings.jobtrail_topic_prefix)
     broker = Broker(settings.kafka, attempts=10)
 
@@ -161,7 +161,7 @@ def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
 
 def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
     """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     with connect(settings.database_url) as connection:
         among = count_jobs(connection)
     sample = Sample.of_size(seed, jobs, among) if jobs is not None else None
@@ -178,7 +178,7 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     """Write every finished day that the archive does not have yet.
 
     Raises:
-        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogSilent, BrokerAway
+        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogTimeout, BrokerAway
     """
     topics = _archived_topics(settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ class _ShadowWork:
         return connect(self.settings.database_url, self.schema)
 
     def writer(self) -> RetryingConnection:
-        # A shadow that is lost is made anew; the swap's commit waits for the disk.
+        # A lost shadow is built again; the commit of the swap waits for the disk.
         return _unsynced_connection(self.settings, ShadowProjection.session, self.schema)
 
     def filler(
@@ -259,7 +259,7 @@ class _ShadowWork:
 def _share(work: _ShadowWork, topic_ids: TopicIds, spans: Spans) -> None:
     """Fold these stretches, in a process of its own."""
     configure_logging("job-tracker share")
-    with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.writer()) as writer:
+    with bootstrap.garbage_collection_disabled(), work.connect() as connection, closing(work.writer()) as writer:
         try:
             work.filler(work.sources(), connection, writer, with_rollups=False).fill(topic_ids, spans, lambda _: None)
         except KafkaException as error:  # it cannot be sent to another process
@@ -270,12 +270,12 @@ def _share(work: _ShadowWork, topic_ids: TopicIds, spans: Spans) -> None:
 def _shadow_rebuild(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
 ) -> Generator[tuple[ShadowRebuild, RebuildReport]]:
-    """A shadow that is gone when this is left, whatever happened."""
+    """A rebuild whose shadow is dropped at the end in any case."""
     now = clock.now().astimezone(UTC)
     work = _ShadowWork(settings, schema, archive, history_since(now, settings), now, sample)
     projection, sources = work.projection(), work.sources()
     with (
-        bootstrap.collector_at_rest(),
+        bootstrap.garbage_collection_disabled(),
         work.connect() as connection,
         RebuildReport(console) as report,
     ):
@@ -314,14 +314,14 @@ def _shadow_rebuild(
 def _items_rebuild(
     settings: Settings, clock: Clock, console: Console, archive: Path
 ) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], RebuildReport]]:
-    """Its positions are gone when this is left, whatever happened."""
+    """A rebuild of the items whose positions are deleted at the end in any case."""
     topics = Topics(settings.jobtrail_topic_prefix)
     projection = ItemsReplay(topics, dead_letters_since(clock.now().astimezone(UTC), settings))
     sources = _sources(settings, archive, projection.topics)
     # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
     writer = _unsynced_connection(settings, projection.session)
     with (
-        bootstrap.collector_at_rest(),
+        bootstrap.garbage_collection_disabled(),
         connect(settings.database_url) as connection,
         RebuildReport(console) as report,
     ):
@@ -349,14 +349,14 @@ def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
 
 
 def _unsynced_connection(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> RetryingConnection:
-    """Its commits do not wait for the disk."""
+    """A connection whose commits do not wait for the disk."""
     session = f"SET synchronous_commit TO off; {session}"
     return RetryingConnection(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
 
 
 @contextmanager
 def _explained_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
-    """Who interrupts this hears what has become of the tables, as it is after everything was put away."""
+    """Add the state of the tables after the clean-up to a KeyboardInterrupt."""
     try:
         yield
     except KeyboardInterrupt:

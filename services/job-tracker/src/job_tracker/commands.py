@@ -1,4 +1,4 @@
-"""The parts that do one thing and end: how they are called, and how they end."""
+"""The commands that run once: their calls, and their exit statuses."""
 
 import argparse
 import logging
@@ -23,8 +23,8 @@ _REPORTED = (TrackerError, KafkaException, psycopg.Error, OSError)
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exit status 0: done, nothing differs. 1: something differs. 2: refused, with one sentence. 130: interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # An interrupt may meet the driver within a command, which cannot be rolled back then: it goes with its connection,
-    # and people are told of the interrupt alone.
+    # An interrupt may hit the driver within a command, which then cannot be rolled back: its connection is closed, and
+    # only the interrupt is reported.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         return _part(settings, arguments)

@@ -82,7 +82,7 @@ class UnknownDeadLetters(TrackerError):
 
 
 class HistoryGap(TrackerError):
-    """The changes between a reader's positions and now cannot be told one by one."""
+    """The changes between a reader's positions and now cannot be sent one by one."""
 
 
 # Rebuild and archive

@@ -1,7 +1,7 @@
-"""What the tracker keeps, and for how long; once an hour the oldest goes.
+"""Retention: once an hour, deletes what is older than the settings say. Job rows stay.
 
-History goes a day's table at a time. Items, dead letters, idempotency keys, and what deleted jobs leave behind go in
-batches, each in a transaction of its own, so that nobody waits for them. Job rows stay.
+History is dropped by day tables. Items, dead letters, idempotency keys, and the history and items of deleted jobs are
+deleted in batches, each in a transaction of its own, so that locks are short.
 """
 
 import threading
@@ -67,14 +67,14 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
 
 
 def _drop_day(connection: Connection, day: str) -> bool:
-    """Dropping waits for readers of the history, and new readers would wait behind it: so it waits briefly only."""
+    """DROP waits for readers of the history, and new readers wait for it: so the lock time-out is short."""
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout TO '2s'")
             connection.execute(_DAYS_LOCK)
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(day)))
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-        log.info("a day of the history is in use; it goes with the next sweep", table=day)
+        log.info("day table in use; retried with the next sweep", table=day)
         return False
     return True
 
@@ -92,7 +92,7 @@ class Sweeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a sweep under way is cut off and goes on after the next start."""
+        """End the thread; an interrupted sweep continues after the next start."""
         self._stop.set()
 
     def _run(self) -> None:
@@ -103,6 +103,6 @@ class Sweeper:
                 with connect(self._settings.database_url) as connection:
                     gone = sweep(connection, self._clock.now(), self._settings)
             except psycopg.Error as error:
-                log.warning("retention waits for its next turn", reason=str(error).strip())
+                log.warning("retention failed; retried with the next sweep", reason=str(error).strip())
             else:
-                log.info("swept", **gone)
+                log.info("retention done", **gone)

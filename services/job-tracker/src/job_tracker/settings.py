@@ -1,4 +1,4 @@
-"""What the environment decides."""
+"""The settings from the environment."""
 
 from typing import Annotated
 

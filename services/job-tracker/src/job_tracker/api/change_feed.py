@@ -96,23 +96,23 @@ class ChangeFeed:
         key = (view, after, taken.number, former_known)
         made = self._frames.get(key)
         if made is None:
-            told = changes_in_view(view, taken.changes, former_known=former_known)
+            changes = changes_in_view(view, taken.changes, former_known=former_known)
             made = self._frames[key] = list(
-                event_stream.jobs(told, event_stream.StreamPosition(taken.positions, self.epoch))
+                event_stream.jobs(changes, event_stream.StreamPosition(taken.positions, self.epoch))
             )
         return made
 
     async def _read(self) -> None:
         async with self._changes.now() as (connection, standing):
             self._freshness, self._read_at = standing.freshness, asyncio.get_running_loop().time()
-            arrived, told = standing.positions, self.log.positions
-            way_is_whole = self.epoch == standing.epoch and covers(arrived, told)
+            arrived, covered = standing.positions, self.log.positions
+            way_is_whole = self.epoch == standing.epoch and covers(arrived, covered)
             self.epoch = standing.epoch
-            if not way_is_whole or events_between(told, arrived) > MAX_BEHIND:
+            if not way_is_whole or events_between(covered, arrived) > MAX_BEHIND:
                 self.log.restart(arrived)
                 return
-            for reached, ranges in steps(told, arrived, STEP):
-                self.log.add(reached, await self._changes.changed(connection, ranges, standing), told)
+            for reached, ranges in steps(covered, arrived, STEP):
+                self.log.add(reached, await self._changes.changed(connection, ranges, standing), covered)
 
     def _wake_readers(self) -> None:
         self._frames.clear()

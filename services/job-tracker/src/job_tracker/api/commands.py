@@ -291,7 +291,7 @@ async def _request(
     chain: str | None = None,
     **more: str,
 ) -> Response:
-    """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
+    """Request a job, once for each key. `asked` identifies the request; `more` is added to the answer."""
     claim = IdempotencyClaim(parts.requests.identity(chain=chain), None)
     if key is not None:
         check_request(claim.identity, tenant, data)  # a key that comes with what is refused stays free

@@ -1,4 +1,4 @@
-"""The list of jobs by health, which no index and no column holds: a bounded scan whose rows are judged one by one."""
+"""The list of jobs by health, which is in no column: a bounded scan that derives the health of each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ async def page_by_health(
     query = _narrowed(query, words)
     if query.is_empty:
         return _page([], None, Count(0, whole=True)), {}
-    # Thousands of rows are judged, and few of them shown: of the others only what is needed is read.
+    # Thousands of rows are scanned and few are shown: only the needed columns are read first.
     searched = listing.search if query.forms else ()
     columns = dict.fromkeys((*listing.key, *COLUMNS, "s_at", "p_at", *query.filters, *searched))
     rows, last, before = await scan(connection, replace(listing, columns=tuple(columns)), query)
@@ -49,7 +49,7 @@ async def page_by_health(
 
 
 def _narrowed(query: ListQuery, words: Sequence[Health]) -> ListQuery:
-    """With the words among what tells its cursors from others; every word but ok is of unfinished jobs alone."""
+    """The query with the words in the mark of its cursors. Only unfinished jobs have another health than ok."""
     derived = {"health": sorted(set(words))}
     if "ok" in words:
         return replace(query, derived=derived)

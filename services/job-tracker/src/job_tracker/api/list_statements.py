@@ -169,7 +169,7 @@ def cursor_after(listing: Listing, query: ListQuery, row: Row, counted: Count) -
 
 
 def _mark(listing: Listing, query: ListQuery) -> str:
-    """What tells one list from another: with its place in another one, a cursor would bring along a wrong count."""
+    """The mark of a list: a cursor of another list would carry a wrong position and count."""
     filters = sorted((column, sorted(set(values))) for column, values in query.filters.items())
     ranges = sorted((column, ends) for column, ends in query.ranges.items() if ends != (None, None))
     return list_mark(
@@ -192,7 +192,7 @@ def total_around(
 ) -> Statement:
     """The total of a list of which `known` counts all rows but those whose `column` is within `around`.
 
-    These are counted only where they make a difference to what is told. An index must serve the list.
+    These are counted only where they change the shown total. An index must serve the list.
     """
     plan, values = plan_list(listing.served, query.filters), dict(known.values)
     counts = [_count_to(listing, plan, replace(query, ranges={column: bounds}), values) for bounds in around]

@@ -103,9 +103,9 @@ def install(app: FastAPI) -> None:
 
     def on_other_version(_: Request, error: Exception) -> Response:
         # During a rolling update the API may be newer, or older, than the service whose views it reads.
-        told = str(error).splitlines()[0]
-        log.warning("incompatible tables", reason=told)
-        detail = f"the tables are of another version than this API ({told}); it passes when every service is updated"
+        reason = str(error).splitlines()[0]
+        log.warning("incompatible tables", reason=reason)
+        detail = f"the tables are of another version than this API ({reason}); it passes when every service is updated"
         return problem_response(Problem(503, detail), {"Retry-After": "10"})
 
     def on_data(_: Request, error: Exception) -> Response:

@@ -35,7 +35,7 @@ class StreamSessions:
         self._feed.close()
 
     def follow(self, view: View, limit: int, last: StreamPosition | None) -> AsyncGenerator[bytes]:
-        """The events of a new reader, who was told everything up to `last`, or nothing yet."""
+        """The events of a new reader, who has received everything up to `last`, or nothing yet."""
         return StreamSession(self._feed, self._changes, view, limit).events(last)
 
 
@@ -52,12 +52,12 @@ class StreamSession:
         self._view = view
         self._limit = limit
         self._place = StreamPosition({})
-        self._fresh = False  # whether all that the table held at the last reading was told
+        self._fresh = False  # whether everything up to the last read was sent
         self._number = 0
         self._beat_at = 0.0
 
     async def events(self, last: StreamPosition | None) -> AsyncGenerator[bytes]:
-        """All events for somebody who was told everything up to `last`, or nothing yet.
+        """All events for a reader who has received everything up to `last`, or nothing yet.
 
         Raises:
             psycopg.OperationalError: PostgreSQL is away at the very beginning; later it is waited for.
@@ -138,7 +138,7 @@ class StreamSession:
                 continue
 
     async def _until_read(self, read: Callable[[], Awaitable[Sequence[bytes]]]) -> AsyncGenerator[bytes]:
-        """What `read` tells; while PostgreSQL is away, heartbeats, which say that nothing is known."""
+        """The frames of `read`; while PostgreSQL is unavailable, heartbeats with an unknown freshness."""
         frames: Sequence[bytes] | None = None
         while frames is None and not self._feed.closing:
             try:

@@ -1,4 +1,4 @@
-"""Which days of a topic are finished and not in the archive yet, and the writing of one of them."""
+"""The days of a topic that are finished and not archived yet, and the writing of one of them."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -107,7 +107,7 @@ def write_day(folder: Path, kafka: Kafka, broker: Broker, day: OpenDay, done: Ca
 
     Raises:
         NotArchived: the topic was recreated meanwhile.
-        LogBroken, LogSilent, BrokerAway
+        LogBroken, LogTimeout, BrokerAway
     """
     place = day_folder(folder, day.topic, day.topic_id, day.day)
     place.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win lit
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Generator[None]:
-    """Nobody else writes into this archive meanwhile: two writers of one file would leave it broken.
+    """Hold the lock of the archive: two writers of one file would corrupt it.
 
     Raises:
         ArchiveBusy
@@ -66,7 +66,7 @@ class PartWriter:
 
     def discard(self) -> None:
         """Leave nothing of a file that was not finished."""
-        with suppress(OSError):  # of what could not be written, perhaps because the disk is full
+        with suppress(OSError):  # the file may not be writable, for example on a full disk
             self._file.close()
         _temporary(self._path).unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """One message as one line of JSON: its position, its key and headers, and the CloudEvent as it was sent.
 
-A value that stands in JSON as it is (one object, one line, UTF-8) is put in untouched, so that any tool reads the
-events. Everything else travels as base64. Either way the very bytes of the message come back.
+A value that is JSON on one line in UTF-8 is stored as it is, so that any tool can read the events; any other as base64.
+Either way the bytes of the message are restored exactly.
 """
 
 import base64

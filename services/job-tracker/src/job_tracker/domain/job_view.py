@@ -1,4 +1,4 @@
-"""What the API shows of a row of `tracker.job`."""
+"""A job as the API shows it, from its row in `tracker.job`."""
 
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ def summary(row: Row, now: datetime, signals: HealthSignals = NO_SIGNALS) -> Row
 
 
 def detail(row: Row, now: datetime, signals: HealthSignals = NO_SIGNALS) -> Row:
-    """Everything that is known of one job."""
+    """Everything known of one job."""
     request = _read(row["r_body"])
     progress, end = _read(row["p_body"]), _read(row["e_body"])
     return (
@@ -70,7 +70,7 @@ def health_of(row: Row, now: datetime, signals: HealthSignals) -> Health:
 
 
 def last_event_at(row: Row) -> datetime:
-    """When the job was last heard of by its own clocks: its latest start or progress, else when it was created."""
+    """The time of its latest start or progress by its own clocks, else of its creation."""
     signals = [at for at in (row["s_at"], row["p_at"]) if at is not None]
     return max(signals) if signals else row["created_at"]
 

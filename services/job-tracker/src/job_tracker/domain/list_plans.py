@@ -47,7 +47,7 @@ class ListPlan:
 _EACH_STATUS = (("status", STATUSES),)
 
 # Every list of jobs is in the order (created_at, job_id), newest first, and may be cut by `from` and `to`.
-# From the widest to the narrowest: of the entries that fit a question, a bounded scan takes the last.
+# From the widest to the narrowest: of the entries that fit a query, a bounded scan takes the last.
 JOB_LISTS = (
     IndexedFilter((), "job_newest"),
     IndexedFilter(("tenant",), "job_by_status", _EACH_STATUS),
@@ -65,7 +65,7 @@ JOB_LISTS = (
 def plan_list(lists: Sequence[IndexedFilter], filters: Mapping[str, Sequence[str]], searched: bool = False) -> ListPlan:
     """The plan for a list that fixes `filters` (each to one or more values), and whether text is searched besides.
 
-    `lists` holds an entry without filters, which fits any question.
+    `lists` has an entry without filters, which fits any query.
     """
     given = {column: tuple(dict.fromkeys(values)) for column, values in filters.items()}
     fitting = [one for one in lists if set(one.filters) <= set(given) and _count(one, given) <= MAX_RANGES]

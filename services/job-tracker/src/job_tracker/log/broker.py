@@ -1,4 +1,4 @@
-"""What the broker knows of topics besides their messages: ids, partitions, first and next offsets."""
+"""Metadata of topics from the broker: ids, partitions, first and next offsets."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 def quiet(kafka: Kafka) -> ClientConfig:
-    """Settings of every client here: a lost broker is tried again soon, and `Status` tells of it, not librdkafka."""
+    """Settings of every client here: reconnect soon; `Status` logs a lost broker, and librdkafka does not."""
     return connection_of(kafka).client_config() | {
         "log_level": 2,
         "reconnect.backoff.ms": 100,
@@ -35,11 +35,11 @@ def quiet(kafka: Kafka) -> ClientConfig:
 
 
 class Broker:
-    """Short questions to the cluster. `timeout` in seconds holds for each of them.
+    """Short requests to the cluster, each with a `timeout` in seconds.
 
-    Offsets are asked for up to `attempts` times: a partition that was just made has no leader yet. Its topic may not be
-    known everywhere either; with several attempts it is asked for three times. A client that failed is not asked again:
-    it might fail for ever (ADR 11).
+    Offsets are requested up to `attempts` times: a new partition has no leader yet. Its topic may not be known to all
+    brokers either; with several attempts it is requested three times. A client that failed is replaced: it might fail
+    for ever (ADR 11).
     """
 
     def __init__(self, kafka: Kafka, timeout: float = 5.0, attempts: int = 1) -> None:
@@ -83,7 +83,7 @@ class Broker:
     def recreated(self, topic_ids: Iterable[tuple[str, str]]) -> list[str]:
         """The topics of these pairs whose id is not, or no longer, that one.
 
-        They must be asked for: a client follows a topic that was made anew without a word.
+        A client follows a recreated topic silently, so the ids must be compared.
 
         Raises:
             BrokerAway
@@ -165,4 +165,4 @@ class Broker:
 
 
 def _unreported(_error: KafkaError, _reason: str) -> None:
-    """What cannot be asked is told by whoever asks."""
+    """The caller reports what could not be requested."""

@@ -1,4 +1,4 @@
-"""How messages are read: the settings of Kafka's client, and what it gives, as records of the log."""
+"""The settings of consumers, and messages of the client as records of the log."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -13,9 +13,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READING: dict[str, str | int | float | bool] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # A position outside the log is an error to tell people of, never a reason to jump.
+    # A position outside of the log is an error, and never reset automatically.
     "auto.offset.reset": "error",
-    # Records of aborted transactions are none. Those of an open transaction, and all behind them, wait for its end.
+    # Skips records of aborted transactions, and waits for the end of open ones.
     "isolation.level": "read_committed",
     # librdkafka's defaults sit idle between fetches at high rates.
     "fetch.queue.backoff.ms": 5,
@@ -25,7 +25,7 @@ _READING: dict[str, str | int | float | bool] = {
 
 
 def reading(kafka: Kafka, group: str) -> ClientConfig:
-    """Settings of a consumer whose positions are given to it, and that skips nothing."""
+    """Settings of a consumer with given positions, which skips nothing."""
     return quiet(kafka) | _READING | {"group.id": group}
 
 

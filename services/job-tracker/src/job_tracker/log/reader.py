@@ -1,4 +1,4 @@
-"""Reads given stretches of the log, without a group and without a trace: for rebuilding, auditing and archiving."""
+"""Reads ranges of the log without a consumer group, for rebuild, audit and archive."""
 
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -31,8 +31,8 @@ def read_log(
     too. Offsets that hold no message (transaction markers) are passed over.
 
     Raises:
-        LogBroken: the log no longer holds a stretch.
-        LogSilent: nothing came for TIMEOUT seconds.
+        LogBroken: the log no longer holds a range.
+        LogTimeout: nothing came for TIMEOUT seconds.
     """
     open_ends = {partition: span.high for partition, span in spans.items() if span.low < span.high}
     if not open_ends:
@@ -58,7 +58,7 @@ def read_log(
                 if end is None or offset is None:
                     continue
                 if message.error() is not None:
-                    reached = _judge(message, offset)
+                    reached = _end_reached(message, offset)
                 else:
                     reached = offset + 1
                     if offset < end:
@@ -73,8 +73,8 @@ def read_log(
         consumer.close()
 
 
-def _judge(message: Message, offset: int) -> int | None:
-    """The end that the broker tells of; None for errors that pass."""
+def _end_reached(message: Message, offset: int) -> int | None:
+    """The offset of an end-of-partition event; None for transient errors."""
     error = message.error()
     if error is None or error.code() == KafkaError._PARTITION_EOF:  # pyright: ignore[reportPrivateUsage]
         return offset

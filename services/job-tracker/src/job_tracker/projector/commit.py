@@ -107,7 +107,7 @@ class Committer(Generic[Content]):
             rows = self._projection.write(cursor, batch.content) if batch.records else 0
             self._failpoint("after_copy")
             dead_letters = sum(
-                cursor.execute(_SQL["insert_dead_letter"], letter.row()).rowcount for letter in batch.dead
+                cursor.execute(_SQL["insert_dead_letter"], dead_letter.row()).rowcount for dead_letter in batch.dead
             )
             if precondition is not None:
                 unusable = precondition.result(_PRECONDITION_TIMEOUT)

@@ -152,11 +152,13 @@ def _dead_letter(record: Record) -> DeadLetterRow:
 
     One that does not fit into the table is a dead letter itself: a row that PostgreSQL refuses would stop all.
     """
-    letter = read_dead_letter(record.value)
-    data = letter.data
+    dead_letter = read_dead_letter(record.value)
+    data = dead_letter.data
     fits = len(data.topic.encode()) <= _LONGEST_TOPIC and len(data.consumer.encode()) <= _LONGEST_CONSUMER
     if not fits or data.partition > _LAST_PARTITION or "\0" in data.topic + data.consumer:
-        raise InvalidEvent(f"names no place that a record could have: {data.topic!r}[{data.partition}]", letter.subject)
+        raise InvalidEvent(
+            f"names no place that a record could have: {data.topic!r}[{data.partition}]", dead_letter.subject
+        )
     refused = record._replace(
         topic=data.topic,
         partition=data.partition,
@@ -164,7 +166,7 @@ def _dead_letter(record: Record) -> DeadLetterRow:
         key=data.key.encode() if data.key is not None else None,
         value=_bytes(data.value, data.encoding),
     )
-    job_id = letter.subject or job_id_in(refused.value)
+    job_id = dead_letter.subject or job_id_in(refused.value)
     size = None if data.value_bytes is UNSET else data.value_bytes
     return DeadLetterRow(refused, data.reason, job_id, data.consumer, size)
 

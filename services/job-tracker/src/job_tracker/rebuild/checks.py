@@ -1,4 +1,4 @@
-"""What must hold before the log is read once more, and after: alone, without a loss, the same topics all the while."""
+"""Checks before and after the log is read: one process, no loss, the same topics."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from job_tracker.store.postgres import Connection
 
 
 def take_lock(connection: Connection, name: str) -> None:
-    """Nobody else does the work of this name as long as the connection lives.
+    """Take the lock of this name for the life of the connection.
 
     Raises:
         RebuildRefused
@@ -35,7 +35,7 @@ def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, LogRa
 
 
 def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
-    """Is there anything that neither the log nor the archive holds? `may_accept`: people may go on all the same.
+    """Refuse if something is in neither the log nor the archive. `may_accept`: the operator may accept the loss.
 
     Raises:
         RebuildRefused
@@ -46,7 +46,7 @@ def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
 
 
 def check_topics(broker: Broker, topic_ids: Mapping[TopicPartition, str]) -> None:
-    """Was all of it read from the topics with these ids?
+    """Check that all of it was read from the topics with these ids.
 
     Raises:
         RebuildRefused

@@ -47,7 +47,7 @@ def count_jobs(connection: Connection) -> int:
 def job_differences(
     live: Connection, shadow: Connection, sample: Sample | None, done: Callable[[int], None]
 ) -> Iterator[Difference]:
-    """Jobs that differ in any column. `done` is told how many jobs each range held.
+    """Jobs that differ in any column. `done` is called with the number of jobs of each range.
 
     Both connections must be in a transaction that sees one state throughout.
     """
@@ -94,7 +94,7 @@ def dead_letter_differences(
 
 
 def miscounted(live: Connection) -> Iterator[Difference]:
-    """Live rollups that are not the sums of the live jobs; all that a sample can tell of rollups."""
+    """Live rollups that are not the sums of the live jobs; all that a sample shows of rollups."""
     sides = _rows(live, "rollups", {}), _rows(live, "counted_rollups", {})
     return _differences("rollup", _ROLLUP_KEY, *sides, source="the live jobs")
 

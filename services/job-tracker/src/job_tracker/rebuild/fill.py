@@ -1,4 +1,4 @@
-"""Stretches of the log into tables, by the projector's own fold and commit protocol: one thread reads, one writes."""
+"""Writes ranges of the log into tables by the projector's fold and commit protocol: one thread reads, one writes."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ class Filler(Generic[Content]):
         """Write the records of all stretches, at whose beginnings the positions stand. `done` counts records.
 
         Raises:
-            PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
+            PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout
         """
         starts = {partition: span.low for partition, span in spans.items()}
         with closing(self._sources.read(topic_ids, spans)) as pieces, ThreadPoolExecutor(1, "reader") as reader:

@@ -1,7 +1,7 @@
-"""The sync log once more: archive and log are merged into the live tables, while their projector works and people read.
+"""Rebuilds the sync log: archive and log are merged into the live tables, while the projector and readers work.
 
-The merge does not care about order or copies, so there is no shadow and no swap: what is read twice changes nothing,
-and no row goes. The reading commits as the projector does, under positions of its own.
+The merge is idempotent and commutative, so there is no shadow and no swap, and no row is deleted. It commits as the
+projector does, under positions of its own.
 """
 
 from collections.abc import Mapping
@@ -48,10 +48,10 @@ class ItemsRebuild:
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, accept_loss: bool) -> list[str]:
-        """Plan what is read; what people must know.
+        """Plan what is read; returns what an operator must know.
 
         Raises:
-            RebuildRefused: records that nobody has read are neither in the log nor in the archive.
+            RebuildRefused: records that no table holds are neither in the log nor in the archive.
             BrokerAway
         """
         take_lock(self.connection, self.projection.name)
@@ -68,7 +68,7 @@ class ItemsRebuild:
         )
         if not accept_loss:
             refuse_losses(self._plan, may_accept=True)
-        return self._plan.told()
+        return self._plan.sentences()
 
     def check_archive(self) -> None:
         """What reaches a live table stays there: so every file is read to its end before the first row is written.
@@ -84,17 +84,17 @@ class ItemsRebuild:
 
         Raises:
             RebuildRefused: a topic was recreated meanwhile.
-            ArchiveDamaged, LogBroken, LogSilent, BrokerAway, PositionsMoved
+            ArchiveDamaged, LogBroken, LogTimeout, BrokerAway, PositionsMoved
         """
         for topic_id, spans in self._plan.earlier.items():
             self._read("reading what only the archive has", dict.fromkeys(spans, topic_id), spans)
         self._read("reading the log", self._plan.topic_ids, self._plan.spans())
         check_topics(self.broker, self._plan.topic_ids)
 
-    def mend(self) -> list[TopicPartition]:
-        """Positions that the log cannot serve go to where this reading ended; which ones.
+    def move_positions(self) -> list[TopicPartition]:
+        """Move positions that the log cannot serve to where this run ended; returns their partitions.
 
-        A projector that has moved one meanwhile is served after all, and keeps it.
+        A position that a projector has moved in the meantime stays.
         """
         plan = self._plan
         broken = [p for p, held in self._held.items() if p in plan.detached or held.next_offset != plan.target[p]]
@@ -130,7 +130,7 @@ def _to_be_read(
 ) -> dict[TopicPartition, LivePosition]:
     """What was read stays in the table: only what follows the position can be lost.
 
-    Where the log is no longer there, the archive must reach as far as the position, or nobody knows what follows.
+    Where the log is no longer there, the archive must reach as far as the position, or it is unknown what follows.
     """
     found = dict(held)
     for partition, live in held.items():

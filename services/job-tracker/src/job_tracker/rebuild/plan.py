@@ -1,4 +1,4 @@
-"""From where to where each partition is read, and what neither the log nor the archive holds any more. Pure."""
+"""Plans which ranges of each partition are read, and finds what neither log nor archive holds. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ class Plan:
     """The `earlier` stretches, which only the archive has; then each partition from its `start` to its `target`.
 
     In the `detached` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
-    `losses` must be accepted; `beginnings` is only told: no table ever held what was before. `gone` is what the live
-    table has read and nobody can read again.
+    `losses` must be accepted; `beginnings` is only reported: no table held what was before. `gone` is what the live
+    table has read and that cannot be read again.
     """
 
     earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)
@@ -46,8 +46,8 @@ class Plan:
     gone: list[Stretch] = field(default_factory=list[Stretch])
     beginnings: list[str] = field(default_factory=list)
 
-    def told(self) -> list[str]:
-        """What people must know of this plan, a sentence each."""
+    def sentences(self) -> list[str]:
+        """What an operator must know of this plan, one sentence each."""
         return [*(f"Lost: {loss}" for loss in self.losses), *self.beginnings]
 
     def spans(self) -> dict[TopicPartition, Span]:

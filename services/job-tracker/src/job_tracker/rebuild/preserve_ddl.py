@@ -1,7 +1,7 @@
-"""What people have put on the tables besides rows: it goes with a swap, or the swap is refused.
+"""Objects that depend on the tables: a swap preserves them, or is refused.
 
-Owners, rights, comments, triggers, row security and views are carried. What hangs on a table itself and cannot be
-hung on another (foreign keys, materialized views, publications, statistics, ...) is said, before anything is done.
+Owners, grants, comments, triggers, row security and views are preserved. Others, such as foreign keys, materialized
+views, publications and statistics, block the swap, and are reported before it begins.
 """
 
 from psycopg import sql
@@ -14,12 +14,12 @@ Statements = list[sql.SQL]
 
 
 def blockers(connection: Connection) -> list[str]:
-    """What would be lost with the live tables, in PostgreSQL's words."""
+    """The objects that would be dropped with the live tables, as PostgreSQL describes them."""
     return [str(what) for (what,) in connection.execute(_SQL["blockers"]).fetchall()]
 
 
 def column_settings(connection: Connection, table: str, schema: str) -> Statements:
-    """What the planner is told of the live table's columns, for the same table in another schema.
+    """The planner settings of the live table's columns, as DDL for the same table in another schema.
 
     LIKE leaves it out, and it must be there before the table is analyzed.
     """
@@ -27,13 +27,13 @@ def column_settings(connection: Connection, table: str, schema: str) -> Statemen
 
 
 def dependents(connection: Connection) -> Statements:
-    """Views, triggers and row security of the live tables. Asked before the exchange, run after it: they are written
-    with the tables' names, which then mean the new ones."""
+    """DDL of the views, triggers and row security of the live tables. Read before the exchange, and run after it: the
+    names of the tables then mean the new ones."""
     return _statements(connection, "dependents", {})
 
 
 def grants(connection: Connection, old: str) -> None:
-    """Give the tables, which stand in their place now, owners, rights and comments of those that moved to `old`."""
+    """Give the new tables the owners, grants and comments of those that moved to the schema `old`."""
     for query in ("owners", "grants", "comments"):
         for statement in _statements(connection, query, {"old": old}):
             connection.execute(statement)

@@ -1,4 +1,4 @@
-"""The projections as a rebuild needs them: the same fold, the same merge, without what retention has taken."""
+"""The projections for a rebuild: the same fold and merge, without what retention has deleted."""
 
 import hashlib
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ class ShadowProjection(JobsProjection):
 
 
 class ItemsReplay(ItemsProjection):
-    """Items and dead letters appended before `since`, and items of deleted jobs, have been dropped and stay away."""
+    """Leaves out what retention has deleted: what was appended before `since`, and items of deleted jobs."""
 
     def __init__(self, topics: Topics, since: datetime) -> None:
         super().__init__(topics, "tracker-items.again")

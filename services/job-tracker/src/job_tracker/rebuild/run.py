@@ -58,14 +58,14 @@ class ShadowRebuild:
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, whole_log: bool, accept_loss: bool, lost_jobs: Collection[str] = ()) -> list[str]:
-        """Plan, make the shadow, and read everything up to where the live table stands now; what people must know.
+        """Plan, make the shadow, and read everything up to where the live table stands now; what an operator must know.
 
         Where the log is incomplete, the live rows that know more are taken over, but those of `lost_jobs`; of none if
         EVERY_JOB is among these.
 
         Raises:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
-            ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+            ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         """
         take_lock(self.connection, self.shadow.name)
         self._locked = True
@@ -82,7 +82,7 @@ class ShadowRebuild:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        return [*self._plan.told(), *self._kept(lost_jobs), *self._days_left_out()]
+        return [*self._plan.sentences(), *self._kept(lost_jobs), *self._days_left_out()]
 
     def live(self, connection: Connection | None = None) -> dict[TopicPartition, LivePosition]:
         """Where the live table stands, as `connection` sees it."""
@@ -122,7 +122,7 @@ class ShadowRebuild:
         """Put the shadow in the live table's place.
 
         Raises:
-            SwapHindered: nothing has changed.
+            SwapBlocked: nothing has changed.
         """
         self.check_swap()
         self.progress("building indexes", 0)
@@ -137,15 +137,15 @@ class ShadowRebuild:
             )
 
     def check_swap(self) -> None:
-        """Before the work that it would waste: is there anything that no swap can carry?
+        """Before a long run: refuse if there are dependent objects that no swap can preserve.
 
         Raises:
-            SwapHindered
+            SwapBlocked
         """
         refuse_blockers(self.connection)
 
     def end(self, connection: Connection) -> None:
-        """Leave nothing of the shadow, unless it belongs to another process.
+        """Drop the shadow, unless it belongs to another process.
 
         `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
         """

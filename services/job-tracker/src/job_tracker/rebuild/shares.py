@@ -1,4 +1,4 @@
-"""A long reading divided among processes, by partition: folding takes a core, and a machine has more than one."""
+"""Divides a long read among processes by partition, since folding takes a core."""
 
 import os
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class SharedFiller:
         """As `Filler.fill`; whether the rollups have kept pace.
 
         Raises:
-            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
+            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout
         """
         shares = divide(spans, processes()) if offsets(spans) >= WORTH else []
         if len(shares) < 2:
@@ -53,7 +53,7 @@ class SharedFiller:
         return False
 
     def _watch(self, working: set[Future[None]], spans: Spans, done: Callable[[int], None]) -> None:
-        told = sum(span.low for span in spans.values())
+        reported = sum(span.low for span in spans.values())
         while working:
             ended, working = wait(working, _LOOK, FIRST_EXCEPTION)
             try:
@@ -65,8 +65,8 @@ class SharedFiller:
                     "with smaller batches (JOBTRAIL_BATCH_EVENTS)"
                 ) from None
             now = reached(self._connection, self._projection, spans)
-            done(now - told)
-            told = now
+            done(now - reported)
+            reported = now
 
 
 def processes() -> int:

@@ -1,4 +1,4 @@
-"""Positions that the log cannot serve go on behind the gap: what is lost is told first, and no row changes."""
+"""Moves positions that the log cannot serve behind the gap. The loss is reported first, and no row changes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from job_tracker.store.postgres import Connection
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "skip.sql")
-_TOLD = 50  # jobs
+_NAMED = 50  # jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,10 @@ class GapSkipper:
     def affected(self, gap: LogGap) -> tuple[int, list[str]]:
         """Jobs that are not finished and may have an event in the gap: how many, and the first of them in words."""
         topic, number = gap.partition
-        asked = {"topic": topic, "partition": number, "until": gap.until, "most": _TOLD}
+        asked = {"topic": topic, "partition": number, "until": gap.until, "most": _NAMED}
         rows = self._connection.execute(_SQL["affected"], asked).fetchall()
-        told = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
-        return (int(str(rows[0][3])) if rows else 0), told
+        described = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
+        return (int(str(rows[0][3])) if rows else 0), described
 
     def skip(self, gaps: list[LogGap]) -> None:
         """Move the positions behind the gaps, and note what the tables hold from in front of them.

@@ -1,4 +1,4 @@
-"""The stretches of a plan as lists of records: from the archive where it has them, else from the log."""
+"""Reads the ranges of a plan: from the archive where it has them, else from the log."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable
@@ -28,7 +28,7 @@ class Sources:
         """Each partition's records in [low, high), in order within the partition.
 
         Raises:
-            ArchiveDamaged, LogBroken, LogSilent
+            ArchiveDamaged, LogBroken, LogTimeout
         """
         rest: dict[TopicPartition, Span] = {}
         archived: list[tuple[Segment, Span]] = []

@@ -6,10 +6,10 @@ One transaction:
 2. lock the positions. Every projector compares and sets them first, so all of them wait here.
 3. the shadow catches up to those positions, in transactions of its own.
 4. wait until no transaction is left that began before that: it would find the new tables half empty.
-5. lock the tables. If a projector has begun a partition meanwhile, which no lock forbids, let go and start again.
-6. exchange the tables, carry over what hangs on them and the positions, commit. The projectors go on from there.
+5. lock the tables. If a projector has begun a partition meanwhile, which no lock prevents, unlock them and go to 2.
+6. exchange the tables, recreate dependent objects, copy the positions, commit. The projectors go on from there.
 
-Readers keep their tables while they hold them; the next statement finds the new ones, complete. Names of tables,
+Readers keep their tables to the end of a transaction; the next one finds the new ones, complete. Names of tables,
 indexes and constraints are the same as before, and so is everything that other migrations rely on.
 """
 
@@ -33,11 +33,11 @@ _SQL = queries("job_tracker.store", "shadow.sql")
 _OLD = "tracker_replaced"
 _TIMEOUT = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
 _LOOK = 0.05
-# Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
-_BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
+# Readers lock tables in any order. A wait shorter than deadlock_timeout never becomes a deadlock.
+_SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout TO '200ms'"
 # No reader's lock stands in the way of the rest. But PostgreSQL may be vacuuming a table, and gives way only to those
 # who wait for a second.
-_PATIENTLY = f"SET LOCAL lock_timeout TO '{_TIMEOUT:.0f}s'"
+_LONG_LOCK_TIMEOUT = f"SET LOCAL lock_timeout TO '{_TIMEOUT:.0f}s'"
 
 
 class _NewPartition(TrackerError):
@@ -45,10 +45,10 @@ class _NewPartition(TrackerError):
 
 
 def refuse_blockers(connection: Connection) -> None:
-    """Is there anything that hangs on the live tables and cannot be carried?
+    """Refuse a swap that would drop dependent objects which cannot be preserved.
 
     Raises:
-        SwapHindered
+        SwapBlocked
     """
     if found := preserve_ddl.blockers(connection):
         raise SwapBlocked(
@@ -77,14 +77,14 @@ class Swap:
         dead_letters_since: datetime,
     ) -> None:
         """`catch_up` brings the shadow to the given positions while the projectors wait; `detached` are the partitions
-        whose live positions it does not follow. Retention has taken dead letters of before `letters_since`.
+        whose live positions it does not follow. Retention has deleted dead letters of before `dead_letters_since`.
 
         Raises:
-            SwapHindered
+            SwapBlocked
         """
         with self._connection.transaction():
             self._connection.execute(_SQL["lock_days"])
-            self._keep_vacuum_off()
+            self._block_vacuum()
             while True:
                 held = lock_positions(self._connection, self._projection)
                 catch_up(held)
@@ -133,8 +133,8 @@ class Swap:
                 )
             time.sleep(_LOOK)
 
-    def _keep_vacuum_off(self) -> None:
-        self._run(_PATIENTLY)
+    def _block_vacuum(self) -> None:
+        self._run(_LONG_LOCK_TIMEOUT)
         try:
             self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN SHARE UPDATE EXCLUSIVE MODE")
             # Of the shadow the large ones: catching up may empty the rollups, and divide the history's default table.
@@ -158,9 +158,9 @@ class Swap:
         while True:
             try:
                 with self._connection.transaction():  # a savepoint: what it has locked is free when it fails
-                    self._run(_BRIEFLY)
+                    self._run(_SHORT_LOCK_TIMEOUT)
                     self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
-                    self._run(_PATIENTLY)
+                    self._run(_LONG_LOCK_TIMEOUT)
                     if live_positions(self._connection, self._projection) != held:
                         raise _NewPartition
                     return True
@@ -182,9 +182,9 @@ class Swap:
 
 
 def drop_replaced(connection: Connection) -> None:
-    """Forget the tables that were replaced, now or by a run that was killed just then.
+    """Drop the tables that were replaced, now or by a run that was killed before it dropped them.
 
-    Never with what depends on them: all of that has been carried, or the swap was refused.
+    Without CASCADE: dependent objects were preserved, or the swap was refused.
     """
     _execute(connection, "DROP TABLE IF EXISTS {old}.job, {old}.rollup, {old}.event")
     _execute(connection, "DROP SCHEMA IF EXISTS {old}")

@@ -1,5 +1,5 @@
 -- name: positions
--- Where a projection stands. Read on assignment, and again after another owner moved on.
+-- The positions of a projection. Read on assignment, and again after another owner has moved them.
 SELECT topic, partition, topic_id, next_offset FROM consumer_offset
 WHERE projection = %(projection)s AND (topic, partition) IN (
     SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))
@@ -13,7 +13,7 @@ SELECT %(projection)s, topic, partition, topic_id, oldest, oldest FROM unnest(
 ON CONFLICT (projection, topic, partition) DO NOTHING
 
 -- name: move_positions
--- Compare and set, locked in one order. A partition missing from the answer was moved by another owner.
+-- Compare and set, locked in one order. A partition without a returned row was moved by another owner.
 WITH held AS (
     SELECT o.topic, o.partition, moved.next_offset, moved.applied_at
     FROM consumer_offset AS o
@@ -40,8 +40,7 @@ ON CONFLICT (projection, topic, partition, first_offset) DO UPDATE
 SET next_offset = greatest(empty_offsets.next_offset, excluded.next_offset)
 
 -- name: insert_dead_letter
--- A topic that was made anew gives the same offsets to other records: the newer letter stays, in whatever order they
--- come.
+-- A recreated topic assigns the same offsets to other records: the newer dead letter stays, in any order of arrival.
 INSERT INTO dead_letter (
     topic, partition, "offset", consumer, appended_at, reason, job_id, key, value, value_bytes
 )
@@ -82,8 +81,8 @@ SET state = excluded.state, detail = excluded.detail, beat_at = excluded.beat_at
 DELETE FROM projector WHERE beat_at < now() - interval '1 hour'
 
 -- name: terminate_silent_sessions
--- PostgreSQL does not look at a transaction_timeout while it waits for the rest of a COPY: an owner that is paused in the
--- middle of one would hold its rows' locks against the next owner for as long as it is paused.
+-- PostgreSQL does not check transaction_timeout while it waits for the data of a COPY: an owner that is paused in the
+-- middle of one would keep its row locks from the next owner.
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %(application_name)s
   AND state = 'active' AND wait_event = 'ClientRead' AND xact_start < now() - %(after)s
@@ -92,7 +91,7 @@ WHERE datname = current_database() AND application_name = %(application_name)s
 DELETE FROM projector WHERE projection = %(projection)s AND instance = %(instance)s
 
 -- name: insert_partition_ends
--- `asked_at` is the time before Kafka was asked: what is appended between its answer and now is not in it.
+-- `asked_at` is the time before the request to Kafka: records appended after its response are not counted.
 INSERT INTO partition_end AS known (topic, partition, end_offset, checked_at, reached_at)
 SELECT e.topic, e.partition, e.end_offset, %(asked_at)s,
        CASE WHEN o.next_offset >= e.end_offset THEN %(asked_at)s END

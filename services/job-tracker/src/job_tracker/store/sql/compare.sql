@@ -11,8 +11,8 @@ SELECT max(job_id), count(*) FROM (
     ORDER BY job_id LIMIT %(most)s) AS following
 
 -- name: range_hash
--- Every column of every row of a range, generated ones too: 64 bits of each row, summed. An eighth of what a hash of
--- the rows' text costs. It takes equal values for the same, which they are in all types of this table.
+-- Every column of every row of a range, generated ones too: 64 bits of each row, summed. That takes an eighth of
+-- the time of a hash of the rows' text. In all types of this table equal values are identical.
 SELECT count(*), coalesce(sum(hash_record_extended(j, 0)), 0)
 FROM job AS j
 WHERE job_id > %(after)s AND (%(upto)s::text IS NULL OR job_id <= %(upto)s) AND (
@@ -37,7 +37,7 @@ ORDER BY tenant COLLATE "C", account COLLATE "C", job_type COLLATE "C", status C
 
 -- name: history_days
 -- With `hashed` a hash as in `range_hash`, which takes three times as long; without, the planner leaves it out. The
--- history of deleted jobs goes with them, sooner or later.
+-- history of deleted jobs is left out: retention deletes it at some time.
 SELECT topic, partition, tracker.utc_day(appended_at) AS day, count(*) AS events,
        sum(CASE WHEN %(hashed)s THEN hash_record_extended(event, 0) END) AS hash
 FROM event

@@ -2,14 +2,14 @@
 (SELECT job.tenant FROM tracker.job WHERE job.job_id = listed_dead_letter.job_id) = ANY(%(scope_tenants)s)
 
 -- name: acknowledgements
--- Of the letters of a page.
+-- The acknowledgements of the dead letters of a page.
 SELECT a.topic, a.partition, a."offset", a.consumer, a.acknowledged_by, a.reason, a.acknowledged_at
 FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(consumers)s::text[])
     AS shown (topic, partition, "offset", consumer)
 JOIN tracker.dead_letter_ack AS a USING (topic, partition, "offset", consumer)
 
 -- name: acknowledge
--- Which of these places have no letter, and how many letters nobody had acknowledged. Either all are, or none is.
+-- The indexes of positions without a dead letter, and the number of new acknowledgements. All are written, or none.
 WITH asked AS (
     SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(consumers)s::text[])
         WITH ORDINALITY AS one (topic, partition, "offset", consumer, number)
@@ -26,7 +26,7 @@ written AS (
     ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
     SET appended_at = excluded.appended_at, acknowledged_by = excluded.acknowledged_by, reason = excluded.reason,
         acknowledged_at = excluded.acknowledged_at
-    -- The first word on a letter stays.
+    -- The first acknowledgement of a dead letter stays.
     WHERE held.appended_at <> excluded.appended_at
     RETURNING 1
 )

@@ -1,6 +1,6 @@
 -- name: freshness
--- One row, one snapshot: the database's time, each partition's watermark, each projector's last beat. `epoch` is
--- another number after the job table was swapped for a rebuilt one.
+-- One row, one snapshot: the time of the database, the watermarks of the partitions, the last heartbeats. `epoch`
+-- changes when the job table is swapped for a rebuilt one.
 SELECT now() AS now, 'tracker.job'::regclass::oid::bigint AS epoch,
 (
     SELECT coalesce(json_agg(json_build_array(

@@ -1,11 +1,11 @@
 -- name: services
--- Those whose views are there: another service's appear when that service first starts.
+-- The services whose views exist: a service creates its own when it first starts.
 SELECT service FROM unnest(%(services)s::text[]) AS service
 WHERE to_regclass(service || '.api_inbox') IS NOT NULL AND to_regclass(service || '.api_holds') IS NOT NULL
 
 -- name: paused
--- Which of these jobs a service holds back. Jobs it owns count before it has taken their requests: it may be down while
--- its queue is paused.
+-- Which of these jobs are paused at a service. Jobs that it owns count before it has consumed their requests: it may be
+-- down while its queue is paused.
 SELECT asked.job_id
 FROM unnest(%(job_ids)s::text[], %(tenants)s::text[], %(accounts)s::text[], %(owned)s::boolean[])
     AS asked (job_id, tenant, account, owned)
@@ -18,7 +18,7 @@ WHERE (asked.owned OR inbox.job_id IS NOT NULL) AND inbox.state IS DISTINCT FROM
 
 -- name: newest
 -- The newest request, start, progress or resumption of each job, and the newest resumption of each account and queue,
--- since `since`: an older one changes no word, and only a few days of the history are looked into.
+-- since `since`: an older one changes no health, and so only a few days of the history are read.
 SELECT asked.subject, asked.tenant, asked.account, newest.type, newest.appended_at
 FROM unnest(%(subjects)s::text[], %(tenants)s::text[], %(accounts)s::text[])
     AS asked (subject, tenant, account)

@@ -1,10 +1,10 @@
 -- name: stage_jobs
--- The rows of a large batch wait here for the merge. COPY is forty times quicker than sending them as parameters.
+-- The staging table of large batches. COPY is forty times faster than parameters.
 CREATE TEMPORARY TABLE job_stage ON COMMIT DELETE ROWS AS
 SELECT {columns} FROM job WITH NO DATA;
 -- A large batch is sorted and counted in memory.
 SET work_mem TO '32MB';
--- The merge of a small one is not planned anew: that delays what becomes visible.
+-- The merge of a small batch uses a cached plan: planning would delay its visibility.
 SET plan_cache_mode TO force_generic_plan
 
 -- name: copy_jobs
@@ -15,7 +15,7 @@ COPY job_stage FROM STDIN (FORMAT binary)
 WITH staged AS NOT MATERIALIZED (SELECT * FROM job_stage),
 
 -- name: sent
--- A few rows come as JSON: one way to the server less, and at the commit no stage that must be emptied.
+-- A few rows come as JSON: one round trip less, and no staging table to truncate at the commit.
 WITH staged AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::job_stage, %(rows)s::json)),
 
 -- name: request_wins
@@ -69,8 +69,8 @@ tombstones AS (
            old_failed, old_skipped, old_duration_ms
     FROM tombstones WHERE old_tenant IS NOT NULL AND NOT was_deleted
 ),
--- What came and what went, summed apart: sums of bigint are several times as quick as those of numeric, and there is
--- no bigint for the negative of the least one.
+-- New and old values, summed separately: sums of bigint are several times faster than those of numeric, and the least
+-- bigint has no negative.
 changes AS (
     SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, 1 AS jobs,
            processed, successful, failed, skipped, coalesce(duration_ms, 0) AS duration_ms,
@@ -84,7 +84,7 @@ changes AS (
 )
 
 -- name: all_jobs
--- All that there are, as if they came now; the rollups must be empty.
+-- All jobs as changes; the rollups must be empty.
 WITH changes AS (
     SELECT tenant, account, job_type, status, tracker.utc_day(created_at) AS day, count(*) AS jobs,
            sum(processed) AS processed, sum(successful) AS successful, sum(failed) AS failed, sum(skipped) AS skipped,
@@ -95,8 +95,8 @@ WITH changes AS (
 )
 
 -- name: roll
--- Follows `batch_changes` or `all_jobs`. Besides each tenant's days: all days of a tenant and of each of its accounts,
--- each day of the whole house, and all days of it.
+-- Follows `batch_changes` or `all_jobs`. Besides each day of a tenant: all days of a tenant and of each of its
+-- accounts, each day of all tenants, and all days of all tenants.
 , rolled AS (
     INSERT INTO rollup AS rollup (
         tenant, account, job_type, status, day, jobs, processed, successful, failed, skipped, duration_ms

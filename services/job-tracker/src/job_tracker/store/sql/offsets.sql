@@ -7,7 +7,7 @@ SELECT topic, partition, topic_id, first_offset, next_offset
 FROM tracker.earlier_stretch WHERE projection = %(projection)s ORDER BY topic, partition, first_offset
 
 -- name: lock_positions
--- Whoever wants to write compares and sets these rows first, so all wait here.
+-- Every projector compares and sets these rows before it writes, so all of them wait for the lock.
 SELECT topic, partition, topic_id, first_offset, next_offset
 FROM tracker.consumer_offset WHERE projection = %(projection)s ORDER BY topic, partition FOR UPDATE
 
@@ -41,6 +41,6 @@ WHERE projection = %(projection)s
 DELETE FROM tracker.consumer_offset WHERE projection = %(projection)s
 
 -- name: delete_ends
--- The ends of logs that are no longer there. Where a projector works, it notes the present ones within a second.
+-- The ends of logs that no longer exist. A running projector stores the present ones within a second.
 DELETE FROM tracker.partition_end AS known
 WHERE (topic, partition) IN (SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[]))

@@ -1,5 +1,5 @@
 -- name: blockers
--- What stands on the tables, their days or their row types, and is neither a part of them nor listed by `dependents`.
+-- Objects that depend on the tables, their partitions or row types, and that `dependents` cannot recreate.
 WITH replaced AS (
     SELECT oid, reltype FROM pg_class
     WHERE oid IN ('tracker.job'::regclass, 'tracker.rollup'::regclass, 'tracker.event'::regclass)
@@ -90,7 +90,7 @@ lines AS (
 SELECT line FROM lines ORDER BY step, line
 
 -- name: owners
--- A day that the old history did not have belongs to the owner of the whole.
+-- A partition that the old history did not have gets the owner of the history.
 SELECT format('ALTER TABLE tracker.%%I OWNER TO %%I', made.relname, pg_get_userbyid(wanted.owner))
 FROM pg_class AS made
 LEFT JOIN pg_class AS old ON old.relname = made.relname AND old.relnamespace = to_regnamespace(%(old)s)
@@ -103,7 +103,7 @@ WHERE made.relowner <> wanted.owner
        OR made.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'tracker.event'::regclass))
 
 -- name: grants
--- The new tables may have got rights by default that the old ones did not have: those go first.
+-- Default privileges may have given the new tables grants that the old ones do not have: those are revoked first.
 WITH pair AS (
     SELECT made.relname, made.relacl AS made_rights, old.oid, old.relowner, old.relacl
     FROM pg_class AS made
@@ -131,7 +131,7 @@ lines AS (
 SELECT line FROM lines ORDER BY step, line
 
 -- name: comments
--- LIKE copies those of columns and checks.
+-- LIKE copies the comments of columns and checks.
 SELECT format('COMMENT ON TABLE tracker.%%I IS %%L', made.relname, obj_description(old.oid, 'pg_class'))
 FROM pg_class AS made
 JOIN pg_class AS old ON old.relname = made.relname AND old.relnamespace = to_regnamespace(%(old)s)

@@ -13,8 +13,8 @@ LIMIT %(most)s
 FETCH 100 FROM history
 
 -- name: items
--- The first rows of a job's items that fit, as a bounded scan meets them; its last row; and one beyond, if any. Only
--- what people are shown of an event is called "held" and has a text: inside a text the quotation marks are escaped.
+-- The first items of a job that fit, in the order of a bounded scan; its last row; and one beyond, if any. Only the
+-- field of an event that API answers show is "held" with a text: inside of texts quotation marks are escaped.
 -- Bodies are read of the first row that fits, and of others as long as they have no more than `most_bytes` together.
 SELECT event_id, at, item, action, attempt, response_ms, worker, fits, looked,
        CASE WHEN passed <= %(most_bytes)s OR passed = bytes THEN body END AS body
@@ -38,11 +38,11 @@ ORDER BY at, event_id
 LIMIT %(most)s
 
 -- name: end_bodies
--- How jobs ended, for those few of a list that have an error: the bodies may be large.
+-- The end registers of those few jobs of a list that have an error: the bodies may be large.
 SELECT job_id, e_body FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND e_body IS NOT NULL
 
 -- name: chain
--- Of families `columns` are read: a row's bodies may be large.
+-- Only `columns` are read: the bodies of a row may be large.
 SELECT {columns} FROM tracker.job WHERE chain = %(chain)s AND NOT deleted{scope} ORDER BY created_at, job_id LIMIT %(most)s
 
 -- name: children
@@ -59,7 +59,7 @@ SELECT DISTINCT topic FROM tracker.event WHERE job_id = %(job_id)s AND type = 'j
 SELECT * FROM tracker.job WHERE job_id = ANY(%(job_ids)s) AND NOT deleted ORDER BY created_at, job_id
 
 -- name: retries
--- The whole family of retries: up to the first job that was asked for, then down to every retry of it.
+-- All retries: up to the first job, then down to every retry of it.
 WITH RECURSIVE up AS (
     SELECT job_id, retry_of, 0 AS depth FROM tracker.job WHERE job_id = %(job_id)s
     UNION
@@ -130,7 +130,7 @@ LATERAL (
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)
 VALUES (%(tenant)s, %(key)s, %(request_hash)s, %(job_id)s, %(chain)s, %(event_time)s)
--- Answers with the row that is there already, which retention can't take in between.
+-- The update returns an existing row, and locks it against retention.
 ON CONFLICT (tenant, key) DO UPDATE SET key = excluded.key
 RETURNING request_hash, job_id, chain, event_time, token
 

@@ -1,9 +1,9 @@
 -- name: try_lock
--- One tracker at a time.
+-- One process at a time.
 SELECT pg_try_advisory_lock(1247040836)
 
 -- name: unlock
--- A sweep that fails leaves the lock to the end of its connection, which the server sees a little later.
+-- After a failed sweep the lock is released with its connection.
 SELECT pg_advisory_unlock(1247040836)
 
 -- name: old_days
@@ -29,7 +29,7 @@ DELETE FROM api_key WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM api_key WHERE created_at < %(before)s LIMIT %(rows)s))
 
 -- name: delete_empty_offsets
--- Only who takes a stream up again asks for them, and not from further back.
+-- Only resumed streams read them, and not from further back.
 DELETE FROM empty_offsets WHERE ctid = ANY (ARRAY(
     SELECT e.ctid FROM empty_offsets AS e JOIN consumer_offset AS o USING (projection, topic, partition)
     WHERE e.next_offset < o.next_offset - %(reach)s LIMIT %(rows)s))

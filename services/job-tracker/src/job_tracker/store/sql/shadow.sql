@@ -7,7 +7,7 @@ SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u') ORDER BY conname
 
 -- name: indexes
--- All other indexes: cheaper to build when the load is done.
+-- All other indexes: it is cheaper to build them after the load.
 SELECT pg_get_indexdef(indexrelid) FROM pg_index
 WHERE indrelid = %(table)s::regclass
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))
@@ -37,7 +37,7 @@ SELECT least(
 
 -- name: older_readers
 -- Transactions that read a state older than the shadow's last commit: they would not see all of it. Projectors
--- that wait for the positions are none: their next statement reads the state of its own time.
+-- that wait for the positions are left out: their next statement takes a new snapshot.
 SELECT pid, application_name, xact_start FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend'
   AND pid <> %(own)s AND backend_xmin IS NOT NULL AND xact_start <= %(since)s
@@ -47,7 +47,7 @@ WHERE datname = current_database() AND backend_type = 'client backend'
 SELECT pg_advisory_xact_lock(1247040835)
 
 -- name: copy_dead_letters
--- Not those that retention has taken: the log may hold their records still.
+-- Without those that retention has deleted: the log may still hold their records.
 INSERT INTO tracker.dead_letter SELECT * FROM tracker_rebuild.dead_letter WHERE appended_at >= %(since)s
 ON CONFLICT (topic, partition, "offset", consumer) DO UPDATE
 SET appended_at = excluded.appended_at, reason = excluded.reason, job_id = excluded.job_id, key = excluded.key,
@@ -62,8 +62,8 @@ WHERE consumer = 'job-tracker' AND topic = ANY (%(topics)s::text[])
           = (live.topic, live.partition, live."offset", live.consumer))
 
 -- name: delete_positions
--- Partitions that the broker no longer has, and all that is said of the earlier table's origin.
--- Streams begin anew behind a swap, so that nobody asks for the offsets without a record in front of it.
+-- Positions of partitions that the broker no longer has, and the earlier ranges of the replaced table.
+-- Streams restart after a swap, so they do not read the empty offsets before it.
 WITH earlier AS (DELETE FROM tracker.earlier_stretch WHERE projection = %(projection)s),
 empty AS (DELETE FROM tracker.empty_offsets WHERE projection = %(projection)s)
 DELETE FROM tracker.consumer_offset AS live
@@ -75,7 +75,7 @@ WHERE projection = %(projection)s AND NOT EXISTS (
 INSERT INTO tracker.earlier_stretch SELECT * FROM tracker_rebuild.earlier_stretch
 
 -- name: copy_positions
--- The projectors' compare-and-set goes on where they stand; where a position moved, they read it again.
+-- The projectors continue at their positions; a position that has changed is read again.
 INSERT INTO tracker.consumer_offset AS live (projection, topic, partition, topic_id, first_offset, next_offset, applied_at)
 SELECT projection, topic, partition, topic_id, first_offset, next_offset, applied_at
 FROM tracker_rebuild.consumer_offset
@@ -87,7 +87,7 @@ WHERE (live.topic_id, live.first_offset, live.next_offset)
 
 -- name: stage_ahead
 -- Live rows of which the shadow, made from an incomplete log, knows less. The merge then takes the greater of each
--- register, as it does with events. The first table is the shadow's: the connection finds it.
+-- register, as it does with events. `job` is the table of the shadow: the search path decides.
 INSERT INTO job_stage
 SELECT {columns}
 FROM tracker.job AS live LEFT JOIN job AS again USING (job_id)

@@ -2,7 +2,7 @@
 SELECT topic, partition, applied_at FROM consumer_offset WHERE projection = %(projection)s
 
 -- name: affected
--- A job's events lie in one partition of a topic. Of a job that has none in this topic nobody knows in which.
+-- All events of a job are in one partition of a topic. For a job without any in this topic the partition is unknown.
 SELECT job_id, status, updated_at, count(*) OVER () FROM job AS j
 WHERE state <> 'finished' AND NOT deleted AND (%(until)s::timestamptz IS NULL OR updated_at < %(until)s)
   AND (

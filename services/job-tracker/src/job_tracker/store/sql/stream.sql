@@ -1,5 +1,5 @@
 -- name: changed_jobs
--- The jobs that these ranges of the log are about. Control events of a job that nobody asked for find no row.
+-- The jobs of the events in these ranges of the log. Control events of unknown jobs have no row.
 SELECT {columns}, deleted
 FROM tracker.job
 WHERE job_id = ANY(ARRAY(
