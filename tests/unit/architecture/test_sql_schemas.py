@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import pytest
 
@@ -28,8 +28,8 @@ SCHEMAS = {schema for schemas in OWN.values() for schema in schemas}
 PACKAGES = {
     path.name: path for path in (*ROOT.glob("libs/*/src/*"), *ROOT.glob("services/*/src/*"), ROOT / "cli/src/jobtrail")
 }
-# Only asked of the catalogue, whether they are there.
-INDEXES = {("puller", "variant_search"), ("puller", "customer_search")}
+# Pairs that name no relation: indexes, of which only the catalogue is asked whether they exist, and a process.
+OTHER_PAIRS = {("puller", "variant_search"), ("puller", "customer_search"), ("matcher", "agent")}
 
 _SCHEMA = re.compile(rf"(?<![\w.%(])({'|'.join(sorted(SCHEMAS))})\.\"?(\w+)\"?(\s*\()?")
 _READS = re.compile(r"\b(?:from|join|into|update|table|using|only|references)\s+$", re.IGNORECASE)
@@ -70,16 +70,21 @@ def texts(package: Path) -> Iterator[Text]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.search(node.value):
                 yield Text(place, _COMMENT.sub(" ", node.value))
             # ("puller", "api_products"), Identifier("puller", "api_products")
-            elements = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []
+            elements = node.elts if isinstance(node, ast.Tuple) else node.args if is_identifier(node) else []
             values = [one.value for one in elements if isinstance(one, ast.Constant)]
             if len(values) == len(elements) == 2 and is_relation(*values):
                 yield Text(place, f"select from {values[0]}.{values[1]}")
 
 
+def is_identifier(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether it is a call of psycopg's Identifier."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Identifier"
+
+
 def is_relation(schema: object, name: object) -> bool:
     """Whether two constants that stand together name a relation of a schema, and no process or index."""
     named = isinstance(name, str) and re.fullmatch(r"\w+", name) is not None
-    return named and schema in SCHEMAS and schema != name and (schema, name) not in INDEXES
+    return named and schema in SCHEMAS and schema != name and (schema, name) not in OTHER_PAIRS
 
 
 def foreign_tables(text: Text, own: set[str]) -> Iterator[str]:

@@ -73,7 +73,7 @@ class Log:
         self._at, self._stale, self._told = to.offset, [], False
         self.seeks += 1
 
-    def is_stalled(self, *, heard: bool) -> bool:
+    def is_stalled(self, **_received: bool) -> bool:
         return False
 
     def _take(self, most: int) -> list[Fetched]:
