@@ -101,16 +101,7 @@ def test_other_schemas_are_read_through_their_views(package: str) -> None:
     assert not [found for text in texts(PACKAGES[package]) for found in foreign_tables(text, OWN[package])]
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        "puller",
-        *(
-            pytest.param(name, marks=pytest.mark.xfail(reason="api_inbox has no column finished_at yet", strict=False))
-            for name in ("matcher", "syncer")
-        ),
-    ],
-)
+@pytest.mark.parametrize("package", ["puller", "matcher", "syncer"])
 def test_a_service_leaves_the_tables_of_the_worker_library_alone(package: str) -> None:
     tables = {
         name

@@ -41,6 +41,7 @@ def migrate(database_url: str, schema: str, packages: list[str]) -> None:
     each schema has its own versions. File names must be unique over all packages.
 
     Raises:
+        FileNotFoundError: a package has no migrations.
         psycopg.OperationalError: the server does not answer.
     """
     with ExitStack() as stack:
@@ -49,6 +50,9 @@ def migrate(database_url: str, schema: str, packages: list[str]) -> None:
         guard.execute("select pg_advisory_lock(%s)", [zlib.crc32(f"migrate {schema}".encode())])
         guard.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
         folders = [stack.enter_context(as_file(files(package) / "migrations")) for package in packages]
+        for package, folder in zip(packages, folders, strict=True):
+            if not folder.is_dir():  # yoyo would apply nothing, and say nothing
+                raise FileNotFoundError(f"package {package} has no folder migrations")
         backend = stack.enter_context(yoyo.get_backend(_yoyo_url(database_url, schema)))
         backend.apply_migrations(backend.to_apply(yoyo.read_migrations(*map(str, folders))))
 

@@ -9,6 +9,7 @@ import structlog
 
 from job_tracker.errors import Stopped
 from job_tracker.store.status import Status
+from service_kit.clock import backoff
 from service_kit.database import KEEPALIVES, watched
 
 log = structlog.get_logger()
@@ -142,5 +143,5 @@ def connect(database_url: str, schema: str = SCHEMA, options: str = "") -> Conne
 
 
 def pause(attempt: int) -> float:
-    """Seconds before try number `attempt` + 1: 0.05 doubled each time, at most 2."""
-    return min(2.0, 0.05 * 2 ** min(attempt - 1, 10))
+    """Seconds to wait after failed try number `attempt` (from 1)."""
+    return backoff(attempt, 0.05, 2.0)

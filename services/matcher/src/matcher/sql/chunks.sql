@@ -30,14 +30,10 @@ select result from chunk where job_id = %(job_id)s order by chunk_no
 -- No row where the chunk is finished or its job has ended. held: its job is paused.
 update chunk c
 set tries = c.tries + 1
-from api_inbox i
+from job_state i
 where c.job_id = %(job_id)s and c.chunk_no = %(chunk_no)s and c.finished_at is null
   and i.job_id = c.job_id and i.state <> 'finished' and i.cancel_requested is null
-returning i.job_type, c.first_position, c.last_position, c.tries,
-    i.paused or exists (
-        select from api_holds h
-        where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
-    ) as held
+returning i.job_type, c.first_position, c.last_position, c.tries, i.paused as held
 
 -- name: put_back
 update chunk set sent_at = '-infinity', tries = tries - 1
@@ -55,5 +51,5 @@ set failure = %(failure)s, finished_at = now(), finished_by = %(agent)s
 where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
 
 -- name: drop_old
-delete from chunk c using inbox i
+delete from chunk c using job_state i
 where i.job_id = c.job_id and i.state = 'finished' and i.finished_at < now() - interval '14 days'
