@@ -67,13 +67,14 @@ def test_the_package_of_a_platform_is_small() -> None:
     assert lines <= 150
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_shop_on_paper_is_pulled_matched_and_synced(user: Any, wait_until: WaitUntil, tmp_path: Path) -> None:
     user.env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "paper_shop"), user.env.get("PYTHONPATH", "")])
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"currency": "VND", "products": PAPER}), "utf-8")
     with user.running("up") as up:
-        wait_until(lambda: "Ctrl-C ends everything" in user.output() or up.poll() is not None, "the system to be up")
+        wait_until(lambda: "Ctrl-C stops everything" in user.output() or up.poll() is not None, "the system to be up")
         assert up.poll() is None, user.output()[-3000:]
         system = System(user, wait_until)
         _connect(system, file)

@@ -96,7 +96,7 @@ def test_every_block_is_found() -> None:
 def test_every_command_works_on_a_fresh_system(user: Any, wait_until: WaitUntil) -> None:
     typed: list[str] = []
     with user.running("up") as up:
-        wait_until(lambda: "Ctrl-C ends everything" in user.output() or up.poll() is not None, "the system to be up")
+        wait_until(lambda: "Ctrl-C stops everything" in user.output() or up.poll() is not None, "the system to be up")
         running = json.loads((user.folder / ".jobtrail" / "running.json").read_text())
         reader = Reader(user, running, wait_until)
         for block in blocks(README):

@@ -33,8 +33,8 @@ INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, pr
 VALUES (%(tenant)s, 'shop', 'nhanh', 'v', 'p', 'p', 'Áo', 'SKU-1', '{}');
 INSERT INTO puller.customer (tenant, account, platform, customer_id, name, phones, totals)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'c', 'Áo', '{}', '{}');
-INSERT INTO matcher.match (tenant, account, kind, nhanh_id, shopify_id, status, method, score, job_id)
-VALUES (%(tenant)s, 'shop', 'product', 'v', 'gid://1', 'auto', 'sku', 1, 'job');
+INSERT INTO matcher.match (tenant, account, kind, platform, hub_id, remote_id, status, method, score, job_id)
+VALUES (%(tenant)s, 'shop', 'product', 'shopify', 'v', 'gid://1', 'auto', 'sku', 1, 'job');
 INSERT INTO accounts.account (tenant, account) VALUES (%(tenant)s, 'shop');
 INSERT INTO puller.hold (kind, tenant, account, requested_by, reason) VALUES ('account', %(tenant)s, 'shop', 'lan', '');
 INSERT INTO puller.inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)
@@ -61,7 +61,7 @@ CHECKED_ROUTES = {
     *(("POST", "/jobs"), ("POST", "/jobs/{job_id}/retry"), ("POST", "/jobs/{job_id}/{verb}")),
     *(("DELETE", "/jobs/{job_id}"), ("POST", "/queues/{service}/{verb}"), ("POST", "/dead-letters/ack")),
     *(("POST", "/accounts/{tenant}/{account}/{verb}"), ("POST", "/matches")),
-    *(("PATCH", "/matches/{kind}/{nhanh_id:path}"), ("DELETE", "/matches/{kind}/{nhanh_id:path}")),
+    *(("PATCH", "/matches/{kind}/{hub_id:path}"), ("DELETE", "/matches/{kind}/{hub_id:path}")),
 }
 # Figures of the whole system, without data of a tenant, for those who run it.
 OPERATION = {("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/freshness"), ("GET", "/metrics")}
@@ -316,7 +316,7 @@ COMMANDS: dict[str, tuple[Callable[[httpx.Client, World], httpx.Response], int]]
     "queue": (lambda http, _: http.post("/queues/puller/pause"), 403),
     "account": (lambda http, _: http.post(f"/accounts/{OTHER}/shop/pause"), 404),
     "create match": (
-        lambda http, _: http.post("/matches", json=edit_of(OTHER) | {"kind": "product", "nhanh_id": "1"}),
+        lambda http, _: http.post("/matches", json=edit_of(OTHER) | {"kind": "product", "hub_id": "1"}),
         422,
     ),
     "correct match": (lambda http, _: http.patch("/matches/product/1", json=edit_of(OTHER)), 422),

@@ -46,8 +46,8 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
         "'sku' AS method FROM generate_series(1, 90) AS n"
     )
     connection.execute(
-        "CREATE VIEW matcher.api_totals AS SELECT 'demo' AS tenant, account, 'product' AS kind, records "
-        "FROM (VALUES ('demo-shop', 90::bigint), ('other', 20000)) AS kept (account, records)"
+        "CREATE VIEW matcher.api_totals AS SELECT 'demo' AS tenant, account, 'product' AS kind, records, "
+        "'shopify' AS platform FROM (VALUES ('demo-shop', 90::bigint), ('other', 20000)) AS kept (account, records)"
     )
 
     def total(**filters: str) -> str:
@@ -59,7 +59,7 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     assert total(kind="customer") == total(tenant="nobody") == "0"
     assert total(status="review") == total(tenant="demo", status="review") == "30"
     assert total(text="review") == "30"
-    assert [total(platform=name) for name in ("shopify", "paper-shop")] == ["90", "0"]
+    assert [total(account="demo-shop", platform=name) for name in ("shopify", "paper-shop")] == ["90", "0"]
 
 
 def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:
@@ -114,6 +114,7 @@ def test_what_waits_for_a_newer_version_is_shown(
 
 
 def test_matches_are_found_by_the_former_names_of_their_ids(*, api: httpx.Client, connection: Any) -> None:
+    connection.execute("DROP SCHEMA IF EXISTS matcher CASCADE")
     connection.execute("CREATE SCHEMA matcher")
     connection.execute(
         "CREATE VIEW matcher.api_matches AS SELECT 'demo' AS tenant, 'demo-shop' AS account, 'product' AS kind, "
