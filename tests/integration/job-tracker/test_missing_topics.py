@@ -156,7 +156,7 @@ def test_a_trimmed_partition_stops_alone_and_is_read_again_after_the_loss_was_ac
         process.wait(120)
     # A fetch that was sent before the process stopped may return the first of these, but not the next ones too.
     for number in range(9):
-        system.send_raw(b"poison" * 200_000 if number % 3 == 1 else b"poison", topic, partition=number % 3)
+        system.send_raw(b"poison" * 150_000 if number % 3 == 1 else b"poison", topic, partition=number % 3)
     system.flush()
     trim(system, (topic, 1, 3))
     if at_work:
