@@ -74,7 +74,7 @@ def test_an_operators_day(
         assert ended.returncode == 0
         wait_until(lambda: up.poll() is not None, "down to end what up had started")
         assert up.returncode == 0
-        assert "Ended by `down`" in user.output()
+        assert "Stopped by `down`" in user.output()
     assert user.run("jobs", "list").returncode == 1
 
 
