@@ -40,7 +40,7 @@ def check_counters_and_matches(upgrade: Upgrade, log: JobLog, listed: str) -> No
             assert found == (size, size, 0, 0), (chain, account, type_, counters)
     for account, size in upgrade.sizes.items():
         matches = upgrade.world.matches(account, "product")
-        assert {(row["nhanh_id"], names.shop_name(row["shopify_id"])) for row in matches} == {
+        assert {(row["hub_id"], names.shop_name(row["remote_id"])) for row in matches} == {
             (str(1000 + n), str(1000 + n)) for n in range(1, size + 1)
         }
         changed = "wouldUpdate" if account == listed else "updated"
