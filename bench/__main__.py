@@ -1,4 +1,4 @@
-"""`python -m bench [usual|full|smoke]`: every measurement but the page of results. Takes 25 minutes as a rule."""
+"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 25 minutes."""
 
 import argparse
 import shutil
@@ -14,7 +14,9 @@ from bench.about import about
 from bench.candidate import Candidate
 from bench.drains import measure_drains
 from bench.figures import Figures
+from bench.peers.connect import ConnectWorker
 from bench.peers.debezium import Debezium
+from bench.peers.debezium_history import DebeziumWithHistory
 from bench.peers.python_peer import PythonPeer
 from bench.plan import FULL, SMOKE, USUAL, Plan
 from bench.sections import (
@@ -35,7 +37,7 @@ QUIX_PYTHON = FOLDER / "venv" / "bin" / "python"
 
 
 def peers_of_python() -> list[Candidate]:
-    """The peers that need no more than Jobtrail itself has."""
+    """The peers that need only Jobtrail's own packages."""
     return [
         PythonPeer("plain_unnest", "loop_unnest"),
         PythonPeer("plain_event", "loop_by_event", slow=True),
@@ -57,11 +59,12 @@ def main() -> int:
     with ExitStack() as stack:
         servers = stack.enter_context(LocalStack(FOLDER / "stack"))
         stage = Stage(servers.bootstrap_servers, servers.database_url, FOLDER)
-        debezium = Debezium(servers.bootstrap_servers, FOLDER)
-        stack.callback(debezium.close)
+        connect = ConnectWorker(servers.bootstrap_servers, FOLDER)
+        stack.callback(connect.end)
         quix = PythonPeer("quix", "quix_sink", python=QUIX_PYTHON)
         figures = Figures(RESULTS, about(servers.database_url))
-        problems = run(stage, figures, plan, [debezium, quix, *peers_of_python()])
+        peers = [Debezium(connect), quix, *peers_of_python()]
+        problems = run(stage, figures, plan, peers, DebeziumWithHistory(connect))
     shutil.rmtree(FOLDER / "stack", ignore_errors=True)
     if plan.read_sizes:
         problems += _guarded("reads", lambda: measure_reads(figures, plan.read_sizes))
@@ -71,10 +74,10 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) -> list[str]:
-    """All sections on one stage; a section that breaks off does not end the others. Returns what went wrong."""
+def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], same_work: Candidate) -> list[str]:
+    """Run all sections on one stage; a section that fails does not end the others. Returns the failures."""
     sections: dict[str, Callable[[], None]] = {
-        "drain rate": lambda: measure_drains(stage, figures, plan, peers),
+        "drain rate": lambda: measure_drains(stage, figures, plan, peers, same_work),
         "right or wrong": lambda: measure_right_or_wrong(stage, figures, plan, peers),
         "event to visible": lambda: measure_visible(stage, figures, plan, peers),
         "rebuild": lambda: measure_rebuild(stage, figures, plan),
@@ -86,7 +89,7 @@ def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate]) 
 
 
 def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
-    """Run the read benchmark as the program it is, and keep its figures with the others."""
+    """Run the read benchmark as a program and keep its figures with the others."""
     argv = [sys.executable, "-m", "bench.reads", "--sizes", ",".join(map(str, sizes))]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         for line in process.stdout or ():
@@ -96,7 +99,7 @@ def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
                 case _:
                     say(line.rstrip())
     if process.returncode:
-        raise RuntimeError(f"it ended with {process.returncode}")
+        raise RuntimeError(f"bench.reads exited with {process.returncode}")
 
 
 def _guarded(name: str, section: Callable[[], None]) -> list[str]:
@@ -106,7 +109,7 @@ def _guarded(name: str, section: Callable[[], None]) -> list[str]:
         section()
     except Exception as error:
         traceback.print_exc()
-        return [f"{name} broke off: {error}"]
+        return [f"{name} failed: {error}"]
     say(f"{name}: {time.monotonic() - began:.0f} s")
     return []
 

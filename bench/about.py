@@ -1,4 +1,4 @@
-"""What a run's figures depend on: the machine, the versions, the date."""
+"""The conditions of a run: machine, versions, date."""
 
 import platform
 import subprocess
@@ -18,7 +18,7 @@ PACKAGES = ("confluent-kafka", "psycopg", "msgspec", "faust-streaming")
 
 
 def about(database_url: str) -> dict[str, Any]:
-    """Names and values for the page of results."""
+    """Names and values for docs/benchmarks.md."""
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SHOW server_version").fetchone()
     return {

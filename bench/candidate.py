@@ -1,4 +1,4 @@
-"""What everything under measurement has in common: from a topic into a table of final rows."""
+"""The interface of everything that is measured: it reads a topic and fills a table of final rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from job_events.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one measurement happens: a broker, a topic prefix, a database and a folder for logs, all named `name`."""
+    """The broker, topics, database and log folder of one measurement."""
 
     name: str
     kafka: str
@@ -23,12 +23,12 @@ class Candidate(Protocol):
 
     @property
     def name(self) -> str:
-        """As it stands in the figures' names."""
+        """The name in the figures."""
         ...
 
     @property
     def slow(self) -> bool:
-        """Whether it stays below 5,000 events a second and so runs on fewer events."""
+        """Whether it reads fewer than 5,000 events a second and is measured with fewer events."""
         ...
 
     @property
@@ -37,21 +37,21 @@ class Candidate(Protocol):
         ...
 
     def prepare(self, place: Place) -> None:
-        """Make the table; not measured."""
+        """Create the table; not measured."""
         ...
 
     def start(self, place: Place) -> None:
-        """Begin to read the topic from its start, in the background."""
+        """Start reading the topic from its beginning, in the background."""
         ...
 
     def check(self) -> None:
-        """Raise RuntimeError if it has ended by itself."""
+        """Raise RuntimeError if it has exited."""
         ...
 
     def peak_bytes(self) -> int:
-        """The most memory its processes have had since `start`."""
+        """The peak memory of its processes since `start`."""
         ...
 
     def stop(self) -> None:
-        """End the reading."""
+        """Stop reading."""
         ...

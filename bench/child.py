@@ -1,4 +1,4 @@
-"""A process under measurement: started with a log of its own, ended with its parent's run."""
+"""A child process that is measured, with its own log file."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ _GRACE = 30.0  # seconds between SIGTERM and SIGKILL
 
 
 class Child:
-    """One process with this environment and nothing else; its output goes to `log`."""
+    """One process with exactly this environment; its output goes to `log`."""
 
     def __init__(self, argv: list[str], environment: dict[str, str], log: Path, folder: Path | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -25,20 +25,20 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise RuntimeError with the log's end if the process is gone."""
+        """Raise RuntimeError with the end of the log if the process has exited."""
         if self._process.poll() is not None:
-            raise RuntimeError(f"{self._log.stem} ended with {self._process.returncode}:\n{self.tail()}")
+            raise RuntimeError(f"{self._log.stem} exited with {self._process.returncode}:\n{self.tail()}")
 
     def tail(self, lines: int = 15) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
     def peak_bytes(self) -> int:
-        """The most memory it has had so far."""
+        """Its peak memory so far."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
     def end(self) -> None:
-        """SIGTERM, later SIGKILL to it and its children."""
+        """Send SIGTERM, after a grace period SIGKILL to it and its children."""
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A database of its own for every measurement, on one server, so that all start from the same nothing."""
+"""An empty database for each measurement, on one server."""
 
 import uuid
 from collections.abc import Generator
@@ -11,7 +11,7 @@ from psycopg import sql
 
 @contextmanager
 def fresh_database(server_url: str) -> Generator[str]:
-    """The URL of an empty database, dropped afterwards. What others left to write is written before."""
+    """Yield the URL of an empty database. A checkpoint first writes the pages of earlier measurements."""
     name = f"bench_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")

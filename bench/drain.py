@@ -1,8 +1,8 @@
-"""From a full topic to the final table: how fast, and how right.
+"""Drain a full topic into the final table: the rate, and the rows that are wrong.
 
-The clock runs from the moment the first rows can be read to the moment the last job of every partition
-is finished. What those first rows already hold is taken off the events, so a large first batch is no
-gift. Starting up, joining the group and making tables are told apart as `startup`.
+The clock runs from the first readable rows until the last job of every partition is finished. Events that the first
+rows already hold are subtracted, so that a large first batch is no advantage. The time for starting up, joining the
+group and creating tables is reported apart as `startup`.
 """
 
 import time
@@ -28,10 +28,10 @@ class Drain:
 
 
 def drain(candidate: Candidate, place: Place, events: int, last_jobs: Sequence[str], limit: float = 600) -> Drain:
-    """Let a candidate read the whole topic; leaves it running, and its table full.
+    """Run a candidate until it has read the whole topic. It keeps running and its table stays full.
 
     Raises:
-        RuntimeError: it ended, or was not through after `limit` seconds.
+        RuntimeError: the candidate exited, or was not finished after `limit` seconds.
     """
     candidate.prepare(place)
     began = time.monotonic()
@@ -41,34 +41,34 @@ def drain(candidate: Candidate, place: Place, events: int, last_jobs: Sequence[s
         first_at = time.monotonic()
         _wait(candidate, began + limit, lambda: _all_finished(connection, candidate.final, last_jobs))
         end = time.monotonic()
-    # A topic that is smaller than the first batch has no other clock than the start's.
+    # A topic that is smaller than the first batch is measured from the start.
     rate = (events - first) / (end - first_at) if first < events else events / (end - began)
     return Drain(rate, first_at - began, candidate.peak_bytes())
 
 
 def wrong(candidate: Candidate, place: Place, expected: dict[str, Row]) -> dict[str, Row | None]:
-    """The jobs whose final row is not the right one, with what stands there."""
+    """The jobs whose final row is wrong or missing, with that row."""
     with psycopg.connect(place.database_url, options="-c timezone=UTC") as connection:
         found = {job: Row(*rest) for job, *rest in connection.execute(_text(candidate.final))}
     return {job: found.get(job) for job, row in expected.items() if found.get(job) != row}
 
 
 def _wait(candidate: Candidate, deadline: float, look: Any) -> int:
-    """Until `look` finds something."""
+    """Poll `look` until it returns a number other than 0."""
     while True:
         try:
             if found := look():
                 return int(found)
         except psycopg.errors.UndefinedTable:
-            pass  # a candidate that makes its own tables is still starting
+            pass  # a candidate that creates its own tables is still starting
         candidate.check()
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{candidate.name} was not through in time")
+            raise RuntimeError(f"{candidate.name} was not finished in time")
         time.sleep(_POLL)
 
 
 def _seen(connection: psycopg.Connection, final: str) -> int:
-    """How many events the table holds: every job's counter tells how many of its events were read."""
+    """How many events the table holds: each job's counter says how many of its events were read."""
     if connection.execute(_text(f"SELECT 1 FROM ({final}) AS final LIMIT 1")).fetchone() is None:
         return 0
     query = f"SELECT sum(coalesce(processed, 0) / {ITEMS_A_STEP} + 1) FROM ({final}) AS final"

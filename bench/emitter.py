@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from psycopg_pool import ConnectionPool
 
 from bench.workload import BEGIN
-from job_events.clock import SystemClock
 from job_events.envelope import encode
 from job_events.events import JobInfo, Requested, RequestedData
-from job_events.kafka import producer
-from job_events.logs import configure_logging
 from job_events.topics import Topics
-from job_events.worker.inbox import Claim
-from job_events.worker.job import RunningJob, Surroundings
-from job_events.worker.outbox import OutboxSender
-from job_events.worker.progress import ProgressSender
 from local_stack import free_port
 from local_stack.ports import LOOPBACK
+from service_kit.bootstrap import configure_logging
+from service_kit.clock import SystemClock
+from service_kit.kafka import producer
+from worker.inbox import Claim
+from worker.job import RunningJob, WorkerContext
+from worker.outbox import OutboxSender
+from worker.progress import ProgressSender
 
 _BETWEEN_BEATS = 1000  # calls between two beats, which the worker loop does beside the job
 
@@ -56,7 +56,7 @@ def _microseconds(job: RunningJob, sender: ProgressSender, calls: int, *, changi
     spent = 0.0
     for number in range(calls):
         phase = f"page {number}" if changing else "reading"
-        job.tally.count(successful=1)
+        job.counters.count(successful=1)
         began = time.perf_counter()
         job.progress(phase)
         spent += time.perf_counter() - began
@@ -79,14 +79,14 @@ def _job(sender: ProgressSender, kafka: str) -> RunningJob:
     # Neither is touched by progress(): a page or an end would.
     pool: ConnectionPool = ConnectionPool("", min_size=0, max_size=1, open=False)
     outbox = OutboxSender(pool, producer(kafka, "bench-outbox"))
-    around = Surroundings(pool, Topics(), outbox, sender, SystemClock(), "bench", "jobtrail/bench")
+    around = WorkerContext(pool, Topics(), outbox, sender, SystemClock(), "bench", "jobtrail/bench")
     claim = Claim(
         job_id="bench",
         request=encode(request).decode(),
         attempt=1,
         cancel_requested=None,
         cursor=None,
-        tally=None,
+        counters=None,
         spent_ms=0,
     )
     return RunningJob(claim, around, "bench")

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Figures:
-    """All figures of one run. The file is written anew with each figure, so a run that breaks off leaves its part."""
+    """All figures of one run. The file is rewritten with each figure, so that a failed run keeps its part."""
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self._path = path
@@ -29,11 +29,11 @@ class Figures:
 
 
 def shown(value: float) -> str:
-    """Four significant digits, and none behind the point of a thousand and more."""
+    """Four significant digits; whole numbers from a thousand on."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all do not exceed; `share` from 0 to 1."""
+    """The value that `share` (0 to 1) of all values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,4 +1,4 @@
-"""Puts the workload into a topic: `python -m bench.fill --kafka HOST:PORT --prefix P --events N`."""
+"""Produce the workload to a topic: `python -m bench.fill --kafka HOST:PORT --prefix P --events N`."""
 
 import argparse
 import sys
@@ -13,13 +13,14 @@ from confluent_kafka.cimpl import NewTopic
 
 from bench.workload import Message, Shape, messages
 from job_events.envelope import HEADERS
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
+from service_kit.kafka_admin import create_topics
 
 PARTITIONS = 3
 
 
 def create(kafka: str, topics: Topics) -> None:
-    """Make the contract's topics, the events' one with as many partitions as the workload has."""
+    """Create the contract's topics; the events' topic gets as many partitions as the workload needs."""
     spec = next(replace(spec, partitions=PARTITIONS) for spec in topics.specs() if spec.name == topics.events)
     admin = AdminClient({"bootstrap.servers": kafka, "log_level": 2})
     made = admin.create_topics([NewTopic(spec.name, spec.partitions, 1, config=spec.config())])
@@ -30,7 +31,7 @@ def create(kafka: str, topics: Topics) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What lies in a topic: how many events, and the job whose event is the last of each partition."""
+    """The content of a topic: the number of events, and the job of the last event of each partition."""
 
     events: int
     last_jobs: tuple[str, ...]

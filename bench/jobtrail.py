@@ -1,4 +1,4 @@
-"""Jobtrail's projector as it is: `python -m job_tracker projector`, history included."""
+"""Jobtrail's projector as in production: `python -m job_tracker projector`, history included."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ class Jobtrail:
         self._children: list[Child] = []
 
     def prepare(self, place: Place) -> None:
-        """Nothing: the projector makes its schema as it starts."""
+        """Nothing: the projector creates its schema when it starts."""
 
     def start(self, place: Place) -> None:
         self._children = [part("projector", place, f"-{number}") for number in range(self._copies)]
@@ -39,13 +39,13 @@ class Jobtrail:
 
 
 def part(name: str, place: Place, suffix: str = "", **more: str) -> Child:
-    """Start one part of the tracker; `more` goes into its environment."""
+    """Start one process of the tracker; `more` is added to its environment."""
     log = place.logs / f"{place.name}-{name}{suffix}.log"
     return Child([sys.executable, "-m", "job_tracker", name], environment(place) | more, log)
 
 
 def environment(place: Place) -> dict[str, str]:
-    """Where the tracker's processes find this place's servers."""
+    """The environment of the tracker's processes for this measurement."""
     return os.environ | {
         "KAFKA_BOOTSTRAP_SERVERS": place.kafka,
         "DATABASE_URL": place.database_url,

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.jobtrail import Jobtrail, part
-from bench.live import Load
 from bench.stage import Stage
+from bench.steady_load import Load
 from bench.stream import StreamReader
 from bench.visible import Api, Visible, until_reading, watch
 from bench.workload import Shape, messages
@@ -18,7 +18,7 @@ _START = 300.0  # seconds until the API must answer
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """`visible` by the API, and the seconds until the stream told of each event."""
+    """`visible`: by the API. `stream`: seconds until the stream sent each event."""
 
     visible: Visible
     stream: list[float]

@@ -1,4 +1,4 @@
-"""The limits of the machine: how fast the same rows could be copied, and how fast the topic could be read at all."""
+"""The limits of the machine: the rate of copying the same rows, and of reading the topic alone."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from bench.fill import PARTITIONS
 from bench.stage import FullTopic
 from job_events.envelope import decode
-from job_events.kafka import consumer
+from service_kit.kafka import consumer
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST = 300.0  # seconds that reading a whole topic may take

@@ -1,4 +1,4 @@
-"""How much is measured: the usual run, the long one, and the smallest that still touches everything."""
+"""The sizes of a run: usual, full, and a smoke test of every section."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Plan:
     """Sizes and repeats. `events` drain at full size, `small_events` for memory, `slow_events` through slow peers.
 
-    More than two rounds of drains take `patience` seconds at most.
+    More than two rounds of drains take `longest_rounds` seconds at most.
 
     120,000 calls of the emitter fill its queue while Kafka is away, so that dropping is measured too.
     """
@@ -20,7 +20,7 @@ class Plan:
     slow_events: int
     repeats: int
     few_repeats: int
-    patience: float
+    longest_rounds: float
     shaken_jobs: int
     live_seconds: float
     peer_live_seconds: float
@@ -37,7 +37,7 @@ USUAL = Plan(
     slow_events=20_000,
     repeats=3,
     few_repeats=2,
-    patience=330,
+    longest_rounds=330,
     shaken_jobs=2_000,
     live_seconds=20,
     peer_live_seconds=10,
@@ -53,7 +53,7 @@ FULL = Plan(
     slow_events=20_000,
     repeats=5,
     few_repeats=3,
-    patience=math.inf,
+    longest_rounds=math.inf,
     shaken_jobs=10_000,
     live_seconds=60,
     peer_live_seconds=30,
@@ -69,7 +69,7 @@ SMOKE = Plan(
     slow_events=300,
     repeats=1,
     few_repeats=1,
-    patience=math.inf,
+    longest_rounds=math.inf,
     shaken_jobs=60,
     live_seconds=1,
     peer_live_seconds=1,

@@ -2,7 +2,7 @@
 
 Every list, filter, search, detail and statistic through the real API at several sizes of the job table, while the
 real projectors write 1,000 events a second into each table, which come from Kafka. The sizes take turns request by
-request, so that whatever else the machine does meets all of them alike. Prints `figure NAME VALUE UNIT`; progress
+request, so that other load on the machine affects all of them alike. Prints `figure NAME VALUE UNIT`; progress
 goes to the standard error.
 """
 
@@ -28,16 +28,17 @@ import psycopg
 from psycopg import sql
 
 from bench.reads_data import fill, sample
-from bench.reads_questions import LISTS, QUESTIONS, Chance, Known
+from bench.reads_requests import LISTS, READ_REQUESTS, Chance, Known
 from bench.workload import BEGIN
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
 from job_tracker import bootstrap
 from job_tracker.settings import Settings
 from local_stack import LocalStack, free_port
+from service_kit.kafka_admin import create_topics
 
 SEED = 4
 WARM_UP = 1  # rounds that are not counted
-REQUESTS = 10  # of each question in a round
+REQUESTS = 10  # of each kind in a round
 CLIENTS = 32
 LOAD_SECONDS = 6.0
 START_SECONDS = 60.0
@@ -61,7 +62,7 @@ class Table:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.reads", description=__doc__)
     parser.add_argument("--sizes", default="10000,1000000", help="jobs in each table, smallest first")
-    parser.add_argument("--rounds", type=int, default=9, help=f"of {REQUESTS} requests for each question")
+    parser.add_argument("--rounds", type=int, default=9, help=f"of {REQUESTS} requests of each kind")
     parser.add_argument("--rate", type=int, default=1000, help="events written a second")
     asked = parser.parse_args()
     sizes = sorted({int(size) for size in asked.sizes.split(",")})
@@ -78,15 +79,15 @@ def main() -> None:
 
 
 def measure(tables: Sequence[Table], rounds: int) -> None:
-    """Ask all tables in turn, and print the figures."""
-    taken: dict[tuple[str, str], list[float]] = {(name, table.label): [] for name in QUESTIONS for table in tables}
+    """Send the requests to all tables in turn and print the figures."""
+    taken: dict[tuple[str, str], list[float]] = {(name, table.label): [] for name in READ_REQUESTS for table in tables}
     clients = [(table, http.client.HTTPConnection("127.0.0.1", table.port, timeout=60)) for table in tables]
     before, begun = sum(map(written, tables)), time.monotonic()
     for number in range(WARM_UP + rounds):
-        for name, question in QUESTIONS.items():
+        for name, make_path in READ_REQUESTS.items():
             for _ in range(REQUESTS):
                 for table, client in clients:
-                    spent = ask(client, question(table.chance))
+                    spent = get(client, make_path(table.chance))
                     if number >= WARM_UP:
                         taken[name, table.label].append(spent)
         say(f"round {number + 1} of {WARM_UP + rounds}")
@@ -95,7 +96,9 @@ def measure(tables: Sequence[Table], rounds: int) -> None:
         figure(f"read_{name}_p50_{label}", statistics.median(times) * 1000, "ms")
         figure(f"read_{name}_p99_{label}", quantile(times, 0.99) * 1000, "ms")
     small, large = tables[0].label, tables[-1].label
-    ratios = {name: statistics.median(taken[name, large]) / statistics.median(taken[name, small]) for name in QUESTIONS}
+    ratios = {
+        name: statistics.median(taken[name, large]) / statistics.median(taken[name, small]) for name in READ_REQUESTS
+    }
     for name, ratio in ratios.items():
         figure(f"read_{name}_{large}_vs_{small}", ratio, "ratio")
     for kind in ("list", "scan"):
@@ -113,12 +116,14 @@ def load(table: Table) -> None:
     table.chance.random.shuffle(paths)
     halves = 2
     with ProcessPoolExecutor(halves) as processes:
-        several = [processes.submit(ask_for, table.port, paths, CLIENTS // halves, LOAD_SECONDS) for _ in range(halves)]
+        several = [
+            processes.submit(run_clients, table.port, paths, CLIENTS // halves, LOAD_SECONDS) for _ in range(halves)
+        ]
         answers = sum(one.result() for one in several)
     figure(f"requests_per_second_{CLIENTS}", answers / LOAD_SECONDS, "requests/s")
 
 
-def ask_for(port: int, paths: Sequence[str], clients: int, seconds: float) -> int:
+def run_clients(port: int, paths: Sequence[str], clients: int, seconds: float) -> int:
     """Answers that `clients` threads got within `seconds`."""
     end = time.monotonic() + seconds
 
@@ -126,7 +131,7 @@ def ask_for(port: int, paths: Sequence[str], clients: int, seconds: float) -> in
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         answers = 0
         while time.monotonic() < end:
-            ask(client, paths[(number * 7919 + answers) % len(paths)])
+            get(client, paths[(number * 7919 + answers) % len(paths)])
             answers += 1
         return answers
 
@@ -134,7 +139,7 @@ def ask_for(port: int, paths: Sequence[str], clients: int, seconds: float) -> in
         return sum(threads.map(one, range(clients)))
 
 
-def ask(client: http.client.HTTPConnection, path: str) -> float:
+def get(client: http.client.HTTPConnection, path: str) -> float:
     """Seconds until the whole answer is there.
 
     Raises:
@@ -220,7 +225,7 @@ def until_ready(port: int) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            ask(http.client.HTTPConnection("127.0.0.1", port, timeout=5), "/readyz")
+            get(http.client.HTTPConnection("127.0.0.1", port, timeout=5), "/readyz")
             return
         except (OSError, http.client.HTTPException, RuntimeError):
             time.sleep(0.2)

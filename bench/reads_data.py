@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from job_events.database import migrate
-from job_events.sql_files import queries
+from service_kit.database import migrate
+from service_kit.sql_files import queries
 
 _SQL = queries("bench", "reads_fill.sql")
 _STEP = 250_000  # jobs a transaction
@@ -23,11 +23,11 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
     """Fill a database whose schema `tracker` is migrated and empty with `jobs` jobs, the newest created at `until`.
 
     Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
-    customers, matches and the rollups. `report` is told what has been done, in one sentence each time.
+    customers, matches and the rollups. `report` is called with one sentence after each step.
     """
     for schema, packages in (
-        ("puller", ["job_events.worker", "puller"]),
-        ("matcher", ["job_events.worker", "matcher"]),
+        ("puller", ["worker", "puller"]),
+        ("matcher", ["worker", "matcher"]),
     ):
         migrate(database_url, schema, packages)
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:

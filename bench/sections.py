@@ -29,7 +29,7 @@ def measure_right_or_wrong(stage: Stage, figures: Figures, plan: Plan, peers: Se
         with stage.drained(candidate, topic) as (place, _):
             bad = wrong(candidate, place, right)
         back = sum(row is None or row.state != right[job].state for job, row in bad.items())
-        note = f"{len(right):,} jobs, {topic.events:,} events; {back / len(right):.1%} have even the wrong state"
+        note = f"{len(right):,} jobs, {topic.events:,} events; {back / len(right):.1%} have the wrong state"
         figures.put(f"wrong_{candidate.name}", len(bad) / len(right), "share", note)
 
 
@@ -42,8 +42,8 @@ def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             values = [percentile(live.visible.seconds, share) * 1000 for live in lives]
             figures.put(f"visible{infix}_{name}", values, "ms", note)
-            told = [percentile(live.stream, share) * 1000 for live in lives]
-            figures.put(f"stream{infix}_{name}", told, "ms", f"at {rate} events/s, by GET /stream")
+            streamed = [percentile(live.stream, share) * 1000 for live in lives]
+            figures.put(f"stream{infix}_{name}", streamed, "ms", f"at {rate} events/s, by GET /stream")
         for peer in peers:
             seen = peer_visible(stage, peer, rate, plan.settle_seconds, plan.peer_live_seconds)
             note = f"at {rate} events/s, in its table"
@@ -52,7 +52,7 @@ def measure_visible(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[
 
 
 def measure_memory(stage: Stage, figures: Figures, plan: Plan) -> None:
-    """The projector's greatest memory at a tenfold load."""
+    """The projector's peak memory at a tenfold load."""
     small = stage.workload(plan.small_events)
     large = stage.workload(plan.large_events)
     ratios: list[float] = []

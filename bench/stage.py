@@ -1,4 +1,4 @@
-"""Where the measurements happen: servers, filled topics, and a fresh database for each."""
+"""The servers of a run, its filled topics, and a fresh database for each measurement."""
 
 import itertools
 import time
@@ -36,13 +36,13 @@ class Stage:
         self._run = f"{time.time_ns() // 1_000_000:x}"
 
     def new_topics(self) -> Topics:
-        """The contract's topics under a prefix of their own, empty."""
+        """The contract's topics under a new prefix, empty."""
         topics = Topics(f"bench-{self._run}-{next(self._numbers)}.")
         create(self.kafka, topics)
         return topics
 
     def workload(self, events: int) -> FullTopic:
-        """A topic filled with the workload at this size; the same one whenever it is asked for again."""
+        """A topic filled with the workload of this size, created once."""
         if events not in self._workloads:
             began = time.monotonic()
             self._workloads[events] = self.full_topic(messages(Shape.of_events(events)))
@@ -67,18 +67,18 @@ class Stage:
 
     @contextmanager
     def drained(self, candidate: Candidate, topic: FullTopic) -> Generator[tuple[Place, Drain]]:
-        """Drain a topic; inside, the table is full and the candidate still runs."""
+        """Drain a topic. Within the block the table is full and the candidate runs."""
         with self.place(candidate, topic.topics) as place:
             result = drain(candidate, place, topic.events, topic.last_jobs)
             say(f"{candidate.name}: {result.rate:,.0f} events/s ({topic.events:,} events)")
             yield place, result
 
     def drain(self, candidate: Candidate, topic: FullTopic) -> Drain:
-        """Drain a topic and leave nothing."""
+        """Drain a topic and drop the database."""
         with self.drained(candidate, topic) as (_, result):
             return result
 
 
 def say(sentence: str) -> None:
-    """Progress for whoever watches; figures are printed apart from it."""
+    """Print progress; figures are printed apart."""
     print(f"  {sentence}", flush=True)

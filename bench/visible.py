@@ -1,7 +1,7 @@
-"""From the acknowledgement of an event to the moment it can be read.
+"""The time from the acknowledgement of an event until it can be read.
 
-Samples are taken at fixed times, so that a stall counts for every sample that falls into it, and all that
-are not yet visible are asked for again and again.
+Samples are taken at fixed times, so that a stall counts for every sample within it. Events that are not yet visible are
+queried repeatedly.
 """
 
 import http.client
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import psycopg
 
 from bench.candidate import Candidate
-from bench.live import Acknowledged, Load
 from bench.stage import Stage
+from bench.steady_load import Acknowledged, Load
 from bench.workload import Shape, messages
 
 SAMPLES_A_SECOND = 25
@@ -27,7 +27,7 @@ Look = Callable[[Sequence[Acknowledged]], list[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """Seconds from acknowledged to readable, one a sample; what never showed counts as the time it was waited for.
+    """Seconds from acknowledged to readable, one a sample; an event that never showed counts with the time waited.
 
     `pace` is how many events a second were acknowledged meanwhile.
     """
@@ -61,7 +61,7 @@ def _last_before(moment: float, acknowledged: Sequence[Acknowledged]) -> Acknowl
 
 
 class Api:
-    """Looks by `GET /jobs/{id}`."""
+    """Looks for events with `GET /jobs/{id}`."""
 
     def __init__(self, port: int) -> None:
         self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -81,7 +81,7 @@ class Api:
 
 
 class Table:
-    """Looks into a candidate's table, at all samples with one query."""
+    """Looks for events in a candidate's table, with one query for all samples."""
 
     def __init__(self, connection: psycopg.Connection, final: str) -> None:
         self._connection = connection
@@ -97,7 +97,7 @@ class Table:
 
 
 def peer_visible(stage: Stage, candidate: Candidate, rate: int, settle: float, seconds: float) -> Visible:
-    """How soon a candidate's table shows an event, at `rate` events a second."""
+    """The delays until a candidate's table shows events, at `rate` events a second."""
     topics = stage.new_topics()
     with stage.place(candidate, topics) as place:
         candidate.prepare(place)

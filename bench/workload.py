@@ -1,7 +1,7 @@
-"""The workload: a seeded stream of valid lifecycle events, made as it is read, so that its size costs no memory.
+"""The workload: a seeded stream of valid lifecycle events, generated lazily, so that its size needs no memory.
 
-Every job has one start, some progress and one finish, about 380 bytes of data each. At any moment
-`in_flight` jobs are under way, and chance says which of them speaks next.
+Every job has one start, some progress and one finish, about 380 bytes of data each. At any time `in_flight` jobs are in
+progress; the next event belongs to a random one of them.
 """
 
 import json
@@ -40,7 +40,7 @@ _OUTCOMES: tuple[Outcome, ...] = ("success", "partial", "failure", "error", "can
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How much of what: `jobs` times `events_a_job` events, `in_flight` jobs at once, everything from `seed`."""
+    """The size of a workload: `jobs` times `events_a_job` events, `in_flight` jobs at once, generated from `seed`."""
 
     jobs: int = 60_000
     events_a_job: int = EVENTS_A_JOB
@@ -66,7 +66,7 @@ class Message(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What everybody who reads the stream should know of a job in the end. `finished_at` is in UTC."""
+    """The right final state of a job. `finished_at` is in UTC."""
 
     state: str
     total: int
@@ -78,9 +78,9 @@ class Row(NamedTuple):
 
 
 class _Job:
-    """A job under way: what its events repeat, and how far it is."""
+    """A job in progress: the content that its events repeat, and its position."""
 
-    __slots__ = ("begun", "chain", "id", "info", "request", "said", "source", "tenant", "total")
+    __slots__ = ("begun", "chain", "id", "info", "request", "seq", "source", "tenant", "total")
 
     def __init__(self, number: int, chance: random.Random, moment: datetime, events: int) -> None:
         self.id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
@@ -98,12 +98,12 @@ class _Job:
         )
         self.total = ITEMS_A_STEP * (events - 1)
         self.begun = moment
-        self.said = 0
+        self.seq = 0
 
     def next(self, chance: random.Random, moment: datetime, last: bool) -> Lifecycle:
         """The job's next event: a start, then progress, then the finish where it is the `last`."""
-        self.said += 1
-        seq = self.said
+        self.seq += 1
+        seq = self.seq
         attributes: dict[str, Any] = {
             "specversion": "1.0",
             "id": f"{self.id}/1/{seq}",
@@ -114,10 +114,10 @@ class _Job:
             "correlationid": self.chain,
         }
         if seq == 1:
-            begun = StartedData(
+            data = StartedData(
                 job=self.info, attempt=1, seq=seq, request=self.request, worker=self.source, total=self.total
             )
-            return Started(**attributes, data=begun)
+            return Started(**attributes, data=data)
         done = ITEMS_A_STEP * (seq - 1)
         failed, skipped = done // 50, done // 20
         counters = Counters(self.total, done, done - failed - skipped, failed, skipped)
@@ -131,9 +131,9 @@ class _Job:
         }
         if not last:
             phase = "reading" if seq % 2 else "writing"
-            told = ProgressData(job=self.info, attempt=1, seq=seq, phase=phase, counters=counters, metadata=metadata)
-            return Progress(**attributes, data=told)
-        ended = FinishedData(
+            data = ProgressData(job=self.info, attempt=1, seq=seq, phase=phase, counters=counters, metadata=metadata)
+            return Progress(**attributes, data=data)
+        data = FinishedData(
             job=self.info,
             attempt=1,
             seq=seq,
@@ -142,7 +142,7 @@ class _Job:
             metadata=metadata,
             duration_ms=(moment - self.begun) // TICK,
         )
-        return Finished(**attributes, data=ended)
+        return Finished(**attributes, data=data)
 
 
 def messages(shape: Shape) -> Iterator[Message]:
@@ -150,27 +150,27 @@ def messages(shape: Shape) -> Iterator[Message]:
     chance = random.Random(shape.seed)  # noqa: S311 - reproducible, not secret
     moment = BEGIN
     begun = 0
-    under_way: list[_Job] = []
-    while begun < shape.jobs or under_way:
+    in_progress: list[_Job] = []
+    while begun < shape.jobs or in_progress:
         moment += TICK
-        if begun < shape.jobs and len(under_way) < shape.in_flight:
+        if begun < shape.jobs and len(in_progress) < shape.in_flight:
             # The first round begins all of them, later ones take the place of a job that has ended.
-            place = len(under_way)
-            under_way.append(_Job(begun, chance, moment, shape.events_a_job))
+            place = len(in_progress)
+            in_progress.append(_Job(begun, chance, moment, shape.events_a_job))
             begun += 1
         else:
-            place = chance.randrange(len(under_way))
-        job = under_way[place]
-        last = job.said + 1 == shape.events_a_job
+            place = chance.randrange(len(in_progress))
+        job = in_progress[place]
+        last = job.seq + 1 == shape.events_a_job
         value = encode(job.next(chance, moment, last))
-        yield Message(job.id.encode(), value, ITEMS_A_STEP * (job.said - 1))
+        yield Message(job.id.encode(), value, ITEMS_A_STEP * (job.seq - 1))
         if last:
-            under_way[place] = under_way[-1]
-            under_way.pop()
+            in_progress[place] = in_progress[-1]
+            in_progress.pop()
 
 
 def shaken(shape: Shape, late: float = LATE, twice: float = TWICE) -> list[Message]:
-    """The stream as a bad network and several workers deliver it: a share comes late, a share comes twice.
+    """The stream as a bad network and several workers deliver it: some events are late, some are duplicated.
 
     A late event, and the second copy of an event, comes up to a job's lifetime behind its place, so often
     behind the finish of its job. Some calm jobs follow, so that each partition ends with a finish and it

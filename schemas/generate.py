@@ -125,7 +125,6 @@ def _writers(topic: str) -> list[str]:
     return {
         "jobs.events": [*SERVICES, "job-tracker"],
         "matcher.chunks": ["matcher"],
-        "platform.changes": ["puller"],
     }.get(topic, list(SERVICES))
 
 
@@ -135,7 +134,6 @@ def _readers(topic: str) -> list[str]:
     return {
         "jobs.events": ["job-tracker", *SERVICES],
         "matcher.chunks": ["matcher"],
-        "platform.changes": ["puller", "syncer"],
     }.get(topic, ["job-tracker"])
 
 

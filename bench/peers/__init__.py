@@ -1,1 +1,1 @@
-"""The peers: what people use today to bring events from Kafka into a table, each set up as its makers advise."""
+"""The peers: common ways to bring events from Kafka into a table, each configured as its makers advise."""

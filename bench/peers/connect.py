@@ -1,4 +1,4 @@
-"""A Kafka Connect worker from Maven coordinates: Kafka's own jars hold it, Debezium's are its plugin."""
+"""A Kafka Connect worker: it is part of Kafka's jars; Debezium's jars are its plugin."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ from local_stack.stack_events import StackEvent
 
 VERSION = "3.5.0.Final"
 _MAIN = "io.debezium.connector.jdbc.JdbcSinkConnector"
-# Debezium's POM asks for every vendor's driver, and for what Connect brings itself, as in Debezium's own packages.
-_LEFT_OUT = (
+# Debezium's POM needs every vendor's driver and libraries that Connect has already; Debezium's packages omit them.
+_EXCLUDED = (
     *("ojdbc", "mysql-", "mariadb-", "mssql-"),
     *("connect-", "kafka-clients-", "jackson-", "slf4j-", "lz4-", "snappy-", "zstd-", "jakarta.ws.rs-"),
 )
@@ -59,7 +59,7 @@ class ConnectWorker:
         shutil.rmtree(plugin, ignore_errors=True)
         plugin.mkdir(parents=True)
         for jar in debezium_jars():
-            if not jar.name.startswith(_LEFT_OUT):
+            if not jar.name.startswith(_EXCLUDED):
                 (plugin / jar.name).symlink_to(jar)
         self._port = free_port()
         log4j, properties = self._folder / "log4j2.yaml", self._folder / "connect.properties"

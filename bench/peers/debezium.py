@@ -1,7 +1,7 @@
 """Debezium's JDBC sink on Kafka Connect: upsert, its reduction buffer, three tasks, the schema outside the message."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,48 +13,34 @@ from bench.peers.table import TABLE
 
 BATCH = 10_000  # measured: of 2,000 to 10,000 the best, as the reduction buffer leaves one row a job of each batch
 
-_Schema = dict[str, Any]
-_TEXT: _Schema = {"type": "string", "optional": True}
-_COUNT: _Schema = {"type": "int64", "optional": True}
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string", "optional": True}
+INTEGER: Schema = {"type": "int64", "optional": True}
+# Debezium's own type for a time with a zone in ISO form.
+TIME: Schema = {"type": "string", "name": "io.debezium.time.ZonedTimestamp", "optional": True}
+COUNTERS = ("total", "processed", "successful", "failed", "skipped")
 
 
-def _field(name: str, schema: _Schema) -> _Schema:
-    return {**schema, "field": name}
+def struct(**fields: Schema) -> Schema:
+    """An object that holds these fields."""
+    return {"type": "struct", "optional": True, "fields": [{**kind, "field": name} for name, kind in fields.items()]}
 
 
-# What the converter reads of a message; what is not named here it leaves out.
-_COUNTERS = ("total", "processed", "successful", "failed", "skipped")
-SCHEMA: _Schema = {
-    "type": "struct",
-    "optional": False,
-    "fields": [
-        *(_field(name, _TEXT) for name in ("subject", "type", "tenant")),
-        # Debezium's own type for a time with a zone in ISO form.
-        _field("time", {"type": "string", "name": "io.debezium.time.ZonedTimestamp", "optional": True}),
-        {
-            "field": "data",
-            "type": "struct",
-            "optional": True,
-            "fields": [
-                {
-                    "field": "job",
-                    "type": "struct",
-                    "optional": True,
-                    "fields": [_field("type", _TEXT), _field("account", _TEXT)],
-                },
-                *(_field(name, _TEXT) for name in ("phase", "outcome")),
-                _field("total", _COUNT),
-                {
-                    "field": "counters",
-                    "type": "struct",
-                    "optional": True,
-                    "fields": [_field(name, _COUNT) for name in _COUNTERS],
-                },
-            ],
-        },
-    ],
-}
-_RENAMED = {
+# The converter reads the fields that are named here and leaves out all others.
+_SCHEMA = struct(
+    subject=TEXT,
+    type=TEXT,
+    tenant=TEXT,
+    time=TIME,
+    data=struct(
+        job=struct(type=TEXT, account=TEXT),
+        phase=TEXT,
+        outcome=TEXT,
+        total=INTEGER,
+        counters=struct(**dict.fromkeys(COUNTERS, INTEGER)),
+    ),
+)
+_COLUMNS = {
     "subject": "job_id",
     "type": "state",
     "time": "updated_at",
@@ -63,12 +49,24 @@ _RENAMED = {
     "data_phase": "phase",
     "data_outcome": "outcome",
     "data_total": "total_at_start",
-    **{f"data_counters_{name}": name for name in _COUNTERS},
+    **{f"data_counters_{name}": name for name in COUNTERS},
 }
 
 
-def connector(topic: str, database_url: str) -> dict[str, str]:
-    """The connector's settings."""
+def job_connector(topic: str, database_url: str) -> dict[str, str]:
+    """The settings of the sink that keeps the job table."""
+    return {
+        **connector(topic, database_url, "job", _SCHEMA, _COLUMNS),
+        "insert.mode": "upsert",
+        "primary.key.mode": "record_value",
+        "primary.key.fields": "job_id",
+        "use.reduction.buffer": "true",
+        "dialect.postgres.unnest.insert.enabled": "true",
+    }
+
+
+def connector(topic: str, database_url: str, table: str, schema: Schema, columns: Mapping[str, str]) -> dict[str, str]:
+    """The settings of any sink. columns: from the flattened field to the column's name."""
     database = urlsplit(database_url)
     return {
         "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
@@ -78,14 +76,9 @@ def connector(topic: str, database_url: str) -> dict[str, str]:
         "?reWriteBatchedInserts=true",
         "connection.username": database.username or "",
         "connection.password": database.password or "",
-        "insert.mode": "upsert",
-        "primary.key.mode": "record_value",
-        "primary.key.fields": "job_id",
-        "collection.name.format": "job",
+        "collection.name.format": table,
         "schema.evolution": "none",
-        "use.reduction.buffer": "true",
         "batch.size": str(BATCH),
-        "dialect.postgres.unnest.insert.enabled": "true",
         # A poll brings a whole batch only where a fetch may hold that much.
         "consumer.override.max.poll.records": str(BATCH),
         "consumer.override.max.partition.fetch.bytes": str(16 * 2**20),
@@ -93,17 +86,17 @@ def connector(topic: str, database_url: str) -> dict[str, str]:
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.schemas.enable": "true",
-        "value.converter.schema.content": json.dumps(SCHEMA),
+        "value.converter.schema.content": json.dumps(schema),
         "transforms": "flat,named",
         "transforms.flat.type": "org.apache.kafka.connect.transforms.Flatten$Value",
         "transforms.flat.delimiter": "_",
         "transforms.named.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
-        "transforms.named.renames": ",".join(f"{old}:{new}" for old, new in _RENAMED.items()),
+        "transforms.named.renames": ",".join(f"{old}:{new}" for old, new in columns.items()),
     }
 
 
 class Debezium:
-    """One Connect worker that lives on between measurements, so that its JVM is warm from the second one on."""
+    """The sink in a Connect worker that runs on between measurements: its JVM is warm from the second one on."""
 
     name = "debezium"
     slow = False
@@ -116,8 +109,8 @@ class Debezium:
         FROM job
     """
 
-    def __init__(self, kafka: str, folder: Path) -> None:
-        self._worker = ConnectWorker(kafka, folder)
+    def __init__(self, worker: ConnectWorker) -> None:
+        self._worker = worker
         self._connector = ""
 
     def prepare(self, place: Place) -> None:
@@ -128,7 +121,7 @@ class Debezium:
 
     def start(self, place: Place) -> None:
         self._connector = place.topics.prefix + place.name
-        self._worker.add(self._connector, connector(place.topics.events, place.database_url))
+        self._worker.add(self._connector, job_connector(place.topics.events, place.database_url))
 
     def check(self) -> None:
         self._worker.check(self._connector)
@@ -138,7 +131,3 @@ class Debezium:
 
     def stop(self) -> None:
         self._worker.remove(self._connector)
-
-    def close(self) -> None:
-        """End the JVM."""
-        self._worker.end()

@@ -9,7 +9,7 @@ from typing import Any
 import faust
 import psycopg
 
-from bench.peers.given import given
+from bench.peers.peer_settings import peer_settings
 from bench.peers.row import fold_into, row_of
 from bench.peers.table import COLUMNS, UPSERT_MANY, UPSERT_ONE
 
@@ -18,10 +18,10 @@ WITHIN = 0.1  # seconds for a batch to fill
 
 
 def build(way: str) -> faust.App:
-    told = given()
+    settings = peer_settings()
     app = faust.App(
-        told.group,
-        broker=f"kafka://{told.kafka}",
+        settings.group,
+        broker=f"kafka://{settings.kafka}",
         datadir=Path(tempfile.gettempdir(), f"bench-faust-{os.getuid()}"),
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=5000,
@@ -31,15 +31,15 @@ def build(way: str) -> faust.App:
         topic_allow_declare=False,
         web_enabled=False,
     )
-    topic = app.topic(told.topic, key_type=bytes, key_serializer="raw", value_serializer="json", allow_empty=True)
+    topic = app.topic(settings.topic, key_type=bytes, key_serializer="raw", value_serializer="json", allow_empty=True)
 
     async def by_event(stream: Any) -> None:
-        connection = await psycopg.AsyncConnection.connect(told.database_url, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True)
         async for event in stream:
             await connection.execute(UPSERT_ONE, row_of(event), prepare=True)
 
     async def in_batches(stream: Any) -> None:
-        connection = await psycopg.AsyncConnection.connect(told.database_url, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True)
         async for batch in stream.take(BATCH, within=WITHIN):
             rows: dict[str, dict[str, Any]] = {}
             for event in batch:

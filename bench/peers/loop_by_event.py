@@ -5,23 +5,23 @@ import json
 import psycopg
 from confluent_kafka import Consumer
 
-from bench.peers.given import given
+from bench.peers.peer_settings import peer_settings
 from bench.peers.row import row_of
 from bench.peers.table import UPSERT_ONE
 
 
 def main() -> None:
-    told = given()
+    settings = peer_settings()
     consumer = Consumer(
         {
-            "bootstrap.servers": told.kafka,
-            "group.id": told.group,
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.group,
             "auto.offset.reset": "earliest",
             "enable.auto.offset.store": False,
         }
     )
-    consumer.subscribe([told.topic])
-    with psycopg.connect(told.database_url, autocommit=True) as connection:
+    consumer.subscribe([settings.topic])
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
         while True:
             message = consumer.poll(1)
             if message is None or message.error():

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Consumer
 
-from bench.peers.given import given
+from bench.peers.peer_settings import peer_settings
 from bench.peers.row import fold_into
 from bench.peers.table import COLUMNS, UPSERT_MANY
 
@@ -15,19 +15,19 @@ WAIT = 0.1  # seconds for a batch to fill
 
 
 def main() -> None:
-    told = given()
+    settings = peer_settings()
     consumer = Consumer(
         {
-            "bootstrap.servers": told.kafka,
-            "group.id": told.group,
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "fetch.queue.backoff.ms": 5,
             "queued.min.messages": 1_000_000,
         }
     )
-    consumer.subscribe([told.topic])
-    with psycopg.connect(told.database_url) as connection:
+    consumer.subscribe([settings.topic])
+    with psycopg.connect(settings.database_url) as connection:
         while True:
             rows: dict[str, dict[str, Any]] = {}
             for message in consumer.consume(BATCH, WAIT):

@@ -1,4 +1,4 @@
-"""A peer that is a Python program of this folder, in a process of its own."""
+"""A peer that is a Python program of this folder and runs in its own process."""
 
 import sys
 from pathlib import Path
@@ -7,14 +7,14 @@ import psycopg
 
 from bench.candidate import Place
 from bench.child import Child
-from bench.peers.given import Given
+from bench.peers.peer_settings import PeerSettings
 from bench.peers.table import FINAL, TABLE
 
 ROOT = Path(__file__).parents[2]
 
 
 class PythonPeer:
-    """`module` is run with `arguments` by `python`, which is this one unless the peer needs packages of its own."""
+    """Runs `module` with `arguments`. python: the interpreter of a peer that needs other packages."""
 
     final = FINAL
 
@@ -29,8 +29,10 @@ class PythonPeer:
             connection.execute(TABLE)
 
     def start(self, place: Place) -> None:
-        told = Given(place.kafka, place.topics.events, f"{place.topics.prefix}{place.name}", place.database_url)
-        self._child = Child(self._argv, told.environment(), place.logs / f"{place.name}.log", folder=ROOT)
+        settings = PeerSettings(
+            place.kafka, place.topics.events, f"{place.topics.prefix}{place.name}", place.database_url
+        )
+        self._child = Child(self._argv, settings.environment(), place.logs / f"{place.name}.log", folder=ROOT)
 
     def check(self) -> None:
         self._running.check()

@@ -5,16 +5,16 @@ from urllib.parse import urlsplit
 from quixstreams import Application  # pyright: ignore[reportMissingImports] - lives in the peers' environment
 from quixstreams.sinks.community.postgresql import PostgreSQLSink  # pyright: ignore[reportMissingImports]
 
-from bench.peers.given import given
+from bench.peers.peer_settings import peer_settings
 from bench.peers.row import row_of
 
 
 def main() -> None:
-    told = given()
-    database = urlsplit(told.database_url)
+    settings = peer_settings()
+    database = urlsplit(settings.database_url)
     app = Application(
-        broker_address=told.kafka,
-        consumer_group=told.group,
+        broker_address=settings.kafka,
+        consumer_group=settings.group,
         auto_offset_reset="earliest",
         commit_every=10_000,
         commit_interval=0.5,
@@ -33,7 +33,7 @@ def main() -> None:
         upsert_on_primary_key=True,
         include_metadata=False,
     )
-    app.dataframe(app.topic(told.topic, value_deserializer="json")).apply(row_of).sink(sink)
+    app.dataframe(app.topic(settings.topic, value_deserializer="json")).apply(row_of).sink(sink)
     app.run()
 
 

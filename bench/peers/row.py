@@ -1,4 +1,4 @@
-"""From an event to the peers' row, as a team would write it by hand: the last event read wins."""
+"""The peers' row for an event, as hand-written sinks build it: the event that is read last wins."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ STATES = {"job.started.v1": "running", "job.progress.v1": "running", "job.finish
 
 
 def row_of(event: dict[str, Any]) -> dict[str, Any]:
-    """The columns that this event sets; what it does not know is None."""
+    """The columns that this event sets; None for values that it does not carry."""
     data = event["data"]
     state = STATES[event["type"]]
     counters = data.get("counters") or {}
@@ -29,7 +29,7 @@ def row_of(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def fold_into(rows: dict[str, dict[str, Any]], event: dict[str, Any]) -> None:
-    """Keep one row a job: later events write over what they know."""
+    """Merge an event into one row for each job: later values overwrite earlier ones."""
     new = row_of(event)
     held = rows.get(new["job_id"])
     if held is None:

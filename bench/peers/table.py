@@ -1,4 +1,4 @@
-"""The one table that every peer fills: what of a job its list shows. No history, and no metadata of the job."""
+"""The job table that every peer fills: the columns that a job list shows, without history and metadata."""
 
 from typing import LiteralString
 

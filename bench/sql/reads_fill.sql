@@ -129,7 +129,7 @@ SELECT tenant, account, platform, id, 'Nguyễn Thị ' || id, '09' || lpad(id, 
        'Hà Nội', '{}' FROM made
 
 -- name: matches
-INSERT INTO matcher.match (tenant, account, kind, nhanh_id, shopify_id, status, method, score, job_id)
+INSERT INTO matcher.match (tenant, account, kind, hub_id, remote_id, status, method, score, job_id)
 SELECT pg_temp.tenant_of(n), pg_temp.account_of(n), 'product', n::text, (n + 1)::text, 'auto', 'sku', 1, 'job'
 FROM generate_series(1, %(records)s) AS n
 

@@ -1,7 +1,7 @@
-"""Runs `python -m SERVICE ARGUMENTS…`, but only from the source tree that is named first.
+"""Run `python -m SERVICE ARGUMENTS…` from the source tree that is the first argument.
 
-The folders of that tree come by PYTHONPATH, in front of those of the present code. A package that is taken from
-elsewhere, such as one whose folder was renamed since, ends the process.
+PYTHONPATH lists the folders of that tree before those of the present code. If a package is imported from elsewhere,
+for example because its folder was renamed since, the process exits.
 """
 
 import importlib
@@ -13,7 +13,7 @@ PACKAGES = ("job_events", "platforms", "job_tracker", "puller", "matcher", "sync
 
 
 def main() -> None:
-    """Check where the code comes from, then run the service as `__main__`."""
+    """Check where the packages are imported from, then run the service."""
     tree = Path(sys.argv[1])
     for name in PACKAGES:
         found = importlib.import_module(name).__file__

@@ -37,6 +37,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="|"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_abt_buy_with_every_service_killed_and_again_without_a_write(
     user: Any,
@@ -96,6 +97,7 @@ def test_abt_buy_with_every_service_killed_and_again_without_a_write(
     assert second["catalogue"] == first["catalogue"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_names_alone_wait_for_review(user: Any, data: Path) -> None:
     """These catalogues hold no code that both know: nothing links by itself, and the sync has nothing to write."""

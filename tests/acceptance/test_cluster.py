@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.tls_door import tls_door
+from tests.tls_proxy import tls_proxy
 
-from job_events.kafka_security import VARIABLES
 from local_stack import KafkaUser, LocalStack, ProtectedListeners
+from service_kit.kafka_security import VARIABLES
 
 WaitUntil = Callable[..., None]
 SECRET = "pa ss\"w\\ör'd%d$=,{};😀"
@@ -26,11 +26,12 @@ def protected(user: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProtectedL
         user.env.pop(name, None)
     with LocalStack(user.folder / "servers", kafka_user=KafkaUser("lan", SECRET)) as stack:
         assert stack.protected is not None
-        with tls_door(stack.database_url, stack.protected.certificates) as database:
+        with tls_proxy(stack.database_url, stack.protected.certificates) as database:
             user.env |= stack.protected.environment() | {"DATABASE_URL": database}
             yield stack.protected
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_whole_chain_over_users_and_tls(user: Any, protected: ProtectedListeners, wait_until: WaitUntil) -> None:
     demo = user.run("demo", timeout=800)
@@ -85,6 +86,7 @@ def _no_password(home: Path, said: list[subprocess.CompletedProcess[str]]) -> No
         assert not any(form in (ended.stdout + ended.stderr).encode() for form in forms)
 
 
+@pytest.mark.long
 def test_a_system_that_its_servers_refuse_does_not_start(user: Any, protected: ProtectedListeners) -> None:
     user.env["KAFKA_SASL_PASSWORD"] = "wr0ng-pass"
     refused = user.run("up", timeout=120)

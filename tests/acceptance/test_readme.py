@@ -12,14 +12,14 @@ import httpx
 import pytest
 
 from jobtrail.sandbox_client import Sandbox
-from platforms.connections import REQUIRED_CREDENTIALS
+from platforms.registry import platform
 
 WaitUntil = Callable[..., None]
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BIN = Path(sys.executable).parent
-# Tests of their own run these; each starts a system, or takes minutes and hours.
-ELSEWHERE = ("make demo", "make test", "make up", "make chaos", "make bench")
+# Each of these starts a system or takes minutes; other tests and CI run them.
+ELSEWHERE = ("make demo", "make test", "make up", "make safety", "make chaos", "make bench")
 
 
 def blocks(text: str) -> list[list[str]]:
@@ -34,12 +34,12 @@ def blocks(text: str) -> list[list[str]]:
 
 
 class Reader:
-    """Somebody who types what the README says, and puts in what it leaves open."""
+    """Runs the commands of the README, with values for its placeholders."""
 
     def __init__(self, user: Any, running: dict[str, str], wait_until: WaitUntil) -> None:
         self._user, self._wait_until = user, wait_until
         self._api = httpx.Client(base_url=running["api"], timeout=120)
-        # The shops that the README calls yours.
+        # The account `lan-shop` of the README.
         self._shops = Sandbox(running["sandbox"]).load("lan-shop", {}, {})
         self._job = ""
 
@@ -64,7 +64,7 @@ class Reader:
         answers = ""
         if add := re.match(r"\.venv/bin/jobtrail accounts add lan-shop (\w+)", command):
             shop = self._shops[add[1]]
-            answers = "".join(f"{shop['credentials'][name]}\n" for name in REQUIRED_CREDENTIALS[add[1]])
+            answers = "".join(f"{shop['credentials'][name]}\n" for name in platform(add[1]).credentials)
             if "--base-url" not in command:
                 command += f" --base-url {shop['base_url']}"
             command = command.replace("https://SHOP.myshopify.com", shop["base_url"])
@@ -91,11 +91,12 @@ def test_every_block_is_found() -> None:
     assert all(re.match(r"(make|\.venv/bin/jobtrail)\b", command) for command in commands), commands
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_command_works_on_a_fresh_system(user: Any, wait_until: WaitUntil) -> None:
     typed: list[str] = []
     with user.running("up") as up:
-        wait_until(lambda: "Ctrl-C ends everything" in user.output() or up.poll() is not None, "the system to be up")
+        wait_until(lambda: "Ctrl-C stops everything" in user.output() or up.poll() is not None, "the system to be up")
         running = json.loads((user.folder / ".jobtrail" / "running.json").read_text())
         reader = Reader(user, running, wait_until)
         for block in blocks(README):

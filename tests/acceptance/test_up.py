@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,38 +11,15 @@ import psutil
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.deliveries import Deliveries
-from typer.testing import CliRunner
+from tests.checked_producer import CheckedProducer
 
-from jobtrail.groups import members
-from jobtrail.main import app
+from service_kit.kafka_admin import group_members
 
 WaitUntil = Callable[..., None]
-ROOT = Path(__file__).parents[2]
 HELD = "select * from {table} order by 1, 2"
 
 
-def commands(text: str) -> list[str]:
-    """The indented commands of a Markdown page."""
-    return [line.strip() for line in text.splitlines() if re.match(r" {4}(make|\.venv/bin/jobtrail) ?", line)]
-
-
-def test_every_command_of_the_docs_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    found = 0
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))):
-        for command in commands(page.read_text("utf-8")):
-            words = command.split("#")[0].split()
-            found += 1
-            if words[0] == "make":
-                assert len(words) == 1 or f"\n{words[1]}: " in makefile, f"{page.name}: {command}"
-            else:
-                path = [word for word in words[1:3] if re.fullmatch(r"[a-z]+", word)][:2]
-                group = path if path[0] in {"jobs", "accounts", "matches", "queues"} else path[:1]
-                assert CliRunner().invoke(app, [*group, "--help"]).exit_code == 0, f"{page.name}: {command}"
-    assert found >= 10
-
-
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_an_operators_day(
     user: Any,
@@ -98,7 +74,7 @@ def test_an_operators_day(
         assert ended.returncode == 0
         wait_until(lambda: up.poll() is not None, "down to end what up had started")
         assert up.returncode == 0
-        assert "Ended by `down`" in user.output()
+        assert "Stopped by `down`" in user.output()
     assert user.run("jobs", "list").returncode == 1
 
 
@@ -114,7 +90,7 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         assert 400 <= answer.status_code < 500
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert any(error["field"] == field for error in answer.json()["errors"]), answer.text
-    deliveries = Deliveries(running["kafka"])
+    producer = CheckedProducer(running["kafka"])
     bad = {
         "type": "job.requested.v1",
         "specversion": "1.0",
@@ -126,9 +102,9 @@ def _bad_input(api: httpx.Client, running: dict[str, str], wait_until: WaitUntil
         "correlationid": "c",
         "data": {"job": {"type": "PULL_NHANH_PRODUCTS", "account": "demo-shop"}, "params": {"page_size": -1}},
     }
-    deliveries.put("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
-    deliveries.put("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
-    deliveries.arrive()
+    producer.produce("jobs.requests.puller", json.dumps(bad).encode(), "demo/demo-shop")
+    producer.produce("jobs.requests.puller", b"\xff not json", "demo/demo-shop")
+    producer.flush()
 
     def failed() -> bool:
         answer = api.get("/jobs/job-of-a-stranger")
@@ -186,7 +162,7 @@ def _replay(
                 return False
             found.suspend()
             try:
-                wait_until(lambda: members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
+                wait_until(lambda: group_members(admin, group, 20) == 0, f"the broker to give {group}'s member up")
                 return "NEW-OFFSET" in user.run(*reset).stdout
             finally:
                 found.kill()

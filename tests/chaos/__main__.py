@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: every phase of the chaos run, its figures, and where its history lies."""
+"""`python -m tests.chaos`: run every phase, print its figures and the folder of its history."""
 
 import argparse
 import secrets
@@ -20,7 +20,7 @@ from tests.chaos.workers import run_workers
 
 
 def main() -> int:
-    """Exit status 1 where an invariant was violated; the command that replays the phase is printed then."""
+    """Exit status 1 if an invariant was violated; then the command that replays the phase is printed."""
     names = [*(phase.name for phase in PHASES), BROKEN_LOGS, WORKERS]
     parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__)
     parser.add_argument("--seed", default=secrets.token_hex(4), help="the same seed gives the same faults and events")
@@ -37,13 +37,13 @@ def main() -> int:
         results.append(run_broken_logs(folder, arguments.seed))
     if WORKERS in wanted:
         results.append(run_workers(folder / WORKERS, arguments.seed))
-    told = report(arguments.seed, results, folder, whole=not arguments.phase)
-    print("\n".join(told.lines))
-    return 1 if told.violations else 0
+    printed = report(arguments.seed, results, folder, whole=not arguments.phase)
+    print("\n".join(printed.lines))
+    return 1 if printed.violations else 0
 
 
 def _run(phases: list[Phase], brokers: int, seed: str, folder: Path) -> list[Result]:
-    """The phases that want so many brokers, one after the other on the same servers."""
+    """Run the phases that need this many brokers, one after the other on the same servers."""
     chosen = [phase for phase in phases if phase.brokers == brokers]
     if not chosen:
         return []

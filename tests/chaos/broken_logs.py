@@ -1,4 +1,4 @@
-"""A log that no longer holds what the tables were made from: the projector must stop there and say so, never skip."""
+"""Logs that lost records which the tables were made from: the projector must stop with a message and not skip."""
 
 import signal
 import uuid
@@ -15,21 +15,22 @@ from tests.chaos.driver import Driver
 from tests.chaos.history import History
 from tests.chaos.log import read_log
 from tests.chaos.members import GRACE, Member, environment, tail
-from tests.chaos.patience import wait_for
 from tests.chaos.projections import LIFECYCLE_TOPICS, TOPICS
 from tests.chaos.result import Result, breaking_off
 from tests.chaos.servers import Servers
+from tests.chaos.waiting import wait_for
 from tests.chaos.watch import SQL, open_connection, torn
 from tests.chaos.workload import Mix
 
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
+from service_kit.kafka_admin import create_topics
 
 BROKEN_LOGS = "broken-logs"
 
 
 @dataclass(slots=True)
 class _Scene:
-    """A table made from a short log, at rest, and what is saved of it."""
+    """A table made from a short log, without running producers, and its history."""
 
     admin: AdminClient
     servers: Servers
@@ -39,7 +40,7 @@ class _Scene:
     history: History
 
     def send(self, seed: str) -> None:
-        """Send some jobs; Kafka must take events of them, or nothing would be shown.
+        """Send some jobs; Kafka must accept events of them, otherwise the phase proves nothing.
 
         Raises:
             RuntimeError
@@ -63,7 +64,7 @@ class _Scene:
         return sum(entry.topic == self.topics.events for entry in self.history.ledger.acknowledged)
 
     def save(self, folder: Path, violations: list[str]) -> None:
-        """The ledger, the log and the tables as they are now; the ledger also tells of what the log has lost."""
+        """Save the ledger, the log and the tables; the ledger also lists what the log has lost."""
         self.history.log = read_log(self.servers.bootstrap_servers, [self.topics.prefix + name for name in TOPICS])
         self.history.tables = read_tables(self.connection).dumped()
         self.history.save(folder, violations)
@@ -77,12 +78,12 @@ class _Scene:
         return bool(ends) and all(held.get(partition) == end for partition, end in ends.items())
 
     def read(self) -> Any:
-        """How much of the topic that breaks was written."""
+        """How many rows came from the topic that breaks."""
         counted = "SELECT count(*) FROM tracker.event WHERE topic = %s"
         return self.connection.execute(counted, [self.topics.events]).fetchone()
 
-    def told(self) -> str:
-        """What the projector says of itself."""
+    def status(self) -> str:
+        """The projector's own status text."""
         rows = self.connection.execute("SELECT state, detail FROM tracker.projector").fetchall()
         return "; ".join(f"{state}: {detail}" for state, detail in rows)
 
@@ -94,7 +95,7 @@ class _Scene:
         self.send("after")
 
     def trim(self) -> None:
-        """New records come, and the broker forgets past them before anybody has read them."""
+        """Produce new records and trim the log beyond them before they are read."""
         self.send("after")
         partitions = [TopicPartition(self.topics.events, number, -1) for number in range(6)]
         for future in self.admin.delete_records(partitions).values():
@@ -102,7 +103,7 @@ class _Scene:
 
 
 class Stop(NamedTuple):
-    """How the projector must stop reading the topic: it says one of these, and nothing more of it is written."""
+    """How the projector must stop reading the topic: with one of these messages, and without writing more of it."""
 
     says: tuple[str, ...]
     unchanged: bool = True
@@ -147,7 +148,7 @@ BREAKS: dict[str, Callable[[_Scene], Stop]] = {
 
 
 def run_broken_logs(folder: Path, seed: str) -> Result:
-    """Break a log in every way, each alone, on servers of their own; whatever breaks one off is a violation."""
+    """Break a log in each way, on servers of their own; an exception is a violation."""
     result = Result(BROKEN_LOGS)
     with breaking_off(result, folder / BROKEN_LOGS), Servers(folder / "stack-broken") as servers:
         for name in BREAKS:
@@ -158,7 +159,7 @@ def run_broken_logs(folder: Path, seed: str) -> Result:
 
 
 def check_broken_log(name: str, servers: Servers, folder: Path, seed: str, result: Result) -> None:
-    """Break the log in one way; `result` is told what was wrong about how the projector took it.
+    """Break the log in one way; violations of the projector are added to `result`.
 
     `folder` has the history from before the break and from after it.
     """
@@ -183,10 +184,10 @@ def check_broken_log(name: str, servers: Servers, folder: Path, seed: str, resul
             stop = BREAKS[name](scene)
             process = member.process
             assert process is not None
-            wait_for(lambda: "partial" in scene.told() or process.poll() is not None, f"the topic to stop ({name})")
+            wait_for(lambda: "partial" in scene.status() or process.poll() is not None, f"the topic to stop ({name})")
             found = torn(connection)
-            if process.poll() is not None or not any(part in scene.told() for part in stop.says):
-                found.append(f"the projector said: {scene.told()}; its log: {tail(member.log, 3)}")
+            if process.poll() is not None or not any(part in scene.status() for part in stop.says):
+                found.append(f"the projector said: {scene.status()}; its log: {tail(member.log, 3)}")
             if stop.unchanged and scene.read() != before:
                 found.append("events of the topic were written though some were skipped")
             found = [f"{name}: {one}" for one in found]

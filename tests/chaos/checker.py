@@ -1,4 +1,4 @@
-"""The verdict: what the log says, against what the tables hold, after everything has healed."""
+"""The verdict: compares the log with the tables after recovery."""
 
 import contextlib
 from collections import Counter, defaultdict
@@ -9,32 +9,32 @@ from typing import Any, LiteralString, NamedTuple
 import httpx
 import psycopg
 from tests.chaos.ledger import Entry, digest
-from tests.chaos.oracle import Expected, Grave, LogRecord, Position, Row
-from tests.chaos.patience import wait_for
+from tests.chaos.oracle import DeadLetterKey, Expected, LogRecord, Position, Row
 from tests.chaos.projections import ITEMS, JOBS, Projection
+from tests.chaos.waiting import wait_for
 from tests.chaos.watch import SQL, torn
 
 _MOST = 10  # violations of one kind that are said one by one
 
 
 class Tables(NamedTuple):
-    """What the tables hold: jobs and items by their key, dead letters by their place."""
+    """The rows of the tables: jobs and items by key, dead letters by position."""
 
     jobs: dict[str, Row]
     items: dict[str, Row]
-    graves: dict[Grave, Row]
+    letters_by_key: dict[DeadLetterKey, Row]
 
     def dumped(self) -> dict[str, list[Row]]:
         """The rows in full, under the names of the history's files."""
         return {
             "table": [{JOBS.key: key, **row} for key, row in self.jobs.items()],
             "items": [{ITEMS.key: key, **row} for key, row in self.items.items()],
-            "dead-letters": [{**place._asdict(), **row} for place, row in self.graves.items()],
+            "dead-letters": [{**place._asdict(), **row} for place, row in self.letters_by_key.items()],
         }
 
 
 def read_tables(connection: psycopg.Connection[Any]) -> Tables:
-    """All three as they are now."""
+    """Read all three tables."""
     return Tables(table(connection, JOBS), table(connection, ITEMS), dead_letters(connection))
 
 
@@ -44,10 +44,10 @@ def table(connection: psycopg.Connection[Any], projection: Projection) -> dict[s
     return {row.pop(projection.key): row for row in rows}
 
 
-def dead_letters(connection: psycopg.Connection[Any]) -> dict[Grave, Row]:
-    """Every dead letter by its place and by who refused the record."""
+def dead_letters(connection: psycopg.Connection[Any]) -> dict[DeadLetterKey, Row]:
+    """Every dead letter by its position and by the consumer that refused the record."""
     rows = _rows(connection, 'SELECT * FROM tracker.dead_letter ORDER BY topic, partition, "offset", consumer')
-    return {Grave(*(row.pop(name) for name in Grave._fields)): row for row in rows}
+    return {DeadLetterKey(*(row.pop(name) for name in DeadLetterKey._fields)): row for row in rows}
 
 
 def _rows(connection: psycopg.Connection[Any], query: LiteralString) -> list[Row]:
@@ -80,7 +80,7 @@ def check_tables(
             end = ends.get((topic, number), 0)
             if end != next_offset:
                 found.append(f"I7: {topic}[{number}] stands at {next_offset}, its log ends at {end}")
-    found += [*_history(connection, whole.history), *_graves(whole.dead, dead_letters(connection))]
+    found += [*_history(connection, whole.history), *_dead_letter_differences(whole.dead, dead_letters(connection))]
     found += torn(connection)
     differences = connection.execute("SELECT * FROM tracker.rollup_differences()").fetchall()
     found += _some("I1", (f"a rollup differs from its rows: {row}" for row in differences))
@@ -90,7 +90,7 @@ def check_tables(
 
 
 def positions(connection: psycopg.Connection[Any]) -> dict[str, dict[tuple[str, int], int]]:
-    """Where each projection stands in each partition, by the projection's name."""
+    """The position of each projection in each partition, by the projection's name."""
     found: dict[str, dict[tuple[str, int], int]] = defaultdict(dict)
     for name, topic, number, next_offset in connection.execute(SQL["positions"]):
         found[name][topic, number] = next_offset
@@ -120,7 +120,7 @@ def _history(connection: psycopg.Connection[Any], expected: set[Position]) -> li
     ]
 
 
-def _graves(expected: dict[Grave, Row], held: dict[Grave, Row]) -> list[str]:
+def _dead_letter_differences(expected: dict[DeadLetterKey, Row], held: dict[DeadLetterKey, Row]) -> list[str]:
     wrong = (
         f"the dead letter of {place} has the {column} {_cut(held[place][column])}, not {_cut(value)}"
         for place in sorted(expected.keys() & held.keys())
@@ -178,7 +178,7 @@ def check_list(api_url: str, rows: dict[str, Row]) -> list[str]:
 
 
 def open_sessions(connection: psycopg.Connection[Any]) -> list[str]:
-    """I12: sessions of the tracker's processes that are still there after their end, and stay."""
+    """I12: database sessions of the tracker's processes that remain after the processes ended."""
 
     def left() -> list[tuple[str, str]]:
         return connection.execute(
@@ -192,7 +192,7 @@ def open_sessions(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def _some(invariant: str, said: Iterable[str]) -> list[str]:
-    """The first few of them, and how many more there were."""
+    """The first few, and the number of the others."""
     everything = list(said)
     more = [f"{invariant}: and {len(everything) - _MOST} more"] if len(everything) > _MOST else []
     return [f"{invariant}: {one}" for one in everything[:_MOST]] + more

@@ -1,4 +1,4 @@
-"""Several producers that send their workloads through every fault, and write down what Kafka acknowledged."""
+"""Producers that send their workloads during the faults and record what Kafka acknowledged."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _PATIENCE_MS = 180_000  # a record is given up after this, and counts as unknown
 
 
 class Driver:
-    """`rate` is records a second for each producer. `prefix` stands before the topics' names."""
+    """`rate` is records a second for each producer. `prefix` precedes the topics' names."""
 
     def __init__(
         self, bootstrap_servers: str, prefix: str, ledger: Ledger, *, seed: str, producers: int, rate: float, mix: Mix
@@ -35,7 +35,7 @@ class Driver:
             thread.start()
 
     def finish(self) -> None:
-        """Begin no more jobs, send the begun ones to their ends, and wait for every delivery report.
+        """Start no more jobs, send the started ones to their ends, and wait for every delivery report.
 
         However soon it comes, each producer has sent as many jobs as its workload has in flight.
         """
@@ -105,7 +105,7 @@ class _Sender:
         while True:
             try:
                 self._producer.produce(
-                    topic, message.value, message.key, on_delivery=partial(self._heard, topic, message)
+                    topic, message.value, message.key, on_delivery=partial(self._delivered, topic, message)
                 )
                 break
             except BufferError:
@@ -115,7 +115,7 @@ class _Sender:
         self._producer.poll(0)
         return None
 
-    def _heard(self, topic: str, message: Message, error: KafkaError | None, record: Delivered) -> None:
+    def _delivered(self, topic: str, message: Message, error: KafkaError | None, record: Delivered) -> None:
         partition, offset = record.partition(), record.offset()
         place = (partition, offset) if error is None and partition is not None and offset is not None else None
         self._ledger.heard(topic, message, place, error.str() if error else None)

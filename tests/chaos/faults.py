@@ -1,4 +1,4 @@
-"""The faults, by name. Each is over when it returns: what it broke is mended, or on its way back by itself.
+"""The faults, by name. Each is over when it returns: the damage is repaired, or recovery has started.
 
 A fault that returns has come about; one that has not raises `NotDone`.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.chaos.driver import Driver
 from tests.chaos.members import BUSY_TOPICS, Fleet, Member
-from tests.chaos.patience import PATIENCE, until
 from tests.chaos.projections import ITEMS, JOBS
 from tests.chaos.servers import Servers
 from tests.chaos.tracker_process import POINTS
+from tests.chaos.waiting import WAIT_SECONDS, until
 from tests.chaos.watch import Watch
 
 _CHURN_SECONDS = 12.0
@@ -26,12 +26,12 @@ _SOME = 20_000  # records
 
 
 class NotDone(Exception):
-    """The fault did not come about."""
+    """The fault had no effect."""
 
 
 @dataclass(slots=True)
 class World:
-    """What a fault may touch, and what it tells."""
+    """The objects that a fault may change, and the record of its effects."""
 
     servers: Servers
     fleet: Fleet
@@ -86,7 +86,7 @@ def _kill(world: World, member: Member) -> None:
 
 
 def kill_at(part: str, point: str, name: str) -> Fault:
-    """SIGKILL of itself by the first member of a part that comes to a named point; it counts under `name`."""
+    """The first member that reaches a named point kills itself with SIGKILL; counted under `name`."""
 
     def kill(world: World, _chance: random.Random) -> None:
         members = world.fleet.of(part)
@@ -267,7 +267,7 @@ def _leader(world: World, chance: random.Random) -> str:
 
 @fault("kill_leader")
 def kill_leader(world: World, chance: random.Random) -> None:
-    """The leader of a partition of a three-broker cluster dies; another takes over before it is back."""
+    """Kill the leader of a partition of a three-broker cluster; another takes over before it returns."""
     _kill_server(world, _leader(world, chance))
 
 
@@ -279,13 +279,13 @@ def pause_leader(world: World, chance: random.Random) -> None:
 
 @fault("replay")
 def replay(world: World, _chance: random.Random) -> None:
-    """The whole log comes again, between new events."""
+    """Send the whole log again, between new events."""
     _replay(world, None)
 
 
 @fault("replay_some")
 def replay_some(world: World, _chance: random.Random) -> None:
-    """The oldest records come again, where the whole log would be too long or too large."""
+    """Send the oldest records again, where the whole log would be too large."""
     _replay(world, _SOME)
 
 
@@ -307,4 +307,4 @@ def add_partitions(world: World, _chance: random.Random) -> None:
 
 def _must(condition: Callable[[], bool], what: str) -> None:
     if not until(condition):
-        raise NotDone(f"{what}: waited {PATIENCE:.0f} s in vain")
+        raise NotDone(f"{what}: waited {WAIT_SECONDS:.0f} s in vain")

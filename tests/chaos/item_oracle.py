@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 
-from tests.chaos.oracle import Expected, Grave, LogRecord, Row, canonical, kept, moment
+from tests.chaos.oracle import DeadLetterKey, Expected, LogRecord, Row, canonical, kept, moment
 from tests.chaos.readable import ITEM, Json, readable, readable_letter, subject_in
 
 LETTERS = "jobs.dead-letters"
@@ -53,9 +53,9 @@ def _letter(found: Expected, record: LogRecord) -> None:
     row = kept(key.encode() if key is not None else None, raw)
     row["value_bytes"] = max(row["value_bytes"], data.get("value_bytes", 0))
     row |= {"appended_at": record.appended_at, "job_id": letter.get("subject") or subject_in(raw)}
-    grave = Grave(data["topic"], data["partition"], data["offset"], data["consumer"])
-    if grave not in found.dead or found.dead[grave]["appended_at"] < row["appended_at"]:
-        found.dead[grave] = row
+    key = DeadLetterKey(data["topic"], data["partition"], data["offset"], data["consumer"])
+    if key not in found.dead or found.dead[key]["appended_at"] < row["appended_at"]:
+        found.dead[key] = row
     return None
 
 

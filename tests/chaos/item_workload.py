@@ -1,4 +1,4 @@
-"""What the producers send of single items, and the letters of services about records that they refused."""
+"""The workload of items, and of dead letters that services send about records they refused."""
 
 import json
 import random
@@ -39,7 +39,7 @@ WRONG_INSIDE: tuple[Json, ...] = (
 
 
 def item(chance: random.Random, job: str, info: Json, attempt: int, at: datetime) -> Json:
-    """One item as a worker records it; what it has nothing to say of is left out, or said to be nothing."""
+    """One item as a worker records it; missing values are left out or null."""
     name, action = chance.choice(NAMES), chance.choice(ACTIONS)
     data: Json = {"job": info, "attempt": attempt, "item": name, "action": action}
     if chance.random() < 0.7:
@@ -57,7 +57,7 @@ def item(chance: random.Random, job: str, info: Json, attempt: int, at: datetime
 
 
 def again(chance: random.Random, known: Json) -> Json:
-    """The same id once more: with another body, or with the same one in other words."""
+    """The same id again: with another body, or the same body in another encoding."""
     data = known["data"]
     match chance.randrange(4):
         case 0:
@@ -72,7 +72,7 @@ def again(chance: random.Random, known: Json) -> Json:
 
 
 def wild_item(chance: random.Random, job: str, info: Json) -> Json:
-    """At the ends of what the contract allows; some under an id that other jobs use as well."""
+    """Extreme values that the contract allows; some under an id that other jobs use too."""
     longest = chance.choice([ODD, "😀" * 512, "", "a" * 512])
     attempt = chance.choice([0, 1, 2**31 - 1])
     event_id = chance.choice([f"shared/{chance.randrange(9)}", f"{job}/{attempt}/" + "😀" * 300, f"{job}/{ODD}"])

@@ -1,4 +1,4 @@
-"""What the producers know: which records Kafka acknowledged, and of which they never heard."""
+"""The producers' ledger: the records that Kafka acknowledged, and those without an answer."""
 
 import hashlib
 import threading
@@ -10,7 +10,7 @@ from tests.chaos.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record that was sent. `partition` and `offset` are None where no answer came, or a refusal."""
+    """One record that was sent. `partition` and `offset` are None without an acknowledgement."""
 
     topic: str
     digest: str
@@ -25,7 +25,7 @@ class Entry:
 def digest(key: bytes | None, value: bytes | None) -> str:
     """SHA-256 in hexadecimal of the key and then the value, each behind its length as eight bytes, greatest first.
 
-    Of what is None only a length stands there, -1: so it is told from empty, and any language can compute it.
+    None is written as the length -1, which distinguishes it from empty; any language can compute it.
     """
     hashed = hashlib.sha256()
     for part in (key, value):

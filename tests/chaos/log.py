@@ -1,4 +1,4 @@
-"""The whole log as it lies on the broker, read without any group."""
+"""The whole log of the broker, read without a consumer group."""
 
 import time
 import uuid
@@ -32,7 +32,7 @@ def read_log(bootstrap_servers: str, topics: list[str]) -> list[LogRecord]:
 
 
 def partitions_of(consumer: Consumer, topics: list[str]) -> list[TopicPartition]:
-    """All partitions of these topics, as the broker tells them now."""
+    """All partitions of these topics, from the broker's current metadata."""
     found: list[TopicPartition] = []
     for topic in topics:
         described = consumer.list_topics(topic, timeout=30).topics[topic]

@@ -1,4 +1,4 @@
-"""The tracker's processes: started, killed, paused and started again, as a supervisor would, with their logs kept."""
+"""The tracker's processes, started, killed, paused and restarted as by a supervisor, with their logs."""
 
 import contextlib
 import json
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.chaos.result import told
+from tests.chaos.result import describe_error
 
 GRACE = 120.0  # seconds a process has after SIGTERM; on a full machine too
 _LOOK_EVERY = 0.05  # seconds
 # Of what each part reads, the topic that has news all the time, so that its next commit tells of recovery.
 BUSY_TOPICS = {"projector": "jobs.events", "items": "jobs.items"}
 REFUSED = 3  # the exit code of a projector that people must help
-KILLS_ITSELF = "kills itself"  # what a process says of its deed before it does it
+KILLS_ITSELF = "kills itself"  # logged by a process before it kills itself
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +41,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """What a process says after SIGCONT: its log from `start` (bytes) on."""
+    """The log of a process after SIGCONT: from `start` (bytes) on."""
 
     log: Path
     start: int
@@ -49,7 +49,7 @@ class Continued:
     def refused(self, held: Collection[tuple[str, int]]) -> int:
         """Batches that the compare-and-set refused since, of partitions that were `held` before."""
         return sum(
-            line.get("event") == "another owner moved on"
+            line.get("event") == "fenced: another owner has moved the positions"
             and any((topic, number) in held for topic, number in line["partitions"])
             for line in said(self.log, self.start)
         )
@@ -104,17 +104,17 @@ class Member:
         process.kill()
         return process.pid
 
-    def arm(self, deed: str, point: str) -> None:
-        """Let the process do the deed to itself (`kill` or `stop`) when it next comes to the point."""
+    def arm(self, action: str, point: str) -> None:
+        """Make the process `kill` or `stop` itself when it next reaches the point."""
         part = self.control.with_suffix(".part")
-        part.write_text(f"{deed} {point}")
+        part.write_text(f"{action} {point}")
         part.rename(self.control)
 
     def armed(self) -> bool:
         return self.control.exists()
 
     def disarm(self) -> bool:
-        """Whether the deed was still to be done; if not, the process has it in hand, or nobody has asked for it."""
+        """Cancel the action; False if the process has already taken it, or there was none."""
         try:
             self.control.unlink()
         except FileNotFoundError:
@@ -134,7 +134,7 @@ class Member:
         return continued
 
     def held(self) -> frozenset[tuple[str, int]]:
-        """The partitions it was given and not relieved of, by its own log."""
+        """The partitions that are assigned to it, by its own log."""
         held: set[tuple[str, int]] = set()
         for line in said(self.log):
             if line.get("event") == "assigned":
@@ -144,7 +144,7 @@ class Member:
         return frozenset(held)
 
     def busy(self) -> frozenset[tuple[str, int]]:
-        """The partitions it holds that records come in all the time."""
+        """The assigned partitions that receive records all the time."""
         topic = BUSY_TOPICS.get(self.part)
         return frozenset(partition for partition in self.held() if topic and partition[0].endswith(topic))
 
@@ -170,20 +170,20 @@ def _partition(name: str) -> tuple[str, int]:
 
 
 class Fleet:
-    """All members, and a thread that starts the dead ones again."""
+    """All members, and a thread that restarts the dead ones."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self._environment = folder, environment
         self.members: list[Member] = []
         self.deaths: list[Death] = []
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._minder = threading.Thread(target=self._mind, name="minder of the members", daemon=True)
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, parts: dict[str, int]) -> None:
-        """Start so many members of each part, all at once, and mind them from then on."""
+        """Start this many members of each part at once and supervise them."""
         for part, count in parts.items():
             for _ in range(count):
                 self.join(part)
@@ -198,7 +198,7 @@ class Fleet:
             return member
 
     def leave(self, member: Member) -> None:
-        """SIGTERM, and the process must end by itself within the grace period."""
+        """Send SIGTERM; the process must exit within the grace period."""
         member.wanted = False
         process = member.process
         if process is None:
@@ -213,12 +213,12 @@ class Fleet:
                 process.wait(10)
             process.kill()
             process.wait()
-            self.troubles.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
+            self.problems.append(f"I12: {member.name} did not end within {GRACE:.0f} s of SIGTERM")
             return
         # Before a projector listens to signals, SIGTERM is the end without a word. The API ends by it when all is done.
         begun = any(line.get("event") == "assigned" for line in said(member.log))
         if code != 0 and (code != -signal.SIGTERM or begun):
-            self.troubles.append(f"I12: {member.name} ended with {code} on SIGTERM: {tail(member.log)}")
+            self.problems.append(f"I12: {member.name} ended with {code} on SIGTERM: {tail(member.log)}")
 
     def of(self, part: str) -> list[Member]:
         """The wanted members of a part that are not paused."""
@@ -244,7 +244,7 @@ class Fleet:
             self.leave(member)
 
     def kill_all(self) -> None:
-        """The end when something went wrong before the proper one."""
+        """Kill all members after a failure."""
         self._closing.set()
         for member in self.members:
             member.wanted = False
@@ -267,7 +267,7 @@ class Fleet:
                             self._bury(member, process)
                             member.start()
         except Exception as error:
-            self.troubles.append(f"the members are minded no more: {told(error)}")
+            self.problems.append(f"the supervision of the members failed: {describe_error(error)}")
 
     def _bury(self, member: Member, process: subprocess.Popen[bytes]) -> None:
         code = process.returncode
@@ -277,13 +277,13 @@ class Fleet:
                 point = points[-1] if points else None
                 self.deaths.append(Death(time.monotonic(), member.name, process.pid, point, member.busy()))
             else:
-                self.troubles.append(f"{member.name} was killed, and not by a fault: is there memory enough?")
+                self.problems.append(f"{member.name} was killed, and not by a fault: is there memory enough?")
         elif code == REFUSED:
-            self.troubles.append(f"{member.name} refused to go on: {tail(member.log)}")
+            self.problems.append(f"{member.name} refused to go on: {tail(member.log)}")
             self._closing.wait(1)  # it may do so again at once
         else:
             self._closing.wait(1)
-            self.troubles.append(f"{member.name} ended by itself with {code}: {tail(member.log)}")
+            self.problems.append(f"{member.name} ended by itself with {code}: {tail(member.log)}")
 
 
 def tail(log: Path, lines: int = 12) -> str:

@@ -1,4 +1,4 @@
-"""What a stream is made of: records to produce, and events as raw JSON, by no code under test."""
+"""Records to produce, and events as raw JSON, without code under test."""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple

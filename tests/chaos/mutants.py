@@ -1,12 +1,12 @@
-"""Guards that can be removed, one at a time, in a process of the chaos run only: what they guard must then break."""
+"""Removes one guard of the projector in a process of the chaos run; the checker must then find violations."""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
 from job_tracker.projector import commit, items_projection, jobs_projection
-from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.records import Cursor
+from job_tracker.projector.commit import Committer, no_failpoint
+from job_tracker.store.postgres import Cursor
 
 
 def _edit(statements: dict[str, Any], name: str, pattern: str, replacement: str) -> None:
@@ -22,7 +22,7 @@ def without_compare_and_set() -> None:
 
 
 def without_terminal_guard() -> None:
-    """A progress that comes after the end wipes the end out."""
+    """A progress that arrives after the end erases the end."""
     _edit(
         jobs_projection._SQL,
         "merge_jobs",
@@ -45,21 +45,24 @@ def with_dead_letters_after_the_transaction() -> None:
     """Dead letters are written when the positions have already moved."""
     write = Committer._write
 
-    def write_then_bury(self: Committer[Any], batch: Any, *rest: Any) -> None:
+    def write_then_insert(self: Committer[Any], batch: Any, *rest: Any) -> None:
         letters, batch.dead = batch.dead, []
-        at, self._at = self._at, self._at if letters else nowhere  # who is killed shall have letters to lose
+        failpoint, self._failpoint = (
+            self._failpoint,
+            self._failpoint if letters else no_failpoint,
+        )  # who is killed shall have letters to lose
         try:
             write(self, batch, *rest)
         finally:
-            self._at = at
+            self._failpoint = failpoint
 
-        def bury(cursor: Cursor) -> None:
+        def insert(cursor: Cursor) -> None:
             for letter in letters:
-                cursor.execute(commit._SQL["bury"], letter.row())
+                cursor.execute(commit._SQL["insert_dead_letter"], letter.row())
 
-        self._link.transact(bury)
+        self._connection.transact(insert)
 
-    Committer._write = write_then_bury
+    Committer._write = write_then_insert
 
 
 def without_greater_bytes() -> None:

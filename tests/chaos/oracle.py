@@ -48,8 +48,8 @@ class LogRecord(NamedTuple):
         return moment((_EPOCH + timedelta(milliseconds=self.appended_ms)).isoformat())
 
 
-class Grave(NamedTuple):
-    """A record's position, and who could not use it there."""
+class DeadLetterKey(NamedTuple):
+    """The key of a dead letter: the position of the refused record, and the consumer that refused it."""
 
     topic: str
     partition: int
@@ -63,16 +63,16 @@ class Expected:
 
     rows: dict[str, Row] = field(default_factory=dict)
     history: set[Position] = field(default_factory=set)
-    dead: dict[Grave, Row] = field(default_factory=dict)
+    dead: dict[DeadLetterKey, Row] = field(default_factory=dict)
 
     def bury(self, record: LogRecord) -> None:
         """The tracker itself cannot use this record."""
         row = {"appended_at": record.appended_at, **kept(record.key, record.value)}
-        self.dead[Grave(*record.position, TRACKER)] = row
+        self.dead[DeadLetterKey(*record.position, TRACKER)] = row
 
 
 def expect_jobs(log: Iterable[LogRecord]) -> Expected:
-    """Judge every record of the job table's topics and merge the good ones."""
+    """Validate every record of the job table's topics and merge the valid ones."""
     found = Expected()
     by_job: dict[str, list[Json]] = {}
     for record in log:
@@ -88,7 +88,7 @@ def expect_jobs(log: Iterable[LogRecord]) -> Expected:
 
 
 def kept(key: bytes | None, value: bytes | None) -> Row:
-    """What a dead letter keeps of its record."""
+    """The columns of a dead letter that come from its record."""
     return {
         "key": key[:KEPT_BYTES] if key is not None else None,
         "value": value[:KEPT_BYTES] if value is not None else None,
@@ -151,7 +151,7 @@ def _descending(text: str) -> list[int]:
 
 
 def _request(event: Json) -> Row:
-    """What an event says of who the job is; without a request's own time it sorts behind every request."""
+    """The identity of the job in an event; without a request's time it sorts behind every request."""
     data, kind = event["data"], event["type"]
     asked = data if kind == "job.requested.v1" else data["request"] if kind == "job.started.v1" else None
     job = {name: value for name, value in data["job"].items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a run does: phases with their faults and their streams. A schedule follows from a phase and a seed alone."""
+"""The phases of a run with their faults and streams. Phase and seed determine the schedule."""
 
 import random
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where each partition stood, and when: how long a partition waited after the death of its owner."""
+"""The observed positions of each partition over time, and the wait of a partition after its owner died."""
 
 import bisect
 import math
@@ -66,7 +66,7 @@ class Positions:
         return [wait for wait in waits if wait is not None and wait < math.inf]
 
     def unrecovered(self, deaths: list[Death], ends: Mapping[Partition, int]) -> list[str]:
-        """I11, as violations: partitions that nobody was seen to take up after a death, though their log goes on."""
+        """I11, as violations: partitions without a new owner after a death, though their log grows."""
         return [
             f"I11: {_name(partition)} stands still since the death of {death.member}"
             for death in deaths

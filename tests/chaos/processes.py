@@ -1,7 +1,7 @@
-"""Ending a process that a supervisor looks after, and being sure that it was this who ended it."""
+"""Kill a supervised process, and know that this kill ended it."""
 
 import psutil
-from tests.chaos.patience import wait_for
+from tests.chaos.waiting import wait_for
 
 
 def kill(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""The tracker's two projections as a run sees them: what each reads, the table it keeps, and its oracle."""
+"""The tracker's two projections: the topics that each reads, its table, and its oracle."""
 
 from collections.abc import Callable, Iterable
 from typing import LiteralString, NamedTuple
@@ -26,7 +26,7 @@ class Projection(NamedTuple):
         return {(record.topic, record.partition): record.offset + 1 for record in self.of(log)}
 
     def of(self, log: Iterable[LogRecord]) -> list[LogRecord]:
-        """Its share of a log that lies in offset order."""
+        """Its records of a log in offset order."""
         return [record for record in log if record.topic in self.topics]
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can lose the answer to a COMMIT, and then the connection."""
+"""A TCP proxy before PostgreSQL that can drop the answer to a COMMIT and then the connection."""
 
 import asyncio
 import threading

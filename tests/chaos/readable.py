@@ -1,4 +1,4 @@
-"""Which bytes the contract lets a reader take, by `json` and comparisons alone: no code of the contract in Python."""
+"""Which bytes are valid by the contract, decided with `json` and comparisons only, without the contract's code."""
 
 import json
 import re

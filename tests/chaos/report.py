@@ -1,4 +1,4 @@
-"""What a run prints: its figures, where its history lies, each violation, and how to replay what was violated."""
+"""The printed report of a run: figures, history folder, violations, and the command that replays a phase."""
 
 import statistics
 from collections import Counter
@@ -13,14 +13,14 @@ from tests.chaos.scope import TWICE, WHOLE_RUN, lacking
 MIN_KILLS = 100
 
 
-class Report(NamedTuple):
-    """The lines to print, and how many violations they tell of."""
+class RebuildReport(NamedTuple):
+    """The lines to print, and the number of violations in them."""
 
     lines: list[str]
     violations: int
 
 
-def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Report:
+def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> RebuildReport:
     """`whole` says that all phases ran, so that the run's minimums hold."""
     points: Counter[str] = Counter()
     for result in results:
@@ -54,11 +54,11 @@ def report(seed: str, results: list[Result], folder: Path, *, whole: bool) -> Re
     lines += [f"VIOLATION: {violation}" for violation in general]
     if general:
         lines.append(f"Replay: {replay_command(seed)}")
-    return Report(lines, violations)
+    return RebuildReport(lines, violations)
 
 
 def _below_minimum(points: Counter[str], kills: int) -> list[str]:
-    """What a whole run must have done and has not."""
+    """The minimums of a whole run that were not reached."""
     wanted = dict.fromkeys(point for phase in PHASES for point in phase.points)
     found = [f"no process was killed at the point {point}" for point in wanted if not points[point]]
     return found + ([f"only {kills} kills, at least {MIN_KILLS} are wanted"] if kills < MIN_KILLS else [])

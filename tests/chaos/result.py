@@ -1,4 +1,4 @@
-"""What a phase showed, and what becomes of a phase that breaks off."""
+"""The result of a phase, also of one that fails."""
 
 import traceback
 from collections import Counter
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Result:
-    """What a phase showed; times in seconds."""
+    """The result of a phase; times in seconds."""
 
     phase: str
     violations: list[str] = field(default_factory=list)
@@ -31,12 +31,12 @@ def breaking_off(result: Result, folder: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        result.violations.append(told(error))
+        result.violations.append(describe_error(error))
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "traceback.txt").open("a", encoding="utf-8") as file:
             file.write(traceback.format_exc() + "\n")
 
 
-def told(error: Exception) -> str:
-    """Its type and its sentence."""
+def describe_error(error: Exception) -> str:
+    """The type and message of an exception."""
     return f"{type(error).__name__}: {error}"

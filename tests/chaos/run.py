@@ -1,4 +1,4 @@
-"""One phase: faults by schedule while producers send, then healing, then the verdict."""
+"""One phase: scheduled faults while producers send, then recovery, then the verdict."""
 
 import random
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.answers import answers
+from tests.api_answers import answers
 from tests.chaos import checker
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, World
@@ -16,12 +16,12 @@ from tests.chaos.history import History
 from tests.chaos.log import read_log
 from tests.chaos.members import Fleet, environment
 from tests.chaos.oracle import LogRecord
-from tests.chaos.patience import until, wait_for
 from tests.chaos.phases import Phase
 from tests.chaos.projections import PROJECTIONS, TOPICS, Projection
-from tests.chaos.result import Result, breaking_off, told
+from tests.chaos.result import Result, breaking_off, describe_error
 from tests.chaos.scope import EACH_PHASE, lacking, scope
 from tests.chaos.servers import Servers
+from tests.chaos.waiting import until, wait_for
 from tests.chaos.watch import SQL, Watch, open_connection
 
 from job_tracker.bootstrap import prepare_servers
@@ -100,7 +100,7 @@ class Course:
         self._projections = [projection.under(self._prefix) for projection in PROJECTIONS]
 
     def run(self, say: Callable[[str], None]) -> None:
-        """Go the whole way. Whatever comes between, nothing runs on, and what was seen until then is told."""
+        """Run the whole phase. After an exception, all processes are ended and the result so far is kept."""
         try:
             self._start()
             self._break(say)
@@ -125,7 +125,7 @@ class Course:
             try:
                 FAULTS[step.fault](self._world, random.Random(step.seed))  # noqa: S311 - reproducible, not secret
             except Exception as error:
-                self._result.violations.append(f"the fault {step.fault} did not come about: {told(error)}")
+                self._result.violations.append(f"the fault {step.fault} had no effect: {describe_error(error)}")
             else:
                 self._result.faults += 1
 
@@ -147,7 +147,7 @@ class Course:
         self._result.violations += lacking(self._result.seen, EACH_PHASE)
 
     def _judge(self) -> None:
-        until(lambda: not self._watch.blind() or bool(self._watch.troubles))  # the API may have started a moment ago
+        until(lambda: not self._watch.blind() or bool(self._watch.problems))  # the API may have started a moment ago
         self._watch.stop()
         self._fleet.close()
         self._result.violations += self._watch.blind()
@@ -168,7 +168,7 @@ class Course:
         self._driver.stop()
         self._watch.stop()
         self._fleet.kill_all()
-        result.violations += [*self._watch.troubles, *self._fleet.troubles]
+        result.violations += [*self._watch.problems, *self._fleet.problems]
         result.refused = self._world.refused.total()
         seen, told_of = len(self._fleet.deaths), self._world.killed_members
         if seen != told_of:
@@ -180,7 +180,7 @@ class Course:
         self._salvage()
 
     def _salvage(self) -> None:
-        """Read for the history what a phase that broke off has not come to read."""
+        """After a failure, read what the history still lacks."""
         if self._history.log is None:
             with breaking_off(self._result, self._fleet.folder):
                 self._read_log()

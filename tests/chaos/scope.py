@@ -1,4 +1,4 @@
-"""Whether enough has happened for a verdict to mean anything: of nothing, everything is true."""
+"""Minimums that a phase must reach: without any effect a verdict proves nothing."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ def scope(acknowledged: int, log: Iterable[LogRecord], tables: Tables) -> Counte
             ACKNOWLEDGED: acknowledged,
             FINISHED: states["finished"],
             ITEMS: len(tables.items),
-            POISON: sum(grave.consumer == TRACKER for grave in tables.graves),
+            POISON: sum(key.consumer == TRACKER for key in tables.letters_by_key),
             LARGE: sum(len(value or b"") >= 1_000_000 for value in values),
             TOMBSTONES: values.count(None),
             DELETED: states["deleted"],
@@ -33,5 +33,5 @@ def scope(acknowledged: int, log: Iterable[LogRecord], tables: Tables) -> Counte
 
 
 def lacking(seen: Counter[str], wanted: dict[str, int]) -> list[str]:
-    """As violations, what there was too little of."""
+    """The minimums that were not reached, as violations."""
     return [f"{seen[what]} {what} are too few, at least {n} are wanted" for what, n in wanted.items() if seen[what] < n]

@@ -1,4 +1,4 @@
-"""A Kafka and a PostgreSQL of the run's own, which may be killed and paused, with a proxy before PostgreSQL."""
+"""The run's own Kafka and PostgreSQL, which can be killed and paused, with a proxy before PostgreSQL."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 from psycopg import sql
-from tests.chaos.patience import wait_for
 from tests.chaos.processes import kill
 from tests.chaos.proxy import Proxy
+from tests.chaos.waiting import wait_for
 
 from local_stack import LocalStack, free_port
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from tests.chaos.patience import wait_for
+from tests.chaos.waiting import wait_for
 
 _METADATA, _API_VERSIONS = 3, 18
 _LEADER_NOT_AVAILABLE = 5
@@ -32,7 +32,7 @@ class StandIn:
     def __init__(self, port: int, metadata: Metadata) -> None:
         self.metadata = metadata
         self.asked = 0
-        self.told: set[tuple[str, int]] = set()
+        self.informed: set[tuple[str, int]] = set()
         self._server = _bound(port, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="stand-in of a broker")
 
@@ -53,14 +53,14 @@ def no_broker(topics: list[bytes]) -> bytes:
 
     Kafka gives it for some milliseconds of a start, too short to be hit by intent, and a client that asks just then may
     forget every broker for ever (librdkafka's issue 5301). Here it comes to the same by another road: whoever has found
-    the stand-in stays connected to it, and is told of no broker as often as it asks, though Kafka is back for all else.
+    the stand-in stays connected to it, and receives no broker in each answer, though Kafka is back for all else.
     """
     described = (_short(_LEADER_NOT_AVAILABLE) + _text(name) + struct.pack(">bi", 0, 0) for name in topics)
     return struct.pack(">ii", 0, -1) + _array(described)
 
 
-def dead_fellow(port: int, dead_port: int) -> Metadata:
-    """The answers of one of two brokers, whose fellow has died: the controller, and each topic's only leader."""
+def dead_peer(port: int, dead_port: int) -> Metadata:
+    """The answers of one of two brokers, whose peer has died: the controller, and each topic's only leader."""
     brokers = _array(
         struct.pack(">i", number) + _text(b"127.0.0.1") + struct.pack(">ih", at, -1)
         for number, at in ((1, port), (2, dead_port))
@@ -125,7 +125,7 @@ class _Client(socketserver.StreamRequestHandler):
         names, broker = _names(body), self.server.broker
         broker.asked += 1
         if names:
-            broker.told.add((client, self.client_address[1]))
+            broker.informed.add((client, self.client_address[1]))
         return broker.metadata(names)
 
 

@@ -1,4 +1,4 @@
-"""Kills and pauses of workers that are at work, two of each, while their chains run."""
+"""Two kills and two pauses of each worker that runs a job, while chains run."""
 
 import os
 import random
@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import psycopg
-from tests.chaos.patience import wait_for
 from tests.chaos.processes import kill
-from tests.chaos.result import told
+from tests.chaos.result import describe_error
+from tests.chaos.waiting import wait_for
 from tests.chaos.worker_verdict import AGENT, KILL, PAUSE, RESUMED, WORKERS, Strike
 
 from jobtrail.system import System
@@ -24,7 +24,7 @@ _OWNER = "SELECT lease_owner FROM {schema}.inbox WHERE job_id = %s"
 
 
 class _Lease(NamedTuple):
-    """A job under way, and the process that runs it."""
+    """A running job, and the process that runs it."""
 
     service: str
     job_id: str
@@ -47,7 +47,7 @@ class Striker:
 
     def __init__(self, system: System, chance: random.Random, say: Callable[[str], None]) -> None:
         self.strikes: list[Strike] = []
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
         self._system, self._chance, self._say = system, chance, say
         self._over = threading.Event()
         self._paused: set[int] = set()
@@ -55,17 +55,17 @@ class Striker:
 
     @contextmanager
     def striking(self) -> Iterator[None]:
-        """Strike from other threads meanwhile; all are at work again in the end."""
-        deeds = [self._kill_some, self._pause_agents]
-        with ThreadPoolExecutor(len(deeds) + len(RESUMED), "strike") as threads:
-            running = [threads.submit(deed) for deed in deeds]
+        """Strike from other threads while the block runs; in the end all processes work again."""
+        action = [self._kill_some, self._pause_agents]
+        with ThreadPoolExecutor(len(action) + len(RESUMED), "strike") as threads:
+            running = [threads.submit(action) for action in action]
             running += [threads.submit(self._pause_one, service) for service in RESUMED]
             try:
                 yield
             finally:
                 self._over.set()
                 errors = [error for each in running if (error := each.exception()) is not None]
-                self.troubles += [f"striking stopped: {told(error)}" for error in errors]
+                self.problems += [f"striking stopped: {describe_error(error)}" for error in errors]
 
     def _kill_some(self) -> None:
         left = [*WORKERS] * _KILLS_EACH
@@ -79,7 +79,7 @@ class Striker:
                     left.remove(worker)
 
     def _victims(self, worker: str, at_work: list[_Lease]) -> list[int]:
-        """Processes of this worker that have something to do."""
+        """Processes of this worker that run a job."""
         if worker != AGENT:
             return [lease.pid for lease in at_work if lease.service == worker]
         waited_for = any(lease.service == "matcher" for lease in at_work)
@@ -140,12 +140,12 @@ class Striker:
             os.kill(pid, signal.SIGCONT)
         self._paused.discard(pid)
 
-    def _struck(self, worker: str, deed: str, began: float) -> None:
-        self.strikes.append(Strike(worker, deed, began, time.time()))
-        self._say(f"{deed} {worker}")
+    def _struck(self, worker: str, action: str, began: float) -> None:
+        self.strikes.append(Strike(worker, action, began, time.time()))
+        self._say(f"{action} {worker}")
 
     def _done(self) -> set[tuple[str, str]]:
-        return {(strike.worker, strike.deed) for strike in self.strikes}
+        return {(strike.worker, strike.action) for strike in self.strikes}
 
     def _pids(self, worker: str) -> list[int]:
         """Of its processes that run, paused ones included."""

@@ -1,4 +1,4 @@
-"""Kafka is back, but some clients know of no broker, and never will: all must find it again."""
+"""Kafka is back, but some clients have lost all broker addresses: all must reconnect."""
 
 import os
 import subprocess
@@ -11,13 +11,14 @@ from socket import gethostname
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from tests.chaos.servers import Servers
 from tests.chaos.stand_ins import StandIn, no_broker
-from tests.requests import request_of_nobody
+from tests.job_requests import request_of_unknown_account
 
 from job_events.envelope import HEADERS, encode
-from job_events.kafka import Sender, producer
 from job_events.topics import Topics, request_key
+from service_kit.kafka import ReconnectingProducer, producer
 
 TOPICS = Topics("blank.")
 
@@ -39,9 +40,9 @@ def running(package: str, *part: str, environment: dict[str, str], folder: Path)
             process.kill()
 
 
-def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
+def ask(sender: ReconnectingProducer, wait_until: Callable[..., None]) -> str:
     """Ask for a job until Kafka has the request; its id."""
-    event = request_of_nobody()
+    event = request_of_unknown_account()
     taken: list[bool] = []
 
     def send() -> bool:
@@ -59,6 +60,7 @@ def ask(sender: Sender, wait_until: Callable[..., None]) -> str:
     return event.job_id
 
 
+@pytest.mark.long
 def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Callable[..., None]) -> None:
     with Servers(tmp_path) as servers:
         database, _ = servers.new_database()
@@ -89,17 +91,17 @@ def test_who_was_told_of_no_broker_finds_it_again(tmp_path: Path, wait_until: Ca
             wait_until(lambda: finished(second), "somebody is deaf still")
 
 
-def _blank(servers: Servers, sender: Sender, wait_until: Callable[..., None]) -> None:
-    """Kill Kafka, and let nobody find it again before having been told that there is none."""
+def _blank(servers: Servers, sender: ReconnectingProducer, wait_until: Callable[..., None]) -> None:
+    """Kill Kafka; no client may reconnect before it has received metadata without a broker."""
     port = urlsplit(f"//{servers.bootstrap_servers}").port
     assert port is not None
     servers.kill("kafka")
     with StandIn(port, no_broker) as blank:
 
-        def all_told() -> bool:
+        def all_informed() -> bool:
             sender.poll(0)
-            told = Counter(client.partition(":")[0] for client, _ in blank.told)
+            informed = Counter(client.partition(":")[0] for client, _ in blank.informed)
             # Of the puller its consumer and its producer; the projector's consumer is named after its host.
-            return told["puller"] >= 2 and told["asking"] >= 1 and told[gethostname()] >= 1
+            return informed["puller"] >= 2 and informed["asking"] >= 1 and informed[gethostname()] >= 1
 
-        wait_until(all_told, "not everybody was told of no broker")
+        wait_until(all_informed, "not every client received an answer without a broker")

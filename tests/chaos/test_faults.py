@@ -113,7 +113,7 @@ class Zombie(Holder):
 
 
 ANEW = '{"event": "assigned", "positions": {}}'
-REFUSED = '{"event": "another owner moved on", "partitions": [["c1.jobs.events", 0]]}'
+REFUSED = '{"event": "fenced: another owner has moved the positions", "partitions": [["c1.jobs.events", 0]]}'
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from tests.chaos.projections import ITEMS
 from tests.chaos.workload import Mix, Workload
 
 from job_events.topics import Topics
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsProjection
-from job_tracker.projector.records import DeadLetter, Record
 
 SENT = int(START.timestamp() * 1000)  # LogAppendTime of the first, milliseconds
 MIX = Mix(poison=0.3, wild=0.3, items=1.0, letters=0.05)
@@ -58,7 +59,7 @@ def _record(record: LogRecord) -> Record:
     return Record(*record.position, _time(record.appended_at), record.key, record.value)
 
 
-def _place(letter: DeadLetter) -> tuple[str, int, int, str]:
+def _place(letter: DeadLetterRow) -> tuple[str, int, int, str]:
     record = letter.record
     return record.topic, record.partition, record.offset, letter.consumer
 

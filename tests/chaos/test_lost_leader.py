@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.chaos.stand_ins import StandIn, dead_fellow
+from tests.chaos.stand_ins import StandIn, dead_peer
 
-from job_tracker.projector.broker import Broker, BrokerAway
+from job_tracker.errors import BrokerAway
+from job_tracker.log.broker import Broker
 from local_stack import free_port
 
 
@@ -19,7 +20,7 @@ from local_stack import free_port
 )
 def test_waiting_does_not_use_up_a_core(ask: Callable[[Broker], object]) -> None:
     port = free_port()
-    with StandIn(port, dead_fellow(port, dead_port=free_port())) as alive:
+    with StandIn(port, dead_peer(port, dead_port=free_port())) as alive:
         broker = Broker(f"127.0.0.1:{port}", timeout=2.0)
         began, used = time.monotonic(), time.process_time()
         with pytest.raises(BrokerAway):

@@ -1,4 +1,4 @@
-"""A death has a cause: a fault's signal, or a deed at a named point. Any other is a violation."""
+"""A death has a cause: a fault's signal, or a action at a named point. Any other is a violation."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_a_kill_by_a_fault_counts_once_it_was_seen(fleet: Fleet, wait_until: Wai
     assert killed is not None
     wait_until(lambda: fleet.death_of(killed) is not None)
     assert [death.point for death in fleet.deaths] == [None]
-    assert fleet.troubles == []
+    assert fleet.problems == []
     assert pid(member) != killed
 
 
@@ -50,13 +50,13 @@ def test_a_process_that_killed_itself_tells_where(fleet: Fleet, wait_until: Wait
     os.kill(pid(member), signal.SIGKILL)
     wait_until(lambda: bool(fleet.deaths))
     assert [death.point for death in fleet.deaths] == ["after_copy"]
-    assert fleet.troubles == []
+    assert fleet.problems == []
 
 
 def test_a_death_that_no_fault_explains_is_a_violation(fleet: Fleet, wait_until: WaitUntil) -> None:
     os.kill(pid(fleet.members[0]), signal.SIGKILL)
-    wait_until(lambda: bool(fleet.troubles))
-    assert "not by a fault" in fleet.troubles[0]
+    wait_until(lambda: bool(fleet.problems))
+    assert "not by a fault" in fleet.problems[0]
     assert fleet.deaths == []
 
 
@@ -69,7 +69,7 @@ def test_who_is_dead_is_not_killed_again(tmp_path: Path) -> None:
 
 def test_only_what_a_process_said_since_it_went_on_counts_as_refused(tmp_path: Path) -> None:
     def refuse(number: int) -> None:
-        line = {"event": "another owner moved on", "partitions": [["jobs.events", number]]}
+        line = {"event": "fenced: another owner has moved the positions", "partitions": [["jobs.events", number]]}
         with member.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
 

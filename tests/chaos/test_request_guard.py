@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from tests.chaos.members import ROOT
-from tests.deliveries import Deliveries
-from tests.requests import request_of_nobody
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import request_of_unknown_account
 
 from job_events.envelope import encode
 from job_events.topics import Topics, request_key
@@ -54,9 +54,9 @@ def _puller(environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes
 
 
 def _request(kafka: str, topics: Topics) -> str:
-    event = request_of_nobody()
+    event = request_of_unknown_account()
     key = request_key(event.tenant, event.data.job.account)
-    Deliveries(kafka).send(topics.requests("puller"), encode(event), key)
+    CheckedProducer(kafka).send(topics.requests("puller"), encode(event), key)
     return event.job_id
 
 

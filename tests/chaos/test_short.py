@@ -9,6 +9,7 @@ from tests.chaos.run import run_phase
 from tests.chaos.servers import Servers
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_no_invariant_breaks_under_a_short_chaos_run(tmp_path: Path) -> None:
     seed = os.environ.get("CHAOS_SEED", "1")

@@ -46,11 +46,13 @@ def test_every_guard_has_its_tooth() -> None:
     assert set(TEETH) == set(GUARDS)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_with_all_guards_the_same_faults_break_nothing(servers: Servers, tmp_path: Path) -> None:
     assert run_phase(phase(*TEETH.values()), servers, tmp_path, "teeth").violations == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("guard", sorted(GUARDS))
 def test_without_a_guard_the_run_fails(servers: Servers, tmp_path: Path, guard: str) -> None:

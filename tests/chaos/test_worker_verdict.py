@@ -9,9 +9,9 @@ from tests.chaos.worker_verdict import (
     Strike,
     Write,
     check_counts,
+    check_recorded,
     check_requests,
     check_scope,
-    check_told,
     check_writes,
     writes_by_place,
 )
@@ -55,11 +55,11 @@ def test_what_is_told_is_what_was_written() -> None:
         return {"type": "PRODUCT_SYNC", "account": "shop", "job_id": "sync", "metadata": {"updated": updated}}
 
     once, again, other = request(10), request(40), request(70, item="2")
-    assert check_told([item("price")], [once, again]) == []
-    assert len(check_told([item("price")], [once, other])) == 1
-    assert len(check_told([item("price")], [])) == 1
-    assert len(check_told([], [once])) == 1
-    assert len(check_told([item("name")], [once])) == 2
+    assert check_recorded([item("price")], [once, again]) == []
+    assert len(check_recorded([item("price")], [once, other])) == 1
+    assert len(check_recorded([item("price")], [])) == 1
+    assert len(check_recorded([], [once])) == 1
+    assert len(check_recorded([item("name")], [once])) == 2
     assert check_counts([job(1)], [item("price"), item(action="skipped")]) == []
     assert len(check_counts([job(2)], [item("price")])) == 1
 
@@ -76,7 +76,7 @@ def test_more_requests_than_there_were_are_told() -> None:
 
 def test_what_never_happened_is_told() -> None:
     writes = [Write(0, 0, {"idempotency_key": key}) for key in ("a", None)]
-    strikes = [Strike(worker, deed, 0, 0) for worker in WORKERS for deed in (KILL, PAUSE)]
+    strikes = [Strike(worker, action, 0, 0) for worker in WORKERS for action in (KILL, PAUSE)]
     assert check_scope({("place",): writes}, strikes) == []
     assert len(check_scope({("place",): writes[:1]}, strikes[1:])) == 2
     assert len(check_scope({}, [])) == 2 * len(WORKERS) + 2

@@ -1,7 +1,7 @@
-"""A part of the tracker as people start it, with kill points that obey a control file, and guards that can be removed.
+"""A process of the tracker with kill points that a control file triggers, and with removable guards.
 
-CHAOS_CONTROL names the file. It holds a deed and a point, `kill after_copy` say: the process that comes to the
-point does the deed to itself. CHAOS_MUTANT names a guard to remove before anything runs.
+CHAOS_CONTROL names the file. It holds a action and a point, `kill after_copy` say: the process that comes to the
+point does the action to itself. CHAOS_MUTANT names a guard to remove before anything runs.
 """
 
 import json
@@ -21,8 +21,8 @@ from tests.chaos.mutants import remove_guard
 from job_tracker import bootstrap
 from job_tracker.__main__ import main
 from job_tracker.projector import items_projection, jobs_projection
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows
-from job_tracker.projector.records import Cursor
+from job_tracker.store.binary_copy import EncodedRows, copy_rows
+from job_tracker.store.postgres import Cursor
 
 POINTS = ("after_poll", "before_copy", "after_copy", "before_commit", "after_commit", "in_rebalance")
 
@@ -35,7 +35,7 @@ class KillPoints:
 
     def __call__(self, point: str) -> None:
         try:
-            deed, _, wanted = self._control.read_text().partition(" ")
+            action, _, wanted = self._control.read_text().partition(" ")
         except FileNotFoundError:
             return
         if wanted != point:
@@ -44,7 +44,7 @@ class KillPoints:
             self._control.unlink()
         except FileNotFoundError:
             return  # disarmed in this moment
-        if deed == "kill":
+        if action == "kill":
             print(json.dumps({"event": KILLS_ITSELF, "point": point}), file=sys.stderr, flush=True)  # noqa: T201
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here
@@ -69,5 +69,5 @@ if __name__ == "__main__":
     remove_guard(os.environ.get("CHAOS_MUTANT", ""))
     at = KillPoints(Path(os.environ["CHAOS_CONTROL"]))
     jobs_projection.copy_rows = items_projection.copy_rows = copying(at)
-    bootstrap.run_projector = partial(bootstrap.run_projector, at=at)
+    bootstrap.run_projector = partial(bootstrap.run_projector, failpoint=at)
     sys.exit(main())

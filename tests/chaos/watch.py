@@ -1,4 +1,4 @@
-"""Looks at the tables while the faults run: where each partition stands, and whether anything ever went back."""
+"""Reads the tables during the faults: the position of each partition, and whether anything went back."""
 
 import re
 import threading
@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import psycopg
-from tests.chaos.patience import wait_for
 from tests.chaos.positions import Positions
-from tests.chaos.result import told
+from tests.chaos.result import describe_error
+from tests.chaos.waiting import wait_for
 
 _EVERY = 0.05  # seconds between two looks at the positions
 _SNAPSHOT_EVERY = 40  # looks between two looks at I7
@@ -40,7 +40,7 @@ class Watch:
         self._threads = [threading.Thread(target=self._run, name="watch", daemon=True)]
         self.positions = Positions()
         self.reads = 0
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
 
     def start(self) -> None:
         for thread in self._threads:
@@ -68,7 +68,7 @@ class Watch:
         wait_for(lambda: self.positions.next_look(now) is not None, "the watch to look again")
 
     def blind(self) -> list[str]:
-        """Violations: who has never seen anything shows nothing."""
+        """Violations; a watch that has seen nothing proves nothing."""
         unseen = [] if self.positions.looks else ["nobody has looked at the tables, so nothing was shown of I7"]
         return unseen + ([] if self.reads else ["nobody has read a job, so nothing was shown of I10"])
 
@@ -76,7 +76,7 @@ class Watch:
         try:
             self._watch()
         except Exception as error:
-            self.troubles.append(f"the watch is dead: {told(error)}")
+            self.problems.append(f"the watch failed: {describe_error(error)}")
 
     def _watch(self) -> None:
         connection: psycopg.Connection[Any] | None = None
@@ -98,15 +98,15 @@ class Watch:
         began = time.monotonic()
         rows = connection.execute(SQL["positions"]).fetchall()
         seen = {(topic, number): offset for _, topic, number, offset in rows}
-        self.troubles += self.positions.saw(began, time.monotonic(), seen)
+        self.problems += self.positions.saw(began, time.monotonic(), seen)
         if snapshot:
-            self.troubles += torn(connection)
+            self.problems += torn(connection)
 
     def _read(self, api_url: str, job_ids: list[str]) -> None:
         try:
             self._read_on(api_url, job_ids)
         except Exception as error:
-            self.troubles.append(f"the reader is dead: {told(error)}")
+            self.problems.append(f"the reader failed: {describe_error(error)}")
 
     def _read_on(self, api_url: str, job_ids: list[str]) -> None:
         seen: dict[str, tuple[int, int]] = {}
@@ -124,7 +124,7 @@ class Watch:
                     self.reads += 1
                     now = (_RANK[job["state"]], job["attempt"])
                     if now < seen.get(job_id, now):
-                        self.troubles.append(f"I10: a reader saw {job_id} go back from {seen[job_id]} to {now}")
+                        self.problems.append(f"I10: a reader saw {job_id} go back from {seen[job_id]} to {now}")
                     seen[job_id] = now
                     if self._stop.wait(0.02):
                         return

@@ -1,4 +1,4 @@
-"""The puller as people start it, killed once between its two steps for a request: the row and the offset.
+"""The puller, killed once between its two steps for a request: the row and the offset.
 
 CHAOS_CONTROL names a file that asks for the kill; CHAOS_MUTANT=offset_first takes the steps in the wrong order.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from confluent_kafka import Message
 
-from job_events.kafka import Listener
-from job_events.worker.intake import Intake
 from puller.bootstrap import run
+from service_kit.kafka import MonitoredConsumer
+from worker.request_consumer import RequestConsumer
 
 
 def cut_in_two(control: Path, *, offset_first: bool) -> None:
@@ -24,19 +24,19 @@ def cut_in_two(control: Path, *, offset_first: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
             threading.Event().wait()  # nothing runs on from here
 
-    def row_first(self: Intake, consumer: Listener, messages: list[Message]) -> None:
-        self._take(messages)
+    def row_first(self: RequestConsumer, consumer: MonitoredConsumer, messages: list[Message]) -> None:
+        self._store(messages)
         pass_by()
         self._commit(consumer, messages)
 
-    def row_last(self: Intake, consumer: Listener, messages: list[Message]) -> None:
+    def row_last(self: RequestConsumer, consumer: MonitoredConsumer, messages: list[Message]) -> None:
         for message in messages:
             consumer.store_offsets(message=message)
         consumer.commit(asynchronous=False)
         pass_by()
-        self._take(messages)
+        self._store(messages)
 
-    Intake._carry_out = row_last if offset_first else row_first
+    RequestConsumer._process = row_last if offset_first else row_first
 
 
 if __name__ == "__main__":

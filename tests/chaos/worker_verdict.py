@@ -1,4 +1,4 @@
-"""What the workers did under kills and pauses: by the jobs they ended, and by the platforms' raw log of requests."""
+"""The verdict on workers under kills and pauses: from the finished jobs and the platforms' raw request log."""
 
 import json
 from collections import Counter, defaultdict
@@ -30,7 +30,7 @@ class Strike(NamedTuple):
     """
 
     worker: str
-    deed: str
+    action: str
     began: float
     ended: float
 
@@ -55,18 +55,18 @@ def judge(jobs: list[Json], items: list[Json], requests: list[Json], strikes: li
         *check_jobs(jobs, held, Counter(strike.worker for strike in strikes)),
         *check_writes(writes, [strike for strike in strikes if strike.worker == "syncer"]),
         *check_counts(jobs, items),
-        *check_told(items, requests),
+        *check_recorded(items, requests),
         *check_requests(jobs, requests),
     ]
 
 
 def check_scope(writes: dict[Place, list[Write]], strikes: list[Strike]) -> list[str]:
-    """Whether enough has happened for the rest to mean anything."""
-    struck = {(strike.worker, strike.deed) for strike in strikes}
+    """The minimums that were not reached."""
+    struck = {(strike.worker, strike.action) for strike in strikes}
     found = [
-        f"no {deed} of a {worker}, so nothing was shown of it"
-        for worker, deed in product(WORKERS, (KILL, PAUSE))
-        if (worker, deed) not in struck
+        f"no {action} of a {worker}, so nothing was shown of it"
+        for worker, action in product(WORKERS, (KILL, PAUSE))
+        if (worker, action) not in struck
     ]
     keyed = {write.keyed for several in writes.values() for write in several}
     if True not in keyed:
@@ -136,19 +136,19 @@ def _excused(writes: list[Write], strikes: list[Strike]) -> bool:
 
 
 def check_counts(jobs: list[Json], items: list[Json]) -> list[str]:
-    """What a sync says it updated is what its items tell."""
-    told = Counter((item["account"], item["job_id"]) for item in items if item["action"] == "updated")
+    """A sync's count of updates equals its items."""
+    recorded = Counter((item["account"], item["job_id"]) for item in items if item["action"] == "updated")
     return [
         f"{job['type']} of {job['account']} says {job['metadata'].get('updated')} updated, its items tell {seen}"
         for job in jobs
-        if job["type"] in SYNCS and job["metadata"].get("updated") != (seen := told[job["account"], job["job_id"]])
+        if job["type"] in SYNCS and job["metadata"].get("updated") != (seen := recorded[job["account"], job["job_id"]])
     ]
 
 
-def check_told(items: list[Json], requests: list[Json]) -> list[str]:
-    """Of each account and field, as many records are told as changed as the platform was written to."""
+def check_recorded(items: list[Json], requests: list[Json]) -> list[str]:
+    """For each account and field, the recorded changes equal the writes to the platform."""
     updated = [item for item in items if item["action"] == "updated"]
-    told = Counter((item["account"], change["name"]) for item in updated for change in item["changes"])
+    recorded = Counter((item["account"], change["name"]) for item in updated for change in item["changes"])
     written: dict[tuple[str, str], set[str]] = defaultdict(set)
     for entry in requests:
         for item in entry["items"]:
@@ -156,22 +156,22 @@ def check_told(items: list[Json], requests: list[Json]) -> list[str]:
                 for field in _fields(item["values"]):
                     written[entry["account"], field].add(item["id"])
     return [
-        f"{field} of {account} is told as changed {told[account, field]} times, the platform was written to {seen}"
-        for account, field in sorted({*told, *written})
-        if told[account, field] != (seen := len(written[account, field]))
+        f"{field} of {account} has {recorded[account, field]} recorded changes and {seen} writes"
+        for account, field in sorted({*recorded, *written})
+        if recorded[account, field] != (seen := len(written[account, field]))
     ]
 
 
 def check_requests(jobs: list[Json], requests: list[Json]) -> list[str]:
-    """No more requests are told than the platform had; fewer may be, as a strike takes those of the open page along."""
-    told: Counter[tuple[str, str]] = Counter()
+    """A job reports at most the requests that the platform received; a strike loses those of the open page."""
+    recorded: Counter[tuple[str, str]] = Counter()
     for job in jobs:
         platform = "nhanh" if "PULL_NHANH" in job["type"] else "shopify"
-        told[job["account"], platform] += job["metadata"].get("requests", 0)
+        recorded[job["account"], platform] += job["metadata"].get("requests", 0)
     had = Counter((entry["account"], entry["platform"]) for entry in requests)
     return [
         f"jobs of {account} tell of {number} requests, {platform} had {had[account, platform]}"
-        for (account, platform), number in told.items()
+        for (account, platform), number in recorded.items()
         if number > had[account, platform]
     ]
 

@@ -1,4 +1,4 @@
-"""Puller, matcher and syncer under kills and pauses: their chains end, and the sandbox's raw request log tells what
+"""Puller, matcher and syncer under kills and pauses: their chains end, and the sandbox's raw request log shows what
 they wrote.
 """
 
@@ -11,16 +11,15 @@ from pathlib import Path
 
 import httpx
 from tests.chaos.history import describe, now
-from tests.chaos.patience import until
 from tests.chaos.result import Result, breaking_off
 from tests.chaos.strikes import Striker, second
+from tests.chaos.waiting import until
 from tests.chaos.worker_verdict import KILL, SYNCS, WORKERS, Json, judge
 
 from jobtrail.demo.account import connect
 from jobtrail.demo.plan import TENANT, DemoPlan
-from jobtrail.demo.run import Started, follow, start_chains
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.demo.run import RunningChain, follow, start_chains
+from jobtrail.home import Home, Ports
 from jobtrail.system import READY_SECONDS, System, running_system, services
 from jobtrail.tracker import Tracker
 from local_stack import StackEvent
@@ -68,8 +67,8 @@ def _run(folder: Path, seed: str, home: Home, system: System, result: Result, sa
             jobs = follow(tracker, chains, lambda _: None)
         items = [item for job in jobs if job["type"] in SYNCS for item in _items(tracker, job)]
     finally:
-        result.kills, result.faults = sum(s.deed == KILL for s in striker.strikes), len(striker.strikes)
-        result.violations += striker.troubles
+        result.kills, result.faults = sum(s.action == KILL for s in striker.strikes), len(striker.strikes)
+        result.violations += striker.problems
         requests = list(_requests(sandbox))
         _lines(folder / "strikes.jsonl", (strike._asdict() for strike in striker.strikes))
         _lines(folder / "requests.jsonl", requests)
@@ -98,7 +97,7 @@ def _requests(sandbox: httpx.Client) -> Iterator[Json]:
         after = entries[-1]["seq"]
 
 
-def _jobs(tracker: Tracker, chains: list[Started]) -> list[Json]:
+def _jobs(tracker: Tracker, chains: list[RunningChain]) -> list[Json]:
     """The jobs of chains that have not come to their ends."""
     return [job for chain in chains for job in tracker.jobs(200, tenant=TENANT, chain=chain.chain)]
 

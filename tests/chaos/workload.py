@@ -1,4 +1,4 @@
-"""What the producers send: jobs as raw JSON made from a seed, good, odd and unreadable, by no code under test."""
+"""The workload: seeded jobs as raw JSON, valid, odd and unreadable, without code under test."""
 
 import json
 import random

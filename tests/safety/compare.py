@@ -44,14 +44,14 @@ def _shown(value: Any) -> str:
 
 
 def _linked(rows: Iterable[Json]) -> dict[str, str]:
-    return {row["nhanh_id"]: shop_name(row["shopify_id"]) for row in rows if row["status"] in {"auto", "confirmed"}}
+    return {row["hub_id"]: shop_name(row["remote_id"]) for row in rows if row["status"] in {"auto", "confirmed"}}
 
 
 def links(expected: Mapping[str, str], rows: list[Json]) -> list[str]:
     """All links; of a wrong one the line says how it was made."""
     wanted = {hub_id(left): normal(right) for left, right in expected.items()}
     found = _linked(rows)
-    how = {row["nhanh_id"]: f"{row['status']} by {row['method']}, score {row['score']}" for row in rows}
+    how = {row["hub_id"]: f"{row['status']} by {row['method']}, score {row['score']}" for row in rows}
     return [
         line(
             f"link of {left}",
@@ -65,9 +65,9 @@ def links(expected: Mapping[str, str], rows: list[Json]) -> list[str]:
 
 def _suggested(left: str, rows: list[Json]) -> str:
     seen = [
-        f"{shop_name(row['shopify_id'])} for review ({row.get('reason')})"
+        f"{shop_name(row['remote_id'])} for review ({row.get('reason')})"
         for row in rows
-        if row["nhanh_id"] == left and row["status"] == "review"
+        if row["hub_id"] == left and row["status"] == "review"
     ]
     return "; ".join(seen)
 
@@ -75,7 +75,7 @@ def _suggested(left: str, rows: list[Json]) -> str:
 def reviews(expected: Mapping[str, Mapping[str, str]], rows: list[Json]) -> list[str]:
     """The expected suggestions with their reasons; none at all where none is expected."""
     found = {
-        (row["nhanh_id"], shop_name(row["shopify_id"])): row.get("reason") for row in rows if row["status"] == "review"
+        (row["hub_id"], shop_name(row["remote_id"])): row.get("reason") for row in rows if row["status"] == "review"
     }
     if not expected:
         return [line(f"review of {left}", None, f"{right} ({reason})") for (left, right), reason in found.items()]

@@ -15,8 +15,7 @@ from tests.safety.runner import Runner
 from tests.safety.world import World
 
 from jobtrail.account_store import open_accounts
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports
 from jobtrail.system import running_system
 from local_stack import free_port
 

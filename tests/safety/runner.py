@@ -127,11 +127,11 @@ class Runner:
     def _decide(self, decisions: dict[str, str | None]) -> None:
         """A person's word: a link, or (null) none."""
         for left, right in decisions.items():
-            params: Json = {"kind": self._case.kind, "nhanh_id": names.hub_id(left)}
+            params: Json = {"kind": self._case.kind, "hub_id": names.hub_id(left)}
             if right is None:
                 params["action"] = "delete"
             else:
-                params |= {"action": "create", "shopify_id": names.shop_gid(right, self._case.kind)}
+                params |= {"action": "create", "remote_id": names.shop_gid(right, self._case.kind)}
             job = self._world.finished(self._world.request(self._account, "EDIT_MATCH", params=params))
             if job["outcome"] != "success":
                 raise Impossible(f"the decision on {left} ended as {job['outcome']}: {job['error']}")

@@ -10,17 +10,14 @@ from psycopg import Connection as Database
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
-from job_events.database import watched
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
+from platforms import registry
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.connections import Connection
 from platforms.migrate import migrate
-from platforms.nhanh import NhanhClient
 from platforms.results import CheckResult
-from platforms.shopify import ShopifyClient
-
-CLIENTS = {"nhanh": NhanhClient, "shopify": ShopifyClient}
+from service_kit.database import watched
 
 
 @contextmanager
@@ -28,17 +25,17 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
     """The store on a database of its own connection; brings the schema up to date first.
 
     Raises:
-        Refused: PostgreSQL is away, hangs, or will not have it.
+        UserError: PostgreSQL is away, hangs, or refuses the connection.
     """
     try:
         migrate(database_url)
         with ConnectionPool[Database[TupleRow]](watched(database_url), min_size=1, max_size=2) as pool:
             yield AccountStore(pool, Cipher(secret_key))
     except psycopg.Error as error:
-        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
+        raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def check_connection(connection: Connection) -> CheckResult:
-    """Call the platform once with the stored credentials. What the client logs is no part of the answer."""
+    """Call the platform once with the stored credentials. What its client logs goes to stderr."""
     with redirect_stdout(sys.stderr):
-        return CLIENTS[connection.platform](connection, wait=lambda seconds, _why: time.sleep(seconds)).check()
+        return registry.platform(connection.platform).check(connection, lambda seconds, _why: time.sleep(seconds))

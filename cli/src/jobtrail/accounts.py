@@ -1,4 +1,4 @@
-"""`jobtrail accounts`: connect real shops. Credentials are asked for without echo and stored encrypted."""
+"""`jobtrail accounts`: connect shops. Credentials are read without echo and stored encrypted."""
 
 import sys
 from collections.abc import Generator
@@ -10,12 +10,13 @@ from rich.prompt import Prompt
 from rich.table import Table
 from rich.text import Text
 
+from job_events.job_types import PLATFORMS
 from jobtrail import terminal
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
-from jobtrail.json_option import json_object
 from jobtrail.merge import changes, merged
-from platforms.connections import REQUIRED_CREDENTIALS, checked_platform
+from jobtrail.options import json_object
+from platforms import registry
 from platforms.errors import CredentialsUnreadable
 from platforms.results import CheckResult
 from platforms.settings import AccountSettings, settings_to_json
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
-BASE_URLS = {"nhanh": "https://pos.open.nhanh.vn"}
-"""Where a platform has one address for everybody; a Shopify shop has its own."""
 
 AccountName = Annotated[str, typer.Argument(help="name of the account")]
-Tenant = Annotated[str, typer.Option(help="who pays for the account")]
-Reason = Annotated[str, typer.Option(help="why, for those who look at the account")]
+Tenant = Annotated[str, typer.Option(help="tenant of the account")]
+Reason = Annotated[str, typer.Option(help="shown with the account")]
 
 
 @contextmanager
@@ -46,27 +45,27 @@ def account_store() -> Generator["AccountStore", None, None]:
 @app.command()
 def add(
     account: Annotated[str, typer.Argument(help="name of the merchant's account, such as lan-shop")],
-    platform: Annotated[str, typer.Argument(help="nhanh or shopify")],
-    base_url: Annotated[str | None, typer.Option(help="https://SHOP.myshopify.com; not needed for Nhanh")] = None,
+    platform: Annotated[str, typer.Argument(help=" or ".join(PLATFORMS))],
+    base_url: Annotated[str | None, typer.Option(help="the shop's own address; not needed for Nhanh")] = None,
     tenant: Tenant = "default",
     credential: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE instead of being asked; may be repeated")
+        list[str] | None, typer.Option(help="NAME=VALUE instead of a prompt; may be repeated")
     ] = None,
-    settings: Annotated[str | None, typer.Option(help="JSON, laid over the settings that are stored")] = None,
+    settings: Annotated[str | None, typer.Option(help="JSON, merged into the stored settings")] = None,
 ) -> None:
     """Connect a shop, or replace its credentials."""
-    needed = REQUIRED_CREDENTIALS[checked_platform(platform)]
+    registered = registry.platform(platform)
     given = _pairs(credential or [])
     wanted = {} if settings is None else json_object(settings, "--settings")
-    address = base_url or BASE_URLS.get(platform)
+    address = base_url or registered.base_url
     if address is None:
-        raise Refused(f"A {platform} shop has an address of its own: --base-url https://SHOP.myshopify.com")
-    for name in needed:
+        raise UserError(f"Each {platform} shop has its own address: --base-url {registered.address_form}")
+    for name in registered.credentials:
         if name not in given:
-            given[name] = _asked(platform, name)
+            given[name] = _prompt(platform, name)
     with account_store() as accounts:
         if settings is not None or not accounts.exists(tenant, account):
-            _lay_over(accounts, tenant, account, wanted)
+            _merge_settings(accounts, tenant, account, wanted)
         accounts.put_connection(tenant, account, platform, address, given)
     console.print(f"Stored. Now: jobtrail accounts check {account} --tenant {tenant}", markup=False)
 
@@ -75,7 +74,7 @@ def add(
 def show_settings(
     account: AccountName,
     tenant: Tenant = "default",
-    change: Annotated[str | None, typer.Option("--set", help="JSON, laid over the settings that are stored")] = None,
+    change: Annotated[str | None, typer.Option("--set", help="JSON, merged into the stored settings")] = None,
 ) -> None:
     """Show an account's settings, or change those that --set names."""
     wanted = None if change is None else json_object(change, "--set")
@@ -83,8 +82,8 @@ def show_settings(
         stored = settings_to_json(accounts.settings(tenant, account))
         if wanted is None:
             console.print_json(data=stored)
-        elif not _lay_over(accounts, tenant, account, wanted):
-            console.print("These are its settings already; nothing changes.")
+        elif not _merge_settings(accounts, tenant, account, wanted):
+            console.print("No setting changes.")
 
 
 @app.command("list")
@@ -112,7 +111,7 @@ def check(
     with account_store() as accounts:
         found = [c for c in accounts.list_connections() if (c.tenant, c.account) == (tenant, account)]
         if not found:
-            raise Refused(
+            raise UserError(
                 f"There is no account {tenant}/{account}: jobtrail accounts add {account} PLATFORM --tenant {tenant}"
             )
         for connection in found:
@@ -129,13 +128,13 @@ def check(
 
 @app.command()
 def pause(account: AccountName, tenant: Tenant = "default", reason: Reason = "") -> None:
-    """Hold back all jobs of an account, at every service."""
+    """Pause all jobs of an account in every service."""
     _command("pause", tenant, account, reason)
 
 
 @app.command()
 def resume(account: AccountName, tenant: Tenant = "default", reason: Reason = "") -> None:
-    """Let the jobs of an account go on."""
+    """Resume the jobs of an account."""
     _command("resume", tenant, account, reason)
 
 
@@ -143,30 +142,30 @@ def _command(verb: str, tenant: str, account: str, reason: str) -> None:
     from jobtrail.tracker import Tracker, account_path
 
     Tracker(Home().api()).command(account_path(tenant, account, verb), reason)
-    console.print(f"Asked for: {verb} account {tenant}/{account}", markup=False)
+    console.print(f"Requested: {verb} account {tenant}/{account}", markup=False)
 
 
-def _asked(platform: str, name: str) -> str:
-    # Without a terminal nothing could be hidden, and Python would warn of it in many lines.
+def _prompt(platform: str, name: str) -> str:
+    # Without a terminal nothing can be hidden, and Python would print a long warning.
     hidden = name.endswith(("token", "key", "secret")) and sys.stdin.isatty()
     try:
         return Prompt.ask(f"{platform} {name}", console=console, password=hidden)
     except EOFError:
-        raise Refused(f"There is nobody to ask for {name}: --credential {name}=VALUE") from None
+        raise UserError(f"{platform} needs {name}, and nothing was typed: pass --credential {name}=VALUE") from None
 
 
-def _lay_over(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:
-    """Change the settings that are named, create the account if need be, and say what differs; whether anything does.
+def _merge_settings(accounts: "AccountStore", tenant: str, account: str, wanted: dict[str, Any]) -> bool:
+    """Change the given settings, create the account if there is none, and print the differences; returns whether any.
 
-    Each of the others stays: a setting that goes back to its default unasked may let a sync write what it must not.
+    All other settings stay: one that falls back to its default may let a sync write what it must not write.
     """
     found = accounts.account(tenant, account)
     before = settings_to_json(found.settings if found else AccountSettings())
     after = settings_to_json(accounts.put_account(tenant, account, merged(before, wanted)).settings)
-    said = changes(before, after)
-    for line in said:
+    differences = changes(before, after)
+    for line in differences:
         console.print(line, markup=False)
-    return bool(said)
+    return bool(differences)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -174,6 +173,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise Refused("--credential wants NAME=VALUE")
+            raise UserError("--credential needs the form NAME=VALUE")
         pairs[name] = value
     return pairs

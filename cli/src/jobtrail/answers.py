@@ -1,6 +1,6 @@
-"""What commands read of the tracker's answers, as types: an answer that lacks it is refused before anything is shown.
+"""The parts of the tracker's answers that commands read, as types. An answer that lacks one is refused.
 
-Fields that no command reads are not named, so that a newer tracker may say more.
+Other fields are not declared, so that a newer tracker may add fields.
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ class Error(Struct):
 
 
 class Job(Struct):
-    """A job as lists and pages show it; what only some answers hold may be missing."""
+    """A job of a list or a page; fields that only some answers hold have a default."""
 
     job_id: str
     type: str
@@ -115,14 +115,15 @@ class Known(Struct):
 
 
 class Match(Struct):
-    nhanh_id: str
-    shopify_id: str
+    platform: str
+    hub_id: str
+    remote_id: str
     status: str
     method: str
     score: Number | float | None = None
     reason: str | None = None
-    nhanh: Known | None = None
-    shopify: Known | None = None
+    hub: Known | None = None
+    remote: Known | None = None
 
 
 class MatchesPage(Struct):
@@ -132,18 +133,18 @@ class MatchesPage(Struct):
 
 
 class Accepted(Struct):
-    """A job that was asked for."""
+    """The answer to a request for a job."""
 
     job_id: str
 
 
-class Letter(Struct):
+class DeadLetterEntry(Struct):
     consumer: str
     reason: str
 
 
-class LettersPage(Struct):
-    dead_letters: list[Letter]
+class DeadLettersPage(Struct):
+    dead_letters: list[DeadLetterEntry]
     total_text: str = ""
 
 
@@ -223,7 +224,7 @@ class Freshness(Struct):
 
 
 def lacks(answer: object, shape: type[Struct]) -> str | None:
-    """What is missing from an answer, or has another type, by its path; None where nothing is."""
+    """The first field of an answer that is missing or has another type; None for a valid answer."""
     try:
         msgspec.convert(answer, shape)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""`jobtrail check`: is every part up, and how far behind is each consumer group?"""
+"""`jobtrail check`: whether every part is up, and the lag of each consumer group."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,21 +11,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job_events.kafka_diagnosis import quiet_config, reach
-from job_events.kafka_security import KafkaConnection
 from job_events.texts import printable, with_texts
 from jobtrail import answers
-from jobtrail.freshness import staleness
-from jobtrail.groups import GROUPS, members
 from jobtrail.home import Home
 from jobtrail.queues import hold_text
-from jobtrail.tracker import Tracker, shown
+from jobtrail.tracker import Tracker, shown, staleness
+from service_kit.kafka_admin import group_members
+from service_kit.kafka_diagnosis import quiet_config, reach
+from service_kit.kafka_security import KafkaConnection
+from service_kit.processes import CONSUMER_GROUPS
 
 TIMEOUT = 5.0
 
 
 def check_system(console: Console, home: Home) -> int:
-    """Print a line a part, the lag of every group, and what waits for a person; 1 when something is down."""
+    """Print a line for each part, the lag of every group, and what needs attention; returns 1 if a part is down."""
     api, kafka, database = home.api(), home.kafka(), home.database()
     parts: dict[str, Callable[[], str]] = {
         "PostgreSQL": lambda: _postgres(database),
@@ -33,9 +33,9 @@ def check_system(console: Console, home: Home) -> int:
         "API": lambda: _api(api),
     }
     down = False
-    for name, ask in parts.items():
+    for name, check in parts.items():
         try:
-            console.print("[green]✔[/]", Text(f"{name}: {ask()}"))
+            console.print("[green]✔[/]", Text(f"{name}: {check()}"))
         except (httpx.HTTPError, psycopg.Error, KafkaException, ValueError) as error:
             down = True
             console.print("[red]✘[/]", Text(f"{name}: {str(error).strip() or type(error).__name__}"))
@@ -44,9 +44,9 @@ def check_system(console: Console, home: Home) -> int:
             down = _lags(console, kafka)
         except KafkaException as error:
             down = True
-            console.print("[red]✘[/]", Text(f"Kafka: the lag of its groups is unknown: {error}"))
-        for said in _attention(Tracker(api)):
-            console.print("[yellow]![/]", Text(said), soft_wrap=True)
+            console.print("[red]✘[/]", Text(f"Kafka: the lag of the groups is unknown: {error}"))
+        for sentence in _attention(Tracker(api)):
+            console.print("[yellow]![/]", Text(sentence), soft_wrap=True)
     return 1 if down else 0
 
 
@@ -67,7 +67,9 @@ def _api(address: str) -> str:
     try:
         found = msgspec.convert(with_texts(answer.json(), printable), answers.Readiness)
     except (ValueError, RecursionError):  # a msgspec.ValidationError is a ValueError
-        raise ValueError(f"{shown(address)} is no tracker: it answers {answer.status_code}, and no readiness") from None
+        raise ValueError(
+            f"{shown(address)} is not a tracker: it answers {answer.status_code} without a readiness report"
+        ) from None
     if not found.ready:
         missing = [f"{check.name}: {check.detail or 'no reason given'}" for check in found.checks if not check.ok]
         raise ValueError(f"at {shown(address)} is not ready: {'; '.join(missing) or 'no reason given'}")
@@ -75,14 +77,14 @@ def _api(address: str) -> str:
 
 
 def _attention(tracker: Tracker) -> Iterator[str]:
-    """What waits for a person. No part is down for it, so the exit code is not either."""
-    letters = tracker.read("/dead-letters", answers.LettersPage, limit=1)
-    for newest in letters.dead_letters:
-        where = f"all are at {tracker.address}/dead-letters"
-        yield f"Dead letters: {letters.total_text}, the newest by {newest.consumer}: {newest.reason}; {where}"
+    """What needs the attention of a person; it does not change the exit code."""
+    page = tracker.read("/dead-letters", answers.DeadLettersPage, limit=1)
+    for newest in page.dead_letters:
+        where = f"see {tracker.address}/dead-letters"
+        yield f"Dead letters: {page.total_text}, the newest by {newest.consumer}: {newest.reason}; {where}"
     for queue in tracker.read("/queues", answers.Queues).queues:
         for hold in queue.holds:
-            yield f"{queue.service} holds back {hold_text(hold)}"
+            yield f"{queue.service}: paused: {hold_text(hold)}"
         if (newer := queue.waiting_for_upgrade) is not None and newer.total:
             reasons = "; ".join(f"{one.count:,} × {one.reason}" for one in newer.reasons)
             yield f"{queue.service}: {newer.total:,} jobs or chain steps wait for a newer version: {reasons}"
@@ -91,7 +93,7 @@ def _attention(tracker: Tracker) -> Iterator[str]:
 
 
 def _lags(console: Console, kafka: KafkaConnection) -> bool:
-    """Lag by group, from the broker's own numbers. A group without members means that a service is down."""
+    """Print the lag by group; returns whether a service is down, because its group has no members."""
     admin = AdminClient(quiet_config(kafka))
     listed = admin.list_consumer_groups(request_timeout=TIMEOUT).result()
     table = Table(header_style="bold")
@@ -100,11 +102,11 @@ def _lags(console: Console, kafka: KafkaConnection) -> bool:
     missing = False
     reader = Consumer(quiet_config(kafka) | {"group.id": "jobtrail-check"})
     try:
-        for group in sorted({*GROUPS, *(found.group_id for found in listed.valid)}):
-            count = members(admin, group, TIMEOUT)
-            gone = count == 0 and group in GROUPS
-            missing = missing or gone
-            name = Text(f"✘ {group}: its service is down", style="red") if gone else Text(group)
+        for group in sorted({*CONSUMER_GROUPS, *(found.group_id for found in listed.valid)}):
+            count = group_members(admin, group, TIMEOUT)
+            down = count == 0 and group in CONSUMER_GROUPS
+            missing = missing or down
+            name = Text(f"✘ {group}: its service is down", style="red") if down else Text(group)
             table.add_row(name, str(count), f"{_lag(admin, reader, group):,}")
     finally:
         reader.close()

@@ -1,20 +1,32 @@
-"""The folder that keeps a local system between runs, and what is known of the system that runs now."""
+"""The folder of a local system, and the addresses of the system that runs now."""
 
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import msgspec
 
-from job_events.kafka_security import InvalidSecurity, KafkaConnection, KafkaSecurity, read_security
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from platforms.cipher import Cipher
+from service_kit.errors import InvalidSecurity
+from service_kit.kafka_security import KafkaConnection, KafkaSecurity, read_security
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that a person chose for the parts of a system; None: the default port, or any free one."""
+
+    api: int | None = None
+    sandbox: int | None = None
+    kafka: int | None = None
+    postgres: int | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
-    """Where the parts of a running system answer."""
+    """The addresses of a running system."""
 
     api: str
     sandbox: str
@@ -24,14 +36,10 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Home:
-    """`.jobtrail` in the present folder, or JOBTRAIL_HOME."""
+    """`.jobtrail` in the current folder, or JOBTRAIL_HOME."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or Path(os.environ.get("JOBTRAIL_HOME", ".jobtrail"))).resolve()
-
-    @property
-    def sandbox_state(self) -> Path:
-        return self.folder / "sandbox"
 
     @property
     def logs(self) -> Path:
@@ -39,11 +47,11 @@ class Home:
 
     @property
     def archive(self) -> Path:
-        """Where `jobtrail archive` keeps finished days of the log."""
+        """The default folder of `jobtrail archive`."""
         return self.folder / "archive"
 
     def secret_key(self) -> str:
-        """The key that seals credentials: JOBTRAIL_SECRET_KEY, else a file made once and readable by its owner only."""
+        """The key that encrypts credentials: JOBTRAIL_SECRET_KEY, else a file that only its owner can read."""
         given = os.environ.get("JOBTRAIL_SECRET_KEY")
         if given:
             return given
@@ -56,16 +64,16 @@ class Home:
             return path.read_text("ascii").strip()
 
     def note_running(self, running: Running) -> None:
-        """Remember where the system answers, for commands in other terminals."""
+        """Record the addresses of the system for commands in other terminals."""
         part = self.folder / "running.json.part"
         part.write_bytes(msgspec.json.encode(running))
-        part.rename(self.folder / "running.json")  # who reads it meanwhile finds all of it, or nothing
+        part.rename(self.folder / "running.json")  # atomic: a reader finds the whole file or none
 
     def forget_running(self) -> None:
         (self.folder / "running.json").unlink(missing_ok=True)
 
     def running(self) -> Running | None:
-        """What the last start noted; None when nothing runs here."""
+        """The addresses that the last start recorded; None if nothing runs here."""
         try:
             return msgspec.json.decode((self.folder / "running.json").read_bytes(), type=Running)
         except FileNotFoundError:
@@ -75,7 +83,7 @@ class Home:
         """Address of the tracker's API: JOBTRAIL_API, else that of the system started from this folder.
 
         Raises:
-            Refused: JOBTRAIL_API is no address of a web server, or nothing runs here.
+            UserError: JOBTRAIL_API is not an address of a web server, or nothing runs here.
         """
         given = os.environ.get("JOBTRAIL_API")
         if given:
@@ -86,7 +94,7 @@ class Home:
         """The cluster of KAFKA_BOOTSTRAP_SERVERS, else that of the system started from this folder.
 
         Raises:
-            Refused: the variables that say how to log in there contradict each other, or nothing runs here.
+            UserError: the security variables contradict each other, or nothing runs here.
         """
         given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
         if given:
@@ -100,17 +108,18 @@ class Home:
     def _need(self, what: str, variable: str) -> Running:
         running = self.running()
         if running is None:
-            raise Refused(
-                f"No system runs from {self.folder}: start one with `make up`, or say where {what} is: {variable}"
+            raise UserError(
+                f"No system runs from {self.folder}: start one with `make up`, or set {variable} to the address of "
+                f"{what}"
             )
         return running
 
 
 def kafka_of(running: Running) -> KafkaConnection:
-    """The cluster of a running system: the one that it started itself demands no user and no TLS.
+    """The cluster of a running system. A cluster that the system started itself requires no user and no TLS.
 
     Raises:
-        Refused: the variables that say how to log in contradict each other.
+        UserError: the security variables contradict each other.
     """
     own = running.kafka_protocol == "PLAINTEXT"
     return KafkaConnection(running.kafka, KafkaSecurity() if own else _kafka_security())
@@ -120,21 +129,21 @@ def _kafka_security() -> KafkaSecurity:
     try:
         return read_security(os.environ)
     except InvalidSecurity as error:
-        raise Refused(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _address(given: str) -> str:
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:
-        raise Refused(f"JOBTRAIL_API is no address: {error}") from None
+        raise UserError(f"JOBTRAIL_API is not an address: {error}") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise Refused("JOBTRAIL_API is no address of the API: it looks like http://127.0.0.1:8400")
+        raise UserError("JOBTRAIL_API is not an address of the API; an example is http://127.0.0.1:8400")
     return given.rstrip("/")
 
 
 def _make_key(path: Path) -> None:
-    """The file is there whole or not at all, and of two who make it at once both find the first one's."""
+    """Create the file atomically; of two processes at the same moment both use the key of the first."""
     with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=f"{path.name}.") as part:
         part.write(Cipher.new_key())
         part.flush()

@@ -1,4 +1,4 @@
-"""The items of a job as a table: what each is, what became of it, and every value before and after."""
+"""The items of a job as a table: the item, its result, and each changed value before and after."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,13 @@ from jobtrail.tracker import Json
 
 
 def items_table(items: Iterable[Json]) -> Table:
-    """One row an item, with a line for each of its fields that changed, or would have; fits 80 columns."""
+    """One row an item, with a line for each field that changed or would change; fits 80 columns."""
     table = Table(header_style="bold")
     table.add_column("Item", overflow="fold", ratio=2)
     table.add_column("Result", no_wrap=True)
     table.add_column("Changes", overflow="fold", ratio=3)
     for item in items:
-        table.add_row(Text("\n").join(_what(item)), _result(item), Text("\n").join(_changes(item)))
+        table.add_row(Text("\n").join(_identity(item)), _result(item), Text("\n").join(_changes(item)))
     return table
 
 
@@ -25,7 +25,7 @@ def short_id(text: str) -> str:
     return re.sub(r"gid://shopify/\w+/(\d+)", r"\1", text)
 
 
-def _what(item: Json) -> Iterator[Text]:
+def _identity(item: Json) -> Iterator[Text]:
     about = item.get("about") or {}
     if about.get("title"):
         yield Text(about["title"], style="bold")

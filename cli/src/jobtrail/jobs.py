@@ -1,4 +1,4 @@
-"""`jobtrail jobs`: what the API knows and can do, from a terminal."""
+"""`jobtrail jobs`: list, show, start, watch and control jobs."""
 
 import json
 import re
@@ -18,33 +18,29 @@ from uuid_utils import uuid7
 from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import CHAINS, JOB_TYPES
 from jobtrail import terminal
-from jobtrail.errors import Refused
-from jobtrail.freshness import staleness
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.items_table import items_table
-from jobtrail.json_option import json_object
-from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reverting, takes, with_token
+from jobtrail.options import HELP, json_object, span
+from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reversion, takes, with_token
 from jobtrail.tables import Jobs
-from jobtrail.times import HELP, span
-from jobtrail.tracker import Json, Tracker, job_path
+from jobtrail.tracker import Json, Tracker, job_path, staleness
 from jobtrail.watch import changes_shown, follow_job
 
 app = typer.Typer(no_args_is_help=True)
 console = terminal.console()
-MOST_EVENTS = 1000  # of one timeline; more are a question for the API
+MOST_EVENTS = 1000  # of one timeline; the API has more
 
 
 def _checked_id(job_id: str) -> str:
     if not re.fullmatch(JOB_ID_PATTERN, job_id):
-        raise Refused(
-            f"{job_id!r} is no job id: those are 1 to 128 letters, digits, dots, colons, hyphens or underscores"
-        )
+        raise UserError(f"{job_id!r} is not a job id: 1 to 128 letters, digits, dots, colons, hyphens or underscores")
     return job_id
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="list what would be written, and write nothing")]
-JobId = Annotated[str, typer.Argument(help="the job's id", callback=_checked_id)]
-Reason = Annotated[str, typer.Option(help="why, for the job's timeline")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show the changes without writing them")]
+JobId = Annotated[str, typer.Argument(help="id of the job", callback=_checked_id)]
+Reason = Annotated[str, typer.Option(help="reason, shown in the job's timeline")]
 
 
 @app.command("list")
@@ -59,7 +55,7 @@ def list_jobs(
     until: Annotated[str | None, typer.Option(help="created before")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
 ) -> None:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     first, last = span(since, until, datetime.now(UTC))
     filters = {"status": status, "type": job_type, "account": account, "tenant": tenant, "chain": chain}
     filters |= {"health": health or None, "from": first and first.isoformat(), "to": last and last.isoformat()}
@@ -72,14 +68,14 @@ def list_jobs(
                 total = page["total_text"]
                 if scanned := page.get("scanned_to"):
                     looked = scanned["created_at"]
-                    spinner.update(f"Found {len(jobs):,}; looked through all jobs back to {escape(looked)}, reading on")
+                    spinner.update(f"Found {len(jobs):,}; scanned all jobs back to {escape(looked)}")
         console.print(Jobs(jobs, datetime.now(UTC)))
         console.print(f"{len(jobs):,} shown of {total}", markup=False)
 
 
 @app.command()
 def show(job_id: JobId) -> None:
-    """One job with its timeline."""
+    """Show one job with its timeline."""
     with _reading() as tracker:
         job = tracker.job(job_id)
         console.print(Jobs([job], datetime.now(UTC)))
@@ -87,7 +83,7 @@ def show(job_id: JobId) -> None:
         console.print_json(json.dumps(known))
         if reason := job.get("waiting_reason"):
             console.print(Text(f"Waits for a newer version of its service: {reason}", style="yellow"), soft_wrap=True)
-        _tell_next_step(job)
+        _print_next_step(job)
         timeline = Table(title="Timeline", title_justify="left", header_style="bold")
         for name in ("Time", "Event", "Attempt", "Seq", "Verdict"):
             timeline.add_column(name, overflow="fold")
@@ -104,11 +100,13 @@ def show(job_id: JobId) -> None:
 def items(
     job_id: JobId,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
-    held: Annotated[bool, typer.Option("--held", help="only those that wait for a confirmation")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="only those that failed")] = False,
-    action: Annotated[list[str] | None, typer.Option(help="only these, such as updated; may be repeated")] = None,
+    held: Annotated[bool, typer.Option("--held", help="only items that wait for a confirmation")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="only failed items")] = False,
+    action: Annotated[
+        list[str] | None, typer.Option(help="only items with this action, such as updated; may be repeated")
+    ] = None,
 ) -> None:
-    """What happened to each item of a job, or what a dry run would have done: oldest first."""
+    """List the items of a job with their results, oldest first; of a dry run, what it would have written."""
     actions = [*(action or []), *(["failed"] if failed else [])]
     with _reading() as tracker:
         found, more = tracker.items(job_id, limit, action=actions or None, held=True if held else None)
@@ -118,29 +116,29 @@ def items(
 
 @app.command()
 def watch(job_id: JobId) -> None:
-    """Follow a job to its end; exit code 0 if it ended well or in part."""
+    """Follow a job to its end; exit code 0 for success or partial success."""
     with _reading() as tracker:
         with changes_shown(console) as changes:
             job = follow_job(tracker, job_id, changes)
-        _tell_next_step(job)
+        _print_next_step(job)
     raise typer.Exit(0 if job.get("outcome") in {"success", "partial"} else 1)
 
 
 @app.command()
 def start(
     what: Annotated[str, typer.Argument(help=f"a job type, or a chain: {', '.join(CHAINS)}")],
-    account: Annotated[str, typer.Option(help="for which account")],
-    tenant: Annotated[str, typer.Option(help="of which tenant")] = "default",
+    account: Annotated[str, typer.Option(help="account of the job")],
+    tenant: Annotated[str, typer.Option(help="tenant of the account")] = "default",
     params: Annotated[str, typer.Option(help="parameters as JSON")] = "{}",
     priority: Annotated[str, typer.Option(help="low, normal, high or urgent")] = "normal",
     dry_run: DryRun = False,
     confirm: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="the plan token of a job that stopped or held items back")
+        str | None, typer.Option(metavar="TOKEN", help="plan token of a job that stopped or held items")
     ] = None,
 ) -> None:
-    """Request a job, or all first jobs of a chain."""
+    """Request a job, or the first jobs of a chain."""
     if what not in JOB_TYPES and what not in CHAINS:
-        raise Refused(f"There is no job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
+        raise UserError(f"Unknown job type or chain {what!r}; known are {', '.join([*CHAINS, *JOB_TYPES])}")
     tracker = _tracker()
     chain = CHAINS.get(what)
     given = json_object(params, "--params")
@@ -150,30 +148,30 @@ def start(
         first, then = with_token(chain, issuer(tracker, tenant, account, confirm), confirm)
     elif confirm is not None:
         if not takes(what, "confirm"):
-            raise Refused(f"{what} neither stops nor holds items back: there is nothing to confirm")
+            raise UserError(f"{what} takes no plan token: it never stops and never holds items")
         given |= {"confirm": confirm}
     if dry_run and chain:
         then = tuple(map(_dry, then))
     elif dry_run:
         if not takes(what, "dry_run"):
-            raise Refused(f"{what} writes to no platform, so there is nothing to leave out: --dry-run is for a sync")
+            raise UserError(f"{what} writes to no platform: --dry-run is for a sync")
         given |= {"dry_run": True}
     common = {"tenant": tenant, "account": account, "priority": priority}
     together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}
     for job_type in chain.first if chain else (what,):
         own = given | first.get(job_type, {})
         answer = tracker.post("/jobs", {"type": job_type, **common, "params": own, **together})
-        _tell_request(job_type, answer)
+        _print_request(job_type, answer)
 
 
 @app.command()
 def confirm(job_id: JobId) -> None:
-    """Approve exactly the changes that a stopped job, or one that held items back, shows: a new job writes them."""
+    """Approve the changes that a job shows which stopped or held items: a new job writes exactly these."""
     tracker = _tracker()
     job = tracker.job(job_id)
     request = confirmation(job)
     console.print(Text(f"Approves {approved_text(job)} of {job['type']} {job_id}"), soft_wrap=True)
-    _tell_request(job["type"], tracker.post("/jobs", request))
+    _print_request(job["type"], tracker.post("/jobs", request))
 
 
 @app.command()
@@ -182,79 +180,79 @@ def revert(
     only: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this Nhanh id; may be repeated")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Take back what a sync wrote: each value of before, where the shop still holds what was written."""
+    """Revert what a sync wrote: restore each former value, where the shop still holds the written one."""
     tracker = _tracker()
-    _tell_request("REVERT_SYNC", tracker.post("/jobs", reverting(tracker.job(job_id), only or [], dry_run)))
+    _print_request("REVERT_SYNC", tracker.post("/jobs", reversion(tracker.job(job_id), only or [], dry_run)))
 
 
 @app.command()
 def cancel(job_id: JobId, reason: Reason = "") -> None:
-    """Ask for the end of a job."""
+    """Cancel a job."""
     _command(job_id, "cancel", reason)
 
 
 @app.command()
 def pause(job_id: JobId, reason: Reason = "") -> None:
-    """Hold a job at its next safe point."""
+    """Pause a job at its next safe point."""
     _command(job_id, "pause", reason)
 
 
 @app.command()
 def resume(job_id: JobId, reason: Reason = "") -> None:
-    """Let a held job go on."""
+    """Resume a paused job."""
     _command(job_id, "resume", reason)
 
 
 @app.command()
 def delete(job_id: JobId, reason: Reason = "") -> None:
-    """Take a finished job out of the table for good."""
+    """Delete a finished job from the table for good."""
     _tracker().delete_job(job_id, reason)
-    console.print(f"Asked for: delete {job_id}", markup=False)
+    console.print(f"Requested: delete {job_id}", markup=False)
 
 
 @app.command()
 def retry(job_id: JobId) -> None:
-    """Run a finished job again, as a new job."""
+    """Retry a finished job as a new job."""
     answer = _tracker().post(job_path(job_id, "retry"))
     job_id = answer["job_id"]
     console.print(Text.assemble("New job ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
 
 
 def _dry(step: Then) -> Then:
-    """The same step, and all that follow it, writing to no platform."""
+    """The step and all steps behind it as dry runs."""
     params = {**step.params, "dry_run": True} if takes(step.type, "dry_run") else step.params
     return replace(step, params=params, then=tuple(map(_dry, step.then)))
 
 
-def _tell_request(job_type: str, answer: Json) -> None:
+def _print_request(job_type: str, answer: Json) -> None:
     job_id = answer["job_id"]
     console.print(Text.assemble(f"{job_type} ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
 
 
-def _tell_next_step(job: Json) -> None:
-    """How to approve what a job shows, where it waits for that: each command on one line, so that it can be copied."""
+def _print_next_step(job: Json) -> None:
+    """Print the commands that approve what a job shows; each on one line, so that it can be copied."""
     if command := next_step(job):
         for said in (
-            f"Look at the items: jobtrail jobs items {job['job_id']}",
-            f"To let exactly these through: {command}",
+            f"Show the items: jobtrail jobs items {job['job_id']}",
+            f"Approve exactly these: {command}",
         ):
             console.print(Text(said, style="yellow"), soft_wrap=True)
 
 
 def _command(job_id: str, verb: str, reason: str) -> None:
     _tracker().command(job_path(job_id, verb), reason)
-    console.print(f"Asked for: {verb} {job_id}", markup=False)
+    console.print(f"Requested: {verb} {job_id}", markup=False)
 
 
 @contextmanager
 def _reading() -> Generator[Tracker, None, None]:
-    """A tracker to read from; that it answers from an old table is said at the end, also where it knows nothing."""
+    """A tracker to read from; prints at the end if its answers are behind the log."""
     tracker = _tracker()
     try:
         yield tracker
     finally:
-        if said := staleness(tracker.freshness):
-            terminal.errors().print(Text(said, style="yellow"))
+        if sentence := staleness(tracker.freshness):
+            terminal.errors().print(Text(sentence, style="yellow"))
 
 
 def _tracker() -> Tracker:

@@ -1,4 +1,4 @@
-"""Plan tokens: what a stopped run, or one that held items back, hands out so that a person can approve its changes."""
+"""Plan tokens: a job that stopped or held items gives one, with which a person approves exactly the changes shown."""
 
 from typing import Any
 
@@ -6,43 +6,43 @@ from msgspec.structs import replace
 
 from job_events.events import Then
 from job_events.job_types import JOB_TYPES, Chain
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.tracker import Json, Tracker
 
-SEARCHED = 1000  # jobs of the account, newest first, in which a token is looked for
+SEARCHED = 1000  # jobs of the account, newest first, that are searched for a token
 SYNCS = ("PRODUCT_SYNC", "CUSTOMER_SYNC")
 
 
 def token_of(job: Json) -> str | None:
-    """The token that a finished job handed out."""
+    """The plan token of a finished job."""
     token = (job.get("metadata") or {}).get("planToken")
     return token if job["state"] == "finished" and isinstance(token, str) and token else None
 
 
 def next_step(job: Json) -> str | None:
-    """The command that approves what a job shows; None where nothing waits."""
+    """The command that approves the changes of a job; None without a plan token."""
     return f"jobtrail jobs confirm {job['job_id']}" if token_of(job) else None
 
 
 def confirmation(job: Json) -> Json:
-    """The request that approves exactly what `job` shows: the same type, account and parameters, with its token.
+    """The request that approves the changes of `job`: the same type, account and parameters, with its plan token.
 
     Raises:
-        Refused: it handed out no token, or nobody knows what it was asked.
+        UserError: it has no plan token, or its request is unknown.
     """
     token, job_id = token_of(job), job["job_id"]
     if job["state"] != "finished":
-        raise Refused(f"{job_id} is {job['state']}: there is something to confirm only when it has finished")
+        raise UserError(f"{job_id} is {job['state']}: only a finished job can be confirmed")
     if token is None:
-        raise Refused(f"{job_id} handed out no plan token: it neither stopped nor held items back")
+        raise UserError(f"{job_id} has no plan token: it neither stopped nor held items")
     if job.get("params") is None:
-        raise Refused(f"The request of {job_id} is not known, so nobody knows what to confirm")
+        raise UserError(f"The request of {job_id} is unknown, so it cannot be confirmed")
     params: Json = {name: value for name, value in job["params"].items() if name != "dry_run"} | {"confirm": token}
     return {"type": job["type"], "tenant": _tenant(job), "account": job["account"], "params": params}
 
 
 def approved_text(job: Json) -> str:
-    """`3 held items` or what the job says of its changes."""
+    """`3 held items`, `12 changes`, or the reason why the job stopped."""
     metadata: dict[str, Any] = job.get("metadata") or {}
     held, would = metadata.get("held"), metadata.get("wouldUpdate")
     if isinstance(held, int) and held:
@@ -50,14 +50,14 @@ def approved_text(job: Json) -> str:
     if isinstance(would, int) and would:
         return f"{would:,} {'change' if would == 1 else 'changes'}"
     reason = metadata.get("tooLarge") or (job.get("error") or {}).get("message")
-    return f"what it shows ({reason})" if reason else "what it shows"
+    return f"the changes shown ({reason})" if reason else "the changes shown"
 
 
 def issuer(tracker: Tracker, tenant: str, account: str, token: str) -> str:
-    """The type of the account's job that handed out `token`.
+    """The type of the job of the account that has this plan token.
 
     Raises:
-        Refused: none of the last SEARCHED jobs did.
+        UserError: none of the last SEARCHED jobs did.
     """
     for listed in tracker.jobs(SEARCHED, tenant=tenant, account=account):
         if listed["state"] != "finished" or not (listed.get("error_category") or listed.get("outcome") == "partial"):
@@ -65,19 +65,21 @@ def issuer(tracker: Tracker, tenant: str, account: str, token: str) -> str:
         job = tracker.job(listed["job_id"])
         if token_of(job) == token:
             return job["type"]
-    raise Refused(f"No job of {tenant}/{account} handed out the plan token {token!r} lately: jobtrail jobs list")
+    raise UserError(
+        f"None of the newest {SEARCHED:,} jobs of {tenant}/{account} has the plan token {token!r}: jobtrail jobs list"
+    )
 
 
 def with_token(chain: Chain, job_type: str, token: str) -> tuple[dict[str, Json], tuple[Then, ...]]:
     """The parameters of the chain's first jobs by type, and its steps, with `token` at the step of `job_type`.
 
     Raises:
-        Refused: the chain has no such step.
+        UserError: the chain has no such step.
     """
     first: dict[str, Json] = {name: {"confirm": token} for name in chain.first if name == job_type}
     then = tuple(_confirmed(step, job_type, token) for step in chain.then)
     if not first and then == chain.then:
-        raise Refused(f"That plan token is of a {job_type}, which this chain does not run")
+        raise UserError(f"The plan token belongs to a {job_type}, which this chain does not run")
     return first, then
 
 
@@ -89,28 +91,28 @@ def _confirmed(step: Then, job_type: str, token: str) -> Then:
 def _tenant(job: Json) -> str:
     tenant = job.get("tenant")
     if not tenant:
-        raise Refused(f"The tracker does not say whose job {job['job_id']} is")
+        raise UserError(f"The tracker does not name the tenant of job {job['job_id']}")
     return tenant
 
 
 def takes(job_type: str, name: str) -> bool:
-    """Whether jobs of this type have a parameter of this name."""
+    """Whether this job type has a parameter of this name."""
     return name in JOB_TYPES[job_type].params.__struct_fields__
 
 
-def reverting(job: Json, only: list[str], dry_run: bool) -> Json:
-    """The request that takes back what the sync `job` wrote, or, of that, the items with these Nhanh ids.
+def reversion(job: Json, only: list[str], dry_run: bool) -> Json:
+    """The request that reverts what the sync `job` wrote; with `only`, the items with these Nhanh ids.
 
     Raises:
-        Refused: the job is no sync, is not finished, or wrote nothing by its nature.
+        UserError: the job is not a sync, is not finished, or was a dry run.
     """
     job_id = job["job_id"]
     if job["type"] not in SYNCS:
-        raise Refused(f"{job_id} is a {job['type']}; only what a sync wrote can be taken back: {' or '.join(SYNCS)}")
+        raise UserError(f"{job_id} is a {job['type']}; only a sync can be reverted: {' or '.join(SYNCS)}")
     if job["state"] != "finished":
-        raise Refused(f"{job_id} is {job['state']}: wait for its end, or cancel it first")
+        raise UserError(f"{job_id} is {job['state']}: wait for its end, or cancel it first")
     if (job.get("params") or {}).get("dry_run"):
-        raise Refused(f"{job_id} was a dry run: it wrote nothing")
+        raise UserError(f"{job_id} was a dry run: it wrote nothing")
     params: Json = {"job_id": job_id}
     if only:
         params["only"] = only

@@ -1,4 +1,4 @@
-"""`jobtrail queues`: what waits and runs at each service; hold a service back, and let it go on."""
+"""`jobtrail queues`: what waits and runs at each service; pause and resume a service."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from rich.text import Text
 from job_events.topics import SERVICES
 from jobtrail import terminal
 from jobtrail.answers import Hold, Queue, Queues
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.tracker import Tracker
 
@@ -19,23 +19,23 @@ console = terminal.console()
 
 def _checked_service(service: str) -> str:
     if service not in SERVICES:
-        raise Refused(f"There is no service {service!r}; there are {', '.join(SERVICES)}")
+        raise UserError(f"Unknown service {service!r}; known are {', '.join(SERVICES)}")
     return service
 
 
 Service = Annotated[str, typer.Argument(help=", ".join(SERVICES), callback=_checked_service)]
-Reason = Annotated[str, typer.Option(help="why, for those who look at the queue")]
+Reason = Annotated[str, typer.Option(help="reason, shown with the queue")]
 
 
 @app.command("list")
 def list_queues() -> None:
-    """How many jobs wait, run and are paused at each service, and what is held back."""
+    """Count the queued, running and paused jobs of each service, and show what is paused."""
     found = Tracker(Home().api()).read("/queues", Queues).queues
     table = Table(header_style="bold")
     table.add_column("Service", no_wrap=True)
     for name in ("Queued", "Running", "Paused", "Waiting"):
         table.add_column(name, justify="right")
-    table.add_column("Held back", overflow="fold")
+    table.add_column("Paused since", overflow="fold")
     for queue in found:
         table.add_row(*_row(queue))
     console.print(table)
@@ -43,19 +43,19 @@ def list_queues() -> None:
 
 @app.command()
 def pause(service: Service, reason: Reason = "") -> None:
-    """Hold back all jobs of a service, at their next safe points."""
+    """Pause all jobs of a service at their next safe points."""
     _command("pause", service, reason)
 
 
 @app.command()
 def resume(service: Service, reason: Reason = "") -> None:
-    """Let the jobs of a service go on."""
+    """Resume the jobs of a service."""
     _command("resume", service, reason)
 
 
 def hold_text(hold: Hold) -> str:
     """`account demo/shop since TIME, by Lan: stocktaking`."""
-    what = "its whole queue" if hold.kind == "queue" else f"account {hold.tenant}/{hold.account}"
+    what = "whole queue" if hold.kind == "queue" else f"account {hold.tenant}/{hold.account}"
     return f"{what} since {hold.since}, by {hold.requested_by}: {hold.reason or 'no reason given'}"
 
 
@@ -70,4 +70,4 @@ def _row(queue: Queue) -> list[Text]:
 
 def _command(verb: str, service: str, reason: str) -> None:
     Tracker(Home().api()).command(f"/queues/{service}/{verb}", reason)
-    console.print(f"Asked for: {verb} the queue of {service}", markup=False)
+    console.print(f"Requested: {verb} the queue of {service}", markup=False)

@@ -1,4 +1,4 @@
-"""Draws what the local stack reports: a bar while it downloads, a line for each step."""
+"""Shows the events of the local stack: a bar for a download, a line for each step."""
 
 from types import TracebackType
 
@@ -18,7 +18,7 @@ MARKS = {
 
 
 class StackView:
-    """A context manager around the start of a system; keeps telling of deaths and restarts after it is left."""
+    """A context manager around the start of a system; after it, deaths and restarts are still printed."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -42,12 +42,12 @@ class StackView:
     ) -> None:
         self._bars.stop()
 
-    def rest(self) -> None:
-        """The start is over: no more bars, only lines."""
+    def stop_bars(self) -> None:
+        """After the start: no more bars, only lines."""
         self._bars.stop()
 
     def __call__(self, event: StackEvent) -> None:
-        """Show one event; called from any thread."""
+        """Show one event. Thread-safe."""
         if event.kind in {"download", "format", "start"}:
             self._step(event)
             return

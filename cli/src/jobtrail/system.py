@@ -1,4 +1,4 @@
-"""The whole system on one machine: which processes there are, with which environment, and where they answer."""
+"""The whole system on one machine: starts the servers and every process, and waits until they are ready."""
 
 import os
 import sys
@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,25 +14,24 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from filelock import FileLock, Timeout
 
-from job_events.database import watched
-from job_events.kafka_diagnosis import KafkaUnreachable, quiet_config, reach
-from job_events.kafka_security import KafkaConnection
-from jobtrail.errors import Refused
-from jobtrail.groups import members
-from jobtrail.home import Home, Running, kafka_of
-from jobtrail.ports import Ports
+from jobtrail.errors import UserError
+from jobtrail.home import Home, Ports, Running, kafka_of
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
+from service_kit.database import watched
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_admin import group_members
+from service_kit.kafka_diagnosis import quiet_config, reach
+from service_kit.kafka_security import KafkaConnection
+from service_kit.processes import API, PROCESSES, SANDBOX, Process
 
-API_PORT = 8400
-SANDBOX_PORT = 8490
 READY_SECONDS = 180.0
-# Long: librdkafka 2.16 ends the whole process when an answer about groups comes just as its question times out.
+# Long: librdkafka 2.16 aborts the process when the answer to a group request arrives just at its timeout.
 ANSWER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system that runs and answers."""
+    """A running system."""
 
     running: Running
     stack: LocalStack
@@ -41,21 +39,21 @@ class System:
 
 @contextmanager
 def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None]) -> Generator[System, None, None]:
-    """Start everything, give it while it runs, end everything.
+    """Start everything; end everything after the block.
 
     Raises:
-        StackError, Refused: a port is taken or a part did not start; one sentence each.
+        StackError, UserError: a port is taken or a part did not start; one sentence each.
     """
-    asked = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
-    for port in asked:
-        if asked.count(port) > 1:
-            raise Refused(f"Port {port} is asked for twice: each part needs one of its own.")
+    chosen = [port for port in (ports.api, ports.sandbox, ports.kafka, ports.postgres) if port is not None]
+    for port in chosen:
+        if chosen.count(port) > 1:
+            raise UserError(f"Port {port} is given twice: each part needs its own port.")
     protocol = "PLAINTEXT"
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         protocol = home.kafka().security.protocol
     with ExitStack() as reserved:
-        api_port = _port(reserved, "the API", ports.api, API_PORT)
-        sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX_PORT)
+        api_port = _port(reserved, "the API", ports.api, API.port)
+        sandbox_port = _port(reserved, "the sandbox", ports.sandbox, SANDBOX.port)
         stack = reserved.enter_context(
             LocalStack(home.folder, kafka_port=ports.kafka, postgres_port=ports.postgres, report=report)
         )
@@ -77,7 +75,7 @@ def running_system(home: Home, ports: Ports, report: Callable[[StackEvent], None
 
 
 def services(running: Running, home: Home) -> list[ServiceSpec]:
-    """Every process of ours. docker-compose.yml starts the same commands with the same environment."""
+    """Every process of `service_kit.processes`, with its environment and how it shows that it is ready."""
     kafka = kafka_of(running)
     env = {
         **kafka.environment(),
@@ -86,38 +84,28 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
         "JOBTRAIL_API_HOST": "127.0.0.1",
         "JOBTRAIL_API_PORT": running.api.rpartition(":")[2],
         "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8",  # into their logs they write letters that this terminal may not have
+        "PYTHONIOENCODING": "utf-8",  # their logs may hold letters that this terminal does not have
     }
+    addresses = {API.name: running.api, SANDBOX.name: running.sandbox}
 
-    def service(name: str, *arguments: str, ready: Callable[[], bool] | None = None, copies: int = 1) -> ServiceSpec:
-        return ServiceSpec(name, [sys.executable, "-m", *arguments], env, ready, copies)
+    def argv(process: Process) -> list[str]:
+        port = addresses[process.http.name].rpartition(":")[2] if process.http else ""
+        options = [option.format(port=port, state=home.folder / process.name) for option in process.options]
+        return [sys.executable, "-m", *process.command, *options]
 
-    joined = partial(_joined, kafka)
-    return [
-        service(
-            "sandbox",
-            "sandbox",
-            "--port",
-            running.sandbox.rpartition(":")[2],
-            "--state",
-            str(home.sandbox_state),
-            ready=_answers(f"{running.sandbox}/_sandbox/health"),
-        ),
-        service("tracker-projector", "job_tracker", "projector", ready=joined("tracker-jobs")),
-        service("tracker-items", "job_tracker", "items", ready=joined("tracker-items")),
-        service("tracker-api", "job_tracker", "api", ready=_answers(f"{running.api}/readyz")),
-        service("puller", "puller", ready=joined("puller")),
-        service("matcher", "matcher", ready=joined("matcher")),
-        service("matcher-agent", "matcher", "agent", ready=joined("matcher-agent")),
-        service("syncer", "syncer", ready=joined("syncer")),
-    ]
+    def ready(process: Process) -> Callable[[], bool] | None:
+        if process.http is not None:
+            return _answers(addresses[process.http.name] + process.http.health)
+        return _joined(kafka, process.group) if process.group is not None else None
+
+    return [ServiceSpec(process.name, argv(process), env, ready(process)) for process in PROCESSES]
 
 
 def _check_servers(running: Running, stack: LocalStack) -> None:
-    """Servers of somebody else are asked first: what they refuse would come to light only in each service's log.
+    """Connect to external servers first; otherwise a refused login is only found in the log of each service.
 
     Raises:
-        Refused: one does not answer, or refuses us.
+        UserError: one does not answer, or refuses the login.
     """
     own = {status.name for status in stack.services()}
     try:
@@ -127,9 +115,9 @@ def _check_servers(running: Running, stack: LocalStack) -> None:
         if "postgres" not in own:
             psycopg.connect(watched(running.database)).close()
     except KafkaUnreachable as error:
-        raise Refused(str(error)) from None
+        raise UserError(str(error)) from None
     except psycopg.Error as error:
-        raise Refused(f"PostgreSQL: {' '.join(str(error).split())}") from None
+        raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def _answers(url: str) -> Callable[[], bool]:
@@ -142,30 +130,30 @@ def _answers(url: str) -> Callable[[], bool]:
 
 
 def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
-    """Ready is a consumer that its group knows: a process that runs may have seconds of start before it."""
+    """Ready once the group has a member: a process takes seconds from its start to its subscription."""
 
     def ask() -> bool:
-        # A client a question: one that outlives its broker may wait for it for ever when it is closed.
+        # A new client for each check: closing a client whose broker is gone may hang for ever.
         with suppress(KafkaException), AdminClient(quiet_config(kafka)) as admin:
-            return members(admin, group, ANSWER_SECONDS) > 0
+            return group_members(admin, group, ANSWER_SECONDS) > 0
         return False
 
     return ask
 
 
-def _port(reserved: ExitStack, what: str, asked: int | None, usual: int) -> int:
-    """The port that was asked for, else the usual one, else any free one.
+def _port(reserved: ExitStack, what: str, given: int | None, default: int) -> int:
+    """The given port, else the default port, else any free port.
 
-    The usual one is locked as long as the system runs: two systems that start side by side would
-    otherwise both find it free, and one would talk to the other's API.
+    The default port is locked while the system runs: otherwise two systems that start at the same time could both find
+    it free, and one would connect to the API of the other.
     """
-    if asked is not None:
-        if not is_free(asked):
-            raise Refused(f"Port {asked} for {what} is taken: end the program that has it or choose another port.")
-        return asked
-    lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{usual}-{os.getuid()}.lock", timeout=0)
+    if given is not None:
+        if not is_free(given):
+            raise UserError(f"Port {given} for {what} is taken: end the program that uses it, or choose another port.")
+        return given
+    lock = FileLock(Path(tempfile.gettempdir()) / f"jobtrail-port-{default}-{os.getuid()}.lock", timeout=0)
     try:
         reserved.enter_context(lock)
     except Timeout:
         return free_port()
-    return usual if is_free(usual) else free_port()
+    return default if is_free(default) else free_port()

@@ -1,6 +1,6 @@
-"""Jobs as tables and lines for a terminal.
+"""Jobs and their counts as tables and lines for a terminal.
 
-What others wrote, such as names, phases and messages, goes into a Text: as a str it would be read as Rich's markup.
+Text from outside, such as names, phases and messages, goes into a Text: a str would be parsed as Rich's markup.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from jobtrail.tracker import Json
+from jobtrail.answers import Stats
+from jobtrail.tracker import Json, Tracker
 
 BESIDE_ID, FOR_DETAILS = 84, 26
-"""What the columns need that are always there, and the one that is not; with less they would be a few letters wide."""
+"""Width of the fixed columns besides the id, and of the optional details column."""
 
 STATUS_STYLES = {
     "PENDING": "dim",
@@ -29,7 +30,7 @@ HEALTH_STYLES = {"ok": "dim", "paused": "yellow", "late": "yellow", "stalled": "
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Jobs for any console: a row each where a table has room, else a few lines each. Ids and statuses stay whole."""
+    """Jobs for any console: a table where it fits, else a few lines a job. Ids and statuses are never folded."""
 
     jobs: Sequence[Json]
     now: datetime
@@ -74,8 +75,8 @@ class Jobs:
 
     def _block(self, job: Json) -> Iterator[Text]:
         took, details = took_text(job), _details(job)
-        unwell = health_text(job) if job["state"] != "finished" else Text()
-        words = Text(" ").join([status_text(job), *([unwell] if unwell else [])])
+        health = health_text(job) if job["state"] != "finished" else Text()
+        words = Text(" ").join([status_text(job), *([health] if health else [])])
         yield Text.assemble((job["job_id"], "bold"), "  ", words, overflow="fold")
         yield Text(f"  {job['type']} of {job['account']}", overflow="fold")
         yield Text(f"  {counters_text(job)} done, {age_text(job, self.now)} old{took and f', took {took}'}")
@@ -98,7 +99,7 @@ def job_line(job: Json) -> Text:
 
 
 def eta_text(job: Json) -> str:
-    """` · 0:00:30 left`; nothing while unknown."""
+    """` · 0:00:30 left`; empty while unknown."""
     return f" · {timedelta(seconds=job['eta_seconds'])} left" if job.get("eta_seconds") else ""
 
 
@@ -108,7 +109,7 @@ def status_text(job: Json) -> Text:
 
 
 def health_text(job: Json) -> Text:
-    """`ok`, `paused`, `late`, `stalled` or `lost`; nothing where the tracker does not say."""
+    """`ok`, `paused`, `late`, `stalled` or `lost`; empty if unknown."""
     word = job.get("health") or ""
     return Text(word, style=HEALTH_STYLES.get(word, ""))
 
@@ -138,13 +139,13 @@ SHOWN_DETAILS = (
 
 
 def details_text(job: Json) -> str:
-    """The numbers of the metadata that people ask for first."""
+    """The most important numbers of the metadata."""
     metadata = job.get("metadata") or {}
     return ", ".join(f"{name} {metadata[name]:,}" for name in SHOWN_DETAILS if isinstance(metadata.get(name), int))
 
 
 def note_text(job: Json) -> str:
-    """What waits for a person: `3 held`, `stopped: too large`, `would stop`; nothing where nothing does."""
+    """What waits for a person: `3 held`, `stopped: too large`, `would stop`; empty if nothing does."""
     held, code = job.get("held"), job.get("error_code")
     if code == "WOULD_STOP":
         return "would stop"
@@ -154,7 +155,7 @@ def note_text(job: Json) -> str:
 
 
 def _details(job: Json) -> Text:
-    """What waits for a person, why a job failed, or what it counted; lists know only the error's category."""
+    """What waits for a person, else the error, else the numbers; lists only have the category of an error."""
     error = job.get("error")
     if note := note_text(job):
         more = error["message"] if error else details_text(job)
@@ -173,6 +174,32 @@ def age_text(job: Json, now: datetime) -> str:
 
 
 def took_text(job: Json) -> str:
-    """Duration in words; nothing while unknown."""
+    """The duration in seconds; empty while unknown."""
     milliseconds = job.get("duration_ms")
     return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
+
+
+def show_stats(
+    console: Console,
+    tracker: Tracker,
+    tenant: str | None,
+    job_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    """`jobtrail stats`: count jobs by whole UTC days of creation, from the day of `since` to the day of `until`."""
+    days = {"from": since.date().isoformat() if since else None, "to": until.date().isoformat() if until else None}
+    stats = tracker.read("/stats", Stats, tenant=tenant, type=job_type, **days)
+    table = Table(header_style="bold")
+    for name in ("Type", "Status"):
+        table.add_column(name, overflow="fold")
+    for name in ("Jobs", "Processed", "Failed", "Skipped"):
+        table.add_column(name, justify="right")
+    for row in stats.by_type:
+        counts = (f"{count:,}" for count in (row.jobs, row.processed, row.failed, row.skipped))
+        table.add_row(Text(row.job_type), Text(row.status, style=STATUS_STYLES.get(row.status, "")), *counts)
+    console.print(table)
+    words = [f"{count:,} {status}" for status, count in stats.by_status.items()]
+    console.print(Text(f"{stats.jobs:,} jobs{': ' if words else ''}{', '.join(words)}"), soft_wrap=True)
+    if stats.success_rate is not None:
+        console.print(f"{stats.success_rate:.1%} of the finished jobs are COMPLETED", markup=False)

@@ -1,15 +1,15 @@
-"""One console for all commands."""
+"""The consoles of all commands: standard output and standard error."""
 
 import signal
 import sys
 
 from rich.console import Console
 
-PIPED_WIDTH = 160  # a file or a pipe has no width of its own, and tables must not break in it
+PIPED_WIDTH = 160  # of a file or a pipe, in which tables must not break
 
 
 class _Console(Console):
-    """Who reads from a pipe may have enough: then the command ends as one that heard SIGPIPE, without a word."""
+    """On a closed pipe the command ends silently with the status of SIGPIPE."""
 
     def on_broken_pipe(self) -> None:
         try:
@@ -19,7 +19,7 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Standard output; as wide as the terminal, or wide enough for a table where there is none.
+    """Standard output; as wide as the terminal, or PIPED_WIDTH without one.
 
     Without emoji codes: an account may be called `lan:shop:`.
     """
@@ -27,5 +27,5 @@ def console() -> Console:
 
 
 def errors() -> Console:
-    """Standard error: what is wrong, and what is to be known of an answer besides its content."""
+    """Standard error: errors, and notes about the freshness of an answer."""
     return _Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A client of the tracker's API for people's commands."""
+"""A client of the tracker's API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +11,19 @@ from msgspec import Struct
 
 from job_events.texts import printable, with_texts
 from jobtrail import answers
-from jobtrail.errors import Refused
+from jobtrail.errors import NotFound, TrackerUnreachable, UserError
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape", bound=Struct)
-PAGE = 200  # the most that the API gives at once
+PAGE = 200  # the largest page of the API
 LONGEST_SENTENCE = 2000  # characters of a problem that are repeated
+NO_PROJECTOR = "no projector runs"
+LATE_SECONDS = 5.0  # after which the API reports a silent projector as not alive
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The first events of a job, in log order; `total_text` counts all that there are."""
+    """The first events of a job, in log order; `total_text` counts all events."""
 
     events: list[Json]
     total_text: str
@@ -29,9 +31,9 @@ class History:
 
 
 class Tracker:
-    """Talks to one tracker. Problems come back as one sentence with the field that is wrong.
+    """The client of one tracker. A problem raises a UserError with one sentence and the invalid field.
 
-    `freshness` is that of the last answer that told it; problems do, too.
+    `freshness` is that of the last answer or problem that had one.
     """
 
     def __init__(self, address: str, actor: str = "cli") -> None:
@@ -40,26 +42,26 @@ class Tracker:
         self._http = httpx.Client(base_url=address, timeout=15, headers={"Jobtrail-Actor": actor})
 
     def get(self, path: str, shape: type[Struct], **params: Any) -> Json:
-        """GET a resource, which holds at least what `shape` names; parameters that are None are left out."""
+        """GET a resource that has at least the fields of `shape`; parameters that are None are left out."""
         given = {key: value for key, value in params.items() if value is not None}
-        return self._checked(self._ask("GET", path, params=given), shape)
+        return self._checked(self._request("GET", path, params=given), shape)
 
     def read(self, path: str, shape: type[Shape], **params: Any) -> Shape:
-        """As `get`, with what `shape` names as attributes."""
+        """As `get`, converted to `shape`."""
         return msgspec.convert(self.get(path, shape, **params), shape)
 
     def post(self, path: str, body: Json | None = None, idempotency_key: str | None = None) -> Json:
-        """POST what makes a new job; answers with its `job_id`."""
+        """POST a request for a new job; the answer has its `job_id`."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._checked(self._ask("POST", path, json=body or {}, headers=headers), answers.Accepted)
+        return self._checked(self._request("POST", path, json=body or {}, headers=headers), answers.Accepted)
 
     def command(self, path: str, reason: str) -> None:
-        """POST what changes a job, a queue or an account."""
-        self._ask("POST", path, json={"reason": reason})
+        """POST a command to a job, a queue or an account."""
+        self._request("POST", path, json={"reason": reason})
 
     def delete_job(self, job_id: str, reason: str) -> None:
         """DELETE a finished job."""
-        self._ask("DELETE", job_path(job_id), params={"reason": reason})
+        self._request("DELETE", job_path(job_id), params={"reason": reason})
 
     def jobs(self, limit: int, **filters: Any) -> Iterator[Json]:
         """Up to `limit` jobs, newest first, over as many pages as that takes."""
@@ -67,7 +69,7 @@ class Tracker:
             yield from page["jobs"]
 
     def pages(self, limit: int, **filters: Any) -> Iterator[Json]:
-        """The pages that hold the first `limit` jobs. Where no index serves the filters they may be many and short."""
+        """The pages that hold the first `limit` jobs. Filters without an index may give many short pages."""
         cursor: str | None = None
         while limit > 0:
             page = self.get("/jobs", answers.JobsPage, limit=min(limit, PAGE), cursor=cursor, **filters)
@@ -78,10 +80,10 @@ class Tracker:
                 return
 
     def job(self, job_id: str) -> Json:
-        """Everything known of one job.
+        """One job with all fields.
 
         Raises:
-            Unknown: the table does not hold it, or not yet.
+            NotFound: the table does not hold it, or not yet.
         """
         return self.get(job_path(job_id), answers.JobAnswer)["job"]
 
@@ -92,16 +94,16 @@ class Tracker:
         return History(events, total, bool(last["next"]))
 
     def items(self, job_id: str, most: int, **filters: Any) -> tuple[list[Json], bool]:
-        """What happened to the first `most` items of a job that fit, and whether there are more."""
+        """The first `most` items of a job that match, and whether there are more."""
         items, last = self._collect(job_path(job_id, "items"), "items", answers.ItemsPage, most, **filters)
         return items, bool(last["next"])
 
     def matches(self, most: int, **filters: Any) -> tuple[list[Json], Json]:
-        """The first `most` pairs that fit, and the last page that they took."""
+        """The first `most` matches, and their last page."""
         return self._collect("/matches", "matches", answers.MatchesPage, most, **filters)
 
     def _collect(self, path: str, name: str, shape: type[Struct], most: int, **filters: Any) -> tuple[list[Json], Json]:
-        """The first `most` members of a list, and the last page that they took."""
+        """The first `most` entries of a list, and their last page."""
         found: list[Json] = []
         cursor: str | None = None
         while True:
@@ -111,58 +113,50 @@ class Tracker:
             if not cursor or len(found) >= most:
                 return found, page
 
-    def _ask(self, method: str, path: str, **more: Any) -> Json:
+    def _request(self, method: str, path: str, **more: Any) -> Json:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise Unreachable(
+            raise TrackerUnreachable(
                 f"The tracker at {self.address} does not answer ({type(error).__name__}); is it up?"
             ) from None
         except UnicodeEncodeError:
-            # What the shell handed over as bytes is kept as half surrogates, which no request can carry.
-            raise Refused("The request holds bytes that are not UTF-8") from None
+            # Bytes from the shell that are not UTF-8 are lone surrogates, which a request cannot hold.
+            raise UserError("The request holds bytes that are not UTF-8") from None
         try:
-            # Strict: what Python's own parser lets through, such as NaN, could not be sent on in a request.
+            # Strict: Python's own parser accepts NaN, which a request cannot hold.
             found = with_texts(msgspec.json.decode(answer.content), printable)
         except (ValueError, msgspec.MsgspecError, RecursionError):
             found = None
         if isinstance(found, dict) and answers.lacks(found.get("freshness"), answers.Freshness) is None:
             self.freshness = found["freshness"]
         if not answer.is_success:
-            raise PROBLEMS.get(answer.status_code, Refused)(_sentence(answer, found))
+            raise PROBLEMS.get(answer.status_code, UserError)(_sentence(answer, found))
         if not isinstance(found, dict):
-            raise Refused(f"What answers at {self.address} is no tracker: it sends no JSON object")
+            raise UserError(f"The server at {self.address} is not a tracker: it sends no JSON object")
         return found
 
     def _checked(self, found: Json, shape: type[Struct]) -> Json:
         if lacking := answers.lacks(found, shape):
-            raise Refused(f"What answers at {self.address} is no tracker that this command knows: {lacking}")
+            raise UserError(f"The server at {self.address} is not a tracker that this command can read: {lacking}")
         return found
 
 
 def shown(address: str) -> str:
-    """An address for people's eyes: without the user and password that a proxy before the API may ask for."""
+    """An address without user and password, for output."""
     return str(httpx.URL(address).copy_with(username="", password=""))
 
 
-class Unreachable(Refused):
-    """The API did not answer, or a server that it needs did not; asking again may help."""
-
-
-class Unknown(Refused):
-    """The API knows no such thing; of one that was just requested, not yet."""
-
-
-PROBLEMS: dict[int, type[Refused]] = {404: Unknown, 503: Unreachable}
+PROBLEMS: dict[int, type[UserError]] = {404: NotFound, 503: TrackerUnreachable}
 
 
 def job_path(job_id: str, part: str = "") -> str:
-    """The address of a job or of a part of it, whatever its id is made of."""
+    """The path of a job or of a part of it, with the id quoted."""
     return f"/jobs/{_quoted(job_id)}" + (f"/{part}" if part else "")
 
 
 def account_path(tenant: str, account: str, verb: str) -> str:
-    """The address of a command to an account, whatever its names are made of."""
+    """The path of a command to an account, with the names quoted."""
     return f"/accounts/{_quoted(tenant)}/{_quoted(account)}/{verb}"
 
 
@@ -178,3 +172,15 @@ def _sentence(answer: httpx.Response, problem: Any) -> str:
         return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:LONGEST_SENTENCE]} ..."
     except (KeyError, TypeError, AttributeError):
         return f"The tracker answered {answer.status_code} {answer.reason_phrase}"
+
+
+def staleness(freshness: Json) -> str:
+    """How far an answer is behind the log, and why; empty for a fresh answer and for one without freshness."""
+    if not freshness:
+        return ""
+    alive, lag = freshness["alive"], freshness["lag_seconds"]
+    if alive and lag is not None and lag < LATE_SECONDS:
+        return ""
+    since = "as of an unknown time" if lag is None else f"as of {freshness['as_of']}, {lag:,.0f} s behind"
+    missing = f", {freshness['lag_events']:,} events missing" if freshness["lag_events"] else ""
+    return since + missing + ("" if alive else f"; {NO_PROJECTOR}")

@@ -1,4 +1,4 @@
-"""`jobtrail up`, `down` and `kafka`: the system without a demo."""
+"""`jobtrail up` and `down`: the whole system on this machine."""
 
 import threading
 
@@ -6,38 +6,32 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from job_events.kafka_diagnosis import KafkaUnreachable, reach
-from jobtrail.errors import Refused
-from jobtrail.home import Home, Running
-from jobtrail.kafka_properties import client_properties
-from jobtrail.ports import Ports
+from jobtrail.errors import UserError
+from jobtrail.home import Home, Ports, Running
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
-from local_stack import EndedByDown, down, run_kafka_tool
-from local_stack.kafka_tools import tool_arguments, tool_name
-
-BROKER_SECONDS = 10.0
+from local_stack import EndedByDown, down
 
 
 def run_up(console: Console, home: Home, ports: Ports) -> None:
-    """Start everything and tell of deaths and restarts until Ctrl-C, or until `down` ends it."""
+    """Start the system and print deaths and restarts until Ctrl-C or `down`."""
     view = StackView(console)
     try:
         with view, running_system(home, ports, view) as system:
             follow_sandbox(system.running, home)
             _ensure_demo_account(console, system.running, home)
             _addresses(console, system.running, home)
-            view.rest()
+            view.stop_bars()
             threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("The data stays for the next start.")
+        console.print("Stopped. The data stays for the next start.")
     except EndedByDown:
-        console.print("Ended by `down`; the data stays for the next start.")
+        console.print("Stopped by `down`. The data stays for the next start.")
 
 
 def follow_sandbox(running: Running, home: Home) -> None:
-    """Point accounts whose shops live in the sandbox at where it answers now; its port may have changed."""
+    """Update the addresses of accounts whose shops are in the sandbox; its port may have changed."""
     from jobtrail.account_store import open_accounts
 
     shops = Sandbox(running.sandbox).shops()
@@ -51,39 +45,20 @@ def follow_sandbox(running: Running, home: Home) -> None:
 
 
 def _ensure_demo_account(console: Console, running: Running, home: Home) -> None:
-    """Without it the system works all the same."""
+    """Create the account of the demo; the system also works without it."""
     from jobtrail.demo.account import ensure_account
 
     try:
         ensure_account(running, home)
-    except (Refused, httpx.HTTPError) as error:
+    except (UserError, httpx.HTTPError) as error:
         console.print(Text(f"The account of the demo is missing: {error}", style="yellow"), soft_wrap=True)
 
 
 def run_down(console: Console, home: Home) -> None:
-    """End what is left of an earlier start from this folder."""
+    """Stop what an earlier start from this folder left running."""
     for sentence in down(home.folder) or [f"Nothing runs from {home.folder}."]:
         console.print(sentence, markup=False)
     home.forget_running()
-
-
-def run_kafka(home: Home, arguments: list[str]) -> int:
-    """Kafka's own tool on the running broker; returns its exit code.
-
-    Raises:
-        Refused: the tool would ask the broker, which does not answer or refuses us; most tools would wait for it
-            without a word.
-        StackError: there is no such tool, or Kafka cannot be downloaded.
-    """
-    kafka = home.kafka()
-    servers = kafka.bootstrap_servers
-    if arguments and tool_arguments(tool_name(arguments[0]), arguments[1:], servers) != arguments[1:]:
-        try:
-            with reach(kafka, BROKER_SECONDS):
-                pass
-        except KafkaUnreachable as error:
-            raise Refused(str(error) if error.refused else f"Kafka at {kafka} does not answer; is it up?") from None
-    return run_kafka_tool(arguments, servers, client_properties(kafka.security))
 
 
 def _addresses(console: Console, running: Running, home: Home) -> None:
@@ -93,4 +68,4 @@ def _addresses(console: Console, running: Running, home: Home) -> None:
     console.print(f"PostgreSQL  {running.database}", soft_wrap=True, markup=False)
     console.print(f"Sandbox     {running.sandbox}/_sandbox/shops")
     console.print(f"Logs        {home.logs}", soft_wrap=True, markup=False)
-    console.print("Ctrl-C ends everything.")
+    console.print("Ctrl-C stops everything.")

@@ -1,4 +1,4 @@
-"""Following one job to its end, whatever is away in between."""
+"""Follows one job to its end, also while the tracker is away."""
 
 import time
 from collections.abc import Callable, Generator
@@ -8,21 +8,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from jobtrail.freshness import NO_PROJECTOR
+from jobtrail.errors import NotFound, TrackerUnreachable
 from jobtrail.tables import eta_text, job_line
-from jobtrail.tracker import Json, Tracker, Unknown, Unreachable
+from jobtrail.tracker import NO_PROJECTOR, Json, Tracker
 
-ASK_SECONDS = 1.0
-ARRIVE_SECONDS = 30.0
-"""A job that was requested a moment ago is on the log, and not in the table before the projectors come to it."""
+POLL_SECONDS = 1.0
+ARRIVAL_SECONDS = 30.0
+"""Time for a new job to get from the log into the table."""
 
 Show = Callable[[Text, str], None]
-"""Takes what is known, and behind it what changes with every second."""
+"""Shows a line, and a part behind it that changes every second."""
 
 
 @contextmanager
 def changes_shown(console: Console) -> Generator[Show, None, None]:
-    """One line that is redrawn on a terminal; elsewhere a line for each change, which a passing second is not."""
+    """One line that is redrawn on a terminal; elsewhere a line for each change of the first part."""
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
             yield lambda line, seconds: live.update(Text.assemble(line, seconds))
@@ -45,25 +45,25 @@ def follow_job(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], None] = time.sleep,
 ) -> Json:
-    """Ask until the job has finished, and show each answer; returns the finished job.
+    """Poll until the job has finished, and show each state; returns the finished job.
 
     Raises:
-        Refused: the request is wrong, the job is deleted, or it has not come into the table within ARRIVE_SECONDS.
+        UserError: the request is invalid, the job is deleted, or it is not in the table after ARRIVAL_SECONDS.
     """
     seen = False
     deadline: float | None = None
     while True:
         try:
             job = tracker.job(job_id)
-        except Unreachable as error:
-            # What is away holds up the projectors, too: the time to arrive begins anew.
+        except TrackerUnreachable as error:
+            # The projectors may be delayed, too: the time to arrive begins again.
             deadline = None
             show(Text(str(error), style="yellow"), "")
-        except Unknown as error:
-            deadline = clock() + ARRIVE_SECONDS if deadline is None else deadline
+        except NotFound as error:
+            deadline = clock() + ARRIVAL_SECONDS if deadline is None else deadline
             if seen or clock() >= deadline:
                 raise
-            show(Text(f"{error}; it may be on its way, asking for {ARRIVE_SECONDS:.0f} s", style="yellow"), "")
+            show(Text(f"{error}; waiting up to {ARRIVAL_SECONDS:.0f} s for it", style="yellow"), "")
         else:
             seen = True
             line = job_line(job)
@@ -72,4 +72,4 @@ def follow_job(
             show(line, eta_text(job))
             if job["state"] == "finished":
                 return job
-        wait(ASK_SECONDS)
+        wait(POLL_SECONDS)

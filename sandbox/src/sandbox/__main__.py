@@ -23,7 +23,7 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
-    import uvicorn  # only now: a taken port is said at once
+    import uvicorn  # imported late: a taken port is reported at once
 
     from sandbox.app import create_app
     from sandbox.transports import Transports
@@ -38,7 +38,7 @@ def main() -> int:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,
-        timeout_keep_alive=75,  # as long as the platforms; after 5 s a client that asks again may meet a closing door
+        timeout_keep_alive=75,  # as the platforms; after uvicorn's 5 s a client's next request may fail
     )
     uvicorn.Server(config).run()
     return 0

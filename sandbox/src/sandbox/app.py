@@ -1,26 +1,26 @@
-"""The one place where the sandbox is wired together."""
+"""The sandbox's wiring: the state, a simulator for each platform, their routes."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from job_events.job_types import PLATFORMS
 from sandbox.control import router
 from sandbox.exchange import Call
 from sandbox.faults import Faults
 from sandbox.limits import CallWindows, CostBuckets
-from sandbox.nhanh import NOT_FOUND_PAGE, Nhanh
+from sandbox.nhanh import Nhanh
 from sandbox.requestlog import RequestLog
 from sandbox.serving import Serving
 from sandbox.shopify import Shopify
 from sandbox.shops import Shops
+from sandbox.simulator import Route, Simulator
 from sandbox.state import State
 from sandbox.transports import Transports
-
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(folder: Path, transports: Transports) -> FastAPI:
@@ -28,14 +28,16 @@ def create_app(folder: Path, transports: Transports) -> FastAPI:
     clock = time.time
     state = State(folder)
     shops = Shops(state)
-    windows = CallWindows(clock)
+    simulators: dict[str, Simulator] = {
+        "nhanh": Nhanh(state, shops, CallWindows(clock), clock),
+        "shopify": Shopify(state, shops, CostBuckets(clock), clock),
+    }
+    simulators = {name: simulators[name] for name in PLATFORMS if name in simulators}
     faults = Faults(state, clock)
     log = RequestLog(folder, clock)
     serving = Serving(
         shops=shops,
-        nhanh=Nhanh(state, shops, windows, clock),
-        shopify=Shopify(state, shops, CostBuckets(clock), clock),
-        windows=windows,
+        simulators=simulators,
         faults=faults,
         log=log,
         transports=transports,
@@ -48,29 +50,26 @@ def create_app(folder: Path, transports: Transports) -> FastAPI:
         state.close()
 
     app = FastAPI(title="Jobtrail sandbox", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.include_router(router(state=state, shops=shops, faults=faults, log=log, serving=serving))
+    app.include_router(
+        router(state=state, shops=shops, faults=faults, log=log, serving=serving, platforms=tuple(simulators))
+    )
 
-    @app.api_route("/nhanh/v3.0/{path:path}", methods=METHODS)
-    async def nhanh(path: str, request: Request) -> Response:
-        return await serving.serve(request, _call(request, "nhanh", path))
-
-    @app.api_route("/shopify/{shop}/admin/api/{version}/graphql.json", methods=["POST"])
-    async def shopify(shop: str, version: str, request: Request) -> Response:
-        return await serving.serve(request, _call(request, "shopify", f"{shop}/{version}"))
-
-    @app.api_route("/nhanh/{path:path}", methods=METHODS)
-    async def nowhere(path: str) -> Response:
-        return Response(NOT_FOUND_PAGE, 404, media_type="text/html")
-
+    for name, simulator in simulators.items():
+        for route in simulator.routes:
+            app.add_api_route(route.address, _endpoint(serving, name, route), methods=list(route.methods))
     return app
 
 
-def _call(request: Request, platform: str, path: str) -> Call:
-    return Call(
-        platform="nhanh" if platform == "nhanh" else "shopify",
-        method=request.method,
-        path=path,
-        query=dict(request.query_params),
-        headers={name.lower(): value for name, value in request.headers.items()},
-        body=b"",
-    )
+def _endpoint(serving: Serving, platform: str, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        call = Call(
+            platform=platform,
+            method=request.method,
+            path=route.path.format(**request.path_params),
+            query=dict(request.query_params),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=b"",
+        )
+        return await serving.serve(request, call)
+
+    return endpoint

@@ -1,4 +1,4 @@
-"""Reading a merchant's catalogue file: CSV or JSON lines, plain or gzipped. docs/howto/catalogues.md tells how.
+"""Reading a merchant's catalogue file: CSV or JSON lines, plain or gzipped. The format: docs/howto/catalogues.md.
 
 A bad record is skipped as a whole and reported with its first line; it never stops the rest of the file.
 """
@@ -14,7 +14,8 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from platforms.values import NotANumber, code_text, json_number, normal_text, price_of
+from platforms.errors import NotANumber
+from platforms.values import code_text, json_number, normal_text, price_of
 from sandbox.chance import number_of
 from sandbox.records import RecordReader, sniff_delimiter, undecoded
 
@@ -181,11 +182,11 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | _Bad
 
 
 def _header(reader: RecordReader) -> list[str]:
-    """The names of the columns in small letters; the reader is told the delimiter and the shape of a record."""
+    """The names of the columns in small letters; sets the reader's delimiter and shape of a record."""
     first = reader.first_line()
     if first is None:
         raise CatalogueUnreadable("the file is empty")
-    told = re.fullmatch(r"sep=(.)\r?\n?", first)  # Excel's way to tell the delimiter
+    told = re.fullmatch(r"sep=(.)\r?\n?", first)  # Excel's line for the delimiter
     if told:
         reader.skip_line()
         first = reader.first_line() or ""

@@ -1,4 +1,4 @@
-"""Chance that is the same on every machine and in every order: each question has a generator of its own."""
+"""Seeded random numbers, the same on every machine and in every order: each use has a generator of its own."""
 
 import hashlib
 import random

@@ -1,6 +1,6 @@
-"""The control API for people and tests: shops, switches, faults, edits, the log. No platform has it."""
+"""The control API for people and tests: shops, settings, faults, edits, the request log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -14,23 +14,14 @@ from sandbox.edits import Edit, RecordExists, UnknownRecord, add, apply, dump, r
 from sandbox.faults import Fault, Faults
 from sandbox.requestlog import RequestLog
 from sandbox.serving import Serving
-from sandbox.shops import DEPOTS, LOCATIONS, ContentDiffers, Platform, Shop, Shops, Source
+from sandbox.shops import DEPOTS, LOCATIONS, ContentDiffers, Shop, Shops, Source
 from sandbox.state import State
 
-PlatformName = Literal["nhanh", "shopify"]
 Wanted = TypeVar("Wanted")
 
 
-class NewAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The body of POST /_sandbox/shops."""
-
-    account: str
-    nhanh: Source | None = None
-    shopify: Source | None = None
-
-
 def answer(value: Any, status: int = 200) -> Response:
-    """A JSON response of anything msgspec can write."""
+    """A JSON response of anything msgspec can encode."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
@@ -46,11 +37,16 @@ def _connection(shop: Shop, root: str) -> dict[str, Any]:
     return {"base_url": f"{root}/{path}", "credentials": shop.access}
 
 
-def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, serving: Serving) -> APIRouter:
-    """All /_sandbox routes."""
+def router(
+    *, state: State, shops: Shops, faults: Faults, log: RequestLog, serving: Serving, platforms: Sequence[str]
+) -> APIRouter:
+    """All /_sandbox routes. platforms: those that have a simulator."""
     routes = APIRouter(prefix="/_sandbox")
 
-    def known(account: str, platform: Platform) -> Shop:
+    sources = [(platform, Source | None, None) for platform in platforms]
+    NewAccount = msgspec.defstruct("NewAccount", [("account", str), *sources], kw_only=True, forbid_unknown_fields=True)
+
+    def known(account: str, platform: str) -> Shop:
         shop = shops.of(account, platform)
         if shop is None:
             raise HTTPException(404, f"there is no {platform} shop of account {account!r}")
@@ -62,15 +58,14 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
 
     @routes.post("/shops")
     async def create(request: Request) -> Response:
-        wanted = await _body(request, NewAccount)
+        wanted = msgspec.structs.asdict(await _body(request, NewAccount))
+        account: str = wanted.pop("account")
         root = str(request.base_url).rstrip("/")
-        sides: list[tuple[Platform, Source | None]] = [("nhanh", wanted.nhanh), ("shopify", wanted.shopify)]
-        result: dict[str, Any] = {"account": wanted.account}
-        for platform, source in sides:
-            if source is None:
-                continue
+        given: dict[str, Source] = {platform: source for platform, source in wanted.items() if source is not None}
+        result: dict[str, Any] = {"account": account}
+        for platform, source in given.items():
             try:
-                shop = await run_in_threadpool(shops.create, wanted.account, platform, source)
+                shop = await run_in_threadpool(shops.create, account, platform, source)
             except ContentDiffers as error:
                 raise HTTPException(409, str(error)) from error
             except CatalogueUnreadable as error:
@@ -80,7 +75,7 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
                 "report": shop.report,
                 "records": shops.holdings(shop),
             }
-        fewest = min((source.places for _, source in sides if source), default=len(DEPOTS))
+        fewest = min((source.places for source in given.values()), default=len(DEPOTS))
         pairs = zip(DEPOTS[:fewest], LOCATIONS[:fewest], strict=True)
         result["depot_locations"] = {str(depot): str(location) for (depot, _), (location, _) in pairs}
         return answer(result)
@@ -101,7 +96,7 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
         return answer({"accounts": accounts})
 
     @routes.patch("/shops/{account}/{platform}")
-    async def switch(account: str, platform: PlatformName, request: Request) -> Response:
+    async def switch(account: str, platform: str, request: Request) -> Response:
         known(account, platform)
         try:
             shop = shops.set(account, platform, await _body(request, dict[str, Any]))
@@ -117,7 +112,10 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
 
     @routes.post("/faults")
     async def strike(request: Request) -> Response:
-        return answer(await run_in_threadpool(faults.add, await _body(request, Fault)), 201)
+        fault = await _body(request, Fault)
+        if fault.platform not in platforms:
+            raise HTTPException(422, f"platform must be one of {', '.join(platforms)}")
+        return answer(await run_in_threadpool(faults.add, fault), 201)
 
     @routes.delete("/faults")
     async def clear() -> Response:
@@ -127,7 +125,7 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
     @routes.get("/requests")
     def requests(
         account: str | None = None,
-        platform: PlatformName | None = None,
+        platform: str | None = None,
         after: int = 0,
         limit: Annotated[int, Query(ge=1, le=100_000)] = 10_000,
         writes: bool = False,
@@ -137,15 +135,15 @@ def router(*, state: State, shops: Shops, faults: Faults, log: RequestLog, servi
     return routes
 
 
-def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, Platform], Shop]) -> None:
+def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, str], Shop]) -> None:
     """Read, edit, create and delete single records."""
 
     @routes.get("/records/{account}/{platform}/{kind}")
-    def records(account: str, platform: PlatformName, kind: str) -> Response:
+    def records(account: str, platform: str, kind: str) -> Response:
         return answer(dump(state, known(account, platform), kind))
 
     @routes.post("/records/{account}/{platform}/{kind}")
-    async def edit(account: str, platform: PlatformName, kind: str, request: Request) -> Response:
+    async def edit(account: str, platform: str, kind: str, request: Request) -> Response:
         shop = known(account, platform)
         try:
             return answer(apply(state, shop, kind, await _body(request, Edit)))
@@ -154,7 +152,7 @@ def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, Pl
 
     @routes.put("/records/{account}/{platform}/{kind}")
     async def create_record(
-        account: str, platform: PlatformName, kind: Literal["product", "customer"], request: Request
+        account: str, platform: str, kind: Literal["product", "customer"], request: Request
     ) -> Response:
         shop = known(account, platform)
         new = await _body(request, Article if kind == "product" else Person)
@@ -164,7 +162,7 @@ def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, Pl
             raise HTTPException(409, str(error)) from error
 
     @routes.delete("/records/{account}/{platform}/{kind}/{number}")
-    def delete_record(account: str, platform: PlatformName, kind: str, number: int) -> Response:
+    def delete_record(account: str, platform: str, kind: str, number: int) -> Response:
         try:
             remove(state, known(account, platform), kind, number)
         except UnknownRecord as error:

@@ -1,12 +1,12 @@
-"""What people do in the platforms' own back offices: change a price, add a customer, delete a product. And what a
-test needs to see: every record, and which records of the two sides are the same thing."""
+"""Edits as a person makes them in a platform's back office: change a price, add a customer, delete a product. And
+the records themselves, with the pairs that are the same thing."""
 
 import sqlite3
 from typing import Any, Literal
 
 import msgspec
 
-from sandbox import ids, nhanh_shelf, shopify_shelf
+from sandbox import ids, nhanh_records, shopify_records
 from sandbox.articles import Article, Person
 from sandbox.shops import Shop
 from sandbox.state import Doc, Record, State, find, get, put
@@ -68,7 +68,7 @@ def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit) -> Record:
         at = edit.at if edit.set else old.updated_at
         doc["updatedAt"] = at
         if kind == "customer":
-            return nhanh_shelf.customer_of(doc)
+            return nhanh_records.customer_of(doc)
         return msgspec.structs.replace(
             old,
             doc=doc,
@@ -78,9 +78,9 @@ def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit) -> Record:
             updated_at=at,
             stock_updated_at=stock_at,
         )
-    doc["updatedAt"] = shopify_shelf.moment(edit.at)
+    doc["updatedAt"] = shopify_records.moment(edit.at)
     if kind == "customer":
-        return shopify_shelf.customer_of(doc, edit.at)
+        return shopify_records.customer_of(doc, edit.at)
     return msgspec.structs.replace(
         old,
         doc=doc,
@@ -106,13 +106,13 @@ def add(state: State, shop: Shop, new: Article | Person) -> Doc:
 def _new_records(connection: sqlite3.Connection, shop: Shop, new: Article | Person) -> list[Record]:
     if isinstance(new, Article):
         places = [place.id for place in find(connection, shop.key, _PLACES[shop.platform])]
-        made = nhanh_shelf.product_records if shop.platform == "nhanh" else shopify_shelf.product_records
+        made = nhanh_records.product_records if shop.platform == "nhanh" else shopify_records.product_records
         return list(made([new], places))
     if shop.platform == "nhanh":
-        return [nhanh_shelf.customer_record(new)]
+        return [nhanh_records.customer_record(new)]
     others = find(connection, shop.key, "customer")
     taken = {one.phone for one in others if one.phone}, {one.email for one in others if one.email}
-    return list(shopify_shelf.customer_records([new], *taken))
+    return list(shopify_records.customer_records([new], *taken))
 
 
 def remove(state: State, shop: Shop, kind: str, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Faults on demand. They are kept in the state file, so a killed sandbox comes back as broken as it was."""
+"""Faults on demand. They are stored in the state file, so a killed sandbox restarts with the same faults."""
 
 import sqlite3
 import threading
@@ -14,17 +14,17 @@ Kind = Literal["slow", "429", "throttled", "5xx", "drop", "drop_after", "expired
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What goes wrong and for whom.
+    """One kind of failure of one platform's calls.
 
-    `count` calls are hit (None: all), after `skip` were spared; `rate` of them, if below 1, by a seeded draw.
-    `seconds` is how slow, how long locked or said to wait, or (down) until when. `path` is part of the call's path
-    ("product/list"), `says` part of its body, such as an operation's name; `status` the HTTP status of a 5xx; `body`
-    what a garbage call is answered with under HTTP 200, each of its characters a byte, so that U+00FF is one that no
+    `count` calls are hit (None: all), after `skip` calls; `rate` of them, if below 1, by a seeded draw.
+    `seconds`: how long the delay, the lock, the requested wait or the outage (down) is. `path` is part of the call's
+    path ("product/list"), `says` part of its body, such as an operation's name; `status` the HTTP status of a 5xx;
+    `body` the answer to a garbage call under HTTP 200, each of its characters a byte, so that U+00FF is one that no
     UTF-8 has. `retry_after` is the text of the header Retry-After of a 5xx and of Shopify's 429, whatever it says; "" =
     without the header.
     """
 
-    platform: Literal["nhanh", "shopify"]
+    platform: str
     kind: Kind
     account: str | None = None
     count: int | None = None
@@ -39,7 +39,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Active(msgspec.Struct, kw_only=True):
-    """A fault at work."""
+    """An active fault."""
 
     id: int
     fault: Fault
@@ -49,7 +49,7 @@ class Active(msgspec.Struct, kw_only=True):
 
 
 class Faults:
-    """The faults at work. `cleared` is called when they are taken away, so that slow calls end at once."""
+    """The active faults."""
 
     def __init__(self, state: State, clock: Callable[[], float]) -> None:
         self._state = state
@@ -59,7 +59,7 @@ class Faults:
         self._active = [msgspec.json.decode(row["spec"], type=Active) for row in rows]
 
     def add(self, fault: Fault) -> Active:
-        """Put a fault to work."""
+        """Activate a fault."""
         with self._guard:
             number = max((active.id for active in self._active), default=0) + 1
             until = self._clock() + (fault.seconds or 60) if fault.kind == "down" else None
@@ -69,12 +69,12 @@ class Faults:
             return active
 
     def all(self) -> list[Active]:
-        """Faults at work, with how often they hit."""
+        """The active faults, with how often they hit."""
         with self._guard:
             return list(self._active)
 
     def clear(self) -> int:
-        """Take all faults away; says how many there were."""
+        """Remove all faults; returns how many there were."""
         with self._guard:
             count = len(self._active)
             self._active.clear()

@@ -12,13 +12,15 @@ import msgspec
 
 from sandbox import nhanh_customers, nhanh_lists
 from sandbox.exchange import Answer, Call, Item, json_answer
+from sandbox.faults import Fault
 from sandbox.limits import CallWindows, Lock
-from sandbox.nhanh_errors import Refused, Reply, refusal
+from sandbox.nhanh_errors import NhanhRefusal, Reply, refusal
 from sandbox.shops import APP_ID, Shop, Shops
+from sandbox.simulator import Route
 from sandbox.state import State
 
 NOT_FOUND_PAGE = b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body><h1>404</h1></body></html>"
-Handler = Callable[[nhanh_lists.Asked], Reply]
+Handler = Callable[[nhanh_lists.NhanhRequest], Reply]
 ACTIONS: dict[str, Handler] = {
     "product/list": nhanh_lists.products,
     "product/inventory": nhanh_lists.inventories,
@@ -29,14 +31,30 @@ ACTIONS: dict[str, Handler] = {
 }
 
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
 class Nhanh:
     """Answers Nhanh calls. Thread-safe."""
+
+    routes = (
+        Route("/nhanh/v3.0/{path:path}", "{path}", METHODS),
+        Route("/nhanh/{path:path}", "/{path}", METHODS),  # of another version: an unknown path
+    )
 
     def __init__(self, state: State, shops: Shops, windows: CallWindows, clock: Callable[[], float]) -> None:
         self._state = state
         self._shops = shops
         self._windows = windows
         self._clock = clock
+
+    def shop_key(self, call: Call) -> str:
+        return f"nhanh:{call.query.get('businessId', '')}"
+
+    def faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer:
+        if fault.kind == "expired_token":
+            return json_answer(refusal(NhanhRefusal("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
+        return rate_limited(self._windows.lock(window_key(call), fault.seconds or 10))
 
     def answer(self, call: Call) -> Answer:
         """`call.path` is what follows /v3.0/ ("product/list")."""
@@ -52,11 +70,11 @@ class Nhanh:
                 return rate_limited(locked)
             if call.path == "app/checkaccesstoken":
                 return json_answer({"code": 1, "data": self._token_facts(shop)})
-            asked = nhanh_lists.Asked(
+            request = nhanh_lists.NhanhRequest(
                 state=self._state, shop=shop, body=_body(call), now=int(self._clock()), items=items
             )
-            reply = ACTIONS[call.path](asked)
-        except Refused as error:
+            reply = ACTIONS[call.path](request)
+        except NhanhRefusal as error:
             return json_answer(refusal(error), items=items)
         envelope: dict[str, Any] = {"code": 1, "data": reply.data}
         if reply.paged:
@@ -66,18 +84,18 @@ class Nhanh:
         return json_answer(envelope, items=items)
 
     def shop_of(self, call: Call) -> Shop:
-        """The shop that the credentials open. Raises Refused with the platform's code for the first wrong one."""
+        """The shop that the credentials open. Raises NhanhRefusal with the platform's code for the first wrong one."""
         if call.query.get("appId") != str(APP_ID):
-            raise Refused("ERR_INVALID_APP_ID", "Invalid appId")
-        shop = self._shops.by_key(f"nhanh:{call.query.get('businessId', '')}")
+            raise NhanhRefusal("ERR_INVALID_APP_ID", "Invalid appId")
+        shop = self._shops.by_key(self.shop_key(call))
         if shop is None:
-            raise Refused("ERR_INVALID_BUSINESS_ID", "Invalid businessId")
+            raise NhanhRefusal("ERR_INVALID_BUSINESS_ID", "Invalid businessId")
         token = call.headers.get("authorization", "")
         if token.startswith("v2."):
-            raise Refused("ERR_INVALID_VERSION", ["The accessToken belongs to another version"])
+            raise NhanhRefusal("ERR_INVALID_VERSION", ["The accessToken belongs to another version"])
         right = hmac.compare_digest(token.encode(), str(shop.access["access_token"]).encode())
         if not right or shop.nhanh.token_expired:
-            raise Refused("ERR_INVALID_ACCESS_TOKEN", "Invalid accessToken")
+            raise NhanhRefusal("ERR_INVALID_ACCESS_TOKEN", "Invalid accessToken")
         return shop
 
     def _token_facts(self, shop: Shop) -> dict[str, Any]:
@@ -115,4 +133,4 @@ def _body(call: Call) -> Any:
     try:
         return msgspec.json.decode(call.body)
     except msgspec.DecodeError as error:
-        raise Refused("ERR_INVALID_DATA", ["Request body is not valid JSON"]) from error
+        raise NhanhRefusal("ERR_INVALID_DATA", ["Request body is not valid JSON"]) from error

@@ -3,9 +3,9 @@
 from typing import Any
 
 from sandbox.exchange import Item
-from sandbox.nhanh_errors import Refused, Reply, invalid_field
-from sandbox.nhanh_lists import MAX_SIZE, Asked
-from sandbox.nhanh_shelf import customer_of
+from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
+from sandbox.nhanh_lists import MAX_SIZE, NhanhRequest
+from sandbox.nhanh_records import customer_of
 from sandbox.people import local_form
 from sandbox.state import Doc, count_write, find, next_id, put
 
@@ -15,7 +15,7 @@ FIELDS = ("name", "mobile", "type", "address", "gender", "birthday", "email", "p
 
 def _checked(entry: Any, place: int) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise Refused("ERR_INVALID_DATA", [f"element {place} is not an object"])
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"element {place} is not an object"])
     for field in ("name", "mobile"):
         if not str(entry.get(field) or "").strip():
             raise invalid_field(f"customer.{field}", f"customer.{field} is required")
@@ -50,32 +50,34 @@ def _blank(number: int) -> Doc:
     }
 
 
-def add(asked: Asked) -> Reply:
+def add(request: NhanhRequest) -> Reply:
     """Add up to 100 customers, all or none. Strict mode refuses a mobile that exists; the switch
     `upsert_customers` updates that customer instead."""
-    if not isinstance(asked.body, list) or not asked.body:
-        raise Refused("ERR_INVALID_DATA", ["Request body must be an array of customers"])
-    if len(asked.body) > MAX_SIZE:
-        raise Refused("ERR_INVALID_DATA", [f"At most {MAX_SIZE} customers in one request"])
-    entries = [_checked(entry, place) for place, entry in enumerate(asked.body)]
-    key, data = asked.shop.key, []
+    if not isinstance(request.body, list) or not request.body:
+        raise NhanhRefusal("ERR_INVALID_DATA", ["Request body must be an array of customers"])
+    if len(request.body) > MAX_SIZE:
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"At most {MAX_SIZE} customers in one request"])
+    entries = [_checked(entry, place) for place, entry in enumerate(request.body)]
+    key, data = request.shop.key, []
     written: list[Item] = []
     try:
-        with asked.state.writing() as connection:
+        with request.state.writing() as connection:
             for entry in entries:
                 mobile = local_form(str(entry["mobile"]))
                 known = find(connection, key, "customer", "phone = ?", (mobile,), limit=1)
-                if known and not asked.shop.nhanh.upsert_customers:
+                if known and not request.shop.nhanh.upsert_customers:
                     raise invalid_field("customer.mobile", f"customer.mobile {entry['mobile']} already exists")
                 doc = dict(known[0].doc) if known else _blank(next_id(connection, key, "customer", FIRST_NEW))
                 doc.update({field: entry[field] for field in FIELDS if field in entry})
-                doc.update(mobile=mobile, updatedAt=asked.now)
+                doc.update(mobile=mobile, updatedAt=request.now)
                 put(connection, key, [customer_of(doc)])
                 data.append({"id": doc["id"], "mobile": mobile})
                 written.append(Item(kind="customer/add", id=str(doc["id"]), outcome="accepted", values=dict(entry)))
             count_write(connection, key, "customer/add", len(entries))
-    except Refused as error:
-        asked.items.extend(Item(kind="customer/add", id=str(entry["mobile"]), outcome=error.code) for entry in entries)
+    except NhanhRefusal as error:
+        request.items.extend(
+            Item(kind="customer/add", id=str(entry["mobile"]), outcome=error.code) for entry in entries
+        )
         raise
-    asked.items.extend(written)
+    request.items.extend(written)
     return Reply(data=data)

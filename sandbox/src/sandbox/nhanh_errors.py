@@ -1,11 +1,11 @@
-"""How Nhanh says no, and what a call that went well carries."""
+"""Nhanh's errors and the content of a successful answer."""
 
 from typing import Any
 
 import msgspec
 
 
-class Refused(Exception):
+class NhanhRefusal(Exception):
     """An error in the platform's own code. `messages` may be text, a list or an object field → text."""
 
     def __init__(self, code: str, messages: str | list[str] | dict[str, str]) -> None:
@@ -15,7 +15,7 @@ class Refused(Exception):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """The data of a call that went well; `next` is sent when the call is paged, null at the end."""
+    """The data of a successful call; `next` is sent when the call is paged, null at the end."""
 
     data: Any
     paged: bool = False
@@ -23,11 +23,11 @@ class Reply(msgspec.Struct, kw_only=True):
     warning: dict[str, str] | None = None
 
 
-def refusal(error: Refused) -> dict[str, Any]:
+def refusal(error: NhanhRefusal) -> dict[str, Any]:
     """The envelope of an error."""
     return {"code": 0, "errorCode": error.code, "messages": error.messages}
 
 
-def invalid_field(field: str, text: str) -> Refused:
+def invalid_field(field: str, text: str) -> NhanhRefusal:
     """ERR_INVALID_FORM_FIELDS for one field."""
-    return Refused("ERR_INVALID_FORM_FIELDS", {field: text})
+    return NhanhRefusal("ERR_INVALID_FORM_FIELDS", {field: text})

@@ -6,8 +6,8 @@ import msgspec
 
 from sandbox.chance import number_of
 from sandbox.exchange import Item
-from sandbox.nhanh_errors import Refused, Reply, invalid_field
-from sandbox.nhanh_shelf import inventory, public
+from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
+from sandbox.nhanh_records import inventory, public
 from sandbox.people import local_form
 from sandbox.shops import Shop
 from sandbox.state import FIRST_RECORDS, Doc, Record, State, find, get
@@ -15,7 +15,7 @@ from sandbox.state import FIRST_RECORDS, Doc, Record, State, find, get
 MAX_SIZE = 100
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class NhanhRequest(msgspec.Struct, kw_only=True):
     """One call: the shop it is for, its body, the time (unix seconds), and where writes are noted for the log."""
 
     state: State
@@ -46,7 +46,7 @@ def _object(holder: Any, name: str) -> dict[str, Any]:
     if value in ([], None) and isinstance(holder, dict):  # PHP writes an empty object as []
         return {}
     if not isinstance(value, dict):
-        raise Refused("ERR_INVALID_DATA", [f"{name} must be an object"])
+        raise NhanhRefusal("ERR_INVALID_DATA", [f"{name} must be an object"])
     return value
 
 
@@ -88,7 +88,7 @@ def _second(value: Any, field: str) -> int:
 
 
 def _common(condition: _Condition, filters: dict[str, Any], moment: str, known: set[str]) -> dict[str, str] | None:
-    """Filters that the lists share. Returns a warning for those that nobody knows."""
+    """Filters that the lists share. Returns a warning for unknown ones."""
     ids = filters.get("ids") or filters.get("id")
     if ids:
         numbers = _ids(ids, "filters.ids")
@@ -101,31 +101,31 @@ def _common(condition: _Condition, filters: dict[str, Any], moment: str, known: 
     return {f"filters.{name}": "unknown filter, ignored" for name in unknown} or None
 
 
-def _listed_part(asked: Asked, kind: str) -> _Condition:
+def _listed_part(request: NhanhRequest, kind: str) -> _Condition:
     condition = _Condition()
-    end = asked.shop.nhanh.lists_end_after
+    end = request.shop.nhanh.lists_end_after
     if end is not None:
-        condition.add(FIRST_RECORDS, asked.shop.key, kind, end)
+        condition.add(FIRST_RECORDS, request.shop.key, kind, end)
     return condition
 
 
-def _shortened(asked: Asked, size: int, cursor: dict[str, str]) -> int:
+def _shortened(request: NhanhRequest, size: int, cursor: dict[str, str]) -> int:
     """How many of a page's rows are really given. The documentation warns of short and empty pages that have a
     `next`: here the first page of several is short, and about every ninth later one is empty."""
-    if not asked.shop.nhanh.short_pages or "scan" in cursor:
+    if not request.shop.nhanh.short_pages or "scan" in cursor:
         return size
     if not cursor:
         return size - size // 10
-    return 0 if number_of(f"{asked.shop.key}:{sorted(cursor.items())}", 9) % 9 == 0 else size
+    return 0 if number_of(f"{request.shop.key}:{sorted(cursor.items())}", 9) % 9 == 0 else size
 
 
 def _page(
-    asked: Asked, rows: list[Record], size: int, cursor: dict[str, str], keys: dict[str, str]
+    request: NhanhRequest, rows: list[Record], size: int, cursor: dict[str, str], keys: dict[str, str]
 ) -> tuple[list[Record], dict[str, str] | None]:
     """Cut `rows` (one more than `size` when there are more) to a page. `keys`: cursor key → field of Record."""
     if len(rows) <= size:
         return rows, None
-    given = _shortened(asked, size, cursor)
+    given = _shortened(request, size, cursor)
     if given == 0:
         return [], {**cursor, "scan": "1"}
     rows = rows[:given] if given < size else rows[:size]
@@ -138,17 +138,17 @@ def _name_filter(condition: _Condition, filters: dict[str, Any]) -> None:
         condition.add("code = ? OR barcode = ? OR instr(lower(title), lower(?))", text, text, text)
 
 
-def _granted(asked: Asked, filters: dict[str, Any]) -> list[int] | None:
-    """The depots whose stock is shown: those asked for, else those granted, else (None) all."""
-    granted = asked.shop.nhanh.depot_ids
+def _granted(request: NhanhRequest, filters: dict[str, Any]) -> list[int] | None:
+    """The depots whose stock is shown: those request for, else those granted, else (None) all."""
+    granted = request.shop.nhanh.depot_ids
     if not filters.get("depotIds"):
         return granted
     wanted = _ids(filters["depotIds"], "filters.depotIds")
-    connection = asked.state.connection()
+    connection = request.state.connection()
     for depot in wanted:
-        exists = get(connection, asked.shop.key, "depot", depot) is not None
+        exists = get(connection, request.shop.key, "depot", depot) is not None
         if not exists or (granted is not None and depot not in granted):
-            raise Refused("ERR_INVALID_DEPOT_ID", f"Invalid depotId {depot}")
+            raise NhanhRefusal("ERR_INVALID_DEPOT_ID", f"Invalid depotId {depot}")
     return wanted
 
 
@@ -157,15 +157,15 @@ def _listed(record: Record, granted: list[int] | None) -> Doc:
 
 
 def _walk_by_id(
-    asked: Asked, key: str, moment: str, known: set[str]
+    request: NhanhRequest, key: str, moment: str, known: set[str]
 ) -> tuple[list[Record], dict[str, str] | None, dict[str, str] | None]:
-    """One page of products in the order of their ids; newest first unless asked otherwise."""
-    filters, paginator = _object(asked.body, "filters"), _object(asked.body, "paginator")
+    """One page of products in the order of their ids; newest first unless request otherwise."""
+    filters, paginator = _object(request.body, "filters"), _object(request.body, "paginator")
     size, cursor = _size(paginator), _cursor(paginator, key)
     direction = str(_object(paginator, "sort").get(key, "desc")).lower()
     if direction not in {"asc", "desc"}:
         raise invalid_field("paginator.sort", f"paginator.sort.{key} must be asc or desc")
-    condition = _listed_part(asked, "product")
+    condition = _listed_part(request, "product")
     warning = _common(condition, filters, moment, known)
     _name_filter(condition, filters)
     if filters.get("parentId"):
@@ -177,31 +177,31 @@ def _walk_by_id(
     if cursor:
         condition.add(f"id {'>' if direction == 'asc' else '<'} ?", int(cursor[key]))
     rows = find(
-        asked.state.connection(),
-        asked.shop.key,
+        request.state.connection(),
+        request.shop.key,
         "product",
         condition.sql,
         tuple(condition.params),
         order=f"id {direction}",
         limit=size + 1,
     )
-    page, following = _page(asked, rows, size, cursor, {key: "id"})
+    page, following = _page(request, rows, size, cursor, {key: "id"})
     return page, following, warning
 
 
-def products(asked: Asked) -> Reply:
+def products(request: NhanhRequest) -> Reply:
     """product/list. Its `updatedAt` does not move for stock."""
-    granted = _granted(asked, _object(asked.body, "filters"))
+    granted = _granted(request, _object(request.body, "filters"))
     known = {"name", "parentId", "status", "depotIds"}
-    page, following, warning = _walk_by_id(asked, "id", "updated_at", known)
+    page, following, warning = _walk_by_id(request, "id", "updated_at", known)
     return Reply(data=[_listed(record, granted) for record in page], paged=True, next=following, warning=warning)
 
 
-def inventories(asked: Asked) -> Reply:
+def inventories(request: NhanhRequest) -> Reply:
     """product/inventory: stock by its own change time, without `code`."""
-    granted = _granted(asked, _object(asked.body, "filters"))
+    granted = _granted(request, _object(request.body, "filters"))
     known = {"name", "status", "depotIds"}
-    page, following, warning = _walk_by_id(asked, "productId", "stock_updated_at", known)
+    page, following, warning = _walk_by_id(request, "productId", "stock_updated_at", known)
     shown = ("retail", "wholesale", "import", "avgCost")
     data = [
         {
@@ -216,19 +216,19 @@ def inventories(asked: Asked) -> Reply:
     return Reply(data=data, paged=True, next=following, warning=warning)
 
 
-def product_detail(asked: Asked) -> Reply:
+def product_detail(request: NhanhRequest) -> Reply:
     """product/detail: the list item with brand, description, children; warranty is flat in its inventory."""
-    number = _ids(_object(asked.body, "filters").get("id"), "filters.id")[0]
-    connection = asked.state.connection()
-    record = get(connection, asked.shop.key, "product", number)
+    number = _ids(_object(request.body, "filters").get("id"), "filters.id")[0]
+    connection = request.state.connection()
+    record = get(connection, request.shop.key, "product", number)
     if record is None:
-        raise Refused("ERR_INVALID_DATA", f"Product {number} does not exist")
-    granted = asked.shop.nhanh.depot_ids
+        raise NhanhRefusal("ERR_INVALID_DATA", f"Product {number} does not exist")
+    granted = request.shop.nhanh.depot_ids
     detail = _listed(record, granted)
     stock = detail["inventory"]
     stock.update(warranty=0.0, warrantyHolding=0.0, holdingNew=0.0, shippingExport=0.0)
     brand = {"id": detail["brandId"], "name": record.doc["_brand"]} if detail["brandId"] else None
-    children = find(connection, asked.shop.key, "product", "parent = ?", (str(number),))
+    children = find(connection, request.shop.key, "product", "parent = ?", (str(number),))
     detail.update(
         brand=brand,
         category=None,
@@ -242,11 +242,11 @@ def product_detail(asked: Asked) -> Reply:
     return Reply(data=detail)
 
 
-def customers(asked: Asked) -> Reply:
+def customers(request: NhanhRequest) -> Reply:
     """customer/list. Its order is undocumented: here by change time, so a change during a walk shows twice."""
-    filters, paginator = _object(asked.body, "filters"), _object(asked.body, "paginator")
+    filters, paginator = _object(request.body, "filters"), _object(request.body, "paginator")
     size, cursor = _size(paginator), _cursor(paginator, "updatedAt", "id")
-    condition = _listed_part(asked, "customer")
+    condition = _listed_part(request, "customer")
     warning = _common(condition, filters, "updated_at", {"mobile", "type"})
     if filters.get("mobile"):
         condition.add("phone = ?", local_form(str(filters["mobile"])))
@@ -255,23 +255,23 @@ def customers(asked: Asked) -> Reply:
     if cursor:
         condition.add("(updated_at, id) > (?, ?)", int(cursor["updatedAt"]), int(cursor["id"]))
     rows = find(
-        asked.state.connection(),
-        asked.shop.key,
+        request.state.connection(),
+        request.shop.key,
         "customer",
         condition.sql,
         tuple(condition.params),
         order="updated_at, id",
         limit=size + 1,
     )
-    page, following = _page(asked, rows, size, cursor, {"updatedAt": "updated_at", "id": "id"})
+    page, following = _page(request, rows, size, cursor, {"updatedAt": "updated_at", "id": "id"})
     return Reply(data=[public(record.doc) for record in page], paged=True, next=following, warning=warning)
 
 
-def depots(asked: Asked) -> Reply:
+def depots(request: NhanhRequest) -> Reply:
     """business/depot: the depots that the token may see."""
-    granted = asked.shop.nhanh.depot_ids
-    records = find(asked.state.connection(), asked.shop.key, "depot")
-    wanted = _object(asked.body, "filters").get("ids")
+    granted = request.shop.nhanh.depot_ids
+    records = find(request.state.connection(), request.shop.key, "depot")
+    wanted = _object(request.body, "filters").get("ids")
     chosen = _ids(wanted, "filters.ids") if wanted else None
     return Reply(
         data=[

@@ -50,7 +50,7 @@ def e164(national: str) -> str:
 
 
 def messy_phone(chance: random.Random, national: str, form: str | None = None) -> str:
-    """The same number as people type it. `form` picks one of FORMS; without it chance does."""
+    """The same number as people type it. `form` picks one of FORMS; without it a random one."""
     n, tail = national, national[1:]
     a, b, c = n[:4], n[4:7], n[7:]
     forms = {
@@ -88,7 +88,7 @@ def local_form(text: str) -> str:
 
 
 def _person(seed: int, key: str, number: int, side: str) -> Person:
-    """Person `key` as one side's staff wrote it: who it is comes from the key, the mess from the side too."""
+    """Person `key` as one side's staff wrote it: the person follows from the key, the spelling from the side too."""
     who = rng("person", seed, key)
     female = who.random() < 0.55
     family = who.choice(FAMILY)

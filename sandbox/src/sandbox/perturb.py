@@ -1,4 +1,4 @@
-"""Turning one catalogue into "the same goods as somebody else would have typed them", by a seeded recipe.
+"""Changes a catalogue into the same goods as another clerk would have typed them, by a seeded recipe.
 
 Each row's changes come from a generator of its own (seed, row id, change), so they depend neither on the order
 of the rows nor on the other rates. docs/howto/catalogues.md lists the recipe.

@@ -1,8 +1,8 @@
 """The records of a delimited text file: quoted cells, line breaks in them, and where each record begins.
 
-The standard csv module reads one record at a time. A record that it cannot read is given up as a whole, at its first
+The standard csv module reads one record at a time. A record that it cannot read is skipped as a whole, at its first
 line. One that spans lines may do so only because a quotation mark is not closed: then reading goes on with its second
-line, so that it takes none of its neighbours with it.
+line, so that no other record is skipped with it.
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 DELIMITERS: Final = ("\t", "|", "#", ";", ",")
-MOST_LINES: Final = 1000
+MAX_LINES: Final = 1000
 """No record is longer; behind a quotation mark that is not closed the file is not searched any further."""
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -83,7 +83,7 @@ class RecordReader:
     def _feed(self, taken: list[str]) -> Iterator[str]:
         for line in self._source.following():
             taken.append(line)
-            if len(taken) > MOST_LINES:
+            if len(taken) > MAX_LINES:
                 raise _Unclosed
             yield line
 

@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, kw_only=True):
 
 
 class RequestLog:
-    """Appends to `requests.jsonl`, counts requests, reads them back. A line torn by a kill is dropped."""
+    """Appends to `requests.jsonl`, counts requests, reads them back. A line that a kill cut off is dropped."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._path = folder / "requests.jsonl"
@@ -41,13 +41,13 @@ class RequestLog:
         self._guard = threading.Lock()
         self._counts: Counter[tuple[str | None, str]] = Counter()
         self._seq = 0
-        self._mend()
+        self._drop_partial_line()
         for entry in self._entries():
             self._seq = entry.seq
             self._counts[entry.account, entry.platform] += 1
         self._file = self._path.open("ab")
 
-    def _mend(self) -> None:
+    def _drop_partial_line(self) -> None:
         if not self._path.exists():
             return
         content = self._path.read_bytes()

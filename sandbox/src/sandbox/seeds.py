@@ -66,7 +66,7 @@ def _rewrite(title: str, chance: random.Random) -> str:
 
 
 def _article(seed: int, key: str, number: int, side: str) -> Article:
-    """Article `key` as one side has it: the thing comes from the key, its spelling from the side too."""
+    """Article `key` as one side has it: the product follows from the key, its spelling from the side too."""
     what = rng("article", seed, key)
     goods, brand, models = what.choice(GOODS)
     serial = what.randrange(100, 999)

@@ -1,7 +1,8 @@
-"""The way of one platform call: faults, the platform's own answer, the log, the response."""
+"""Answers one call of a platform: faults, the platform's own answer, the log, the response."""
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,21 +10,18 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from sandbox.exchange import Answer, Call, json_answer
+from sandbox.exchange import Answer, Call
 from sandbox.faults import Fault, Faults
-from sandbox.limits import CallWindows
-from sandbox.nhanh import Nhanh, rate_limited, window_key
-from sandbox.nhanh_errors import Refused, refusal
 from sandbox.requestlog import RequestLog
-from sandbox.shopify import PLAIN, UNAUTHORISED, Shopify
 from sandbox.shops import Shop, Shops
+from sandbox.simulator import Simulator, retry_after
 from sandbox.transports import NoAnswer, Transports
 
 DROPS = frozenset({"drop", "drop_after", "down"})
 
 
-class Served:
-    """What one call came to."""
+class CallOutcome:
+    """The outcome of one call."""
 
     def __init__(self, answer: Answer | None, faults: list[Fault]) -> None:
         self.answer = answer  # None: the connection is closed without one
@@ -37,24 +35,20 @@ class Serving:
         self,
         *,
         shops: Shops,
-        nhanh: Nhanh,
-        shopify: Shopify,
-        windows: CallWindows,
+        simulators: Mapping[str, Simulator],
         faults: Faults,
         log: RequestLog,
         transports: Transports,
     ) -> None:
         self._shops = shops
-        self._nhanh = nhanh
-        self._shopify = shopify
-        self._windows = windows
+        self._simulators = simulators
         self._faults = faults
         self._log = log
         self._transports = transports
         self._cleared = asyncio.Event()
 
     def end_waits(self) -> None:
-        """End the slow calls that are waiting now. To be called in the server's loop."""
+        """End the waits of slow calls. To be called in the server's loop."""
         self._cleared.set()
         self._cleared = asyncio.Event()
 
@@ -68,9 +62,9 @@ class Serving:
         for fault in faults:
             if fault.kind == "slow":
                 await self._wait(fault.seconds or 5)
-        served = await run_in_threadpool(self._answer, call, shop, faults)
-        answer = served.answer
-        await run_in_threadpool(self._note, call, shop, served, (time.perf_counter() - started) * 1000)
+        outcome = await run_in_threadpool(self._answer, call, shop, faults)
+        answer = outcome.answer
+        await run_in_threadpool(self._note, call, shop, outcome, (time.perf_counter() - started) * 1000)
         if answer is None or any(fault.kind in DROPS for fault in faults):
             return NoAnswer(self._transports)
         return Response(answer.body, answer.status, headers=answer.headers, media_type=answer.content_type)
@@ -82,52 +76,33 @@ class Serving:
             return
 
     def _shop(self, call: Call) -> Shop | None:
-        if call.platform == "nhanh":
-            return self._shops.by_key(f"nhanh:{call.query.get('businessId', '')}")
-        return self._shops.by_key(f"shopify:{call.path.partition('/')[0]}")
+        return self._shops.by_key(self._simulators[call.platform].shop_key(call))
 
-    def _answer(self, call: Call, shop: Shop | None, faults: list[Fault]) -> Served:
+    def _answer(self, call: Call, shop: Shop | None, faults: list[Fault]) -> CallOutcome:
         kinds = {fault.kind: fault for fault in faults}
         if "down" in kinds or "drop" in kinds:
-            return Served(None, faults)
+            return CallOutcome(None, faults)
         for kind in ("expired_token", "429", "throttled", "5xx", "garbage"):
             if kind in kinds:
                 answer = self._faulty(call, shop, kinds[kind])
                 if answer:
-                    return Served(answer, faults)
-        platform = self._nhanh if call.platform == "nhanh" else self._shopify
-        return Served(platform.answer(call), faults)
+                    return CallOutcome(answer, faults)
+        return CallOutcome(self._simulators[call.platform].answer(call), faults)
 
     def _faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
-        """The platform's own way of saying what the fault says; None when it says nothing there."""
+        """The platform's own answer for the fault; None where it has none."""
         if fault.kind == "5xx":
             page = b"<html><body><h1>Service Unavailable</h1></body></html>"
-            headers = _retry_after(fault.retry_after or "")
+            headers = retry_after(fault.retry_after or "")
             return Answer(status=fault.status, body=page, content_type="text/html; charset=utf-8", headers=headers)
         if fault.kind == "garbage":
             return Answer(body=fault.body.encode("latin-1"))
-        if call.platform == "nhanh":
-            if fault.kind == "expired_token":
-                return json_answer(refusal(Refused("ERR_INVALID_ACCESS_TOKEN", "The accessToken has expired")))
-            return rate_limited(self._windows.lock(window_key(call), fault.seconds or 10))
-        return self._shopify_faulty(shop, fault)
+        return self._simulators[call.platform].faulty(call, shop, fault)
 
-    def _shopify_faulty(self, shop: Shop | None, fault: Fault) -> Answer | None:
-        if fault.kind == "expired_token":
-            return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
-        if fault.kind == "429":
-            told = f"{fault.seconds or 2:.1f}" if fault.retry_after is None else fault.retry_after
-            headers = _retry_after(told)
-            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers=headers)
-        if shop is None:
-            return None
-        self._shopify.empty_bucket(shop)
-        return self._shopify.throttled(shop)
-
-    def _note(self, call: Call, shop: Shop | None, served: Served, duration_ms: float) -> None:
-        answer = served.answer
-        kinds = [fault.kind for fault in served.faults]
-        dropped = answer is None or any(fault.kind in DROPS for fault in served.faults)
+    def _note(self, call: Call, shop: Shop | None, outcome: CallOutcome, duration_ms: float) -> None:
+        answer = outcome.answer
+        kinds = [fault.kind for fault in outcome.faults]
+        dropped = answer is None or any(fault.kind in DROPS for fault in outcome.faults)
         self._log.add(
             platform=call.platform,
             account=shop.account if shop else None,
@@ -140,10 +115,6 @@ class Serving:
             errors=_errors(answer) if answer and "garbage" not in kinds else [],
             items=answer.items if answer else [],
         )
-
-
-def _retry_after(text: str) -> dict[str, str]:
-    return {"Retry-After": text} if text else {}
 
 
 def _errors(answer: Answer) -> list[str]:

@@ -21,9 +21,11 @@ from graphql import (
 from sandbox import shopify_reads, shopify_writes
 from sandbox.costs import Costs
 from sandbox.exchange import Answer, Call, json_answer
+from sandbox.faults import Fault
 from sandbox.limits import CostBuckets
 from sandbox.shopify_reads import Context
 from sandbox.shops import Shop, ShopifySettings, Shops
+from sandbox.simulator import Route, retry_after
 from sandbox.state import State
 
 VERSION = "2026-10"
@@ -31,7 +33,7 @@ PLAIN = "text/plain; charset=utf-8"
 UNAUTHORISED = b"[API] Invalid API key or access token (unrecognized login or wrong password)"
 
 
-class Asked(msgspec.Struct):
+class GraphqlRequest(msgspec.Struct):
     """The body of a GraphQL request."""
 
     query: str
@@ -42,6 +44,8 @@ class Asked(msgspec.Struct):
 class Shopify:
     """Answers Admin API calls. Thread-safe."""
 
+    routes = (Route("/shopify/{shop}/admin/api/{version}/graphql.json", "{shop}/{version}", ("POST",)),)
+
     def __init__(self, state: State, shops: Shops, buckets: CostBuckets, clock: Callable[[], float]) -> None:
         self._state = state
         self._shops = shops
@@ -50,10 +54,23 @@ class Shopify:
         self.schema = load_schema()
         self._checked = functools.lru_cache(256)(self._check)
 
+    def shop_key(self, call: Call) -> str:
+        return f"shopify:{call.path.partition('/')[0]}"
+
+    def faulty(self, call: Call, shop: Shop | None, fault: Fault) -> Answer | None:
+        if fault.kind == "expired_token":
+            return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
+        if fault.kind == "429":
+            text = f"{fault.seconds or 2:.1f}" if fault.retry_after is None else fault.retry_after
+            return Answer(status=429, body=b"Too Many Requests", content_type=PLAIN, headers=retry_after(text))
+        if shop is None:
+            return None
+        self._buckets.empty(shop.key, shop.shopify)
+        return self.throttled(shop)
+
     def answer(self, call: Call) -> Answer:
         """`call.path` is '<slug>/<version>'; an unknown version falls forward to the one served."""
-        slug = call.path.partition("/")[0]
-        shop = self._shops.by_key(f"shopify:{slug}")
+        shop = self._shops.by_key(self.shop_key(call))
         if shop is None:
             return Answer(status=404, body=b"Not Found", content_type=PLAIN)
         token = call.headers.get("x-shopify-access-token", "")
@@ -61,10 +78,10 @@ class Shopify:
         if not right or shop.shopify.token_expired:
             return Answer(status=401, body=UNAUTHORISED, content_type=PLAIN)
         try:
-            asked = msgspec.json.decode(call.body, type=Asked)
+            request = msgspec.json.decode(call.body, type=GraphqlRequest)
         except msgspec.DecodeError as error:
             return json_answer({"errors": f"Bad request: {error}"}, 400)
-        answer = self._run(shop, asked)
+        answer = self._run(shop, request)
         answer.headers["X-Shopify-API-Version"] = VERSION
         return answer
 
@@ -82,10 +99,6 @@ class Shopify:
         answer.headers["X-Shopify-API-Version"] = VERSION
         return answer
 
-    def empty_bucket(self, shop: Shop) -> None:
-        """Take all points of a shop."""
-        self._buckets.empty(shop.key, shop.shopify)
-
     def _check(self, query: str) -> DocumentNode | list[GraphQLError]:
         try:
             document = parse(query, no_location=False)
@@ -100,13 +113,13 @@ class Shopify:
             "throttleStatus": self._buckets.status(shop.key, shop.shopify),
         }
 
-    def _run(self, shop: Shop, asked: Asked) -> Answer:
+    def _run(self, shop: Shop, request: GraphqlRequest) -> Answer:
         settings: ShopifySettings = shop.shopify
-        document = self._checked(asked.query)
+        document = self._checked(request.query)
         if isinstance(document, list):
             return self._errors(shop, document)
-        variables = asked.variables or {}
-        costs = Costs(self.schema, document, asked.operationName, variables)
+        variables = request.variables or {}
+        costs = Costs(self.schema, document, request.operationName, variables)
         requested = costs.requested()
         if requested > settings.max_query_cost:
             limit = settings.max_query_cost
@@ -115,7 +128,7 @@ class Shopify:
             return self._errors(shop, [GraphQLError(message, extensions=extensions)], requested)
         if not self._buckets.take(shop.key, requested, settings):
             return self.throttled(shop, requested)
-        result, context = self._execute(shop, document, asked, variables, costs.is_mutation)
+        result, context = self._execute(shop, document, request, variables, costs.is_mutation)
         actual = min(costs.actual(result.data), requested)
         self._buckets.refund(shop.key, requested - actual, settings)
         if result.errors and _fatal(result.errors):
@@ -130,7 +143,7 @@ class Shopify:
         return json_answer(body, items=context.items)
 
     def _execute(
-        self, shop: Shop, document: DocumentNode, asked: Asked, variables: dict[str, Any], writes: bool
+        self, shop: Shop, document: DocumentNode, request: GraphqlRequest, variables: dict[str, Any], writes: bool
     ) -> tuple[ExecutionResult, Context]:
         with self._state.writing() if writes else self._state.reading() as database:
             context = Context(shop=shop, database=database, now=int(self._clock()), items=[], warnings=[])
@@ -139,7 +152,7 @@ class Shopify:
                 document,
                 context_value=context,
                 variable_values=variables,
-                operation_name=asked.operationName,
+                operation_name=request.operationName,
             )
         return result, context
 

@@ -10,7 +10,7 @@ from sandbox import ids
 from sandbox.exchange import Item
 from sandbox.shopify_metafields import set_all
 from sandbox.shopify_reads import Context
-from sandbox.shopify_shelf import customer_of, moment
+from sandbox.shopify_records import customer_of, moment
 from sandbox.state import Doc, Record, count, count_write, get, put
 
 _PHONE = re.compile(r"\+[1-9]\d{7,14}")

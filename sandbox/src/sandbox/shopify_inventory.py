@@ -15,7 +15,7 @@ from sandbox import ids
 from sandbox.connections import MAX_FIRST, bad_request
 from sandbox.exchange import Item
 from sandbox.shopify_reads import Context, doc_of
-from sandbox.shopify_shelf import moment, touched
+from sandbox.shopify_records import moment, touched
 from sandbox.state import Doc, Record, count_write, get, put
 
 MUTATION = "inventorySetQuantities"
@@ -59,7 +59,7 @@ def _key(info: GraphQLResolveInfo) -> str:
 
 
 def set_quantities(_root: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Doc:
-    """The resolver: looks the key up, writes once, remembers the answer."""
+    """The resolver: looks the key up, writes once, stores the answer."""
     context: Context = info.context
     key = _key(info)
     quantities = input["quantities"]

@@ -8,7 +8,7 @@ import msgspec
 
 from sandbox import ids
 from sandbox.shopify_reads import DEFAULT_NAMESPACE, Context, digest_of, doc_of
-from sandbox.shopify_shelf import moment
+from sandbox.shopify_records import moment
 from sandbox.state import Doc, Record, find, next_id, put
 
 MAX_PER_CALL = 25

@@ -12,7 +12,7 @@ from sandbox import ids
 from sandbox.connections import of_list, of_records
 from sandbox.exchange import Item
 from sandbox.search import parse
-from sandbox.shopify_shelf import CURRENCY, display_name
+from sandbox.shopify_records import CURRENCY, display_name
 from sandbox.shops import Shop
 from sandbox.state import FIRST_RECORDS, Doc, count, find, get
 

@@ -14,7 +14,7 @@ from sandbox.shopify_customers import RESOLVERS as CUSTOMER_RESOLVERS
 from sandbox.shopify_inventory import RESOLVERS as INVENTORY_RESOLVERS
 from sandbox.shopify_metafields import set_all
 from sandbox.shopify_reads import Context
-from sandbox.shopify_shelf import money, touched
+from sandbox.shopify_records import money, touched
 from sandbox.state import Doc, Record, count_write, get, put
 
 UserErrors = list[dict[str, Any]]

@@ -3,11 +3,11 @@
 import hashlib
 import threading
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
-from sandbox import nhanh_shelf, seeds, shopify_shelf
+from sandbox import nhanh_records, seeds, shopify_records
 from sandbox.articles import Article, Person, Unit, day_of
 from sandbox.catalogues import Row, Skipped, load
 from sandbox.chance import number_of, rng
@@ -15,7 +15,6 @@ from sandbox.people import people
 from sandbox.perturb import Recipe, perturb
 from sandbox.state import Record, State, count, put
 
-Platform = Literal["nhanh", "shopify"]
 APP_ID = 74_951
 DEPOTS = ((120_001, "Kho Hà Nội"), (120_002, "Kho Sài Gòn"))
 LOCATIONS = ((90_100_000_001, "Hà Nội"), (90_100_000_002, "Sài Gòn"))
@@ -25,7 +24,7 @@ FILE_STOCK = 20
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What one side of an account holds.
+    """The content of one shop of an account.
 
     path: a catalogue file; without it, `products`. products, customers: how many seeded ones, or the very records.
     places: how many of the depots or locations it has.
@@ -40,7 +39,7 @@ class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
+    """Settings of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
 
     `lists_end_after` ends each list after its first so many records (by id), as if there were no more.
     """
@@ -57,7 +56,7 @@ class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Switches of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
+    """Settings of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
 
     `lists_end_after` ends the lists of products and customers after their first so many records (by id), while their
     counts still tell all.
@@ -72,7 +71,7 @@ class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """How a side was loaded: rows read, rows skipped, what the perturbation did."""
+    """How a shop was loaded: rows read, rows skipped, what the perturbation did."""
 
     rows: int = 0
     skipped: list[Skipped] = []
@@ -80,10 +79,10 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Shop(msgspec.Struct, kw_only=True):
-    """One side of one account, as stored."""
+    """One shop of one account, as stored."""
 
     key: str
-    platform: Platform
+    platform: str
     account: str
     digest: str
     access: dict[str, Any]
@@ -108,7 +107,7 @@ class ContentDiffers(Exception):
 def _digest(source: Source) -> str:
     content = msgspec.to_builtins(source)
     if source.places == len(DEPOTS):
-        del content["places"]  # shops of before there was a choice keep their digest
+        del content["places"]  # shops that an older version created keep their digest
     digest = hashlib.sha256(msgspec.json.encode(content))
     if source.path:
         path = Path(source.path)
@@ -116,7 +115,7 @@ def _digest(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
+def _file_article(row: Row, platform: str, truth: str | None) -> Article:
     more = rng("stock", row.id)
     extra = more.randrange(1, 10) if platform == "nhanh" and more.random() < 0.35 else 0
     unit = Unit(sku=row.sku or row.modelno, barcode=row.barcode, price=row.price, stock=[FILE_STOCK + extra, 0])
@@ -132,7 +131,7 @@ def _file_article(row: Row, platform: Platform, truth: str | None) -> Article:
     )
 
 
-def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report]:
+def _articles(source: Source, platform: str) -> tuple[list[Article], Report]:
     if source.path is None:
         given = source.products
         made = given if isinstance(given, list) else seeds.products(platform, given, source.seed)
@@ -146,24 +145,24 @@ def _articles(source: Source, platform: Platform) -> tuple[list[Article], Report
     return [_file_article(row, platform, f"id{old}") for row, old in changed.rows], report
 
 
-def _records(source: Source, platform: Platform) -> tuple[list[Record], Report]:
+def _records(source: Source, platform: str) -> tuple[list[Record], Report]:
     articles, report = _articles(source, platform)
     given = source.customers
     persons = given if isinstance(given, list) else people(platform, given, source.seed)
     if platform == "nhanh":
         depots = DEPOTS[: source.places]
-        records = [nhanh_shelf.depot_record(number, name) for number, name in depots]
-        records += nhanh_shelf.product_records(articles, [number for number, _ in depots])
-        records += [nhanh_shelf.customer_record(person) for person in persons]
+        records = [nhanh_records.depot_record(number, name) for number, name in depots]
+        records += nhanh_records.product_records(articles, [number for number, _ in depots])
+        records += [nhanh_records.customer_record(person) for person in persons]
         return records, report
     locations = LOCATIONS[: source.places]
-    records = [shopify_shelf.location_record(number, name) for number, name in locations]
-    records += shopify_shelf.product_records(articles, [number for number, _ in locations])
-    records += shopify_shelf.customer_records(persons)
+    records = [shopify_records.location_record(number, name) for number, name in locations]
+    records += shopify_records.product_records(articles, [number for number, _ in locations])
+    records += shopify_records.customer_records(persons)
     return records, report
 
 
-def _token(account: str, platform: Platform) -> str:
+def _token(account: str, platform: str) -> str:
     """The same token for the same account always: a wiped state folder leaves stored connections usable."""
     seed = f"sandbox token of {platform} {account}".encode()
     if platform == "shopify":
@@ -199,12 +198,12 @@ class Shops:
         """'nhanh:<businessId>' or 'shopify:<slug>'."""
         return self._cache.get(key)
 
-    def of(self, account: str, platform: Platform) -> Shop | None:
-        """One side of an account."""
+    def of(self, account: str, platform: str) -> Shop | None:
+        """The account's shop on a platform."""
         return next((s for s in self.all() if (s.account, s.platform) == (account, platform)), None)
 
-    def create(self, account: str, platform: Platform, source: Source) -> Shop:
-        """Build a side of an account, or leave it as it is when it was built from the same content.
+    def create(self, account: str, platform: str, source: Source) -> Shop:
+        """Create an account's shop, or leave it as it is if it was created from the same content.
 
         Raises ContentDiffers when it exists with other content, CatalogueUnreadable when its file is unusable.
         """
@@ -233,8 +232,8 @@ class Shops:
         self._reload()
         return self._cache[key]
 
-    def set(self, account: str, platform: Platform, changes: dict[str, Any]) -> Shop:
-        """Change switches of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad switch."""
+    def set(self, account: str, platform: str, changes: dict[str, Any]) -> Shop:
+        """Change settings of a shop. Raises KeyError for an unknown shop, msgspec.ValidationError for a bad setting."""
         shop = self.of(account, platform)
         if shop is None:
             raise KeyError(account)

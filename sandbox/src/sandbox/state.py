@@ -1,4 +1,4 @@
-"""The sandbox's memory: one SQLite file in WAL mode, which survives `kill -9` of the process."""
+"""The sandbox's state: one SQLite file in WAL mode, which survives `kill -9` of the process."""
 
 import sqlite3
 import threading
@@ -95,7 +95,7 @@ class State:
             connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Close every thread's connection; nobody may use the state afterwards."""
+        """Close every thread's connection; the state must not be used afterwards."""
         with self._lock:
             for connection in self._open:
                 connection.close()

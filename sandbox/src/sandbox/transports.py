@@ -1,4 +1,4 @@
-"""Closing a client's connection without an answer: uvicorn's protocol, told to remember its transports."""
+"""Closing a client's connection without an answer: uvicorn's protocol with a table of its open transports."""
 
 import asyncio
 
@@ -16,11 +16,11 @@ class Transports:
         self._open: dict[Peer, asyncio.Transport] = {}
 
     def protocol(self) -> type[H11Protocol]:
-        """A protocol class for uvicorn that keeps this register."""
+        """A protocol class for uvicorn that keeps this table up to date."""
         register = self._open
 
-        class Remembered(H11Protocol):
-            """H11Protocol, remembered while it is connected."""
+        class TrackedProtocol(H11Protocol):
+            """H11Protocol, listed while it is connected."""
 
             def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
                 register[transport.get_extra_info("peername")] = transport
@@ -30,7 +30,7 @@ class Transports:
                 register.pop(self.transport.get_extra_info("peername"), None)
                 super().connection_lost(exc)
 
-        return Remembered
+        return TrackedProtocol
 
     def close(self, peer: Peer) -> None:
         """Close the connection of a client."""

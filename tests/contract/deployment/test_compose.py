@@ -10,11 +10,15 @@ import jsonschema
 import pytest
 import yaml
 
-from job_events.kafka_security import VARIABLES
-from job_events.settings import ServiceSettings
+from job_events.topics import SERVICES, Topics
+from job_tracker.projector.items_projection import ItemsProjection
+from job_tracker.projector.jobs_projection import JobsProjection
 from jobtrail.home import Home, Running
 from jobtrail.system import services
 from local_stack.kafka_server import KafkaNode, settings
+from service_kit.kafka_security import VARIABLES
+from service_kit.processes import CONSUMER_GROUPS, PROCESSES
+from service_kit.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,12 +26,6 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-
-
-@pytest.fixture
-def local_services(tmp_path: Path) -> dict[str, Any]:
-    running = Running("http://127.0.0.1:8400", "http://127.0.0.1:8490", "kafka:9092", "postgresql://x")
-    return {spec.name: spec for spec in services(running, Home(tmp_path))}
 
 
 def test_keeps_to_the_compose_specification(compose: dict[str, Any], npm_package: Callable[[str, str], Path]) -> None:
@@ -41,14 +39,34 @@ def test_keeps_to_the_compose_specification(compose: dict[str, Any], npm_package
     del compose["services"]["puller"]["comand"]
 
 
-def test_runs_the_same_commands_as_the_local_system(compose: dict[str, Any], local_services: dict[str, Any]) -> None:
+def test_runs_the_table_of_processes(compose: dict[str, Any]) -> None:
     ours = {name: body for name, body in compose["services"].items() if body.get("image") == "jobtrail"}
-    assert ours.keys() == local_services.keys()
-    for name, body in ours.items():
-        assert body["command"][:2] == ["python", "-m"]
-        arguments = local_services[name].argv[2:]
-        modules = [part for part in arguments if not part.startswith(("-", "/")) and not part.isdigit()]
-        assert body["command"][2 : 2 + len(modules)] == modules
+    assert ours.keys() == {process.name for process in PROCESSES}
+    for process in PROCESSES:
+        body = ours[process.name]
+        start = ["python", "-m", *process.command]
+        assert body["command"][: len(start)] == start
+        assert set(body.get("depends_on", ())) == set(process.needs)
+        assert body.get("profiles", []) == ([process.profile] if process.profile else [])
+        published = [f"127.0.0.1:{process.http.port}:{process.http.port}"] if process.http else []
+        assert body.get("ports", []) == published
+
+
+def test_the_local_stack_runs_the_table_of_processes(tmp_path: Path) -> None:
+    running = Running("http://127.0.0.1:8401", "http://127.0.0.1:8491", "kafka:9092", "postgresql://x")
+    specs = {spec.name: spec for spec in services(running, Home(tmp_path))}
+    assert specs.keys() == {process.name for process in PROCESSES}
+    for process in PROCESSES:
+        spec = specs[process.name]
+        assert spec.argv[1 : 2 + len(process.command)] == ["-m", *process.command]
+        assert spec.ready is not None
+    assert specs["sandbox"].argv[3:] == ["--port", "8491", "--state", str(tmp_path / "sandbox")]
+
+
+def test_the_table_names_the_consumer_groups_of_the_code() -> None:
+    topics = Topics()
+    projections = {JobsProjection(topics).name, ItemsProjection(topics).name}
+    assert set(CONSUMER_GROUPS) == {*SERVICES, *projections, "matcher-agent"}
 
 
 def test_gives_every_service_the_environment_that_the_code_reads(compose: dict[str, Any]) -> None:
@@ -89,12 +107,12 @@ def test_kafka_is_set_as_the_local_stack_sets_it(compose: dict[str, Any]) -> Non
             assert str(given[variable]) == value, variable
 
 
-def test_the_image_installs_every_package_and_the_same_uv() -> None:
+def test_the_image_installs_every_package_but_the_local_stack_and_the_same_uv() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     packages = re.search(r"^PACKAGES := (.*)$", makefile, re.MULTILINE)
     uv = re.search(r"^UV_VERSION := (.*)$", makefile, re.MULTILINE)
     assert packages is not None and uv is not None
-    for package in packages.group(1).split():
-        assert f"./{package}" in dockerfile
+    installed = set(re.findall(r"\./((?:libs|services)/[\w-]+|sandbox|cli)\b", dockerfile))
+    assert installed == {*packages.group(1).split()} - {"libs/local-stack"}
     assert f"uv=={uv.group(1)}" in dockerfile

@@ -15,8 +15,8 @@ import pytest
 
 from platforms.connections import Connection
 from platforms.errors import Conflict, InvalidCredentials, ValidationFailed
-from platforms.nhanh import NhanhClient
-from platforms.shopify import ShopifyClient
+from platforms.nhanh.client import NhanhClient
+from platforms.shopify.client import ShopifyClient
 
 RECIPE = {"products": 60, "customers": 130, "seed": 7}
 Account = dict[str, Connection]
@@ -76,14 +76,14 @@ def account(sandbox: httpx.Client, request: pytest.FixtureRequest) -> Iterator[t
 
 @pytest.fixture
 def nhanh(account: tuple[str, Account]) -> Iterator[NhanhClient]:
-    client = NhanhClient(account[1]["nhanh"], wait=_wait, patience=30)
+    client = NhanhClient(account[1]["nhanh"], wait=_wait, retry_timeout=30)
     yield client
     client.close()
 
 
 @pytest.fixture
 def shopify(account: tuple[str, Account]) -> Iterator[ShopifyClient]:
-    client = ShopifyClient(account[1]["shopify"], wait=_wait, patience=30)
+    client = ShopifyClient(account[1]["shopify"], wait=_wait, retry_timeout=30)
     yield client
     client.close()
 

@@ -10,7 +10,8 @@ from graphql.execution import get_variable_values
 from graphql.validation import NoDeprecatedCustomRule, specified_rules
 
 from platforms.connections import Connection
-from platforms.shopify import ShopifyClient, documents
+from platforms.shopify import documents
+from platforms.shopify.client import ShopifyClient
 from platforms.shopify.transport import API_VERSION
 
 RULES = [*specified_rules, NoDeprecatedCustomRule]

@@ -55,7 +55,7 @@ def test_down_drops_every_call_of_the_platform_until_the_time_is_over(account: A
     wait_until(back)
 
 
-def test_every_platform_fails_in_its_own_words(account: Any) -> None:
+def test_every_platform_fails_in_its_own_format(account: Any) -> None:
     account.fault("nhanh", "429", count=1, seconds=1, path="business/depot")
     assert account.nhanh("customer/list")["code"] == 1
     assert account.nhanh("business/depot")["errorCode"] == "ERR_429"
@@ -192,7 +192,7 @@ def test_an_unusable_file_is_refused_with_a_sentence(server: Any, tmp_path: Path
     assert "no column id" in answer.json()["detail"]
 
 
-def test_a_taken_port_is_said_in_one_sentence(server: Any, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_one_sentence(server: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sandbox", "--port", str(server.port), "--state", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1

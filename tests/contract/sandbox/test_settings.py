@@ -85,7 +85,7 @@ def test_a_shop_may_have_one_place(new_account: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "nan", "Thu, 01 Jan 1970 00:00:00 GMT", "soon"])
-def test_a_retry_after_says_what_it_was_told_to(account: Any, text: str) -> None:
+def test_retry_after_has_the_text_of_the_fault(account: Any, text: str) -> None:
     account.fault("shopify", "429", count=1, retry_after=text)
     account.fault("nhanh", "5xx", count=1, retry_after=text)
     limited: httpx.Response = account.post("{ shop { name } }")

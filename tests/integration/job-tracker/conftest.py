@@ -12,25 +12,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
-from tests.answers import answers
-from tests.deliveries import Deliveries
-from tests.rebuilds import poison
+from tests.api_answers import answers
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import send_invalid_records
 
-from job_events.database import migrate
-from job_events.topics import Topics, create_topics
+from job_events.topics import Topics
 from job_tracker import bootstrap
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Projection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Batch, Projection, Record
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import connect
 from local_stack import free_port
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -232,7 +232,7 @@ class System:
             "JOBTRAIL_TOPIC_PREFIX": topics.prefix,
             "JOBTRAIL_BATCH_EVENTS": "200",
         }
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         self._threads = ThreadPoolExecutor(8)
         self._stops: list[threading.Event] = []
         self._running: list[Future[None]] = []
@@ -244,10 +244,10 @@ class System:
         self.flush()
 
     def send_raw(self, value: bytes | None, topic: str | None = None, key: bytes | None = None, **more: Any) -> None:
-        self._deliveries.put(topic or self.topics.events, value, key, **more)
+        self._producer.produce(topic or self.topics.events, value, key, **more)
 
     def flush(self) -> None:
-        self._deliveries.arrive()
+        self._producer.flush()
 
     def projector(self, name: str = "a", part: str = "jobs", **changes: Any) -> threading.Event:
         """Run one in a thread of this process; set the event to end it."""
@@ -301,6 +301,11 @@ class System:
         self._threads.shutdown()
 
 
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return ("tracker",)
+
+
 @pytest.fixture
 def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
     made = System(kafka, database_url, topics)
@@ -311,7 +316,7 @@ def system(kafka: str, database_url: str, topics: Topics) -> Iterator[System]:
 @pytest.fixture
 def table(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """The job projection's tables, empty, on a connection that may write them."""
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     with connect(database_url) as connection:
         connection.execute(JobsProjection.session)
         yield connection
@@ -337,7 +342,7 @@ def live(system: Any, connection: Any, stream: Any, wait_until: Any) -> list[dic
     """A table of a shuffled, doubled, partly poisoned stream, and its projector at work."""
     events = stream.shaken(stream.jobs(60))
     system.send(events[: len(events) // 2])
-    bad = poison(system)
+    bad = send_invalid_records(system)
     system.send(events[len(events) // 2 :])
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(events), "the log was not read")
@@ -361,17 +366,14 @@ def start_api(system: Any, wait_until: Any, tmp_path: Path) -> Callable[..., tup
 
 
 @pytest.fixture(scope="module")
-def shared_system(kafka: str, postgres_server: str) -> Iterator[System]:
+def shared_system(kafka: str, fresh_database: Any, schemas: tuple[str, ...]) -> Iterator[System]:
     """A system for a whole module, where starting one for each test would take too long."""
     topics = Topics(f"t{uuid.uuid4().hex[:12]}.")
     create_topics(kafka, topics)
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        made = System(kafka, urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}")), topics)
+    with fresh_database(schemas) as url:
+        made = System(kafka, url, topics)
         yield made
         made.close()
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,15 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
-from tests.deliveries import Deliveries
-from tests.rebuilds import TOMORROW, archive_days, recreate, trim
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import TOMORROW, archive_days, recreate, trim
 
 from job_tracker import bootstrap_rebuild
-from job_tracker.archive.catalogue import ArchiveDamaged, Catalogue
-from job_tracker.archive.days import NotArchived
-from job_tracker.archive.files import ArchiveBusy, PartWriter, alone, read_segment
+from job_tracker.archive.catalogue import ArchiveCatalogue
+from job_tracker.archive.files import PartWriter, exclusive_lock, read_segment
 from job_tracker.archive.lines import Archived, read_line
-from job_tracker.projector.records import Record
+from job_tracker.errors import ArchiveBusy, ArchiveDamaged, NotArchived
+from job_tracker.log.records import Record
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_every_message_comes_back_byte_for_byte(
         producer.produce(topic, value=value, key=key, headers=headers, partition=0)
         producer.commit_transaction(120)
     assert archive().count("days written") == 1
-    catalogue = Catalogue(tmp_path / "archive", [topic])
+    catalogue = ArchiveCatalogue(tmp_path / "archive", [topic])
     (topic_id,) = catalogue.topic_ids(topic)
     (segment,) = [s for s in catalogue.segments(topic, topic_id) if s.part.partition == 0]
     found = []
@@ -100,6 +100,7 @@ def test_every_message_comes_back_byte_for_byte(
     assert next(read_segment(segment, 5))[0].value == event
 
 
+@pytest.mark.long
 def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_log(
     *,
     system: Any,
@@ -125,17 +126,17 @@ def test_an_archive_goes_on_where_it_ended_and_carries_a_rebuild_over_a_trimmed_
     for future in admin.create_partitions([NewPartitions(system.topics.events, 8)]).values():
         future.result(120)
     wait_until(lambda: len(admin.list_topics(system.topics.events, 120).topics[system.topics.events].partitions) == 8)
-    deliveries = Deliveries(kafka)
+    producer = CheckedProducer(kafka)
     for event in events[half:]:
         partition = stream.random.randrange(8)
         key = event["subject"].encode()
-        deliveries.put(system.topics.events, json.dumps(event).encode(), key, partition=partition)
-    deliveries.arrive()
+        producer.produce(system.topics.events, json.dumps(event).encode(), key, partition=partition)
+    producer.flush()
     archive(ahead=TOMORROW + timedelta(days=1))
     assert {path: path.read_bytes() for path in first} == first
     # The archive is all that is left of the first days.
     ends = {}
-    catalogue = Catalogue(folder, [system.topics.events])
+    catalogue = ArchiveCatalogue(folder, [system.topics.events])
     for segment in catalogue.all_segments():
         ends[segment.part.partition] = max(ends.get(segment.part.partition, 0), segment.part.end)
     trim(system, *((system.topics.events, number, end) for number, end in ends.items()))
@@ -187,7 +188,7 @@ def test_a_day_counts_when_its_manifest_is_there_and_only_if_days_join(
     # Killed before the manifest: the day is written anew.
     manifest.unlink()
     (manifest.parent / "0.jsonl.zst.part").write_bytes(b"half")
-    assert Catalogue(folder, [topic]).topic_ids(topic) == []
+    assert ArchiveCatalogue(folder, [topic]).topic_ids(topic) == []
     archive()
     assert manifest.read_bytes() == whole
     # A manifest that does not join its neighbour is refused by name.
@@ -198,7 +199,7 @@ def test_a_day_counts_when_its_manifest_is_there_and_only_if_days_join(
         part["from"], part["to"] = part["to"] + 1, part["to"] + 2
     later.write_text(json.dumps(changed))
     with pytest.raises(ArchiveDamaged, match="2999-01-01"):
-        Catalogue(folder, [topic])
+        ArchiveCatalogue(folder, [topic])
     later.unlink()
     # What left the log before it was archived is said, not skipped.
     part = json.loads(whole)["parts"][0]
@@ -220,7 +221,8 @@ def test_a_partition_that_was_trimmed_before_its_first_day_is_told_unless_the_ar
     trim(system, (topic, 1, 1))  # nobody had an archive then: it begins behind that
     archive()
     parts = {
-        segment.part.partition: segment.part for segment in Catalogue(tmp_path / "archive", [topic]).all_segments()
+        segment.part.partition: segment.part
+        for segment in ArchiveCatalogue(tmp_path / "archive", [topic]).all_segments()
     }
     assert {number: (part.start, part.end, part.records) for number, part in parts.items()} == {
         0: (0, 1, 1),
@@ -262,7 +264,7 @@ def test_a_disk_that_is_full_is_told_with_the_file_and_leaves_nothing(tmp_path: 
 def test_two_writers_do_not_share_an_archive(*, archive: Any, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     folder.mkdir()
-    with alone(folder), pytest.raises(ArchiveBusy, match="another process writes into"):
+    with exclusive_lock(folder), pytest.raises(ArchiveBusy, match="another process writes into"):
         archive()
     assert "up to date" in archive()
 
@@ -288,7 +290,7 @@ def test_a_topic_that_was_recreated_is_told_apart_and_its_jobs_come_back(
     recreate(system, topic, wait_until)
     system.send(new)
     archive(ahead=TOMORROW + timedelta(days=1))
-    assert len(Catalogue(folder, [topic]).topic_ids(topic)) == 2
+    assert len(ArchiveCatalogue(folder, [topic]).topic_ids(topic)) == 2
     command = [sys.executable, "-m", "job_tracker", "rebuild", "--swap", "--archive"]
     refused = subprocess.run(
         [*command, str(tmp_path / "none")], env=system.environment, capture_output=True, text=True, check=False

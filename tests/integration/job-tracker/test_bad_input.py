@@ -132,7 +132,7 @@ def test_what_only_the_driver_refuses_is_found_by_halving(
 def test_a_batch_that_takes_too_long_is_written_in_parts(
     *, system: Any, migrated: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("job_tracker.projector.postgres._NOT_FOREVER", "-c transaction_timeout=500ms")
+    monkeypatch.setattr("job_tracker.store.postgres._NOT_FOREVER", "-c transaction_timeout=500ms")
     events = stream.jobs(24)
     system.send(events)
     projection = _Troubled(system.topics, set(), 0.05)

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 import zstandard
-from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
 from tests.sync_log import read_sync_log
+from tests.tracker_actions import TOMORROW, archive_days, recreate, run, trim
 
 from job_tracker import bootstrap_rebuild
 from job_tracker.archive.catalogue import MANIFEST, Manifest, sealed
-from job_tracker.archive.days import NotArchived
+from job_tracker.errors import NotArchived
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -41,6 +41,7 @@ def refused(system: Any, folder: Path, *parts: str) -> str:
     return done.stderr
 
 
+@pytest.mark.long
 def test_a_manifest_that_somebody_changed_is_refused(*, system: Any, folder: Path) -> None:
     path = manifest_of(folder)
     whole = path.read_bytes()

@@ -12,15 +12,16 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from job_tracker import bootstrap
-from job_tracker.api.freshness import Reader, WaitFor, reader_pool
-from job_tracker.api.pokes import Pokes
-from job_tracker.projector.broker import Broker
+from job_tracker.api.commit_notifications import CommitNotifications
+from job_tracker.api.freshness import SnapshotReader, WaitFor, reader_pool
+from job_tracker.log.broker import Broker
 from job_tracker.projector.heartbeat import Heartbeat
-from job_tracker.projector.status import Status
+from job_tracker.store.status import Status
 from local_stack import free_port
 
 
@@ -33,6 +34,7 @@ def check(url: str, name: str) -> dict[str, Any]:
     return next(one for one in checks if one["name"] == name)
 
 
+@pytest.mark.long
 def test_a_topic_that_never_had_an_event_is_fresh_and_a_stopped_or_killed_projector_is_not(
     *, system: Any, start_api: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_new_partition_counts_before_anybody_reads_it(
     )
 
 
+@pytest.mark.long
 def test_two_trackers_are_listed_and_one_is_enough(
     *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -170,7 +173,9 @@ def test_a_row_is_read_in_the_snapshot_of_its_freshness(system: Any) -> None:
 
     async def ask() -> Any:
         async with reader_pool(system.database_url, 1) as pool:
-            reader = Reader(pool, Pokes(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]})
+            reader = SnapshotReader(
+                pool, CommitNotifications(system.database_url), "jobs", "items", {"jobs": ["t"], "items": ["t"]}
+            )
             statement = "SELECT 'one' AS job_id, now() AS begun, current_setting('transaction_isolation') AS isolation"
             answers = [await reader.answer_row(statement, {}, same, WaitFor({}, 0)) for _ in range(8)]
             return [json.loads(bytes(answer.body)) for answer in answers]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deliveries import Deliveries
-from tests.rebuilds import recreate, run, trim
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import recreate, run, trim
 
 ROW = "SELECT j::text FROM tracker.job AS j WHERE job_id = %s"
 ROWS = "SELECT job_id, j::text FROM tracker.job AS j"
@@ -31,12 +31,12 @@ def skip(system: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def put(system: Any) -> Callable[[list[Any]], None]:
     """Puts events into one partition, one after the other."""
-    deliveries = Deliveries(system.kafka)
+    producer = CheckedProducer(system.kafka)
 
     def send(events: list[Any]) -> None:
         for event in events:
-            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=PARTITION)
-        deliveries.arrive()
+            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", partition=PARTITION)
+        producer.flush()
 
     return send
 
@@ -99,6 +99,7 @@ def test_a_trimmed_gap_is_told_and_skipped_and_no_row_changes(
     wait_until(lambda: system.count(connection, "event") == at + len(left + stream.job(5)), "it does not go on")
 
 
+@pytest.mark.long
 def test_two_gaps_of_one_partition_are_both_known_later(
     *, system: Any, connection: Any, stream: Any, put: Any, running: list[Any], wait_until: Any, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_items_are_skipped_by_the_same_command(*, system: Any, connection: Any, 
     wait_until(lambda: system.count(connection, "dead_letter") == 2, "it does not go on")
 
 
+@pytest.mark.long
 def test_a_rebuild_makes_those_jobs_older_that_were_named(
     *, system: Any, connection: Any, stream: Any, put: Any, wait_until: Any, tmp_path: Path
 ) -> None:

@@ -22,10 +22,11 @@ def own(tmp_path: Path) -> Iterator[LocalStack]:
         yield stack
 
 
+@pytest.mark.long
 def test_a_postgresql_that_hangs_is_told_and_comes_back(
     *, system: Any, own: LocalStack, start_api: Any, wait_until: Any
 ) -> None:
-    bootstrap.bring_schema(system.settings.model_copy(update={"database_url": own.database_url}))
+    bootstrap.migrate_schema(system.settings.model_copy(update={"database_url": own.database_url}))
     url, _ = start_api(DATABASE_URL=own.database_url)
     assert httpx.get(f"{url}/jobs", timeout=120).status_code == 200
     (main,) = (service.pid for service in own.services() if service.name == "postgres")

@@ -10,14 +10,14 @@ import httpx
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
-from tests.answers import answers, problem, shown
+from tests.api_answers import answers, problem, shown
 
-from job_events.database import migrate, open_pool
 from job_events.envelope import decode
 from job_events.events import Control, Requested
-from job_events.worker import inbox
 from job_tracker.api import health_list, listing
 from local_stack import free_port
+from service_kit.database import migrate, open_pool
+from worker import inbox
 
 Event = dict[str, Any]
 
@@ -47,7 +47,7 @@ def tenant() -> str:
 @pytest.fixture
 def puller(shared_system: Any, api: httpx.Client) -> Iterator[ConnectionPool]:
     """The schema of a service that has started, on connections of its own."""
-    migrate(shared_system.database_url, "puller", ["job_events.worker"])
+    migrate(shared_system.database_url, "puller", ["worker"])
     with open_pool(shared_system.database_url, "puller", 1) as pool:
         yield pool
         with pool.connection() as conn:
@@ -194,14 +194,14 @@ def test_what_an_operator_paused_is_paused_and_its_wait_begins_anew_when_it_is_r
     target = hold(jobs, job)
     pause = jobs.control("pause", *target)
     with puller.connection() as conn:
-        assert inbox.obey(conn, pause)
+        assert inbox.apply_control(conn, pause)
     assert jobs.health(job) == "paused"
     assert jobs.health(other) == ("paused" if hold is _hold_queue else "lost")
     assert jobs.health(finished) == "ok"
     assert job in jobs.with_health("paused") and job not in jobs.with_health("late", "stalled", "lost", "ok")
     resume = jobs.control("resume", *target)
     with puller.connection() as conn:
-        assert inbox.obey(conn, resume)
+        assert inbox.apply_control(conn, resume)
     assert jobs.health(job) == "ok"
     assert jobs.health(other) == ("ok" if hold is _hold_queue else "lost")
 
@@ -279,7 +279,7 @@ def test_a_scan_that_ends_before_the_list_says_so_and_goes_on(
     from job_tracker.api import list_statements
     from job_tracker.api.freshness import reader_pool
     from job_tracker.api.jobs import JOBS
-    from job_tracker.api.list_statements import Wanted
+    from job_tracker.api.list_statements import ListQuery
 
     for module in (listing, list_statements):
         monkeypatch.setattr(module, "SCAN_ROWS", 2)
@@ -294,7 +294,7 @@ def test_a_scan_that_ends_before_the_list_says_so_and_goes_on(
         cursor: str | None = None
         while not found or cursor:
             async with pool.connection() as connection, connection.transaction():
-                wanted = Wanted(filters={"tenant": [jobs.tenant]}, cursor=cursor, limit=5)
+                wanted = ListQuery(filters={"tenant": [jobs.tenant]}, cursor=cursor, limit=5)
                 page, _ = await health_list.page_by_health(connection, JOBS, wanted, ["lost"], datetime.now(UTC))
             found.append(([row["job_id"] for row in page["jobs"]], page["partial"]))
             cursor = page["next"]

@@ -8,11 +8,11 @@ import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from tests.answers import answers, shown
+from tests.api_answers import answers, shown
 
-from job_events.sql_files import queries
 from job_tracker.api.listing import cut_scan
 from local_stack import free_port
+from service_kit.sql_files import queries
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,8 @@ def test_items_tell_what_they_are_and_why_they_are_held(
     with psycopg.connect(shared_system.database_url, row_factory=dict_row) as connection:
         values = {"job_id": name, "after_at": None, "after_id": None, "actions": ["updated"], "held": False}
         rows = connection.execute(
-            queries("job_tracker", "reads.sql")["items"], values | {"scanned": 5, "most": 4, "most_bytes": 2**20}
+            queries("job_tracker.store", "reads.sql")["items"].format(scope=""),
+            values | {"scanned": 5, "most": 4, "most_bytes": 2**20},
         )
         found, last = cut_scan(rows.fetchall(), 2, 5)
     assert [row["item"] for row in found] == ["sku-3"]
@@ -126,9 +127,9 @@ def test_matches_carry_the_names_of_both_records(*, api: httpx.Client, shared_sy
         connection.execute("""
         CREATE SCHEMA matcher;
         CREATE SCHEMA puller;
-        CREATE VIEW matcher.api_matches AS SELECT 't' AS tenant, 'a' AS account, 'sku' AS method, *
-        FROM (VALUES ('product', 'v1', 's1', 'review'), ('customer', 'c1', 'x', 'auto'))
-            AS r (kind, nhanh_id, shopify_id, status);
+        CREATE VIEW matcher.api_matches AS SELECT 't' AS tenant, 'a' AS account, 'shopify' AS platform,
+            'sku' AS method, * FROM (VALUES ('product', 'v1', 's1', 'review'), ('customer', 'c1', 'x', 'auto'))
+            AS r (kind, hub_id, remote_id, status);
         CREATE VIEW matcher.api_totals AS SELECT 't' AS tenant, 'a' AS account, 'product' AS kind, 2::bigint AS records;
         CREATE VIEW puller.api_products AS SELECT 't' AS tenant, *
         FROM (VALUES ('a', 'nhanh', 'v1', 'Áo', 'XL', 'S-1'), ('other', 'shopify', 's1', 'Not this one', NULL, NULL))
@@ -137,6 +138,6 @@ def test_matches_carry_the_names_of_both_records(*, api: httpx.Client, shared_sy
             'c1' AS customer_id, 'Lan' AS name;
         """)
     customer, product = shown(api, "/matches", tenant="t", names="true")["matches"]
-    assert (product["nhanh"], product["shopify"]) == ({"title": "Áo / XL", "sku": "S-1"}, None)
-    assert (customer["nhanh"], customer["shopify"]) == ({"title": "Lan", "sku": None}, None)
-    assert "nhanh" not in shown(api, "/matches", tenant="t")["matches"][0]
+    assert (product["hub"], product["remote"]) == ({"title": "Áo / XL", "sku": "S-1"}, None)
+    assert (customer["hub"], customer["remote"]) == ({"title": "Lan", "sku": None}, None)
+    assert "hub" not in shown(api, "/matches", tenant="t")["matches"][0]

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from job_events.envelope import decode
 from job_tracker.domain.timeline import Timeline, place, restore
-from job_tracker.projector.records import Record
+from job_tracker.log.records import Record
 
 Written = Callable[[list[bytes]], list[dict[str, Any]]]
 APPENDED = datetime(2026, 5, 1, 12, 0, 0, 500_000, tzinfo=UTC)

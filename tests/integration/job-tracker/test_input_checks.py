@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.answers import accepted, problem, shown
+from tests.api_answers import accepted, problem, shown
 
 CHAIN = [
     {
@@ -51,7 +51,7 @@ CUSTOMER_FILTERS = {
     "lastBoughtDateTo": "2026-02-01",
     "updatedAtFrom": 1,
 }
-MATCH = {"kind": "product", "nhanh_id": "7", "shopify_id": "8"}
+MATCH = {"kind": "product", "hub_id": "7", "remote_id": "8"}
 # Method, address, body: each is accepted as it is. PLACE stands for the tenant and the account.
 PLACE = object()
 BODIES: list[tuple[str, str, dict[Any, Any]]] = [
@@ -60,7 +60,8 @@ BODIES: list[tuple[str, str, dict[Any, Any]]] = [
     ("POST", "/jobs", {"type": "PULL_SHOPIFY_PRODUCTS", PLACE: 0, "params": {"query": "tag:sale", "page_size": 5}}),
     ("POST", "/jobs", {"type": "EDIT_MATCH", PLACE: 0, "params": {"action": "create", **MATCH}}),
     ("POST", "/matches", {PLACE: 0, **MATCH}),
-    ("PATCH", "/matches/product/7", {PLACE: 0, "shopify_id": "8"}),
+    ("POST", "/matches", {PLACE: 0, **MATCH, "platform": "paper-shop"}),
+    ("PATCH", "/matches/product/7", {PLACE: 0, "remote_id": "8"}),
     ("POST", "/queues/puller/resume", {"reason": "stocktaking"}),
     ("POST", "/accounts/{tenant}/{account}/resume", {"reason": "stocktaking"}),
 ]
@@ -159,7 +160,7 @@ def test_a_parameter_that_is_repeated_or_no_text_is_named(*, shared_api: httpx.C
         ("GET /jobs/%ED%A0%80/events", "job_id"),
         ("POST /jobs/%FF/cancel", "job_id"),
         ("POST /accounts/a/%FF/pause", "account"),
-        ("DELETE /matches/product/a%2Fb%FF?tenant=a&account=b", "nhanh_id"),
+        ("DELETE /matches/product/a%2Fb%FF?tenant=a&account=b", "hub_id"),
     ],
 )
 def test_a_part_of_a_path_that_is_no_text_is_named(*, shared_api: httpx.Client, line: str, field: str) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rebuilds import TOMORROW, archive_days, recreate, run, trim
-from tests.sync_log import AGAIN, SyncLog, again, read_sync_log
+from tests.sync_log import REPLAY_POSITIONS, SyncLog, read_sync_log, rebuild_items
+from tests.tracker_actions import TOMORROW, archive_days, recreate, run, trim
 
-from job_events.sql_files import queries
 from job_tracker import bootstrap
-from job_tracker.projector.records import DeadLetter, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
+from service_kit.sql_files import queries
 
 MOMENT = datetime(2026, 9, 1, tzinfo=UTC)
 ENDS = """
@@ -47,70 +48,71 @@ def stops(system: Any, wait_until: Any, tmp_path: Path) -> Callable[[str], None]
 
 def refused(system: Any, connection: Any, log: SyncLog, folder: Path) -> str:
     """Without being told to accept a loss, one sentence and no change."""
-    before = log.rows(), log.places()
+    before = log.rows(), log.positions()
     done = run(system, "rebuild", "--items", folder=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--accept-loss" in done.stderr and len(done.stderr.splitlines()) == 1
-    assert (log.rows(), log.places()) == before
-    assert connection.execute(AGAIN).fetchone() == (0,)
+    assert (log.rows(), log.positions()) == before
+    assert connection.execute(REPLAY_POSITIONS).fetchone() == (0,)
     return done.stderr
 
 
 def goes_on(system: Any, log: SyncLog, connection: Any, wait_until: Any, partitions: int = 6) -> None:
     """The projector reads on, without a gap and to the very end, and nothing that is gone counts as a lag."""
     system.projector(part="items")
-    log.put(10, partitions=partitions)
+    log.add(10, partitions=partitions)
     log.read()
     wait_until(lambda: connection.execute(ENDS).fetchone() == (0,), "an end of a log that is gone is known still")
     system.end_projectors()
 
 
+@pytest.mark.long
 def test_items_of_a_recreated_topic_stay_and_its_projector_goes_on(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     """The new topic has fewer partitions, so two of its positions move and four go; those of the letters stay."""
     topic = system.topics.items
-    old, places = synced.rows(), synced.places()
+    old, places = synced.rows(), synced.positions()
     recreate(system, topic, wait_until, partitions=2)
     for number in range(1000, 1020):
-        synced.place(json.dumps(synced.item(number)).encode(), number % 2)
+        synced.send(json.dumps(synced.item(number)).encode(), number % 2)
     system.flush()
     stops("was recreated")
     said = refused(system, connection, synced, tmp_path)
     assert f"{topic}[0] was recreated" in said and f"{topic}[5] is in the table, but the broker does not" in said
     assert system.topics.dead_letters not in said
-    said = again(system, tmp_path, "--accept-loss")
+    said = rebuild_items(system, tmp_path, "--accept-loss")
     assert said.count("Lost: ") == 6 and "20 item rows written, 0 dead letters added" in said
     items, letters = synced.rows()
     assert [row for row in items if row in old[0]] == old[0] and len(items) == len(old[0]) + 20
     assert letters == old[1]
-    now = synced.places()
+    now = synced.positions()
     assert {p: place for p, place in now.items() if p[0] != topic} == {
         p: place for p, place in places.items() if p[0] != topic
     }
     assert {p: place[1:] for p, place in now.items() if p[0] == topic} == {(topic, 0): [0, 10], (topic, 1): [0, 10]}
-    assert connection.execute(AGAIN).fetchone() == (0,)
+    assert connection.execute(REPLAY_POSITIONS).fetchone() == (0,)
     goes_on(system, synced, connection, wait_until, partitions=2)
     # The loss was accepted once and for all, and what has been read is there.
-    assert "Nothing was missing" in again(system, tmp_path)
+    assert "Nothing was missing" in rebuild_items(system, tmp_path)
 
 
 def test_a_log_trimmed_before_it_was_read_loses_just_that(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     topic = system.topics.items
-    places, (old, _) = synced.places(), synced.rows()
+    places, (old, _) = synced.positions(), synced.rows()
     end = places[topic, 1][2]
-    synced.put(6, partition=1)
+    synced.add(6, partition=1)
     # What was trimmed in another partition had been read: it is in the table, and nothing of it is lost.
     trim(system, (topic, 1, end + 4), (topic, 2, 3))
     stops("was trimmed")
     said = refused(system, connection, synced, tmp_path)
     assert said.count("offsets") == 1
     assert f"{topic}[1]: offsets {end} to {end + 4} have left the log, and no archive has them" in said
-    said = again(system, tmp_path, "--accept-loss")
+    said = rebuild_items(system, tmp_path, "--accept-loss")
     assert said.count("Lost: ") == 1 and f"goes on from where this reading ended: {topic}[1]\n" in said
-    now = synced.places()
+    now = synced.positions()
     assert now.pop((topic, 1))[2] == end + 4
     assert now == {partition: place for partition, place in places.items() if partition != (topic, 1)}
     system.projector(part="items")
@@ -124,35 +126,36 @@ def test_what_was_trimmed_before_it_was_read_comes_from_the_archive(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     topic = system.topics.items
-    end = synced.places()[topic, 1][2]
-    synced.put(6, partition=1)
+    end = synced.positions()[topic, 1][2]
+    synced.add(6, partition=1)
     archive_days(system, tmp_path / "archive")
     trim(system, (topic, 1, end + 4))
     stops("was trimmed")
     refused(system, connection, synced, tmp_path)
     old, _ = synced.rows()
-    said = again(system, tmp_path / "archive")
+    said = rebuild_items(system, tmp_path / "archive")
     assert "Lost" not in said and "4 item rows written" in said
-    assert synced.places()[topic, 1][2] == end + 4
+    assert synced.positions()[topic, 1][2] == end + 4
     goes_on(system, synced, connection, wait_until)
     assert len(synced.rows()[0]) == len(old) + 6 + 10
 
 
+@pytest.mark.long
 def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     *, system: Any, connection: Any, synced: SyncLog, stops: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     """New items stand at offsets that the table has seen once already; none of them is passed over."""
     topic, (old, _) = system.topics.items, synced.rows()
-    end = synced.places()[topic, 4][2]
+    end = synced.positions()[topic, 4][2]
     connection.execute(
         "UPDATE tracker.consumer_offset SET next_offset = next_offset + 5 WHERE topic = %s AND partition = 4", [topic]
     )
     stops("lost its end")
     said = refused(system, connection, synced, tmp_path)
     assert f"{topic}[4]: the log ends at {end}, but the table has read up to {end + 5}" in said
-    again(system, tmp_path, "--accept-loss")
-    assert synced.places()[topic, 4][2] == end
-    synced.put(9, partition=4)
+    rebuild_items(system, tmp_path, "--accept-loss")
+    assert synced.positions()[topic, 4][2] == end
+    synced.add(9, partition=4)
     goes_on(system, synced, connection, wait_until)
     assert len(synced.rows()[0]) == len(old) + 9 + 10
 
@@ -167,13 +170,14 @@ def test_a_letter_of_a_topic_made_anew_takes_the_place_of_the_old_ones(
         Record("jobs.requests.puller", 0, 5, MOMENT + timedelta(days=days), b"key", value)
         for days, value in ((0, b"old"), (60, b"new"))
     ]
-    letters = [DeadLetter(record, "is no JSON", None, "puller").row() for record in records]
+    letters = [DeadLetterRow(record, "is no JSON", None, "puller").row() for record in records]
     connection.execute("SET search_path TO tracker")
     for which in (*order, *order):
-        connection.execute(queries("job_tracker", "commit.sql")["bury"], letters[which])
+        connection.execute(queries("job_tracker.store", "commit.sql")["insert_dead_letter"], letters[which])
     assert connection.execute("SELECT value FROM dead_letter").fetchall() == [(b"new",)]
 
 
+@pytest.mark.long
 def test_archive_and_log_bring_items_and_letters_back_after_postgresql_was_lost(
     *, system: Any, connection: Any, synced: SyncLog, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -181,17 +185,17 @@ def test_archive_and_log_bring_items_and_letters_back_after_postgresql_was_lost(
     topic, folder = system.topics.items, tmp_path / "archive"
     archive_days(system, folder)
     recreate(system, topic, wait_until)
-    synced.put(30)
-    assert "Lost" not in again(system, folder), "the archive has all of the old topic"
+    synced.add(30)
+    assert "Lost" not in rebuild_items(system, folder), "the archive has all of the old topic"
     system.projector(part="items")
-    synced.put(30)
+    synced.add(30)
     synced.read()
     system.end_projectors()
     archive_days(system, folder, TOMORROW + timedelta(days=1))
-    lows = {partition: place[2] for partition, place in synced.places().items()}
+    lows = {partition: place[2] for partition, place in synced.positions().items()}
     trim(system, *((*partition, low) for partition, low in lows.items()))
     system.projector(part="items")
-    synced.put(20)
+    synced.add(20)
     synced.read()
     system.end_projectors()
     before = synced.rows()
@@ -210,10 +214,10 @@ def test_archive_and_log_bring_items_and_letters_back_after_postgresql_was_lost(
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "Lost" not in done.stdout
     assert synced.rows() == before
-    assert "Nothing was missing" in again(system, folder)
+    assert "Nothing was missing" in rebuild_items(system, folder)
     # A projector of the new database has begun where the log begins, and that is no loss either.
     system.projector(part="items")
     synced.read()
     system.end_projectors()
     assert synced.rows() == before
-    assert "Nothing was missing" in again(system, tmp_path)
+    assert "Nothing was missing" in rebuild_items(system, tmp_path)

@@ -18,16 +18,17 @@ from bench.reads_data import fill_jobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from tests.property_tests import examples
 
 from job_tracker import bootstrap
 from job_tracker.api import list_statements, listing
 from job_tracker.api.dead_letters import DEAD_LETTERS
 from job_tracker.api.freshness import Pool, reader_pool
 from job_tracker.api.jobs import JOBS
-from job_tracker.api.list_statements import Bounds, Question, Wanted, cursor_after, questions
-from job_tracker.api.problems import Problem
-from job_tracker.api.tallies import tally_of
-from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, Served
+from job_tracker.api.list_statements import Bounds, ListQuery, Statement, cursor_after, list_statements_of
+from job_tracker.api.rollup_totals import rollup_totals
+from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS, IndexedFilter
+from job_tracker.errors import Problem
 from job_tracker.settings import Settings
 
 FILLED = 30_000
@@ -67,7 +68,7 @@ def table(database: str) -> Iterator[psycopg.Connection[Any]]:
         writer.execute("TRUNCATE tracker.job, tracker.rollup")
 
 
-def explained(table: psycopg.Connection[Any], question: Question) -> list[dict[str, Any]]:
+def explained(table: psycopg.Connection[Any], question: Statement) -> list[dict[str, Any]]:
     """Every node of the plan that the API's own statement gets, with what it did."""
     text = question.text.decode()
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
@@ -96,7 +97,7 @@ def rows_read(nodes: list[dict[str, Any]]) -> float:
     )
 
 
-def values_of(table: psycopg.Connection[Any], served: Served) -> dict[str, list[str]]:
+def values_of(table: psycopg.Connection[Any], served: IndexedFilter) -> dict[str, list[str]]:
     """Filters that fit many jobs, and two values where a list takes several."""
     (job,) = table.execute(
         "SELECT j.chain, j.parent, (SELECT min(retry_of) FROM tracker.job) AS retry_of FROM tracker.job AS j "
@@ -115,18 +116,18 @@ def values_of(table: psycopg.Connection[Any], served: Served) -> dict[str, list[
 @pytest.mark.parametrize("served", JOB_LISTS, ids=lambda one: "+".join(one.filters) or "none")
 @pytest.mark.parametrize("place", ["first", "middle", "days"])
 def test_a_supported_list_reads_its_page_from_its_index(
-    *, table: psycopg.Connection[Any], served: Served, place: str
+    *, table: psycopg.Connection[Any], served: IndexedFilter, place: str
 ) -> None:
     (middle,) = table.execute(
         "SELECT created_at, job_id FROM tracker.job ORDER BY job_id OFFSET 15000 LIMIT 1"
     ).fetchall()
     row = {"created_at": middle[0], "job_id": middle[1]}
-    wanted = Wanted(filters=values_of(table, served), limit=LIMIT)
+    wanted = ListQuery(filters=values_of(table, served), limit=LIMIT)
     if place == "middle":
         wanted.cursor = cursor_after(JOBS, wanted, row, list_statements.Count(1, whole=True))
     if place == "days":
         wanted.ranges = {"created_at": (middle[0], middle[0] + timedelta(days=9))}
-    asked = questions(JOBS, wanted)
+    asked = list_statements_of(JOBS, wanted)
     nodes = explained(table, asked.rows)
     assert {node["Node Type"] for node in nodes} <= MERGES
     assert {node["Index Name"] for node in nodes if "Index Name" in node} == {served.index}
@@ -162,12 +163,12 @@ def letters(database: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.mark.parametrize("open_only", [False, True])
 @pytest.mark.parametrize("served", DEAD_LETTERS.served, ids=lambda one: "+".join(one.filters) or "none")
 def test_dead_letters_are_read_from_an_index(
-    *, letters: psycopg.Connection[Any], served: Served, open_only: bool
+    *, letters: psycopg.Connection[Any], served: IndexedFilter, open_only: bool
 ) -> None:
     filters = {"consumer": ["consumer-1"], "topic": ["topic-1"], "job_id": ["job-10"]}
     chosen = {column: filters[column] for column in served.filters}
-    wanted = Wanted(filters=chosen | ({"acknowledged": ["false"]} if open_only else {}), limit=LIMIT)
-    asked = questions(DEAD_LETTERS, wanted)
+    wanted = ListQuery(filters=chosen | ({"acknowledged": ["false"]} if open_only else {}), limit=LIMIT)
+    asked = list_statements_of(DEAD_LETTERS, wanted)
     for question in (asked.rows, asked.total):
         nodes = explained(letters, question)
         assert not {"Sort", "Incremental Sort", "Seq Scan"} & {
@@ -191,8 +192,8 @@ SCANS: list[tuple[dict[str, list[str]], str | None]] = [
 def test_any_other_list_is_a_bounded_scan_that_its_pages_complete(
     *, table: psycopg.Connection[Any], database: str, filters: dict[str, list[str]], text: str | None
 ) -> None:
-    wanted = Wanted(filters=filters, text=text, limit=LIMIT)
-    asked = questions(JOBS, wanted)
+    wanted = ListQuery(filters=filters, text=text, limit=LIMIT)
+    asked = list_statements_of(JOBS, wanted)
     for question in (asked.rows, asked.total):
         nodes = explained(table, question)
         assert {node["Node Type"] for node in nodes} <= MERGES
@@ -217,7 +218,7 @@ def test_any_other_list_is_a_bounded_scan_that_its_pages_complete(
 
 
 def test_a_scan_tells_that_it_is_partial_even_where_it_found_nothing(*, table: Any, database: str) -> None:
-    first, *_, last = asyncio.run(walk(database, Wanted(text="nowhere to be found")))
+    first, *_, last = asyncio.run(walk(database, ListQuery(text="nowhere to be found")))
     assert (first["jobs"], first["partial"], first["total"], first["total_text"]) == ([], True, 0, "0+")
     assert first["next"]
     assert (last["jobs"], last["partial"], last["next"]) == ([], False, None)
@@ -225,7 +226,7 @@ def test_a_scan_tells_that_it_is_partial_even_where_it_found_nothing(*, table: A
 
 def test_totals_are_exact_up_to_ten_thousand(*, table: psycopg.Connection[Any], database: str) -> None:
     def total(**filters: list[str]) -> tuple[int, bool, str]:
-        page = asyncio.run(one_page(database, Wanted(filters=filters, limit=1)))
+        page = asyncio.run(one_page(database, ListQuery(filters=filters, limit=1)))
         return page["total"], page["total_exact"], page["total_text"]
 
     counted = table.execute("SELECT account, count(*) FROM tracker.job WHERE tenant = 'tenant-01' GROUP BY account")
@@ -245,11 +246,13 @@ def test_the_rollups_know_the_totals_that_counting_gives(*, table: psycopg.Conne
         names = ", ".join(kept)
         counted = table.execute(f"SELECT {names}, count(*) FROM tracker.job GROUP BY {names} LIMIT 300").fetchall()  # pyright: ignore[reportArgumentType]
         for *values, jobs in counted:
-            question = tally_of(JOBS, Wanted(filters={name: [value] for name, value in zip(kept, values, strict=True)}))
+            question = rollup_totals(
+                JOBS, ListQuery(filters={name: [value] for name, value in zip(kept, values, strict=True)})
+            )
             assert question is not None
             assert table.execute(question.text, question.values).fetchone() == (jobs, True)
     for unknown in ({"account": ["shop"]}, {name: ["x"] for name in columns}, {"chain": ["c"]}):
-        assert tally_of(JOBS, Wanted(filters=unknown)) is None
+        assert rollup_totals(JOBS, ListQuery(filters=unknown)) is None
 
 
 def ago(**parts: float) -> datetime:
@@ -285,8 +288,8 @@ def ago(**parts: float) -> datetime:
 def test_totals_between_two_moments_are_what_counting_gives(
     *, table: psycopg.Connection[Any], bounds: Bounds, chosen: dict[str, list[str]]
 ) -> None:
-    wanted = Wanted(filters=chosen, ranges={"created_at": bounds})
-    question = tally_of(JOBS, wanted) or questions(JOBS, wanted).total
+    wanted = ListQuery(filters=chosen, ranges={"created_at": bounds})
+    question = rollup_totals(JOBS, wanted) or list_statements_of(JOBS, wanted).total
     since, until = bounds
     where = "".join([f" AND {column} = ANY(%({column})s)" for column in chosen])
     ((counted,),) = table.execute(
@@ -300,20 +303,20 @@ def test_totals_between_two_moments_are_what_counting_gives(
 
 def test_a_total_of_many_days_reads_few_rows(*, table: psycopg.Connection[Any]) -> None:
     """31 days of the rollups hold more than 10,000 jobs: what lies around them is not looked at."""
-    since = Wanted(ranges={"created_at": (ago(days=80, hours=1), None)})
-    question = tally_of(JOBS, since)
+    since = ListQuery(ranges={"created_at": (ago(days=80, hours=1), None)})
+    question = rollup_totals(JOBS, since)
     assert question is not None
     assert not [
         node for node in explained(table, question) if node.get("Relation Name") == "job" and node["Actual Loops"]
     ]
 
 
-async def one_page(database: str, wanted: Wanted) -> dict[str, Any]:
+async def one_page(database: str, wanted: ListQuery) -> dict[str, Any]:
     async with opened(database) as pool:
         return await page_of(pool, wanted)
 
 
-async def walk(database: str, wanted: Wanted) -> list[dict[str, Any]]:
+async def walk(database: str, wanted: ListQuery) -> list[dict[str, Any]]:
     """All pages of a list, first to last."""
     pages: list[dict[str, Any]] = []
     async with opened(database) as pool:
@@ -328,7 +331,7 @@ def opened(database: str) -> Pool:
     return reader_pool(database, 1)
 
 
-async def page_of(pool: Pool, wanted: Wanted) -> dict[str, Any]:
+async def page_of(pool: Pool, wanted: ListQuery) -> dict[str, Any]:
     async with pool.connection() as connection, connection.transaction():
         return await listing.page(connection, JOBS, wanted, dict, "jobs")
 
@@ -383,7 +386,7 @@ def moving(database: str) -> Iterator[tuple[asyncio.Runner, Pool, psycopg.Connec
         yield runner, pool, stack.enter_context(psycopg.connect(database, autocommit=True, options="-c timezone=UTC"))
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(jobs, max_size=25),
     steps=st.lists(st.lists(changes, max_size=4), max_size=30),
@@ -426,7 +429,7 @@ def test_pages_hold_each_job_once_while_the_table_changes(
         insert(job)
     always, ever = fitting(), fitting()
     seen: list[str] = []
-    wanted = Wanted(filters=chosen, text=text, limit=limit)
+    wanted = ListQuery(filters=chosen, text=text, limit=limit)
     waiting = list(steps)
     # A bound of a few rows, so that scans stop again and again.
     with mock.patch.object(list_statements, "SCAN_ROWS", bound), mock.patch.object(listing, "SCAN_ROWS", bound):
@@ -453,9 +456,9 @@ def test_a_scan_is_partial_only_where_rows_are_left(
     for number in range(4 + more):
         writer.execute(INSERT, ONE | {"job_id": f"job-{number}"})
     with mock.patch.object(list_statements, "SCAN_ROWS", 4), mock.patch.object(listing, "SCAN_ROWS", 4):
-        page = runner.run(page_of(pool, Wanted(text="nothing has this")))
+        page = runner.run(page_of(pool, ListQuery(text="nothing has this")))
         assert (page["partial"], page["total_exact"], page["next"] is None) == (bool(more), not more, not more)
-        found = runner.run(page_of(pool, Wanted(text="job-", limit=4)))
+        found = runner.run(page_of(pool, ListQuery(text="job-", limit=4)))
         assert (len(found["jobs"]), found["total_exact"], found["next"] is None) == (4, not more, not more)
 
 
@@ -464,7 +467,7 @@ def test_a_cursor_goes_on_in_its_own_list_only(moving: tuple[asyncio.Runner, Poo
     writer.execute("TRUNCATE tracker.job")
     for number in range(3):
         writer.execute(INSERT, ONE | {"job_id": f"job-{number}"})
-    first = Wanted(filters={"chain": ["c"]}, limit=1)
+    first = ListQuery(filters={"chain": ["c"]}, limit=1)
     first.cursor = runner.run(page_of(pool, first))["next"]
     assert first.cursor is not None
     assert len(runner.run(page_of(pool, first))["jobs"]) == 1

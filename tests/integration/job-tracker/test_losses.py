@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deliveries import Deliveries
-from tests.rebuilds import JOBS, SHADOWS, archive_days, recreate, run, trim
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import JOBS, SHADOWS, archive_days, recreate, run, trim
 
 POSITIONS = "SELECT topic, partition, first_offset, next_offset FROM tracker.consumer_offset ORDER BY 1, 2"
 EVENTS = 'SELECT topic, partition, "offset", job_id FROM tracker.event ORDER BY 1, 2, 3'
@@ -43,13 +43,13 @@ def refused(system: Any, connection: Any, folder: Path, said: str) -> None:
 def at(system: Any, stream: Any) -> dict[tuple[str, int], list[Any]]:
     """Jobs and poison, each record in a partition that the test knows: what the log holds, by partition."""
     placed: dict[tuple[str, int], list[Any]] = defaultdict(list)
-    deliveries = Deliveries(system.kafka)
+    producer = CheckedProducer(system.kafka)
     for number, event in enumerate(stream.shaken(stream.jobs(30))):
         partition = (system.topics.events, stream.random.randrange(6))
         value = event if number % 9 else "poison"
         placed[partition].append(value)
-        deliveries.put(partition[0], json.dumps(value).encode(), b"key", partition=partition[1])
-    deliveries.arrive()
+        producer.produce(partition[0], json.dumps(value).encode(), b"key", partition=partition[1])
+    producer.flush()
     return placed
 
 
@@ -117,6 +117,7 @@ def test_a_loss_that_is_accepted_is_the_fold_of_what_the_log_still_holds(
     goes_on(left, len(left))
 
 
+@pytest.mark.long
 def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepted(
     *, system: Any, connection: Any, at: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -124,12 +125,12 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), "not read")
     system.end_projectors()
-    deliveries = Deliveries(system.kafka)
+    producer = CheckedProducer(system.kafka)
     end = len(at[topic, 1])
     for value in held(at, {})[0][:6]:
         at[topic, 1].append(value)
-        deliveries.put(topic, json.dumps(value).encode(), b"key", partition=1)
-    deliveries.arrive()
+        producer.produce(topic, json.dumps(value).encode(), b"key", partition=1)
+    producer.flush()
     trim(system, (topic, 1, end + 4))
     refused(system, connection, tmp_path, f"{topic}[1]: offsets 0 to {end + 4} have left the log")
     assert run(system, "rebuild", "--accept-loss", "*", "--swap", folder=tmp_path).returncode == 0
@@ -140,6 +141,7 @@ def test_a_projector_that_fell_behind_the_log_goes_on_after_its_loss_was_accepte
     whole(system, connection, tmp_path)
 
 
+@pytest.mark.long
 def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     *, system: Any, connection: Any, at: Any, goes_on: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_log_that_lost_its_end_is_followed_from_where_it_ends_now(
     goes_on(events, len(events))
 
 
+@pytest.mark.long
 def test_a_topic_recreated_with_fewer_partitions_is_what_the_table_holds_afterwards(
     *,
     system: Any,
@@ -204,11 +207,11 @@ def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_ne
     topic, folder = system.topics.events, tmp_path / "archive"
     archive_days(system, folder)
     archived = {partition: len(values) for partition, values in at.items()}
-    deliveries = Deliveries(system.kafka)
+    producer = CheckedProducer(system.kafka)
     for value in held(at, {})[0][:40]:
         at[topic, 1].append(value)
-        deliveries.put(topic, json.dumps(value).encode(), b"key", partition=1)
-    deliveries.arrive()
+        producer.produce(topic, json.dumps(value).encode(), b"key", partition=1)
+    producer.flush()
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(held(at, {})[0]), "not read")
     low = archived[topic, 1] + 15
@@ -228,6 +231,7 @@ def test_a_gap_between_archive_and_log_is_accepted_once_and_the_archive_still_ne
     )
 
 
+@pytest.mark.long
 def test_jobs_of_a_recreated_topic_need_its_archive_for_ever(
     *, system: Any, connection: Any, at: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from job_events.envelope import encode
 from job_events.events import (
@@ -27,9 +28,9 @@ from job_events.events import (
     StartedData,
 )
 from job_events.fold import fold
+from job_tracker.domain.job_row import STORED_NAMES, job_row
+from job_tracker.log.records import Record
 from job_tracker.projector import jobs_projection
-from job_tracker.projector.jobs_projection import JOB_COLUMNS, job_row
-from job_tracker.projector.records import Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 APPENDED = datetime(2026, 4, 1, tzinfo=UTC)
@@ -72,7 +73,7 @@ events: st.SearchStrategy[Lifecycle] = st.one_of(
 ways = st.sampled_from([0, 50])  # with no job few enough, all go by the stage
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=st.lists(events, min_size=1, max_size=14), batch=st.integers(1, 5), few=ways)
 def test_any_stream_in_any_batches(
     table: Any, apply: Any, monkeypatch: Any, stream: list[Lifecycle], batch: int, few: int
@@ -82,7 +83,7 @@ def test_any_stream_in_any_batches(
     records = [Record("jobs.events", 0, offset, MOMENT, None, encode(event)) for offset, event in enumerate(stream)]
     for start in range(0, len(records), batch):
         apply(records[start : start + batch])
-    rows = table.execute(f"SELECT {', '.join(JOB_COLUMNS)} FROM tracker.job ORDER BY job_id").fetchall()
+    rows = table.execute(f"SELECT {', '.join(STORED_NAMES)} FROM tracker.job ORDER BY job_id").fetchall()
     folded = fold(stream)
     assert rows == [job_row(job_id, folded[job_id]) for job_id in sorted(folded)]
     shown = table.execute("SELECT job_id, state, status, attempt FROM tracker.job ORDER BY job_id").fetchall()

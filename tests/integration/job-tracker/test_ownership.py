@@ -14,14 +14,15 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from job_events.database import migrate
-from job_events.topics import create_topics
 from job_tracker import bootstrap
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.projector.postgres import Link, connect
-from job_tracker.projector.records import Batch, Record
-from job_tracker.projector.status import Status
+from job_tracker.store.postgres import RetryingConnection, connect
+from job_tracker.store.status import Status
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
 
 ROWS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*), max(xmin::text) FROM tracker.job j"
 
@@ -79,7 +80,7 @@ def test_an_overtaken_projector_writes_nothing(
     *, system: Any, database_url: str, connection: Any, stream: Any, oracle: Any, shown: Any
 ) -> None:
     """Two committers hold the same position, as after a pause beyond the session time-out."""
-    migrate(database_url, "tracker", ["job_tracker"])
+    migrate(database_url, "tracker", ["job_tracker.store"])
     topic = system.topics.events
     connection.execute("INSERT INTO tracker.consumer_offset VALUES ('jobs', %s, 0, 'id', 0)", [topic])
     projection = JobsProjection(system.topics, name="jobs")
@@ -90,7 +91,7 @@ def test_an_overtaken_projector_writes_nothing(
     connection.execute("UPDATE tracker.consumer_offset SET projection = %s", [projection.name])
 
     def owner() -> Committer[Any]:
-        link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+        link = RetryingConnection(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
         return Committer(link, projection)
 
     def batch(records: list[Record]) -> Batch[Any]:
@@ -160,12 +161,12 @@ def test_no_row_stays_locked_while_kafka_is_asked(
     *, system: Any, connection: Any, database_url: str, stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch waits for the answer outside its transaction; a topic that was recreated is not written from."""
-    monkeypatch.setattr("job_tracker.projector.commit._SURE_WITHIN", 0.2)
-    migrate(database_url, "tracker", ["job_tracker"])
+    monkeypatch.setattr("job_tracker.projector.commit._PRECONDITION_TIMEOUT", 0.2)
+    migrate(database_url, "tracker", ["job_tracker.store"])
     topic = system.topics.events
     projection = JobsProjection(system.topics, name="jobs")
     connection.execute("INSERT INTO tracker.consumer_offset VALUES (%s, %s, 0, 'id', 0)", [projection.name, topic])
-    link = Link(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
+    link = RetryingConnection(database_url, Status(lambda: 0.0), lambda _: False, session=projection.session)
     committer = Committer(link, projection)
 
     def batch(start: int) -> Batch[Any]:
@@ -201,7 +202,7 @@ def test_no_row_stays_locked_while_kafka_is_asked(
 
 def test_a_transaction_that_met_another_is_run_again_from_its_beginning(*, system: Any, connection: Any) -> None:
     bootstrap.prepare_schema(system.settings, lambda _: False)
-    link = Link(system.database_url, Status(lambda: 0.0), lambda _: False)
+    link = RetryingConnection(system.database_url, Status(lambda: 0.0), lambda _: False)
     states = ["40P01", "40001"]
 
     def work(cursor: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from tests.rebuilds import run
+from tests.tracker_actions import run
 
-from job_tracker.projector.postgres import CHANNEL
+from job_tracker.store.postgres import CHANNEL
 
 
 def count(connection: Any, query: str) -> int:

@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.rebuilds import JOBS, SHADOWS, meanwhile, run, standing_still, trim
+from tests.tracker_actions import JOBS, SHADOWS, blocked_rebuilds, meanwhile, run, trim
 
-from job_events.clock import SystemClock
 from job_tracker import bootstrap_rebuild
 from job_tracker.rebuild import run as rebuild_run
 from job_tracker.rebuild.checks import look_at_log
+from service_kit.clock import SystemClock
 
 STRUCTURE = """
 SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ','), pg_get_indexdef(c.oid)
@@ -93,6 +93,7 @@ def test_what_was_corrupted_is_found_printed_and_healed(
     assert run(system, "audit", "--all", folder=tmp_path).returncode == 0
 
 
+@pytest.mark.long
 def test_each_difference_is_told_once_and_with_what_differs(
     *, system: Any, connection: Any, live: Any, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_days_that_a_swap_would_leave_out_are_told(
     assert "2020-02-28" in done.stdout
 
 
+@pytest.mark.long
 def test_an_audit_looks_at_a_sample_that_can_be_repeated(
     *, system: Any, connection: Any, live: Any, tmp_path: Path
 ) -> None:
@@ -141,6 +143,7 @@ def test_an_audit_looks_at_a_sample_that_can_be_repeated(
     assert all(0 < number < 60 for number in found)
 
 
+@pytest.mark.long
 def test_a_swap_under_writes_loses_and_doubles_nothing(
     *, system: Any, connection: Any, live: Any, stream: Any, oracle: Any, shown: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -236,13 +239,14 @@ def test_what_a_projector_reads_while_a_rebuild_plans_is_not_taken_for_lost(
     assert (status, "No difference" in out.getvalue()) == (0, True), out.getvalue()
 
 
+@pytest.mark.long
 def test_a_killed_rebuild_leaves_the_live_table_and_the_next_one_works(
     *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
     for ending, status in ((signal.SIGTERM, 130), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        with standing_still(system) as stands:
+        with blocked_rebuilds(system) as stands:
             rebuild = subprocess.Popen(
                 [Path(sys.executable).with_name("jobtrail"), "rebuild", "--swap"],
                 env=system.environment | {"JOBTRAIL_BATCH_EVENTS": "1", "JOBTRAIL_HOME": str(tmp_path)},
@@ -278,9 +282,9 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("module", "name", "step", "ending", "swapped"),
     [
-        ("shadow", "Shadow", "forget_deleted", "SIGINT", False),
+        ("shadow", "ShadowTables", "forget_deleted", "SIGINT", False),
         ("swap", "Swap", "run", "SIGINT", True),
-        ("run", "Refold", "end", "SIGTERM", True),
+        ("run", "ShadowRebuild", "end", "SIGTERM", True),
     ],
 )
 def test_an_interrupted_swap_says_which_table_stands(
@@ -313,6 +317,7 @@ def test_an_interrupted_swap_says_which_table_stands(
     assert connection.execute(SHADOWS).fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_a_log_that_was_trimmed_is_refused_unless_the_table_began_there(
     *, system: Any, connection: Any, live: Any, wait_until: Any, tmp_path: Path
 ) -> None:

@@ -14,15 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from tests.rebuilds import meanwhile, recreate, run, trim
-from tests.sync_log import AGAIN, PLACES, SyncLog, again, read_sync_log
+from tests.sync_log import POSITIONS, REPLAY_POSITIONS, SyncLog, read_sync_log, rebuild_items
+from tests.tracker_actions import meanwhile, recreate, run, trim
 
-from job_events.clock import SystemClock
-from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
-from job_tracker.projector.positions import LogBroken
-from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.errors import LogBroken, RebuildRefused
+from job_tracker.rebuild.items_rebuild import ItemsRebuild
+from service_kit.clock import SystemClock
+from service_kit.sql_files import queries
 
 
 @pytest.fixture
@@ -30,6 +29,7 @@ def synced(system: Any, stream: Any, connection: Any, wait_until: Any) -> SyncLo
     return read_sync_log(system, stream, connection, wait_until)
 
 
+@pytest.mark.long
 def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
     *, system: Any, connection: Any, synced: SyncLog, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -41,7 +41,7 @@ def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
 
     def write() -> None:
         while not stop.is_set():
-            synced.put(20)
+            synced.add(20)
             synced.read()
 
     def watch() -> None:
@@ -49,12 +49,12 @@ def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
         with psycopg.connect(system.database_url, autocommit=True) as own:
             last: dict[Any, int] = {}
             while not stop.is_set():
-                now = {(topic, number): following for topic, number, *_, following in own.execute(PLACES)}
+                now = {(topic, number): following for topic, number, *_, following in own.execute(POSITIONS)}
                 assert all(following >= last.get(partition, 0) for partition, following in now.items())
                 last = now
 
     with meanwhile(stop, write, watch, seconds=60):
-        said = [again(system, tmp_path) for _ in range(3)]
+        said = [rebuild_items(system, tmp_path) for _ in range(3)]
     # Deleted rows of which two copies lay in different batches would count twice: one batch has taken them all.
     assert f"{gone} item rows written, {letters} dead letters added" in said[0]
     assert all("Nothing was missing" in one for one in said[1:])
@@ -65,7 +65,7 @@ def test_beside_a_living_projector_nothing_is_lost_doubled_or_held_up(
     assert len(before[0]) > 100
     # From an empty table the log alone gives the same rows.
     connection.execute("DELETE FROM tracker.item; DELETE FROM tracker.dead_letter")
-    again(system, tmp_path)
+    rebuild_items(system, tmp_path)
     assert synced.rows() == before
 
 
@@ -87,9 +87,9 @@ def test_items_of_deleted_jobs_do_not_come_back(
     kept = [row for row in synced.rows()[0] if row[5] != gone]
     assert 0 < len(kept) < 60
     connection.execute("DELETE FROM tracker.item")
-    assert f"{len(kept)} item rows written" in again(system, tmp_path)
+    assert f"{len(kept)} item rows written" in rebuild_items(system, tmp_path)
     assert synced.rows()[0] == kept
-    assert "Nothing was missing" in again(system, tmp_path)
+    assert "Nothing was missing" in rebuild_items(system, tmp_path)
 
 
 class Fixed:
@@ -111,7 +111,7 @@ def test_what_retention_has_taken_does_not_come_back(
     since = max(row[4] for rows in synced.rows() for row in rows) + timedelta(milliseconds=1)
     wait_until(lambda: datetime.now(UTC) > since, "time stands")
     system.projector(part="items")
-    synced.put(20)
+    synced.add(20)
     synced.read()
     system.end_projectors()
     kept = tuple([row for row in rows if row[4] >= since] for rows in synced.rows())
@@ -152,7 +152,7 @@ def held_up(system: Any, connection: Any, wait_until: Any, tmp_path: Path) -> Ca
 def test_a_run_is_alone_and_nobody_sees_its_positions(
     *, system: Any, connection: Any, synced: SyncLog, held_up: Any, tmp_path: Path
 ) -> None:
-    freshness = queries("job_tracker", "freshness.sql")["freshness"]
+    freshness = queries("job_tracker.store", "freshness.sql")["freshness"]
     names = {
         "projection": f"{system.topics.prefix}tracker-items",
         "topics": [system.topics.items, system.topics.dead_letters],
@@ -160,40 +160,40 @@ def test_a_run_is_alone_and_nobody_sees_its_positions(
     }
 
     def seen() -> Any:
-        return connection.execute(freshness, names).fetchone()[2], synced.places()
+        return connection.execute(freshness, names).fetchone()[2], synced.positions()
 
     before = seen()
     with held_up() as process:
-        assert connection.execute(AGAIN).fetchone() == (9,)
+        assert connection.execute(REPLAY_POSITIONS).fetchone() == (9,)
         second = run(system, "rebuild", "--items", folder=tmp_path)
         assert (second.returncode, second.stdout) == (2, "")
         assert "another one is at work" in second.stderr
-        assert connection.execute(AGAIN).fetchone() == (9,), "the second has taken the first one's positions"
+        assert connection.execute(REPLAY_POSITIONS).fetchone() == (9,), "the second has taken the first one's positions"
         assert seen() == before
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "Nothing was missing" in said
-    assert (seen(), connection.execute(AGAIN).fetchone()) == (before, (0,))
+    assert (seen(), connection.execute(REPLAY_POSITIONS).fetchone()) == (before, (0,))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_cut_off_leaves_nothing_that_matters(
     *, system: Any, connection: Any, synced: SyncLog, held_up: Any, tmp_path: Path, ending: signal.Signals
 ) -> None:
-    before, places = synced.rows(), synced.places()
+    before, places = synced.rows(), synced.positions()
     gone = connection.execute("DELETE FROM tracker.item WHERE item ~ '3$'").rowcount
     with held_up() as process:
         process.send_signal(ending)
         _, said = process.communicate(timeout=120)
-    left = connection.execute(AGAIN).fetchone()
+    left = connection.execute(REPLAY_POSITIONS).fetchone()
     if ending == signal.SIGKILL:
         assert (process.returncode, left) == (-signal.SIGKILL, (9,))
     else:
         assert (process.returncode, left) == (130, (0,))
         assert said == "rebuild: interrupted; what was merged until then stays; run it again for the rest\n"
-    assert synced.places() == places
-    assert f"{gone} item rows written" in again(system, tmp_path)
-    assert (synced.rows(), synced.places()) == (before, places)
-    assert connection.execute(AGAIN).fetchone() == (0,)
+    assert synced.positions() == places
+    assert f"{gone} item rows written" in rebuild_items(system, tmp_path)
+    assert (synced.rows(), synced.positions()) == (before, places)
+    assert connection.execute(REPLAY_POSITIONS).fetchone() == (0,)
 
 
 def test_a_projector_that_has_moved_on_meanwhile_keeps_its_position(
@@ -201,8 +201,8 @@ def test_a_projector_that_has_moved_on_meanwhile_keeps_its_position(
 ) -> None:
     """It held in memory what the log has lost since: then there is nothing to mend."""
     topic = system.topics.items
-    end = synced.places()[topic, 1][2]
-    synced.put(6, partition=1)
+    end = synced.positions()[topic, 1][2]
+    synced.add(6, partition=1)
     trim(system, (topic, 1, end + 4))
     read = ItemsRebuild.read
 
@@ -220,7 +220,7 @@ def test_a_projector_that_has_moved_on_meanwhile_keeps_its_position(
         system.settings, SystemClock(), Console(file=out), archive=tmp_path, accept_loss=True
     )
     assert "goes on from" not in out.getvalue()
-    assert synced.places()[topic, 1][2] == end + 5
+    assert synced.positions()[topic, 1][2] == end + 5
 
 
 def test_a_topic_recreated_while_it_was_read_mends_nothing(
@@ -228,16 +228,16 @@ def test_a_topic_recreated_while_it_was_read_mends_nothing(
 ) -> None:
     """The position of another partition, which this run was to mend, stays as it was too."""
     topic = system.topics.items
-    end = synced.places()[topic, 1][2]
-    synced.put(6, partition=1)
+    end = synced.positions()[topic, 1][2]
+    synced.add(6, partition=1)
     trim(system, (topic, 1, end + 4))
-    places = synced.places()
+    places = synced.positions()
     begin = ItemsRebuild.begin
 
     def and_recreate(rebuild: ItemsRebuild, *, accept_loss: bool) -> list[str]:
         losses = begin(rebuild, accept_loss=accept_loss)
         recreate(system, topic, wait_until)
-        synced.put(200)
+        synced.add(200)
         return losses
 
     monkeypatch.setattr(ItemsRebuild, "begin", and_recreate)
@@ -245,7 +245,7 @@ def test_a_topic_recreated_while_it_was_read_mends_nothing(
         bootstrap_rebuild.run_items_rebuild(
             system.settings, SystemClock(), Console(file=StringIO()), archive=tmp_path, accept_loss=True
         )
-    assert synced.places() == places
+    assert synced.positions() == places
 
 
 def test_items_and_swap_exclude_each_other(*, system: Any, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.rebuilds import JOBS, SHADOWS, standing_still
+from tests.tracker_actions import JOBS, SHADOWS, blocked_rebuilds
 
 from job_tracker.rebuild.shares import processes
 
@@ -82,7 +82,7 @@ def test_no_share_outlives_its_rebuild(
 ) -> None:
     assert live
     before = connection.execute(JOBS).fetchone()
-    with standing_still(system) as stands:
+    with blocked_rebuilds(system) as stands:
         rebuild = divided(system, "rebuild", "--swap", folder=tmp_path, batch=1)
         wait_until(stands, "the rebuild does not begin")
         parent = psutil.Process(rebuild.pid)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from tests.rebuilds import At, run
+from tests.tracker_actions import At, run
 
-from job_events.sql_files import queries
 from job_tracker import bootstrap, bootstrap_rebuild
-from job_tracker.projector.postgres import connect
 from job_tracker.retention import sweep
+from job_tracker.store.postgres import connect
+from service_kit.sql_files import queries
 
 
 def tables(connection: Any) -> list[str]:
@@ -79,8 +79,8 @@ def test_old_days_items_and_letters_go_and_job_rows_stay(
     assert counts() == everything
     assert swept(timedelta(days=9))["days"] > 0
     assert counts() == (0, 1, 1, 1)
-    assert swept(timedelta(days=15)) == {"days": 2, "forget_keys": 1}
-    assert swept(timedelta(days=31)) == {"forget_items": 1, "forget_dead_letters": 1}
+    assert swept(timedelta(days=15)) == {"days": 2, "delete_keys": 1}
+    assert swept(timedelta(days=31)) == {"delete_items": 1, "delete_dead_letters": 1}
     assert counts() == (0, 0, 0, 0)
     assert tables(connection) == ["default"]
     assert shown(connection) == oracle(events)
@@ -102,7 +102,7 @@ def test_a_deleted_job_leaves_its_tombstone_only_and_no_rebuild_brings_it_back(
     system.projector()
     wait_until(lambda: system.count(connection, "event") == len(gone + kept) + 1, "the log was not read")
     with connect(system.database_url) as own:
-        assert sweep(own, datetime.now(UTC), system.settings) == {"forget_deleted_history": len(gone) + 1}
+        assert sweep(own, datetime.now(UTC), system.settings) == {"delete_deleted_history": len(gone) + 1}
     assert connection.execute("SELECT job_id FROM tracker.job WHERE NOT deleted").fetchall() == [(kept[0]["subject"],)]
     assert system.count(connection, "event") == len(kept)
     # The log still has the whole history of the deleted job.
@@ -118,7 +118,7 @@ def test_a_rebuild_expects_no_dead_letters_that_retention_has_taken(
     settings = system.settings.model_copy(update={"jobtrail_items_days": 1})
     clock, out = At(timedelta(days=2)), StringIO()
     with connect(system.database_url) as own:
-        assert sweep(own, clock.now(), settings)["forget_dead_letters"] > 0
+        assert sweep(own, clock.now(), settings)["delete_dead_letters"] > 0
     found = bootstrap_rebuild.run_rebuild(
         settings, clock, Console(file=out), archive=tmp_path, swap=False, accept_loss=False
     )
@@ -139,8 +139,8 @@ def test_a_day_that_somebody_reads_goes_with_the_next_sweep(*, system: Any, conn
             other.execute(f"LOCK TABLE event_{table} IN ACCESS SHARE MODE")  # pyright: ignore[reportArgumentType]
             assert sweep(sweeping, now, system.settings)["days"] == 0
         assert table in tables(connection)
-        other.execute(queries("job_tracker", "retention.sql")["try_alone"])
+        other.execute(queries("job_tracker.store", "retention.sql")["try_lock"])
         assert sweep(sweeping, now, system.settings) == Counter()
-        other.execute(queries("job_tracker", "retention.sql")["done_alone"])
+        other.execute(queries("job_tracker.store", "retention.sql")["unlock"])
         assert sweep(sweeping, now, system.settings)["days"] == 1
     assert table not in tables(connection)

@@ -17,13 +17,14 @@ import yoyo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from tests.property_tests import examples
 
-from job_events.database import migrate
 from job_tracker.api import list_statements, listing
 from job_tracker.api.catalogue import CUSTOMERS, PRODUCTS
 from job_tracker.api.freshness import reader_pool
-from job_tracker.api.list_statements import Listing, Wanted, found_by_index
+from job_tracker.api.list_statements import Listing, ListQuery, found_by_index
 from job_tracker.domain.search_text import fold
+from service_kit.database import migrate
 
 MANY = 120_000
 SHELF = {"tenant": "t", "account": "shop", "platform": "nhanh"}
@@ -64,8 +65,8 @@ def made(postgres_server: str) -> Generator[str]:
     url = urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        migrate(url, "tracker", ["job_tracker"])
-        migrate(url, "puller", ["job_events.worker", "puller"])
+        migrate(url, "tracker", ["job_tracker.store"])
+        migrate(url, "puller", ["worker", "puller"])
         yield url
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -115,7 +116,7 @@ def walk(
 
     async def pages() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        wanted = Wanted(filters=filters, text=text, limit=limit)
+        wanted = ListQuery(filters=filters, text=text, limit=limit)
         async with reader_pool(database, 1) as pool:
             while True:
                 async with pool.connection() as connection, connection.transaction():
@@ -212,14 +213,14 @@ def test_a_blank_search_is_none(*, database: str, writer: psycopg.Connection[Any
 letters = st.characters(codec="utf-8", max_codepoint=0x3100, exclude_categories=("Cc", "Cs", "Cn"))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.one_of(letters, st.sampled_from("đĐàÀ\u0301\u00a0\u200b \tİßΣς"))))
 def test_stored_text_and_asked_text_are_folded_alike(*, writer: psycopg.Connection[Any], text: str) -> None:
     folded = writer.execute("SELECT puller.search_folded(%(t)s), tracker.search_folded(%(t)s)", {"t": text}).fetchone()
     assert folded == (fold(text), fold(text))
 
 
-def plan(database: str, wanted: Wanted) -> list[dict[str, Any]]:
+def plan(database: str, wanted: ListQuery) -> list[dict[str, Any]]:
     """Every node of the plan that the search's own statement gets from the API's connections."""
     question, _ = found_by_index(PRODUCTS, wanted)
     names = list(question.values)
@@ -245,7 +246,7 @@ def plan(database: str, wanted: Wanted) -> list[dict[str, Any]]:
 def test_a_search_reads_the_index_of_trigrams(
     *, full: str, filters: dict[str, list[str]], asked: str, hits: int
 ) -> None:
-    nodes = plan(full, Wanted(filters=filters, text=asked))
+    nodes = plan(full, ListQuery(filters=filters, text=asked))
     assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"variant_search"}
     assert not {node["Node Type"] for node in nodes} & {"Seq Scan", "Index Scan", "Index Only Scan"}
     shops = 1 if "account" in filters else 2
@@ -270,7 +271,7 @@ def test_a_word_of_most_rows_and_a_short_one_are_read_in_the_lists_order(*, full
 
     async def first_pages() -> list[dict[str, Any]]:
         pages: list[dict[str, Any]] = []
-        wanted = Wanted(filters=FILTERS, text=asked, limit=50)
+        wanted = ListQuery(filters=FILTERS, text=asked, limit=50)
         async with reader_pool(full, 1) as pool:
             for _ in range(3):
                 async with pool.connection() as connection, connection.transaction():
@@ -308,8 +309,8 @@ def test_a_search_works_before_the_index_and_before_the_view_are_there(
     *, database: str, writer: psycopg.Connection[Any]
 ) -> None:
     product(writer, 1, MILK_COFFEE)
-    nowhere = ("puller", "nothing")
-    for older in (replace(PRODUCTS, search_index=nowhere), replace(PRODUCTS, search_view=nowhere)):
+    no_failpoint = ("puller", "nothing")
+    for older in (replace(PRODUCTS, search_index=no_failpoint), replace(PRODUCTS, search_view=no_failpoint)):
         (page,) = walk(database, older, "ca phe sua da")
         assert [row["title"] for row in page["rows"]] == [MILK_COFFEE]
 
@@ -334,7 +335,7 @@ def test_a_database_that_refuses_extensions_is_migrated_all_the_same(*, postgres
             with psycopg.connect(url, autocommit=True) as admin:
                 if refused:
                     admin.execute(REFUSE)
-                migrate(plain, "puller", ["job_events.worker", "puller"])
+                migrate(plain, "puller", ["worker", "puller"])
                 product(admin, 1, MILK_COFFEE)
                 indexed = "SELECT to_regclass('puller.variant_search') IS NOT NULL"
                 assert admin.execute(indexed).fetchone() == (not refused,)
@@ -359,11 +360,11 @@ def test_the_rows_of_before_are_found(postgres_server: str) -> None:
             yoyo, "read_migrations", lambda *folders: read(*folders).filter(lambda one: one.id < "0110")
         )
         with earlier:
-            migrate(url, "puller", ["job_events.worker", "puller"])
+            migrate(url, "puller", ["worker", "puller"])
         with psycopg.connect(url, autocommit=True) as connection:
             product(connection, 1, MILK_COFFEE)
             customer(connection, 1, "Nguyễn Thị Hoà", "0912", ["+84912345678"])
-            migrate(url, "puller", ["job_events.worker", "puller"])
+            migrate(url, "puller", ["worker", "puller"])
             assert connection.execute("SELECT search FROM puller.variant").fetchone() == (
                 " ca phe sua da sku-1 p1 v1 ",
             )
@@ -377,7 +378,7 @@ def test_how_long_a_search_takes(*, full: str, capsys: pytest.CaptureFixture[str
         times: list[float] = []
         async with reader_pool(full, 1) as pool:
             for number in range(41):
-                wanted = Wanted(filters=FILTERS, text=f"cà phê sữa đá {number * 100}", limit=50)
+                wanted = ListQuery(filters=FILTERS, text=f"cà phê sữa đá {number * 100}", limit=50)
                 began = time.perf_counter()
                 async with pool.connection() as connection, connection.transaction():
                     page = await listing.page(connection, PRODUCTS, wanted, dict, "rows")

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.rebuilds import run
+import pytest
+from tests.live_stream import LiveEvent, LiveJobs, read_events
+from tests.tracker_actions import run
 
 from job_events.tokens import decode_token, encode_token
-from jobtrail.live import LiveEvent, LiveJobs, read_events
 
 RANK = {"queued": 0, "running": 1, "finished": 2}
 OF_THE_MOMENT = {"health", "eta_seconds"}
@@ -84,6 +85,7 @@ def told_all(url: str) -> Callable[[LiveEvent], bool]:
     return reached
 
 
+@pytest.mark.long
 def test_a_client_cut_at_any_moment_ends_with_the_table_and_sees_no_job_go_back(
     *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ def unread(url: str) -> Iterator[socket.socket]:
         yield opened
 
 
+@pytest.mark.long
 def test_a_slow_reader_is_told_each_job_as_it_is_at_last(
     *, system: Any, connection: Any, start_api: Any, stream: Any, wait_until: Any
 ) -> None:

@@ -16,18 +16,18 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 from rich.console import Console
-from tests.deliveries import Deliveries
-from tests.rebuilds import JOBS, SHADOWS, recreate, run
+from tests.checked_producer import CheckedProducer
+from tests.tracker_actions import JOBS, SHADOWS, recreate, run
 
-from job_events.clock import SystemClock
-from job_events.sql_files import queries
 from job_tracker import bootstrap_rebuild
+from job_tracker.errors import RebuildRefused, SwapBlocked
 from job_tracker.rebuild import swap
-from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.swap import Swap, SwapHindered
+from job_tracker.rebuild.shadow import ShadowTables
+from job_tracker.rebuild.swap import Swap
+from service_kit.clock import SystemClock
+from service_kit.sql_files import queries
 
-QUERY = queries("job_tracker", "carry.sql")["hindrances"]
+QUERY = queries("job_tracker.store", "preserve_ddl.sql")["blockers"]
 # Everything of the tables but their rows and their identity, as the catalogue has it.
 WORN = """
 SELECT relname, 'owner and rights', pg_get_userbyid(relowner),
@@ -66,6 +66,7 @@ def roles(connection: Any) -> Iterator[list[str]]:
         connection.execute(f"DROP ROLE {name}")
 
 
+@pytest.mark.long
 def test_a_swap_keeps_rights_owners_comments_settings_triggers_policies_and_views(
     *, system: Any, connection: Any, live: Any, stream: Any, roles: Any, wait_until: Any, tmp_path: Path
 ) -> None:
@@ -221,10 +222,10 @@ def test_a_partition_that_a_projector_begins_during_a_swap_is_not_lost(
             admin.create_partitions([NewPartitions(topic, 7)])[topic].result(120)
             # A producer that asks too early knows of six, and refuses the seventh.
             wait_until(lambda: len(admin.list_topics(topic, timeout=120).topics[topic].partitions) == 7, "not made")
-            deliveries = Deliveries(system.kafka)
+            producer = CheckedProducer(system.kafka)
             for event in late:
-                deliveries.put(topic, json.dumps(event).encode(), b"key", partition=6)
-            deliveries.arrive()
+                producer.produce(topic, json.dumps(event).encode(), b"key", partition=6)
+            producer.flush()
             wait_until(lambda: system.count(connection, "event") == len(live + late), "not read")
         wait_for_older_readers(swap)
 
@@ -291,18 +292,18 @@ def test_nobody_waits_for_the_vacuum_of_new_tables(
 ) -> None:
     """PostgreSQL vacuums the shadow, too. Its swap waits for that before it holds up readers and projectors."""
     assert live
-    forget_deleted = Shadow.forget_deleted
+    forget_deleted = ShadowTables.forget_deleted
     # In this order: whatever fails, the vacuum ends before the swap is waited for.
     with ThreadPoolExecutor(1) as thread, psycopg.connect(system.database_url) as vacuum:
 
-        def then_vacuum(shadow: Shadow) -> None:
+        def then_vacuum(shadow: ShadowTables) -> None:
             forget_deleted(shadow)
             days = vacuum.execute("SELECT relid::text FROM pg_partition_tree('tracker_rebuild.event') WHERE isleaf")
             tables = ["tracker_rebuild.job", *(day for (day,) in days if not day.endswith("default"))]
             assert len(tables) > 1
             vacuum.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE UPDATE EXCLUSIVE MODE")
 
-        monkeypatch.setattr(Shadow, "forget_deleted", then_vacuum)
+        monkeypatch.setattr(ShadowTables, "forget_deleted", then_vacuum)
         said = Console(file=StringIO())
         options: dict[str, Any] = {"archive": tmp_path, "swap": True, "accept_loss": False}
         swapping = thread.submit(bootstrap_rebuild.run_rebuild, system.settings, SystemClock(), said, **options)
@@ -326,14 +327,14 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
     *, system: Any, connection: Any, live: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: str, said: str
 ) -> None:
     assert live
-    monkeypatch.setattr(swap, "_PATIENCE", 1.0)
+    monkeypatch.setattr(swap, "_TIMEOUT", 1.0)
     before = connection.execute(JOBS).fetchone()
     console = Console(file=StringIO())
     with psycopg.connect(system.database_url, application_name="reporting") as other:
         if looks.startswith("SELECT"):
             other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         other.execute(looks)  # pyright: ignore[reportArgumentType]
-        with pytest.raises(SwapHindered, match=re.escape(said.format(pid=other.info.backend_pid))):
+        with pytest.raises(SwapBlocked, match=re.escape(said.format(pid=other.info.backend_pid))):
             bootstrap_rebuild.run_rebuild(
                 system.settings, SystemClock(), console, archive=tmp_path, swap=True, accept_loss=False
             )
@@ -341,6 +342,7 @@ def test_a_swap_names_what_it_has_waited_for_in_vain(
     assert connection.execute(JOBS).fetchone() == before
 
 
+@pytest.mark.long
 def test_lists_are_paged_through_a_swap(*, system: Any, live: Any, start_api: Any, tmp_path: Path) -> None:
     """Each job once, whatever stands in the tables' place meanwhile."""
     url, _ = start_api()
@@ -382,20 +384,20 @@ def test_a_topic_that_is_recreated_while_it_is_read_is_noticed(
 ) -> None:
     def put(events: list[dict[str, Any]]) -> None:
         # A producer of its own each time: one that knew the former topic may not notice the new one.
-        deliveries = Deliveries(system.kafka)
+        producer = CheckedProducer(system.kafka)
         for event in events:
-            deliveries.put(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
-        deliveries.arrive()
+            producer.produce(system.topics.events, json.dumps(event).encode(), b"key", partition=0)
+        producer.flush()
 
     put(stream.job(1, attempts=1, progresses=0))
-    create = Shadow.create
+    create = ShadowTables.create
 
-    def and_recreate(shadow: Shadow) -> None:
+    def and_recreate(shadow: ShadowTables) -> None:
         create(shadow)
         recreate(system, system.topics.events, wait_until)
         put(stream.job(2, attempts=2, progresses=3))
 
-    monkeypatch.setattr(Shadow, "create", and_recreate)
+    monkeypatch.setattr(ShadowTables, "create", and_recreate)
     with pytest.raises(RebuildRefused, match="was recreated while it was read"):
         bootstrap_rebuild.run_rebuild(
             system.settings, SystemClock(), Console(file=StringIO()), archive=tmp_path, swap=True, accept_loss=False

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.answers import accepted, problem, shown
+from tests.api_answers import accepted, problem, shown
 
 from job_events.tokens import encode_token
 
@@ -23,8 +23,8 @@ def tokens(shared_api: httpx.Client, shop: dict[str, str]) -> dict[str, str]:
     pull = {"type": "PULL_NHANH_PRODUCTS", **shop}
     job = accepted(shared_api.post("/jobs", json=pull))
     shown(shared_api, f"/jobs/{job['job_id']}", job["token"])
-    match = {**shop, "kind": "product", "nhanh_id": "7", "shopify_id": "8"}
-    place = {name: match[name] for name in ("tenant", "account", "shopify_id")}
+    match = {**shop, "kind": "product", "hub_id": "7", "remote_id": "8"}
+    place = {name: match[name] for name in ("tenant", "account", "remote_id")}
     account = "/accounts/{tenant}/{account}".format(**shop)
     return {
         "start": job["token"],

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Producer
-from tests.answers import shown as answered
-from tests.rebuilds import archive_days, run, trim
+from tests.api_answers import shown as answered
+from tests.tracker_actions import archive_days, run, trim
 
 from job_events.tokens import encode_token
-from job_tracker.projector.broker import Broker
+from job_tracker.log.broker import Broker
 
 POSITIONS = "SELECT topic, partition, next_offset FROM tracker.consumer_offset"
 # An idle projector leaves these rows as they are.
@@ -56,6 +56,7 @@ def transact(producer: Producer, topic: str, events: list[Any], partition: int, 
     (producer.commit_transaction if kept else producer.abort_transaction)(120)
 
 
+@pytest.mark.long
 def test_positions_reach_the_end_behind_markers_and_aborted_records(
     *,
     system: Any,

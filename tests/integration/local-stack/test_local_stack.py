@@ -22,7 +22,7 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from tests.deliveries import Deliveries
+from tests.checked_producer import CheckedProducer
 
 from local_stack import (
     DataDirInUse,
@@ -129,6 +129,7 @@ def _tells_its_servers_from_others(stack: LocalStack, folder: Path) -> None:
     assert not postgres_server.answers(port, other, never, 2)
 
 
+@pytest.mark.long
 def test_servers_keep_their_data_through_kills_and_restarts(
     folder: Path, wait_until: WaitUntil, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +137,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
     with LocalStack(folder, report=events.append) as stack:
         assert {event.kind for event in events} >= {"format", "start", "ready"}
         _make_topic(stack.bootstrap_servers, "kept")
-        Deliveries(stack.bootstrap_servers).send("kept", b"one")
+        CheckedProducer(stack.bootstrap_servers).send("kept", b"one")
         with psycopg.connect(stack.database_url) as connection:
             connection.execute("create table kept (id int)")
             connection.execute("insert into kept values (1)")
@@ -151,7 +152,7 @@ def test_servers_keep_their_data_through_kills_and_restarts(
         os.kill(postgres, signal.SIGKILL)
         wait_until(lambda: _answers(stack.database_url), message="PostgreSQL is back on its port")
         assert _rows(stack.database_url) == [(1,)]
-        Deliveries(stack.bootstrap_servers).send("kept", b"two")
+        CheckedProducer(stack.bootstrap_servers).send("kept", b"two")
         assert _consume(stack.bootstrap_servers, "kept", 2) == [b"one", b"two"]
         assert _pid(stack, "kafka") != kafka
         assert _pid(stack, "postgres") != postgres
@@ -168,10 +169,11 @@ def test_servers_keep_their_data_through_kills_and_restarts(
 
 def test_services_are_restarted_stopped_and_their_logs_kept(folder: Path, wait_until: WaitUntil) -> None:
     code = "import os, time; print('hello', os.environ['WHO'], flush=True); time.sleep(600)"
-    spec = ServiceSpec("worker", [sys.executable, "-c", code], {"WHO": '50% "you"'}, copies=2)
+    argv, env = [sys.executable, "-c", code], {"WHO": '50% "you"'}
+    specs = [ServiceSpec("worker-1", argv, env), ServiceSpec("worker-2", argv, env)]
     events: list[StackEvent] = []
     with LocalStack(folder, servers=frozenset(), report=events.append) as stack:
-        stack.start_services([spec])
+        stack.start_services(specs)
         stack.wait_ready(30)
         first = _pid(stack, "worker-1")
         os.kill(first, signal.SIGKILL)
@@ -184,7 +186,7 @@ def test_services_are_restarted_stopped_and_their_logs_kept(folder: Path, wait_u
         stack.stop_services()
         assert stack.services() == []
         assert not any(psutil.pid_exists(pid) for pid in pids)
-        stack.start_services([spec])
+        stack.start_services(specs)
         stack.wait_ready(30)
 
 
@@ -198,7 +200,7 @@ def test_a_service_that_never_gets_ready_is_named_with_the_end_of_its_log(folder
         )
         with pytest.raises(StartFailed, match=r"broken(.|\n)*no such shop"):
             stack.wait_ready(2)
-        with pytest.raises(StartFailed, match=r"broken dies whenever it is started(.|\n)*no such shop"):
+        with pytest.raises(StartFailed, match=r"broken ends after every start(.|\n)*no such shop"):
             stack.wait_ready(600)
 
 
@@ -211,7 +213,9 @@ def test_a_taken_port_is_named_before_anything_starts(folder: Path) -> None:
         assert not (other / "postgres").exists()
 
 
-@pytest.mark.parametrize("how", ["kill", "term", "int", "ints", "down"])
+@pytest.mark.parametrize(
+    "how", ["kill", *(pytest.param(how, marks=pytest.mark.long) for how in ("term", "int", "ints", "down"))]
+)
 def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: str) -> None:
     # Servers make it slow, and a clean end of theirs is in each test here.
     servers = ["kafka", "postgres"] if how == "kill" else []
@@ -242,7 +246,7 @@ def test_nothing_outlives_its_parent(folder: Path, wait_until: WaitUntil, how: s
         wait_until(lambda: _all_ended(family), message="all ended")
 
 
-def test_servers_of_somebody_else_are_used_and_not_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_servers_are_used_and_not_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "broker.example:9092")
     monkeypatch.setenv("DATABASE_URL", "postgresql://db.example/jobs")
     with LocalStack(folder) as stack:
@@ -250,6 +254,7 @@ def test_servers_of_somebody_else_are_used_and_not_started(folder: Path, monkeyp
         assert stack.services() == []
 
 
+@pytest.mark.long
 def test_a_restart_after_a_crash_of_everything_finds_its_data(folder: Path) -> None:
     with LocalStack(folder, servers=frozenset({"postgres"})) as stack:
         with psycopg.connect(stack.database_url) as connection:

@@ -1,4 +1,4 @@
-"""Kafka with users and TLS: every kind of client gets in, and what is refused is one sentence, never a password."""
+"""Kafka with users and TLS: every kind of client connects; a refusal is one sentence without a password."""
 
 import asyncio
 import os
@@ -17,17 +17,20 @@ from confluent_kafka import KafkaException
 from confluent_kafka.cimpl import NewTopic
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from job_events import kafka
-from job_events.kafka_diagnosis import KafkaUnreachable, reach
-from job_events.kafka_security import VARIABLES, KafkaConnection, read_security
-from job_events.topics import Topics, create_topics
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, BrokerAway
-from job_tracker.projector.messages import to_record
-from jobtrail.kafka_properties import client_properties
+from job_events.topics import Topics
+from job_tracker.errors import BrokerAway
+from job_tracker.log.broker import Broker
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
+from jobtrail.kafka_tool import client_properties
 from local_stack import KafkaUser, LocalStack, ProtectedListeners, run_kafka_tool
 from local_stack.certificates import make_certificates
 from matcher.agent.app import credentials
+from service_kit import kafka
+from service_kit.errors import KafkaUnreachable
+from service_kit.kafka_admin import create_topics
+from service_kit.kafka_diagnosis import reach
+from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security
 
 WaitUntil = Callable[..., None]
 SECRET = "pa ss\"w\\ör'd%d$=,{};😀"
@@ -65,7 +68,7 @@ def connection(environment: dict[str, str]) -> KafkaConnection:
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), ALL)
-def test_every_kind_of_client_gets_in(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
+def test_every_kind_of_client_connects(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
     cluster = connection(protected.environment(protocol, mechanism))
     topics = Topics(f"{protocol}.{mechanism}.")
     create_topics(cluster, topics)
@@ -88,7 +91,7 @@ def test_every_kind_of_client_gets_in(protected: ProtectedListeners, protocol: s
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), ALL)
-def test_the_agents_consumer_gets_in(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
+def test_the_consumer_of_the_agent_connects(protected: ProtectedListeners, protocol: str, mechanism: str) -> None:
     """As Faust makes it of the app's settings; what it does then is tried with the whole system."""
     cluster = connection(protected.environment(protocol, mechanism))
 
@@ -158,7 +161,7 @@ def test_a_refusal_is_one_sentence(
         Broker(cluster, timeout=2).topic_ids(["shared.jobs.events"])
 
 
-def test_a_refused_client_says_so_in_its_log_and_gets_nothing(
+def test_a_refused_client_logs_the_reason_and_receives_nothing(
     protected: ProtectedListeners, wait_until: WaitUntil
 ) -> None:
     from structlog.testing import capture_logs
@@ -186,8 +189,10 @@ SERVICES = [
 ]
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=" ".join)
-def test_a_service_that_is_refused_says_so_and_goes_on_trying(
+@pytest.mark.parametrize(
+    "service", [SERVICES[0], *(pytest.param(one, marks=pytest.mark.long) for one in SERVICES[1:])], ids=" ".join
+)
+def test_a_refused_service_logs_the_reason_and_retries(
     protected: ProtectedListeners, database_url: str, service: tuple[str, ...], tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     from platforms.cipher import Cipher
@@ -208,8 +213,10 @@ def test_a_service_that_is_refused_says_so_and_goes_on_trying(
     assert "wr0ng-pass" not in said and "Traceback" not in said
 
 
-@pytest.mark.parametrize(("protocol", "mechanism"), ALL)
-def test_kafkas_own_tools_get_in(
+@pytest.mark.parametrize(
+    ("protocol", "mechanism"), [ALL[0], *(pytest.param(*one, marks=pytest.mark.long) for one in ALL[1:])]
+)
+def test_kafkas_own_tools_connect(
     protected: ProtectedListeners, protocol: str, mechanism: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cluster = connection(protected.environment(protocol, mechanism))
@@ -218,6 +225,7 @@ def test_kafkas_own_tools_get_in(
     assert "shared.jobs.events" in capfd.readouterr().out.split()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -273,7 +281,7 @@ def test_files_with_passwords_and_keys_are_private(protected: ProtectedListeners
     assert repr(SECRET) not in repr(protected)
 
 
-def test_topics_are_not_made_by_a_refused_admin(protected: ProtectedListeners) -> None:
+def test_a_refused_admin_client_creates_no_topics(protected: ProtectedListeners) -> None:
     cluster = connection(protected.environment() | {"KAFKA_SASL_PASSWORD": "wrong"})
     with pytest.raises(KafkaException, match="refuses the credentials"):
         create_topics(cluster, Topics("refused."), timeout=30)

@@ -13,11 +13,9 @@ from confluent_kafka import TopicPartition
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
-from tests.deliveries import Deliveries
-from tests.requests import job_control, job_request
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import job_control, job_request
 
-from job_events import kafka as clients
-from job_events.database import migrate
 from job_events.envelope import HEADERS, decode, encode, read_dead_letter
 from job_events.events import (
     DeadLetter,
@@ -26,6 +24,13 @@ from job_events.events import (
 )
 from job_events.topics import Topics, request_key
 from platforms.migrate import migrate as migrate_accounts
+from service_kit import kafka as clients
+from service_kit.database import migrate
+
+
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher"
 
 
 class Room:
@@ -36,10 +41,10 @@ class Room:
         self._database_url = database_url
         self._logs = logs
         self._started: list[subprocess.Popen[bytes]] = []
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         migrate_accounts(database_url)
         for service in ("puller", "matcher"):
-            migrate(database_url, service, ["job_events.worker", service])
+            migrate(database_url, service, ["worker", service])
         self.run("insert into accounts.account (tenant, account) values ('t', 'shop')")
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
@@ -143,7 +148,7 @@ class Room:
         self._send(self.topics.chunks, value)
 
     def _send(self, topic: str, value: bytes) -> None:
-        self._deliveries.send(topic, value, request_key("t", "shop"), headers=HEADERS)
+        self._producer.send(topic, value, request_key("t", "shop"), headers=HEADERS)
 
     def inbox(self, job_id: str) -> dict[str, Any]:
         found = self.rows("select * from matcher.inbox where job_id = %s", job_id)
@@ -159,18 +164,18 @@ class Room:
     def matches(self) -> dict[tuple[str, str], str]:
         """All mappings with their status; the kept totals must agree."""
         counted = self.rows(
-            "select tenant, account, kind, count(*) as records from matcher.api_matches group by 1, 2, 3"
+            "select tenant, account, kind, count(*) as records, platform from matcher.api_matches group by 1, 2, 3, 5"
         )
         kept = self.rows("select * from matcher.api_totals where records <> 0")
         assert sorted(map(repr, counted)) == sorted(map(repr, kept))
-        found = self.rows("select nhanh_id, shopify_id, status from matcher.api_matches")
-        return {(row["nhanh_id"], row["shopify_id"]): row["status"] for row in found}
+        found = self.rows("select hub_id, remote_id, status from matcher.api_matches")
+        return {(row["hub_id"], row["remote_id"]): row["status"] for row in found}
 
     def reasons(self) -> dict[tuple[str, str], str]:
         """Why each review waits; nothing else may have a reason."""
-        found = self.rows("select nhanh_id, shopify_id, status, reason from matcher.api_matches")
+        found = self.rows("select hub_id, remote_id, status, reason from matcher.api_matches")
         assert all((row["reason"] is not None) == (row["status"] == "review") for row in found)
-        return {(row["nhanh_id"], row["shopify_id"]): row["reason"] for row in found if row["reason"] is not None}
+        return {(row["hub_id"], row["remote_id"]): row["reason"] for row in found if row["reason"] is not None}
 
     def messages(self, topic: str) -> list[bytes]:
         """All there is on a topic now."""

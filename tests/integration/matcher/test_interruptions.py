@@ -112,6 +112,7 @@ def test_chunks_wait_for_the_first_agent(filled, ended, wait_until):
     right(filled, job_id, end)
 
 
+@pytest.mark.long
 def test_a_lost_message_is_sent_again(filled, ended, wait_until):
     # The bell of one chunk never rings: its message is taken out of the outbox before it leaves.
     filled.run(
@@ -180,6 +181,7 @@ def test_a_chunk_that_cannot_be_scored_ends_its_job_as_an_error(filled, ended, w
     assert "chunk" in end.data.error.message
 
 
+@pytest.mark.long
 def test_a_stopped_agent_leaves_at_once_though_a_chunk_is_in_work(filled, ended, wait_until):
     slow(filled, 180)
     agent = filled.start("agent")

@@ -5,8 +5,8 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 from structlog.testing import capture_logs
 
-from job_events.topics import create_topics
 from matcher.agent.watchdog import Watchdog
+from service_kit.kafka_admin import create_topics
 
 
 def test_a_missing_topic_is_named_once_and_ends_the_agent_when_it_appears(

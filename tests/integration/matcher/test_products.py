@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 
 def catalogue(number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Both sides of `number` products that share their SKU, so that every one has its partner."""
@@ -69,7 +71,7 @@ def test_matches_links_reviews_and_counts(room, ended):
     assert (told["chunks"], told["chunksResent"]) == (1, 0)
     assert "speed" in told
 
-    written = "select nhanh_id, shopify_id, job_id, updated_at from matcher.match order by 1, 2"
+    written = "select hub_id, remote_id, job_id, updated_at from matcher.match order by 1, 2"
     before = room.rows(written)
     again = ended(room.request("AUTO_MATCH_PRODUCTS")).data.metadata
     assert (again["created"], again["updated"], again["unchanged"], again["removed"]) == (0, 0, 2, 0)
@@ -96,8 +98,8 @@ def test_people_have_the_last_word(room, ended):
     pairs = [(f"{n:04}", f"gid-{n:04}") for n in range(3)]
     assert room.matches() == dict.fromkeys(pairs, "auto")
 
-    def edit(action: str, nhanh_id: str, shopify_id: str | None = None) -> Any:
-        params = {"action": action, "kind": "product", "nhanh_id": nhanh_id, "shopify_id": shopify_id}
+    def edit(action: str, hub_id: str, remote_id: str | None = None) -> Any:
+        params = {"action": action, "kind": "product", "hub_id": hub_id, "remote_id": remote_id}
         given = {name: value for name, value in params.items() if value is not None}
         return ended(room.request("EDIT_MATCH", **given)).data
 
@@ -163,22 +165,32 @@ def test_links_that_would_move_wait_for_a_person(room, ended):
     assert "1 was linked to a by its SKU until now" in reasons["1", "b"]
     assert "3 was linked to c by its SKU until now, and 3 is no longer there" in reasons["4", "c"]
 
-    edit = {"action": "create", "kind": "product", "nhanh_id": "1", "shopify_id": "b"}
+    edit = {"action": "create", "kind": "product", "hub_id": "1", "remote_id": "b"}
     assert ended(room.request("EDIT_MATCH", **edit)).data.outcome == "success"
     assert room.matches() == {("1", "b"): "confirmed", ("2", "a"): "review", ("4", "c"): "review"}
     ended(room.request("AUTO_MATCH_PRODUCTS"))
     assert room.matches()["1", "b"] == "confirmed"
     assert room.matches()["2", "a"] == "review"
 
-    edit = {"action": "delete", "kind": "product", "nhanh_id": "1"}
+    edit = {"action": "delete", "kind": "product", "nhanh_id": "1"}  # a request of the last release
     assert ended(room.request("EDIT_MATCH", **edit)).data.outcome == "success"
     room.set_product("a", sku="XP-01")
     room.set_product("b", sku="BS-02")
     ended(room.request("AUTO_MATCH_PRODUCTS"))
     found = room.matches()
     assert (found["1", "a"], found["1", "b"], found["2", "b"]) == ("auto", "rejected", "auto")
-    remembered = room.rows("select nhanh_id, shopify_id from matcher.former_link")
-    assert remembered == [{"nhanh_id": "3", "shopify_id": "c"}]
+    remembered = room.rows("select hub_id, remote_id from matcher.former_link")
+    assert remembered == [{"hub_id": "3", "remote_id": "c"}]
+
+
+@pytest.mark.parametrize("platform", ["nhanh", "lazada"])
+def test_a_platform_that_is_no_channel_ends_the_job(room, ended, platform):
+    room.start()
+    edit = {"action": "delete", "kind": "product", "hub_id": "1"}
+    for job_type, params in (("AUTO_MATCH_PRODUCTS", {}), ("EDIT_MATCH", edit)):
+        error = ended(room.request(job_type, platform=platform, **params)).data.error
+        assert (error.category, error.code) == ("VALIDATION_FAILED", "UNKNOWN_CHANNEL")
+        assert f"'{platform}' is no channel" in error.message and "shopify" in error.message
 
 
 def test_settings_that_cannot_be_read_end_the_job_before_it_writes(room, ended):

@@ -33,11 +33,11 @@ def told() -> defaultdict[int, float]:
 
 @pytest.fixture
 def wait(told: defaultdict[int, float]) -> Callable[[float, str], None]:
-    def obey(seconds: float, reason: str) -> None:
+    def apply_control(seconds: float, reason: str) -> None:
         told[threading.get_ident()] += seconds
         _wait(seconds, reason)
 
-    return obey
+    return apply_control
 
 
 def _run(workers: list[Callable[[], None]]) -> None:
@@ -127,8 +127,8 @@ def test_points_are_shared_and_refilled(
     assert time.monotonic() - started > 1.9  # 300 points, 100 of them there
     assert max(told.values()) < 3.0
     for moment, _ in spent:
-        in_time = sum(points for at, points in spent if at <= moment)
-        assert in_time <= 100 + 100 * (moment - started) + 1
+        with_timeout = sum(points for at, points in spent if at <= moment)
+        assert with_timeout <= 100 + 100 * (moment - started) + 1
 
 
 def test_unused_points_come_back_and_the_platforms_count_lowers_ours(

@@ -16,10 +16,9 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
-from tests.deliveries import Deliveries
-from tests.requests import job_request
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import job_request
 
-from job_events import kafka as kafka_clients
 from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
@@ -27,6 +26,7 @@ from local_stack import free_port
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.migrate import migrate
+from service_kit import kafka as kafka_clients
 
 WaitUntil = Callable[..., None]
 # Each kind of pull, its platform, and what the sandbox calls the number of items that the platform lists.
@@ -80,6 +80,11 @@ class Sandbox:
 
 
 @pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller"
+
+
+@pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Iterator[Sandbox]:
     """One sandbox for all tests; each test has accounts of its own in it."""
     state, port = tmp_path_factory.mktemp("sandbox"), free_port()
@@ -114,7 +119,7 @@ class World:
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
         self.events: list[AnyEvent] = []
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
 
@@ -142,7 +147,7 @@ class World:
         """Put a job request on the topic, as the API does."""
         event = job_request(job_type, TENANT, self.account, **params)
         key = request_key(TENANT, self.account)
-        self._deliveries.send(self.topics.requests("puller"), encode(event), key, headers=HEADERS)
+        self._producer.send(self.topics.requests("puller"), encode(event), key, headers=HEADERS)
         return event.job_id
 
     def seen(self, job_id: str) -> list[AnyEvent]:

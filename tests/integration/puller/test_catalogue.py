@@ -7,16 +7,16 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.database import migrate, open_pool
-from puller.domain.records import CustomerRecord, Product, ProductRecord, Stock, Variant
-from puller.store.catalogue import Shelf, database_time, mark_gone, write_page
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from puller.store.catalogue import CatalogueScope, database_time, mark_delisted, write_page
+from service_kit.database import migrate, open_pool
 
-SHELF = Shelf("demo", "shop", "shopify", "product")
+SHELF = CatalogueScope("demo", "shop", "shopify", "product")
 
 
 @pytest.fixture
 def catalogue(database_url: str) -> Iterator[ConnectionPool]:
-    migrate(database_url, "puller", ["job_events.worker", "puller"])
+    migrate(database_url, "puller", ["worker", "puller"])
     with open_pool(database_url, "puller", 2) as pool:
         yield pool
 
@@ -44,11 +44,11 @@ def shown(pool: ConnectionPool, columns: str = "variant_id", view: str = "api_pr
 
 
 def total(pool: ConnectionPool) -> int:
-    """What the shelves' totals say, which is what there is to list."""
-    shelf = "tenant || '/' || account || '/' || platform || '/"
-    kept = {name: records for name, records in shown(pool, f"{shelf}' || kind, records", "api_totals") if records}
-    products = shown(pool, f"{shelf}product', count(*)", "api_products group by 1")
-    customers = shown(pool, f"{shelf}customer', count(*)", "api_customers group by 1")
+    """What the scopes' totals say, which is what there is to list."""
+    scope = "tenant || '/' || account || '/' || platform || '/"
+    kept = {name: records for name, records in shown(pool, f"{scope}' || kind, records", "api_totals") if records}
+    products = shown(pool, f"{scope}product', count(*)", "api_products group by 1")
+    customers = shown(pool, f"{scope}customer', count(*)", "api_customers group by 1")
     assert dict([*products, *customers]) == kept
     return int(str(kept.get("demo/shop/shopify/product", 0)))
 
@@ -80,7 +80,7 @@ def test_variants_and_places_that_left_a_record_leave_the_tables(catalogue: Conn
     assert total(catalogue) == 2
 
 
-def test_a_variant_that_two_records_claim_breaks_nothing(catalogue: ConnectionPool) -> None:
+def test_a_variant_in_two_records_belongs_to_the_later_one(catalogue: ConnectionPool) -> None:
     place = Stock("x", Decimal(1))
     first, second = record(1, variant("a", 1, place)), record(2, variant("a", 2, place))
     assert write(catalogue, "job-1", first, second) == {"p1": "created", "p2": "created"}
@@ -96,27 +96,27 @@ def test_an_unreadable_record_keeps_its_last_content(catalogue: ConnectionPool) 
     assert write(catalogue, "job-3", one, record(2, variant("b", 2))) == {"p1": "unchanged", "p2": "created"}
 
 
-def test_what_is_gone_is_hidden_and_comes_back_as_created(catalogue: ConnectionPool) -> None:
+def test_delisted_records_are_hidden_and_return_as_created(catalogue: ConnectionPool) -> None:
     one, two = record(1, variant("a", 1)), record(2, variant("b", 2))
     write(catalogue, "job-1", one, two)
     with catalogue.connection() as connection:
         began = database_time(connection)
         write_page(connection, SHELF, "job-2", [one], ())
-        assert mark_gone(connection, SHELF, began) == 1
+        assert mark_delisted(connection, SHELF, began) == 1
     assert shown(catalogue, "variant_id, title") == [("a", "Áo")]
     assert total(catalogue) == 1
     with catalogue.connection() as connection:
-        assert mark_gone(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
+        assert mark_delisted(connection, SHELF, database_time(connection)) == 1  # p1; p2 is gone already
     assert total(catalogue) == 0
     assert write(catalogue, "job-3", one, two) == {"p1": "created", "p2": "created"}
     assert len(shown(catalogue, "variant_id, title")) == 2
     assert total(catalogue) == 2
 
 
-def test_a_variant_that_moves_away_from_a_record_that_is_gone_is_listed(catalogue: ConnectionPool) -> None:
+def test_a_variant_that_moves_away_from_a_delisted_record_is_listed(catalogue: ConnectionPool) -> None:
     write(catalogue, "job-1", record(1, variant("a", 1)))
     with catalogue.connection() as connection:
-        assert mark_gone(connection, SHELF, database_time(connection)) == 1
+        assert mark_delisted(connection, SHELF, database_time(connection)) == 1
     write(catalogue, "job-2", record(2, variant("a", 2)))
     assert shown(catalogue, "variant_id, product_id") == [("a", "p2")]
     assert total(catalogue) == 1
@@ -128,29 +128,31 @@ def test_the_longest_keys_fit_the_indexes(catalogue: ConnectionPool) -> None:
 
     only = Variant(variant_id=longest(128), product_id=longest(128), sku=longest(255), barcode=longest(255))
     owner = Product(product_id=longest(128), title=longest(5000))
-    shelf = Shelf("t" * 128, "a" * 128, "shopify", "product")
+    scope = CatalogueScope("t" * 128, "a" * 128, "shopify", "product")
     with catalogue.connection() as connection:
         write_page(
-            connection, shelf, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
+            connection, scope, "job-1", [ProductRecord(record_id=longest(128), product=owner, variants=(only,))], ()
         )
         people = [CustomerRecord(record_id=longest(128), phones=(longest(255),))]
-        write_page(connection, Shelf("t", "a", "nhanh", "customer"), "job-1", people, ())
+        write_page(connection, CatalogueScope("t", "a", "nhanh", "customer"), "job-1", people, ())
     assert shown(catalogue, "sku, barcode") == [(longest(255), longest(255))]
-    assert total(catalogue) == 0  # all of it is on other shelves
+    assert total(catalogue) == 0  # all of it is on other scopes
 
 
-def test_shelves_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
-    def put(connection: Connection, shelf: Shelf, phone: str) -> None:
+def test_scopes_do_not_touch_each_other(catalogue: ConnectionPool) -> None:
+    def put(connection: Connection, scope: CatalogueScope, phone: str) -> None:
         people = [CustomerRecord(record_id="1", phone=phone, phones=(phone, '{a,"b"}'), totals={"points": 3})]
-        write_page(connection, shelf, "job-1", people, ())
+        write_page(connection, scope, "job-1", people, ())
 
-    shelves = [Shelf("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")]
+    scopes = [
+        CatalogueScope("demo", account, platform, "customer") for account in "xy" for platform in ("nhanh", "shopify")
+    ]
     with catalogue.connection() as connection:
-        for number, shelf in enumerate(shelves):
-            put(connection, shelf, f"09{number}")
-        assert mark_gone(connection, shelves[0], database_time(connection)) == 0
+        for number, scope in enumerate(scopes):
+            put(connection, scope, f"09{number}")
+        assert mark_delisted(connection, scopes[0], database_time(connection)) == 0
     with catalogue.connection() as connection:
-        assert mark_gone(connection, shelves[0], database_time(connection)) == 1
+        assert mark_delisted(connection, scopes[0], database_time(connection)) == 1
     rows = shown(catalogue, "account, platform, phone, phones, totals", "api_customers")
     assert rows == [
         ("x", "shopify", "091", ["091", '{a,"b"}'], {"points": 3}),

@@ -8,7 +8,7 @@ import pytest
 from platforms.cipher import Cipher
 
 
-def test_an_expired_token_ends_the_job_at_once_and_asks_for_a_new_one(world: Any, puller: Callable[[], Any]) -> None:
+def test_an_expired_token_ends_the_job_at_once_and_marks_the_connection(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
         for platform in ("nhanh", "shopify"):
             name = f"PULL_{platform.upper()}_PRODUCTS"
@@ -64,7 +64,7 @@ UNREADABLE = [
 ]
 
 
-def test_an_unreadable_item_fails_alone_and_is_not_taken_for_gone(world: Any, puller: Callable[[], Any]) -> None:
+def test_an_unreadable_item_fails_alone_and_is_not_delisted(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
         for case in UNREADABLE:
             _pull_with_an_unreadable_item(world, *case)
@@ -112,7 +112,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("platform", ["nhanh", "shopify"])
-def test_garbage_delays_a_pull_and_takes_nothing_for_gone(world: Any, puller: Callable[[], Any], platform: str) -> None:
+def test_garbage_delays_a_pull_and_delists_nothing(world: Any, puller: Callable[[], Any], platform: str) -> None:
     job_type, held = f"PULL_{platform.upper()}_CUSTOMERS", world.shops[platform]["records"]["customers"]
     with puller():
         assert world.run(job_type).data.counters.successful == held
@@ -123,7 +123,7 @@ def test_garbage_delays_a_pull_and_takes_nothing_for_gone(world: Any, puller: Ca
             assert (data.metadata["unchanged"], data.metadata["gone"]) == (held, 0), body[:40]
 
 
-def test_a_catalogue_is_not_taken_for_gone_unless_asked_to(world: Any, puller: Callable[[], Any]) -> None:
+def test_a_catalogue_is_delisted_only_when_confirmed(world: Any, puller: Callable[[], Any]) -> None:
     held = world.shops["nhanh"]["records"]["customers"]
     empty = {"body": '{"code": 1, "data": [], "paginator": {"next": null}}', "path": "customer/list"}
     world.sandbox.fault("nhanh", world.account, "garbage", count=1, **empty)
@@ -153,7 +153,7 @@ def test_settings_that_this_version_cannot_read_stop_no_pull(world: Any, puller:
         assert world.run("PULL_NHANH_CUSTOMERS").data.outcome == "success"
 
 
-def test_what_cannot_be_pulled_is_said_in_a_sentence(world: Any, puller: Callable[[], Any]) -> None:
+def test_what_cannot_be_pulled_ends_with_a_reason(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
         for name, params in (
             ("PULL_NHANH_PRODUCTS", {"query": "sku:1"}),

@@ -91,7 +91,7 @@ def test_after_sigkill_another_worker_resumes_from_the_cursor(world: Any, puller
         assert sum(map(_starts_over, world.sandbox.requests(world.account, platform)[:before])) == 2
 
 
-def test_sigterm_gives_the_job_back_at_its_checkpoint(world: Any, puller: Callable[[], Any]) -> None:
+def test_sigterm_returns_the_job_at_its_checkpoint(world: Any, puller: Callable[[], Any]) -> None:
     with puller():
         jobs = _begin(world, ["PULL_NHANH_PRODUCTS"])
     rows = world.rows("select state, lease_owner from puller.inbox")

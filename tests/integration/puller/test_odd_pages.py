@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.served import served
+from tests.http_server import running_server
 
 
 def _customer(number: int, **changes: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class _OddNhanh(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def odd_nhanh() -> Iterator[str]:
-    with served(_OddNhanh) as address:
+    with running_server(_OddNhanh) as address:
         yield address
 
 

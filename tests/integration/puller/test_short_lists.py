@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.served import served
+from tests.http_server import running_server
 
 NO_NODES = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 COST = {
@@ -40,7 +40,7 @@ def test_a_list_that_ends_before_its_count_is_a_failure(world: Any, puller: Call
         assert (whole.outcome, whole.metadata["gone"], whole.counters.processed) == ("success", 0, held)
 
 
-def test_a_resumed_pull_compares_what_all_its_attempts_met(world: Any, puller: Callable[[], Any]) -> None:
+def test_a_resumed_pull_compares_the_records_of_all_its_attempts(world: Any, puller: Callable[[], Any]) -> None:
     held = world.shops["shopify"]["records"]["customers"]
 
     def pages(job_id: str) -> int:
@@ -112,7 +112,7 @@ def _customer(number: int | None) -> dict[str, Any]:
 @pytest.fixture
 def odd_shop(world: Any) -> Iterator[Callable[..., None]]:
     """Connect the account to a shop with these pages and counts."""
-    with served(_OddShop) as address:
+    with running_server(_OddShop) as address:
 
         def connect(
             pages: dict[str, list[tuple[list[int | None], str | None]]], *counts: int | None, endless: bool = False
@@ -140,7 +140,7 @@ def odd_shop(world: Any) -> Iterator[Callable[..., None]]:
         ({"": [([1, None], None)]}, [4], 2, "INCOMPLETE"),
     ],
 )
-def test_what_was_met_is_compared_with_the_count_at_the_end(
+def test_the_listed_records_are_compared_with_the_count_at_the_end(
     world: Any,
     puller: Callable[[], Any],
     odd_shop: Callable[..., None],
@@ -157,7 +157,7 @@ def test_what_was_met_is_compared_with_the_count_at_the_end(
     assert ("gone" in data.metadata) == (code is None and all(None not in ids for ids, _ in pages[""]))
 
 
-def test_cursors_in_a_circle_end_a_pull(world: Any, puller: Callable[[], Any], odd_shop: Callable[..., None]) -> None:
+def test_a_cycle_of_cursors_ends_a_pull(world: Any, puller: Callable[[], Any], odd_shop: Callable[..., None]) -> None:
     odd_shop({"": [([1], "a")], "a": [([2], "b")], "b": [([3], "a")]}, 3)
     with puller():
         data = world.run("PULL_SHOPIFY_CUSTOMERS").data
@@ -165,9 +165,7 @@ def test_cursors_in_a_circle_end_a_pull(world: Any, puller: Callable[[], Any], o
     assert "gone" not in data.metadata
 
 
-def test_a_list_that_never_ends_is_given_up(
-    world: Any, puller: Callable[[], Any], odd_shop: Callable[..., None]
-) -> None:
+def test_an_endless_list_ends_the_pull(world: Any, puller: Callable[[], Any], odd_shop: Callable[..., None]) -> None:
     odd_shop({}, 1, endless=True)
     with puller():
         data = world.run("PULL_SHOPIFY_CUSTOMERS", page_size=1).data
@@ -195,9 +193,9 @@ class _EndlessNhanh(BaseHTTPRequestHandler):
         """Say nothing: the test's output is for the test."""
 
 
-def test_a_nhanh_list_of_seen_records_only_is_given_up(world: Any, puller: Callable[[], Any]) -> None:
+def test_a_nhanh_list_of_seen_records_only_ends_the_pull(world: Any, puller: Callable[[], Any]) -> None:
     credentials = {"app_id": "1", "business_id": "2", "access_token": "token"}
-    with served(_EndlessNhanh) as address, puller():
+    with running_server(_EndlessNhanh) as address, puller():
         world.store.put_connection("demo", world.account, "nhanh", address, credentials)
         data = world.run("PULL_NHANH_CUSTOMERS").data
     assert (data.outcome, data.error.category, data.error.code) == ("failure", "PLATFORM_ERROR", "ENDLESS_LIST")
@@ -215,7 +213,7 @@ def test_data_of_another_type_ends_no_list(world: Any, puller: Callable[[], Any]
     assert "gone" not in end.metadata
 
 
-def test_null_data_beside_a_next_is_asked_again(world: Any, puller: Callable[[], Any]) -> None:
+def test_null_data_beside_a_next_is_requested_again(world: Any, puller: Callable[[], Any]) -> None:
     held = world.shops["nhanh"]["records"]["customers"]
     body = '{"code": 1, "data": null, "paginator": {"next": {"updatedAt": "1", "id": "1"}}}'
     with puller():

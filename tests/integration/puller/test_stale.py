@@ -61,7 +61,7 @@ def test_what_the_last_complete_pull_did_not_see_is_stale(world: Any, puller: Ca
         assert _customers(world) == {}
 
 
-def test_a_record_without_its_id_stays_unseen_and_is_not_gone(world: Any, puller: Callable[[], Any]) -> None:
+def test_a_record_without_its_id_stays_unseen_and_is_not_delisted(world: Any, puller: Callable[[], Any]) -> None:
     product = next(d for d in world.sandbox.records(world.account, "nhanh", "product") if d["parentId"] == -1)
     with puller():
         world.run("PULL_NHANH_PRODUCTS")

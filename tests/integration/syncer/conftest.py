@@ -17,11 +17,9 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
-from tests.deliveries import Deliveries
-from tests.requests import job_request
+from tests.checked_producer import CheckedProducer
+from tests.job_requests import job_request
 
-from job_events import kafka as kafka_clients
-from job_events.database import migrate as migrate_schema
 from job_events.envelope import HEADERS, decode, encode
 from job_events.events import AnyEvent, Finished, ItemRecorded
 from job_events.topics import Topics, request_key
@@ -29,10 +27,17 @@ from local_stack import free_port
 from platforms.accounts import AccountStore
 from platforms.cipher import Cipher
 from platforms.migrate import migrate
-from puller.domain.phones import alternates
+from platforms.phones import alternates
+from service_kit import kafka as kafka_clients
+from service_kit.database import migrate as migrate_schema
 
 TENANT = "demo"
 RECIPE = {"products": 40, "customers": 40, "seed": 7}
+
+
+@pytest.fixture(scope="session")
+def schemas() -> tuple[str, ...]:
+    return "accounts", "puller", "matcher", "syncer"
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +72,7 @@ class Shop:
         self.account = f"shop-{uuid.uuid4().hex[:8]}"
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
-        self._deliveries = Deliveries(kafka)
+        self._producer = CheckedProducer(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
         self._events: list[AnyEvent] = []
@@ -215,7 +220,7 @@ class Shop:
     def map(self, kind: str, pairs: dict[str, str]) -> None:
         for nhanh, shopify in pairs.items():
             self.sql(
-                "insert into matcher.match (tenant, account, kind, nhanh_id, shopify_id, status, method, score, job_id)"
+                "insert into matcher.match (tenant, account, kind, hub_id, remote_id, status, method, score, job_id)"
                 " values (%(tenant)s, %(account)s, %(kind)s, %(nhanh)s, %(shopify)s, 'auto', 'sku', 1, 'test')",
                 kind=kind,
                 nhanh=nhanh,
@@ -231,7 +236,7 @@ class Shop:
 
     def send(self, event: AnyEvent, key: bytes) -> None:
         """Put it among the syncer's requests."""
-        self._deliveries.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
+        self._producer.send(self.topics.requests("syncer"), encode(event), key, headers=HEADERS)
 
     def finished(self, job_id: str) -> Finished:
         """Wait for a job's end, and for as many of its items as its outbox promised."""
@@ -274,7 +279,7 @@ def shop(
     """A connected account with its catalogue pulled and everything mapped that is the same."""
     migrate(database_url)
     for service in ("puller", "matcher"):
-        migrate_schema(database_url, service, ["job_events.worker", service])
+        migrate_schema(database_url, service, ["worker", service])
     made = Shop(control, kafka, topics, pool, wait_until)
     made.connect()
     made.pull()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from puller.domain.phones import alternates
+from platforms.phones import alternates
 
 
 def test_contacts_and_totals_arrive_and_a_second_run_writes_nothing(shop: Any, syncer: Any) -> None:
@@ -16,17 +16,17 @@ def test_contacts_and_totals_arrive_and_a_second_run_writes_nothing(shop: Any, s
         assert end.data.metadata["updated"] == end.data.counters.total == len(pairs)
         after = {doc["id"]: doc for doc in shop.records("shopify", "customer")}
         metafields = {(doc["owner"], doc["key"]): doc["value"] for doc in _metafields(shop)}
-        for nhanh_id, gid in pairs.items():
-            expected = _better(nhanh[nhanh_id]["name"], _name(before[gid]))
+        for hub_id, gid in pairs.items():
+            expected = _better(nhanh[hub_id]["name"], _name(before[gid]))
             assert sorted(_name(after[gid]).split()) == sorted(expected.split())
             assert after[gid]["defaultEmailAddress"] == before[gid]["defaultEmailAddress"]
-            assert metafields[gid, "customer_id"] == nhanh_id
-            assert float(metafields[gid, "total_amount"]) == nhanh[nhanh_id]["totalAmount"]
+            assert metafields[gid, "customer_id"] == hub_id
+            assert float(metafields[gid, "total_amount"]) == nhanh[hub_id]["totalAmount"]
         phones = [number for doc in nhanh.values() for number in alternates([doc["mobile"]])]
         mobiles = {
             gid: numbers[0]
-            for nhanh_id, gid in pairs.items()
-            if len(numbers := alternates([nhanh[nhanh_id]["mobile"]])) == 1
+            for hub_id, gid in pairs.items()
+            if len(numbers := alternates([nhanh[hub_id]["mobile"]])) == 1
             and numbers[0].startswith("+849")
             and phones.count(numbers[0]) == 1
         }
@@ -36,8 +36,8 @@ def test_contacts_and_totals_arrive_and_a_second_run_writes_nothing(shop: Any, s
 
         items = shop.items(job_id, len(pairs))
         shown = str([one.data.changes for one in items.values()])
-        for nhanh_id in pairs:
-            for secret in (nhanh[nhanh_id]["email"], *alternates([nhanh[nhanh_id]["mobile"]])):
+        for hub_id in pairs:
+            for secret in (nhanh[hub_id]["email"], *alternates([nhanh[hub_id]["mobile"]])):
                 assert not secret or secret.lower() not in shown.lower()
 
         writes = len(shop.writes())

@@ -7,9 +7,9 @@ import pytest
 TOKEN = "planToken"
 
 
-def price(shop: Any, nhanh_id: str, amount: float) -> None:
+def price(shop: Any, hub_id: str, amount: float) -> None:
     """Set a price in the hub."""
-    shop.edit("nhanh", "product", int(nhanh_id), set={"prices": {"retail": amount}})
+    shop.edit("nhanh", "product", int(hub_id), set={"prices": {"retail": amount}})
 
 
 def number_of(gid: str) -> int:
@@ -26,10 +26,10 @@ def agreed(shop: Any) -> dict[str, str]:
     pairs: dict[str, str] = shop.truth("product")
     variants = shop.variants()
     depots = {location: depot for depot, location in shop.depot_locations.items()}
-    for nhanh_id, gid in pairs.items():
+    for hub_id, gid in pairs.items():
         levels = {depots[place]: quantity for place, quantity in variants[gid]["_levels"].items()}
         shop.edit(
-            "nhanh", "product", int(nhanh_id), stock=levels, set={"prices": {"retail": float(variants[gid]["price"])}}
+            "nhanh", "product", int(hub_id), stock=levels, set={"prices": {"retail": float(variants[gid]["price"])}}
         )
     shop.pull()
     shop.map("product", pairs)
@@ -42,8 +42,8 @@ def test_what_was_only_found_right_is_known_and_guarded(shop: Any, syncer: Any, 
         for _ in range(2):
             _, found = shop.run("PRODUCT_SYNC")
             assert (found.data.outcome, found.data.metadata["unchanged"]) == ("success", len(agreed))
-        for nhanh_id, gid in agreed.items():
-            price(shop, nhanh_id, before[gid] / 5)
+        for hub_id, gid in agreed.items():
+            price(shop, hub_id, before[gid] / 5)
         shop.pull()
         job_id, end = shop.run("PRODUCT_SYNC")
         assert (end.data.outcome, end.data.error.code) == ("failure", "CHANGE_TOO_LARGE")
@@ -69,8 +69,8 @@ def test_a_suspicious_item_is_held_and_the_rest_is_written(shop: Any, syncer: An
         zero: 0.0,
         usual: before[agreed[usual]] + 1000,
     }
-    for nhanh_id, amount in wanted.items():
-        price(shop, nhanh_id, amount)
+    for hub_id, amount in wanted.items():
+        price(shop, hub_id, amount)
     shop.pull()
     with syncer():
         job_id, end = shop.run("PRODUCT_SYNC")
@@ -98,9 +98,9 @@ def test_a_suspicious_item_is_held_and_the_rest_is_written(shop: Any, syncer: An
 
 
 def test_a_confirmation_is_for_the_values_that_were_shown(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
-    nhanh_id = min(agreed)
-    gid = agreed[nhanh_id]
-    price(shop, nhanh_id, prices(shop)[gid] * 20)
+    hub_id = min(agreed)
+    gid = agreed[hub_id]
+    price(shop, hub_id, prices(shop)[gid] * 20)
     shop.pull()
     with syncer():
         _, end = shop.run("PRODUCT_SYNC")
@@ -108,7 +108,7 @@ def test_a_confirmation_is_for_the_values_that_were_shown(shop: Any, syncer: Any
         shop.edit("shopify", "variant", number_of(gid), set={"price": f"{theirs:.2f}"})
         job_id, again = shop.run("PRODUCT_SYNC", confirm=end.data.metadata[TOKEN])
         assert again.data.metadata["held"] == 1
-        assert "price would go from" in shop.items(job_id, 1)[nhanh_id].data.held
+        assert "price would go from" in shop.items(job_id, 1)[hub_id].data.held
         assert prices(shop)[gid] == theirs
 
         _, unknown = shop.run("PRODUCT_SYNC", confirm="plan-of-nobody")
@@ -117,12 +117,13 @@ def test_a_confirmation_is_for_the_values_that_were_shown(shop: Any, syncer: Any
         assert other_kind.data.error.code == "UNKNOWN_PLAN"
 
 
+@pytest.mark.long
 def test_many_small_jobs_meet_the_guard_of_one_large_job(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():
         shop.run("PRODUCT_SYNC")
-        for nhanh_id, gid in agreed.items():
-            price(shop, nhanh_id, before[gid] / 5)
+        for hub_id, gid in agreed.items():
+            price(shop, hub_id, before[gid] / 5)
         shop.pull()
         ids = sorted(agreed)
         ends = [shop.run("PRODUCT_SYNC", only=ids[at : at + 4])[1] for at in range(0, len(ids), 4)]
@@ -136,38 +137,39 @@ def test_many_small_jobs_meet_the_guard_of_one_large_job(shop: Any, syncer: Any,
         assert later.data.outcome == "success"
 
 
+@pytest.mark.long
 def test_confirmed_writes_do_not_count_against_the_next_hour(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():
         shop.run("PRODUCT_SYNC")
-        for nhanh_id, gid in agreed.items():
-            price(shop, nhanh_id, before[gid] / 5)
+        for hub_id, gid in agreed.items():
+            price(shop, hub_id, before[gid] / 5)
         shop.pull()
         _, stopped = shop.run("PRODUCT_SYNC")
         _, confirmed = shop.run("PRODUCT_SYNC", confirm=stopped.data.metadata[TOKEN])
         assert confirmed.data.outcome == "success"
-        nhanh_id = min(agreed)
-        price(shop, nhanh_id, before[agreed[nhanh_id]] / 4)
+        hub_id = min(agreed)
+        price(shop, hub_id, before[agreed[hub_id]] / 4)
         shop.pull()
         assert shop.run("PRODUCT_SYNC")[1].data.outcome == "success"
 
 
-def stock(shop: Any, nhanh_id: str, quantity: int) -> None:
-    shop.edit("nhanh", "product", int(nhanh_id), stock=dict.fromkeys(shop.depot_locations, quantity))
+def stock(shop: Any, hub_id: str, quantity: int) -> None:
+    shop.edit("nhanh", "product", int(hub_id), stock=dict.fromkeys(shop.depot_locations, quantity))
 
 
 def test_a_few_sell_outs_are_written_and_many_at_once_are_held(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     stocked = sorted(n for n, gid in agreed.items() if any(shop.variants()[gid]["_levels"].values()))
     with syncer():
-        for nhanh_id in stocked[:5]:
-            stock(shop, nhanh_id, 0)
+        for hub_id in stocked[:5]:
+            stock(shop, hub_id, 0)
         shop.pull()
         _, few = shop.run("PRODUCT_SYNC")
         assert (few.data.outcome, few.data.metadata["updated"]) == ("success", 5)
 
         # Five within the hour already: with these they are more than a fifth.
-        for nhanh_id in stocked[5:15]:
-            stock(shop, nhanh_id, 0)
+        for hub_id in stocked[5:15]:
+            stock(shop, hub_id, 0)
         price(shop, stocked[20], prices(shop)[agreed[stocked[20]]] + 500)
         shop.pull()
         job_id, many = shop.run("PRODUCT_SYNC")
@@ -180,12 +182,13 @@ def test_a_few_sell_outs_are_written_and_many_at_once_are_held(shop: Any, syncer
         assert (confirmed.data.outcome, confirmed.data.metadata["updated"]) == ("success", 10)
 
 
+@pytest.mark.long
 def test_a_dry_run_tells_in_list_and_items_that_it_would_stop(shop: Any, syncer: Any, agreed: dict[str, str]) -> None:
     before = prices(shop)
     with syncer():
         shop.run("PRODUCT_SYNC")
-        for nhanh_id, gid in agreed.items():
-            price(shop, nhanh_id, before[gid] / 5)
+        for hub_id, gid in agreed.items():
+            price(shop, hub_id, before[gid] / 5)
         shop.pull()
         job_id, dry = shop.run("PRODUCT_SYNC", dry_run=True)
         assert (dry.data.outcome, dry.data.error.code) == ("partial", "WOULD_STOP")
@@ -201,12 +204,12 @@ def test_stock_that_agreed_is_ours_though_the_shop_sold_in_between(
     shop: Any, syncer: Any, agreed: dict[str, str]
 ) -> None:
     shop.settings(stock_conflict_rule="keep_platform", write={"price": False})
-    nhanh_id = next(n for n, gid in sorted(agreed.items()) if min(shop.variants()[gid]["_levels"].values()) > 3)
-    gid, (depot, location) = agreed[nhanh_id], next(iter(shop.depot_locations.items()))
+    hub_id = next(n for n, gid in sorted(agreed.items()) if min(shop.variants()[gid]["_levels"].values()) > 3)
+    gid, (depot, location) = agreed[hub_id], next(iter(shop.depot_locations.items()))
     level = shop.variants()[gid]["_levels"][location]
 
     def set_both(hub: int, channel: int) -> None:
-        shop.edit("nhanh", "product", int(nhanh_id), stock={depot: hub})
+        shop.edit("nhanh", "product", int(hub_id), stock={depot: hub})
         shop.edit("shopify", "variant", number_of(gid), stock={location: channel})
         shop.pull()
 
@@ -224,9 +227,9 @@ def test_a_job_that_breaks_off_tells_what_it_has_written(shop: Any, syncer: Any,
     """The token may write prices, not stock."""
     before = prices(shop)
     chosen = sorted(agreed)[:5]
-    for nhanh_id in chosen:
-        price(shop, nhanh_id, before[agreed[nhanh_id]] + 1000)
-        shop.edit("nhanh", "product", int(nhanh_id), stock={next(iter(shop.depot_locations)): 77})
+    for hub_id in chosen:
+        price(shop, hub_id, before[agreed[hub_id]] + 1000)
+        shop.edit("nhanh", "product", int(hub_id), stock={next(iter(shop.depot_locations)): 77})
     shop.pull()
     shop.fault("garbage", says="inventorySetQuantities", body=DENIED)
     with syncer():
@@ -247,8 +250,8 @@ def test_a_location_that_is_gone_fails_its_stock_alone(shop: Any, syncer: Any, a
     (depot, location), (gone_depot, _) = shop.depot_locations.items()
     shop.depot_locations = {depot: location, gone_depot: "gid://shopify/Location/1"}
     shop.settings()
-    for nhanh_id in chosen:
-        price(shop, nhanh_id, before[agreed[nhanh_id]] + 1000)
+    for hub_id in chosen:
+        price(shop, hub_id, before[agreed[hub_id]] + 1000)
     shop.pull()
     with syncer():
         job_id, end = shop.run("PRODUCT_SYNC", only=chosen)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from tests.requests import job_control
+from tests.job_requests import job_control
 
 from job_events.topics import request_key
 
@@ -65,7 +65,9 @@ def _control(shop: Any, verb: str, job_id: str) -> None:
     shop.send(job_control(verb, "demo", job_id), request_key("demo", shop.account))
 
 
-@pytest.mark.parametrize("answered", [0, 1], ids=["before the intent", "after the intent"])
+@pytest.mark.parametrize(
+    "answered", [0, pytest.param(1, marks=pytest.mark.long)], ids=["before the intent", "after the intent"]
+)
 def test_while_a_job_is_paused_the_world_goes_on(shop: Any, syncer: Any, answered: int) -> None:
     """What Nhanh wants otherwise by now is not written, and what a person has set meanwhile is a conflict."""
     pairs = dict(sorted(shop.truth("product").items())[:5])
@@ -172,7 +174,7 @@ def test_a_shop_that_is_away_delays_the_job(shop: Any, syncer: Any) -> None:
     assert end.data.outcome == "success"
 
 
-@pytest.mark.parametrize("job_type", ["PRODUCT_SYNC", "CUSTOMER_SYNC"])
+@pytest.mark.parametrize("job_type", ["PRODUCT_SYNC", pytest.param("CUSTOMER_SYNC", marks=pytest.mark.long)])
 def test_an_account_without_a_connection_says_how_to_mend_it(shop: Any, syncer: Any, job_type: str) -> None:
     shop.account = "empty"
     shop.store.put_account("demo", "empty", {})

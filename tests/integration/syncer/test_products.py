@@ -9,10 +9,10 @@ def wanted(shop: Any) -> dict[str, tuple[float, dict[str, int]]]:
     """Shopify variant id -> price and stock by location, as Nhanh has them."""
     nhanh = {str(doc["id"]): doc for doc in shop.records("nhanh", "product")}
     found: dict[str, tuple[float, dict[str, int]]] = {}
-    for nhanh_id, shopify_id in shop.truth("product").items():
-        doc = nhanh[nhanh_id]
+    for hub_id, remote_id in shop.truth("product").items():
+        doc = nhanh[hub_id]
         levels = {shop.depot_locations[depot]: quantity for depot, quantity in doc["_stock"].items()}
-        found[shopify_id] = (doc["prices"]["retail"], levels)
+        found[remote_id] = (doc["prices"]["retail"], levels)
     return found
 
 
@@ -84,8 +84,8 @@ def test_a_bad_item_never_fails_its_neighbours(shop: Any, syncer: Any) -> None:
 def test_a_refused_stock_is_the_only_one_not_written(shop: Any, syncer: Any) -> None:
     """inventorySetQuantities fails as a whole; the bad quantity is taken out, and its item's price still written."""
     pairs, should = shop.truth("product"), wanted(shop)
-    nhanh_id = sorted(pairs)[0]
-    shop.edit("nhanh", "product", int(nhanh_id), stock={"120001": 2_000_000_000}, set={"prices": {"retail": 777_000.0}})
+    hub_id = sorted(pairs)[0]
+    shop.edit("nhanh", "product", int(hub_id), stock={"120001": 2_000_000_000}, set={"prices": {"retail": 777_000.0}})
     shop.pull()
     shop.map("product", pairs)
     with syncer():
@@ -93,11 +93,11 @@ def test_a_refused_stock_is_the_only_one_not_written(shop: Any, syncer: Any) -> 
     assert (end.data.outcome, end.data.error.code) == ("partial", "PARTLY_WRITTEN")
     assert (end.data.counters.failed, end.data.metadata["partlyFailed"]) == (0, 1)
     items = shop.items(job_id, end.data.metadata["updated"])
-    assert (items[nhanh_id].data.action, items[nhanh_id].data.error.category) == ("updated", "VALIDATION_FAILED")
-    assert items[nhanh_id].data.error.message.startswith("stock@")
+    assert (items[hub_id].data.action, items[hub_id].data.error.category) == ("updated", "VALIDATION_FAILED")
+    assert items[hub_id].data.error.message.startswith("stock@")
     after = held(shop)
-    assert after[pairs[nhanh_id]][0] == 777_000
-    others = {gid for gid in should if gid != pairs[nhanh_id]}
+    assert after[pairs[hub_id]][0] == 777_000
+    others = {gid for gid in should if gid != pairs[hub_id]}
     assert {gid: after[gid] for gid in others} == {gid: should[gid] for gid in others}
 
 
@@ -125,8 +125,8 @@ def test_a_dry_run_tells_and_writes_nothing(shop: Any, syncer: Any) -> None:
 def test_a_platform_value_that_changed_since_is_a_conflict_by_the_rule(shop: Any, syncer: Any) -> None:
     pairs, should = shop.truth("product"), wanted(shop)
     shop.map("product", pairs)
-    nhanh_id = sorted(pairs)[0]
-    gid = pairs[nhanh_id]
+    hub_id = sorted(pairs)[0]
+    gid = pairs[hub_id]
     number = int(gid.rpartition("/")[2])
     with syncer():
         # Only what we once wrote can be in conflict: this item differs before the first run.
@@ -139,14 +139,14 @@ def test_a_platform_value_that_changed_since_is_a_conflict_by_the_rule(shop: Any
         shop.pull()
         shop.settings(conflict_rule="keep_platform")
         job_id, kept = shop.run("PRODUCT_SYNC")
-        item = shop.items(job_id, 1)[nhanh_id].data
+        item = shop.items(job_id, 1)[hub_id].data
         assert (item.action, item.error.category, item.error.code) == ("conflict", "CONFLICT", "KEPT_PLATFORM")
         assert (kept.data.outcome, kept.data.counters.skipped, kept.data.metadata["conflicts"]) == ("success", 1, 1)
         assert shop.variants()[gid]["price"] == theirs
 
         shop.settings(conflict_rule="nhanh_wins")
         job_id, won = shop.run("PRODUCT_SYNC")
-        item = shop.items(job_id, 1)[nhanh_id].data
+        item = shop.items(job_id, 1)[hub_id].data
         assert (item.action, item.error) == ("conflict", None)
         assert (won.data.metadata["conflicts"], won.data.metadata["updated"]) == (1, 1)
         assert float(shop.variants()[gid]["price"]) == should[gid][0]

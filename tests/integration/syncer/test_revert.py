@@ -62,15 +62,15 @@ def test_what_somebody_changed_since_is_left_and_named(shop: Any, syncer: Any) -
 def test_a_suspicious_value_of_before_is_held_until_it_is_confirmed(shop: Any, syncer: Any) -> None:
     shop.settings(write={"stock": False})
     pairs = shop.truth("product")
-    nhanh_id = min(pairs)
-    gid = pairs[nhanh_id]
+    hub_id = min(pairs)
+    gid = pairs[hub_id]
     price = float(shop.variants()[gid]["price"])
-    shop.edit("nhanh", "product", int(nhanh_id), set={"prices": {"retail": price / 5}})
+    shop.edit("nhanh", "product", int(hub_id), set={"prices": {"retail": price / 5}})
     shop.pull()
-    shop.map("product", {nhanh_id: gid})
+    shop.map("product", {hub_id: gid})
     with syncer():
         sync, _ = shop.run("PRODUCT_SYNC")
-        shop.edit("nhanh", "product", int(nhanh_id), set={"prices": {"retail": price / 20}})
+        shop.edit("nhanh", "product", int(hub_id), set={"prices": {"retail": price / 20}})
         shop.pull()
         second, _ = shop.run("PRODUCT_SYNC")
         assert float(shop.variants()[gid]["price"]) == price / 20
@@ -83,7 +83,7 @@ def test_a_suspicious_value_of_before_is_held_until_it_is_confirmed(shop: Any, s
         assert float(shop.variants()[gid]["price"]) == price
 
         # A revert is a sync like any other: it can be taken back, too, and its guards hold.
-        shop.edit("nhanh", "product", int(nhanh_id), set={"prices": {"retail": price * 11}})
+        shop.edit("nhanh", "product", int(hub_id), set={"prices": {"retail": price * 11}})
         shop.pull()
         _, stopped = shop.run("PRODUCT_SYNC")
         huge, _ = shop.run("PRODUCT_SYNC", confirm=stopped.data.metadata["planToken"])

@@ -74,7 +74,7 @@ def test_null_puts_back_the_default(run: Any, store: Stored) -> None:
 def test_settings_are_shown_and_nothing_is_written(run: Any, store: Stored) -> None:
     held = store.held
     assert '"max_change_share": 0.1' in run("accounts", "settings", "lan-shop").out
-    assert "nothing changes" in run("accounts", "settings", "lan-shop", "--set", '{"max_change_share": 0.1}').out
+    assert "No setting changes." in run("accounts", "settings", "lan-shop", "--set", '{"max_change_share": 0.1}').out
     assert store.held == held
 
 

@@ -4,13 +4,15 @@ import builtins
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from jobtrail import account_store, accounts
+from jobtrail import accounts
+from platforms import registry
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable
 from platforms.results import CheckResult
@@ -36,21 +38,16 @@ class Stored:
         self.marked.append((connection.platform, status, reason))
 
 
-class Chatty:
-    """A client that logs."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def check(self) -> CheckResult:
-        structlog.get_logger().warning("platform call repeated")
-        return CheckResult(True, "Shopify knows lan")
+def _check_that_logs(*_: object) -> CheckResult:
+    structlog.get_logger().warning("platform call repeated")
+    return CheckResult(True, "Shopify knows lan")
 
 
 def test_a_check_tells_of_every_connection_and_logs_elsewhere(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = Stored()
     monkeypatch.setattr(accounts, "account_store", lambda: nullcontext(stored))
-    monkeypatch.setitem(account_store.CLIENTS, "shopify", Chatty)
+    shopify = replace(registry.platform("shopify"), check=_check_that_logs)
+    monkeypatch.setattr(registry, "platforms", lambda: {"shopify": shopify})
     ended = run("accounts", "check", "lan-shop")
     assert (ended.code, ended.out) == (1, f"✘ nhanh: {UNREADABLE}\n✔ shopify: Shopify knows lan\n")
     assert "platform call repeated" in ended.err
@@ -61,7 +58,7 @@ def test_a_check_tells_of_every_connection_and_logs_elsewhere(run: Any, monkeypa
     ("end", "code", "said"),
     [
         (KeyboardInterrupt, 130, ""),
-        (EOFError, 1, "There is nobody to ask for app_id: --credential app_id=VALUE\n"),
+        (EOFError, 1, "nhanh needs app_id, and nothing was typed: pass --credential app_id=VALUE\n"),
     ],
 )
 def test_a_question_ends_as_other_commands_do(
@@ -87,4 +84,4 @@ def test_a_script_is_told_what_is_missing_and_no_more() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "There is nobody to ask for access_token: --credential access_token=VALUE\n"
+    assert done.stderr == "shopify needs access_token, and nothing was typed: pass --credential access_token=VALUE\n"

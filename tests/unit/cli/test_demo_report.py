@@ -8,7 +8,7 @@ import pytest
 
 from jobtrail.demo.plan import checked_link_by_name
 from jobtrail.demo.report import waiting_lines
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,7 +40,7 @@ def test_nothing_is_said_where_nothing_waits() -> None:
 
 def test_how_names_link_is_checked_before_anything_starts(run: Any) -> None:
     assert [checked_link_by_name(text) for text in (None, "auto", "review")] == [None, "auto", "review"]
-    with pytest.raises(Refused):
+    with pytest.raises(UserError):
         checked_link_by_name("")
     ended = run("demo", "--link-by-name", "Auto")
     assert (ended.code, ended.err) == (1, "--link-by-name is 'Auto'; choose review or auto\n")

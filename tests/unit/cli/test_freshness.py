@@ -6,13 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from jobtrail.freshness import staleness
+from jobtrail.tracker import staleness
 
 Make = Callable[..., dict[str, Any]]
 AS_OF = "2026-01-02T03:04:05Z"
 FRESH = {"token": "t", "as_of": AS_OF, "lag_events": 3, "lag_seconds": 0.4, "alive": True, "state": "running"}
 DEAD = FRESH | {"lag_events": 1234, "lag_seconds": 41.2, "alive": False, "state": "dead"}
-DEAD_SAID = f"as of {AS_OF}, 41 s behind, 1,234 events missing; no projector is at work"
+DEAD_SAID = f"as of {AS_OF}, 41 s behind, 1,234 events missing; no projector runs"
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ DEAD_SAID = f"as of {AS_OF}, 41 s behind, 1,234 events missing; no projector is 
         (FRESH, ""),
         (DEAD, DEAD_SAID),
         (FRESH | {"lag_seconds": 9.0}, f"as of {AS_OF}, 9 s behind, 3 events missing"),
-        (FRESH | {"alive": False}, f"as of {AS_OF}, 0 s behind, 3 events missing; no projector is at work"),
+        (FRESH | {"alive": False}, f"as of {AS_OF}, 0 s behind, 3 events missing; no projector runs"),
         (
             {"as_of": None, "lag_events": 0, "lag_seconds": None, "alive": False},
-            "as of an unknown time; no projector is at work",
+            "as of an unknown time; no projector runs",
         ),
     ],
 )
@@ -58,4 +58,4 @@ def test_a_job_may_be_unknown_because_the_table_is_old(api: Any, run: Any) -> No
 
 def test_a_watched_job_stands_still_for_a_reason(api: Any, run: Any, job: Make) -> None:
     api(lambda _: table(job(), DEAD))
-    assert "no projector is at work" in run("jobs", "watch", "job-1").out
+    assert "no projector runs" in run("jobs", "watch", "job-1").out

@@ -1,4 +1,4 @@
-"""Help is for who uses the command."""
+"""The help texts."""
 
 from typing import Any
 

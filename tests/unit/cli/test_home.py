@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
-from jobtrail.errors import Refused
+from jobtrail.errors import TrackerUnreachable, UserError
 from jobtrail.home import Home
-from jobtrail.tracker import Tracker, Unreachable
+from jobtrail.tracker import Tracker
 from platforms.cipher import Cipher
 
 STARTS = 8
@@ -36,15 +36,15 @@ def test_all_who_start_at_once_have_one_whole_key(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("http://[::1", "is no address"),
-        ("http://127.0.0.1:abc", "is no address"),
-        ("http://127.0.0.1\x07", "is no address"),
-        ("nonsense", "looks like http://127.0.0.1:8400"),
+        ("http://[::1", "is not an address"),
+        ("http://127.0.0.1:abc", "is not an address"),
+        ("http://127.0.0.1\x07", "is not an address"),
+        ("nonsense", "an example is http://127.0.0.1:8400"),
     ],
 )
-def test_an_address_that_cannot_be_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_is_refused(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBTRAIL_API", given)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(UserError, match=said):
         Home().api()
 
 
@@ -52,5 +52,5 @@ def test_the_password_of_an_address_is_not_shown(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setenv("JOBTRAIL_API", f"http://lan:geheim@127.0.0.1:{port}")
-    with pytest.raises(Unreachable, match=f"The tracker at http://127.0.0.1:{port} does not answer"):
+    with pytest.raises(TrackerUnreachable, match=f"The tracker at http://127.0.0.1:{port} does not answer"):
         Tracker(Home().api()).job("job-1")

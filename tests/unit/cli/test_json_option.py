@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobtrail.json_option import json_object
+from jobtrail.options import json_object
 
 WRONG = {
     "not a number": '{"a":NaN}',

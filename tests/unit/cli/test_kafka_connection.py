@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from job_events.kafka_security import VARIABLES, KafkaConnection, read_security
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 from jobtrail.home import Home, Running
-from jobtrail.kafka_properties import client_properties
+from jobtrail.kafka_tool import client_properties
 from jobtrail.system import services
 from local_stack.certificates import make_certificates
+from service_kit.kafka_security import VARIABLES, KafkaConnection, read_security
 
 USER = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -74,7 +74,7 @@ def test_settings_that_contradict_each_other_end_a_command_with_a_sentence(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log_in(monkeypatch, KAFKA_BOOTSTRAP_SERVERS="other:9092", KAFKA_SASL_PASSWORD="")
-    with pytest.raises(Refused, match=r"^KAFKA_SASL_PASSWORD: must be set"):
+    with pytest.raises(UserError, match=r"^KAFKA_SASL_PASSWORD: must be set"):
         home.kafka()
 
 

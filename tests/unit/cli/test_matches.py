@@ -10,14 +10,15 @@ PAIR = {
     "tenant": "t",
     "account": "lan-shop",
     "kind": "product",
-    "nhanh_id": "504",
-    "shopify_id": "gid://shopify/ProductVariant/9",
+    "platform": "shopify",
+    "hub_id": "504",
+    "remote_id": "gid://shopify/ProductVariant/9",
     "status": "review",
     "method": "title",
     "score": 0.9,
     "reason": "only their names agree [/b]",
-    "nhanh": {"title": "Nồi cơm [/red]", "sku": "NC1"},
-    "shopify": None,
+    "hub": {"title": "Nồi cơm [/red]", "sku": "NC1"},
+    "remote": None,
 }
 
 
@@ -56,6 +57,22 @@ def test_a_decision_is_a_job(api: Any, run: Any, command: str, action: str, kind
     assert ended.code == 0 and "jobtrail jobs watch job-1" in ended.out
     (body,) = bodies
     assert (body["type"], body["tenant"], body["account"]) == ("EDIT_MATCH", "t", "lan-shop")
-    assert body["params"] == {"action": action, "kind": kind, "nhanh_id": "504", "shopify_id": sent}
+    ids = {"hub_id": "504", "platform": "shopify", "remote_id": sent}
+    assert body["params"] == {"action": action, "kind": kind, **ids}
     assert run("matches", command, "504", given, "--account", "lan-shop", "--kind", "Product").code == 1
     assert len(bodies) == 1
+
+
+@pytest.mark.parametrize(("command", "action"), [("confirm", "create"), ("reject", "delete")])
+def test_a_record_of_another_channel_keeps_its_id(api: Any, run: Any, command: str, action: str) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        return httpx.Response(202, json={"job_id": "job-1"})
+
+    api(answer)
+    ended = run("matches", command, "504", "9", "--account", "lan-shop", "--platform", "paper-shop")
+    assert ended.code == 0
+    ids = {"hub_id": "504", "platform": "paper-shop", "remote_id": "9"}
+    assert bodies[0]["params"] == {"action": action, "kind": "product", **ids}

@@ -110,8 +110,8 @@ def test_a_confirmation_is_the_same_job_with_the_token(
     [
         ({"held": 1}, "Approves 1 held item of"),
         ({"wouldUpdate": 1234}, "Approves 1,234 changes of"),
-        ({"tooLarge": "9 of 10 fall"}, "Approves what it shows (9 of 10 fall) of"),
-        ({}, "Approves what it shows (3 items wait) of"),
+        ({"tooLarge": "9 of 10 fall"}, "Approves the changes shown (9 of 10 fall) of"),
+        ({}, "Approves the changes shown (3 items wait) of"),
     ],
 )
 def test_a_confirmation_says_how_much_it_approves(
@@ -124,13 +124,13 @@ def test_a_confirmation_says_how_much_it_approves(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"metadata": {}}, "handed out no plan token"),
-        ({"metadata": {"planToken": ""}}, "handed out no plan token"),
+        ({"metadata": {}}, "has no plan token"),
+        ({"metadata": {"planToken": ""}}, "has no plan token"),
         ({"state": "running"}, "is running"),
-        ({"params": None}, "nobody knows what to confirm"),
+        ({"params": None}, "cannot be confirmed"),
     ],
 )
-def test_a_job_without_a_token_confirms_nothing(
+def test_a_job_without_a_token_cannot_be_confirmed(
     api: Any, run: Any, job: Make, fields: dict[str, Any], said: str
 ) -> None:
     asked = Api(job(**HELD | fields))
@@ -172,12 +172,12 @@ def test_a_confirmation_of_a_pull_reaches_that_pull_alone(api: Any, run: Any, jo
 @pytest.mark.parametrize(
     ("what", "token", "said"),
     [
-        ("products", "unknown", "No job of t/lan-shop handed out the plan token 'unknown'"),
-        ("customers", TOKEN, "of a PRODUCT_SYNC, which this chain does not run"),
-        ("EDIT_MATCH", TOKEN, "EDIT_MATCH neither stops nor holds items back"),
+        ("products", "unknown", "None of the newest 1,000 jobs of t/lan-shop has the plan token 'unknown'"),
+        ("customers", TOKEN, "to a PRODUCT_SYNC, which this chain does not run"),
+        ("EDIT_MATCH", TOKEN, "EDIT_MATCH takes no plan token"),
     ],
 )
-def test_a_token_that_fits_nothing_starts_nothing(
+def test_a_token_that_does_not_fit_starts_no_job(
     api: Any, run: Any, job: Make, what: str, token: str, said: str
 ) -> None:
     asked = Api(job(**HELD))
@@ -215,13 +215,13 @@ def test_a_sync_is_taken_back(api: Any, run: Any, job: Make, options: list[str],
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"type": "PULL_NHANH_PRODUCTS"}, f"{ID} is a PULL_NHANH_PRODUCTS; only what a sync wrote can be taken back"),
+        ({"type": "PULL_NHANH_PRODUCTS"}, f"{ID} is a PULL_NHANH_PRODUCTS; only a sync can be reverted"),
         ({"type": "REVERT_SYNC"}, "is a REVERT_SYNC"),
         ({"state": "running"}, "is running"),
         ({"params": {"dry_run": True}}, "wrote nothing"),
     ],
 )
-def test_what_is_no_sync_is_not_taken_back(api: Any, run: Any, job: Make, fields: dict[str, Any], said: str) -> None:
+def test_only_a_finished_sync_is_reverted(api: Any, run: Any, job: Make, fields: dict[str, Any], said: str) -> None:
     asked = Api(job(**HELD | fields))
     api(asked)
     ended = run("jobs", "revert", ID)

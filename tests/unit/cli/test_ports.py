@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from jobtrail.errors import Refused
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.errors import UserError
+from jobtrail.home import Home, Ports
 from jobtrail.system import running_system
 
 
 def test_two_parts_on_one_port_are_refused_before_anything_starts(tmp_path: Path) -> None:
     with (
-        pytest.raises(Refused, match="Port 22001 is asked for twice"),
+        pytest.raises(UserError, match="Port 22001 is given twice"),
         running_system(Home(tmp_path), Ports(api=22001, kafka=22001), lambda _: None),
     ):
         raise AssertionError

@@ -1,4 +1,4 @@
-"""Asking for jobs: what the command puts into the request."""
+"""Requesting jobs: the content of the request."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_a_single_sync_runs_dry_and_keeps_its_other_parameters(asked: list[dict[
     assert [body["params"] for body in asked] == [{"confirm": "plan-1", "dry_run": True}]
 
 
-def test_what_writes_nothing_anyway_cannot_run_dry(asked: list[dict[str, Any]], run: Any) -> None:
+def test_a_job_that_writes_nothing_has_no_dry_run(asked: list[dict[str, Any]], run: Any) -> None:
     ended = run("jobs", "start", "PULL_NHANH_PRODUCTS", "--account", "lan-shop", "--dry-run")
     assert (ended.code, asked) == (1, [])
     assert ended.err.startswith("PULL_NHANH_PRODUCTS writes to no platform")

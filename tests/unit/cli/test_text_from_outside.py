@@ -75,7 +75,7 @@ def test_ids_are_repeated_as_they_are(api: Any, run: Any, name: str) -> None:
 
 @pytest.mark.parametrize("command", ["show", "watch", "items", "cancel", "pause", "resume", "retry"])
 @pytest.mark.parametrize("name", ["", "a/b", "a?b#c", "a\n", "\udcff", "50%", "x" * 129])
-def test_what_is_no_id_is_refused_unasked(api: Any, run: Any, command: str, name: str) -> None:
+def test_an_invalid_job_id_is_refused_without_a_request(api: Any, run: Any, command: str, name: str) -> None:
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -85,7 +85,7 @@ def test_what_is_no_id_is_refused_unasked(api: Any, run: Any, command: str, name
     api(answer)
     ended = run("jobs", command, name)
     assert (ended.code, asked) == (1, [])
-    assert ended.err.startswith(f"{name!r} is no job id") and ended.err.count("\n") == 1
+    assert ended.err.startswith(f"{name!r} is not a job id") and ended.err.count("\n") == 1
 
 
 def test_a_refusal_repeats_nothing(api: Any, run: Any) -> None:
@@ -103,7 +103,7 @@ def test_the_demo_shows_phases_and_types_as_they_are(job: Make, terminal: bool) 
     assert "[/TYPE]" in console.export_text()
 
 
-def test_the_stack_tells_of_folders_as_they_are() -> None:
+def test_the_stack_shows_folder_names_unchanged() -> None:
     console = Console(width=160, record=True)
     with StackView(console) as view:
         view(StackEvent("start", "kafka", "starting in /tmp/[/x]"))
@@ -118,7 +118,7 @@ def test_a_table_keeps_the_message_of_an_error(job: Make) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_check_tells_what_a_server_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_check_shows_the_message_of_a_server(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def down(*_: object, **__: object) -> None:
         raise ValueError(name)
 
@@ -152,7 +152,7 @@ def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\x07", "\r"])
-def test_what_others_wrote_steers_no_terminal(api: Any, run: Any, job: Make, control: str) -> None:
+def test_text_from_outside_does_not_control_the_terminal(api: Any, run: Any, job: Make, control: str) -> None:
     said = f"{control}gone"
     api(one_job(job(status="FAILED", outcome="failed", error={"category": "platform", "message": said})))
     for ended in (run("jobs", "list"), run("jobs", "watch", "job-1")):
@@ -163,8 +163,8 @@ def test_what_others_wrote_steers_no_terminal(api: Any, run: Any, job: Make, con
 
 
 @pytest.mark.parametrize("said", ["<html>", "[]", "null", ""])
-def test_what_is_no_tracker_is_said_to_be_none(api: Any, run: Any, said: str) -> None:
+def test_a_server_that_is_not_a_tracker_is_reported(api: Any, run: Any, said: str) -> None:
     api(lambda _: httpx.Response(200, text=said))
     ended = run("jobs", "list")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "What answers at http://tracker.test is no tracker: it sends no JSON object\n"
+    assert ended.err == "The server at http://tracker.test is not a tracker: it sends no JSON object\n"

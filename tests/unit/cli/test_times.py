@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobtrail.errors import Refused
-from jobtrail.times import moment, span
+from jobtrail.errors import UserError
+from jobtrail.options import moment, span
 
 NOW = datetime(2026, 11, 30, 10, 0, tzinfo=UTC)
 
@@ -43,19 +43,19 @@ def test_iso(text: str, at: datetime) -> None:
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2 fortnights", "-3d", "999999999w", "2026-13-01", "0001-01-01T00:00+14:00", "2h ago"]
 )
-def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(Refused, match=r"--until is .* it takes an ISO date"):
+def test_an_invalid_moment_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"--until is .* it takes an ISO date"):
         moment(text, "--until", NOW)
 
 
-def test_nothing_lies_in_a_span_that_ends_before_it_begins() -> None:
+def test_a_span_must_end_after_its_start() -> None:
     assert span("3d", "2d", NOW) == (NOW - timedelta(days=3), NOW - timedelta(days=2))
     assert span(None, None, NOW) == (None, None)
-    with pytest.raises(Refused, match="Nothing lies between --since 2d and --until 3d"):
+    with pytest.raises(UserError, match="--since 2d must lie before --until 3d"):
         span("2d", "3d", NOW)
 
 
-def test_commands_ask_for_what_was_typed(api: Any, run: Any) -> None:
+def test_commands_send_the_given_moments(api: Any, run: Any) -> None:
     asked: list[httpx.URL] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -101,7 +101,7 @@ def test_commands_to_queues_accounts_and_jobs(api: Any, run: Any) -> None:
         ("jobs", "delete", "job-1", *why),
     ):
         ended = run(*command)
-        assert ended.code in (None, 0) and ended.out.startswith("Asked for: ")
+        assert ended.code in (None, 0) and ended.out.startswith("Requested: ")
     said = b'{"reason":"stocktaking"}'
     assert asked == [
         ("POST", "/queues/syncer/pause", said),
@@ -113,5 +113,5 @@ def test_commands_to_queues_accounts_and_jobs(api: Any, run: Any) -> None:
     refused = run("queues", "pause", "kitchen")
     assert (refused.code, refused.err) == (
         1,
-        "There is no service 'kitchen'; there are puller, matcher, syncer\n",
+        "Unknown service 'kitchen'; known are puller, matcher, syncer\n",
     )

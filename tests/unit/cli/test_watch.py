@@ -1,4 +1,4 @@
-"""Following a job that is not in the table yet, and through times in which a server is away."""
+"""Following a job that is not in the table yet, and while a server is away."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from jobtrail import watch
-from jobtrail.tracker import Tracker, Unknown
-from jobtrail.watch import ARRIVE_SECONDS, ASK_SECONDS, changes_shown, follow_job
+from jobtrail.errors import NotFound
+from jobtrail.tracker import Tracker
+from jobtrail.watch import ARRIVAL_SECONDS, POLL_SECONDS, changes_shown, follow_job
 
 UNKNOWN = httpx.Response(404, json={"detail": "the table knows no job 'job-1'"})
 AWAY = httpx.Response(503, json={"detail": "PostgreSQL does not answer; try again soon"})
@@ -53,22 +54,22 @@ def ok(job: dict[str, Any]) -> httpx.Response:
 def test_a_job_that_was_just_requested_is_waited_for(api: Any, job: Make) -> None:
     watched = Watched(api, UNKNOWN, UNKNOWN, ok(job()))
     assert watched.follow()["status"] == "COMPLETED"
-    assert watched.now == 2 * ASK_SECONDS
-    assert watched.shown[0] == "the table knows no job 'job-1'; it may be on its way, asking for 30 s"
+    assert watched.now == 2 * POLL_SECONDS
+    assert watched.shown[0] == "the table knows no job 'job-1'; waiting up to 30 s for it"
 
 
 def test_a_job_that_never_arrives_is_given_up(api: Any) -> None:
     watched = Watched(api, UNKNOWN)
-    with pytest.raises(Unknown, match="knows no job"):
+    with pytest.raises(NotFound, match="knows no job"):
         watched.follow()
-    assert watched.now == ARRIVE_SECONDS
+    assert watched.now == ARRIVAL_SECONDS
 
 
 @pytest.mark.parametrize("away", [AWAY, httpx.ConnectError("refused")], ids=["PostgreSQL", "API"])
-def test_a_server_that_is_away_is_asked_again(api: Any, job: Make, away: httpx.Response | Exception) -> None:
+def test_a_server_that_is_away_is_polled_again(api: Any, job: Make, away: httpx.Response | Exception) -> None:
     watched = Watched(api, *[away] * 100, ok(job()))
     assert watched.follow()["status"] == "COMPLETED"
-    assert watched.now == 100 * ASK_SECONDS
+    assert watched.now == 100 * POLL_SECONDS
     assert "does not answer" in watched.shown[0]
 
 
@@ -79,20 +80,20 @@ def test_while_a_server_is_away_no_job_can_arrive(api: Any, job: Make) -> None:
 
 def test_a_job_that_was_there_and_is_deleted_is_not_waited_for(api: Any, job: Make) -> None:
     watched = Watched(api, ok(job(status="RUNNING", state="running")), UNKNOWN)
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         watched.follow()
-    assert watched.now == ASK_SECONDS
+    assert watched.now == POLL_SECONDS
 
 
-def test_the_command_waits_and_tells_the_end(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "ASK_SECONDS", 0.01)
+def test_the_command_waits_and_shows_the_end(api: Any, run: Any, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
     Watched(api, UNKNOWN, AWAY, ok(job(status="FAILED", outcome="failed")))
     ended = run("jobs", "watch", "job-1")
     assert (ended.code, ended.err) == (1, "")
     assert "PRODUCT_PULL FAILED" in ended.out
 
 
-def test_a_pipe_gets_a_whole_line_for_each_change_and_none_for_a_second() -> None:
+def test_a_pipe_gets_one_line_for_each_change() -> None:
     pipe = StringIO()
     with changes_shown(Console(file=pipe, width=20)) as show:
         for done, seconds in ((1, 3), (1, 2), (2, 1), (2, 1), (3, 0)):

@@ -1,4 +1,4 @@
-"""What is no event is told from what is, with a reason and, where it can be read, the job."""
+"""Bytes that are not an event are refused with a reason and, where it can be read, the job id."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from job_events.envelope import carried, decode
+from job_events.envelope import decode, storable
 from job_events.errors import InvalidEvent
 
 GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "job.progress.v1.json"
@@ -67,12 +67,12 @@ def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
 
 
 @pytest.mark.parametrize("unread", [b'"\xff"', b"1e400", b"9" * 400], ids=["no UTF-8", "too great", "too long"])
-def test_a_field_that_nobody_reads_does_not_have_to_be_readable(unread: bytes) -> None:
+def test_an_unknown_field_may_be_undecodable(unread: bytes) -> None:
     text = progress(data={"metadata": {"path": "C:\\u0000"}})
     assert decode(text[:-1] + b', "later": ' + unread + b"}").job_id == JOB
 
 
-def test_what_one_reader_takes_all_take_however_deep_they_stand() -> None:
+def test_the_depth_limit_does_not_depend_on_the_stack_depth() -> None:
     """msgspec shares the stack with its callers."""
     value = nested(500)
 
@@ -82,8 +82,8 @@ def test_what_one_reader_takes_all_take_however_deep_they_stand() -> None:
     assert decoded(0) == decoded(300)
 
 
-def test_texts_from_outside_lose_what_nobody_can_carry() -> None:
-    assert carried("Nhanh said \0 and \ud800, not ệ or 😀") == "Nhanh said � and �, not ệ or 😀"
+def test_characters_that_cannot_be_stored_are_replaced() -> None:
+    assert storable("Nhanh said \0 and \ud800, not ệ or 😀") == "Nhanh said � and �, not ệ or 😀"
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=-900), timedelta(hours=24)])
@@ -104,7 +104,7 @@ def test_every_type_of_event_further_ahead_is_refused(path: Path, time: datetime
     assert decode(value).job_id == event["subject"]  # before the broker has taken it, no clock can be compared
 
 
-def test_the_request_that_a_start_repeats_lies_no_further_ahead() -> None:
+def test_the_request_time_in_a_start_is_checked_as_well() -> None:
     start = json.loads((GOLDEN.parent / "job.started.v1.json").read_text("utf-8")) | {"time": APPENDED.isoformat()}
     start["data"]["request"]["time"] = "2999-01-01T00:00:00Z"
     with pytest.raises(InvalidEvent, match="more than 24 hours ahead"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from job_events.envelope import decode, encode
 from job_events.events import (
@@ -108,7 +109,7 @@ def test_order_and_duplicates_do_not_show(events: list[Lifecycle], chance: rando
 
 
 @given(st.lists(lifecycle(), min_size=1, max_size=14))
-def test_the_row_is_what_the_oracle_says(oracle: Oracle, events: list[Lifecycle]) -> None:
+def test_the_row_equals_that_of_the_oracle(oracle: Oracle, events: list[Lifecycle]) -> None:
     expected = oracle(encode(event) for event in events)
     rows = fold(events)
     assert rows.keys() == expected.keys()
@@ -130,8 +131,8 @@ def test_no_state_regresses(events: list[Lifecycle]) -> None:
 
 
 @given(lifecycle())
-@settings(max_examples=50)
-def test_what_is_encoded_is_decoded(event: Lifecycle) -> None:
+@settings(max_examples=examples(50))
+def test_an_event_survives_encoding(event: Lifecycle) -> None:
     assert decode(encode(event)) == event
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from job_events.errors import InvalidRequest
 from job_events.events import Then
-from job_events.job_types import CHAINS, JOB_TYPES, check_then, read_params
+from job_events.job_types import CHAINS, JOB_TYPES, check_then, read_params, unknown_here
 from job_events.tokens import decode_token, encode_token
 
 
@@ -18,7 +18,10 @@ from job_events.tokens import decode_token, encode_token
         ("PULL_NHANH_PRODUCTS", {"pages": 3}, "params.pages"),
         ("PRODUCT_SYNC", {"dry_run": "yes"}, "params.dry_run"),
         ("EDIT_MATCH", {}, "params"),
-        ("EDIT_MATCH", {"action": "create", "kind": "product", "nhanh_id": "1"}, "params.shopify_id"),
+        ("EDIT_MATCH", {"action": "create", "kind": "product", "hub_id": "1"}, "params.remote_id"),
+        ("EDIT_MATCH", {"action": "create", "kind": "product", "nhanh_id": "1"}, "params.remote_id"),
+        ("EDIT_MATCH", {"action": "delete", "kind": "product", "nhanh_id": "1", "hub_id": "1"}, "params.nhanh_id"),
+        ("AUTO_MATCH_PRODUCTS", {"platform": ""}, "params.platform"),
     ],
 )
 def test_a_bad_request_names_its_field(job_type: str, params: object, field: str) -> None:
@@ -27,7 +30,16 @@ def test_a_bad_request_names_its_field(job_type: str, params: object, field: str
     assert refused.value.field == field
 
 
-def test_chains_know_only_jobs_that_exist() -> None:
+def test_a_match_is_read_by_the_former_names_of_its_fields() -> None:
+    edit = {"action": "create", "kind": "product"}
+    present = read_params("EDIT_MATCH", {**edit, "hub_id": "1", "platform": "shopify", "remote_id": "gid://7"})
+    former = {**edit, "nhanh_id": "1", "shopify_id": "gid://7"}
+    assert read_params("EDIT_MATCH", former) == present
+    assert unknown_here("EDIT_MATCH", former) is None
+    assert unknown_here("PRODUCT_SYNC", {"nhanh_id": "1"}) is not None
+
+
+def test_chains_name_only_known_job_types() -> None:
     for chain in CHAINS.values():
         assert set(chain.first) <= set(JOB_TYPES)
         for first in chain.first:
@@ -98,7 +110,7 @@ def test_what_follows_a_job_is_bounded(then: tuple[Then, ...], parent: str, fiel
     assert refused.value.field == field
 
 
-def test_the_most_that_may_follow_a_job_passes() -> None:
+def test_the_largest_allowed_chain_passes() -> None:
     check_then(deep(8), MATCH)
     check_then(steps(20), PULL, newer_allowed=True)
     check_then(steps(20, steps(4, parent=MATCH)), PULL, newer_allowed=True)

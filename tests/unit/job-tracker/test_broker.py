@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
-from job_tracker.projector import broker
-from job_tracker.projector.broker import Broker, BrokerAway
+from job_tracker.errors import BrokerAway
+from job_tracker.log import broker
+from job_tracker.log.broker import Broker
 
 
 class _Offset:

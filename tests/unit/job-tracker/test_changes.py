@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from job_events.tokens import decode_token, encode_token
 from job_tracker.domain import event_stream
-from job_tracker.domain.changes import Change, ChangeLog, Key, Told, View, seen_by
+from job_tracker.domain.changes import ChangeLog, JobChange, Key, View, ViewChanges, changes_in_view
 from job_tracker.domain.positions import Range, covers, events_between, steps
 
 STATUSES = ("PENDING", "RUNNING", "COMPLETED")
@@ -23,9 +23,9 @@ class Snapshot(NamedTuple):
     positions: dict[Any, int]
     rows: dict[str, int]
 
-    def change(self, job: str) -> Change:
+    def change(self, job: str) -> JobChange:
         version = self.rows[job]
-        return Change(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
+        return JobChange(job, Key("demo", "shop", "PULL", "chain", STATUSES[version]), f"{job}={version}".encode())
 
     def held(self, view: View) -> dict[str, int]:
         return {job: version for job, version in self.rows.items() if view.holds(job, self.change(job).key)}
@@ -84,7 +84,7 @@ class World:
             yield
 
 
-class Reader:
+class SnapshotReader:
     """Reads the table, joins the log some time later, and follows it, as `Follower` does."""
 
     def __init__(self, world: World, view: View) -> None:
@@ -112,7 +112,7 @@ class Reader:
         if taken is None:
             self.read = self.number = None
             return
-        told = seen_by(self.view, taken.changes, former_known=self.known)
+        told = changes_in_view(self.view, taken.changes, former_known=self.known)
         self.number = taken.number
         for body in told.jobs:
             job, version = body.decode().split("=")
@@ -127,7 +127,7 @@ def test_readers_converge_whatever_they_missed(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     world = World(chance, chance.randrange(1, 12))
     views = [View(), View(status=frozenset({"RUNNING"})), View(status=frozenset({"PENDING", "COMPLETED"}))]
-    readers = [Reader(world, view) for view in views]
+    readers = [SnapshotReader(world, view) for view in views]
     for act in chance.choices("eellrr", k=100):
         if act == "e":
             world.happen()
@@ -142,8 +142,8 @@ def test_readers_converge_whatever_they_missed(seed: int) -> None:
         assert reader.jobs == world.snapshot().held(reader.view)
 
 
-def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> Change:
-    return Change(job, Key(tenant, "shop", "PULL", "chain", status), b"{}")
+def change(job: str, status: str = "RUNNING", tenant: str = "demo") -> JobChange:
+    return JobChange(job, Key(tenant, "shop", "PULL", "chain", status), b"{}")
 
 
 def test_memory_is_bounded_whatever_comes() -> None:
@@ -152,7 +152,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
         log.add({P0: number}, [change(f"job-{number}-{n}") for n in range(number % 7)], {})
     kept = len(log._batches) + sum(len(batch.changes) for batch in log._batches)  # pyright: ignore[reportPrivateUsage]
     assert 100 <= kept < 110
-    assert len(log._told) <= 200  # pyright: ignore[reportPrivateUsage]
+    assert len(log._last_keys) <= 200  # pyright: ignore[reportPrivateUsage]
     assert log.take(log.last, 10) == (log.last, {P0: 999}, [])
     assert log.take(0, 10) is None
     assert log.join({P0: 10}) is None
@@ -162,16 +162,16 @@ def test_a_view_hears_only_of_what_it_may_have_held() -> None:
     log = ChangeLog(100)
     log.restart({})
     running, foreign = View(tenant="demo", status=frozenset({"RUNNING"})), View(tenant="other")
-    told: list[tuple[Told, Told]] = []
+    told: list[tuple[ViewChanges, ViewChanges]] = []
     for number, status in enumerate(("PENDING", "RUNNING", "COMPLETED", "COMPLETED")):
         log.add({P0: number + 1}, [change("a", status)], {P0: number})
         taken = log.take(log.last - 1, 1)
         assert taken
-        told.append(tuple(seen_by(view, taken.changes, former_known=True) for view in (running, foreign)))  # pyright: ignore[reportArgumentType]
+        told.append(tuple(changes_in_view(view, taken.changes, former_known=True) for view in (running, foreign)))  # pyright: ignore[reportArgumentType]
     assert [here for here, _ in told] == [([], ["a"]), ([b"{}"], []), ([], ["a"]), ([], [])]
     assert all(there == ([], []) for _, there in told)
     # Without knowing what was told before, rather too much than too little.
-    assert seen_by(running, [change("a", "COMPLETED")], former_known=False) == ([], ["a"])
+    assert changes_in_view(running, [change("a", "COMPLETED")], former_known=False) == ([], ["a"])
     # Coalesced: what was told before the first of several changes decides.
     taken = log.take(log.last - 3, 1)
     assert taken
@@ -185,7 +185,7 @@ def test_a_job_whose_first_events_named_another_account_leaves_that_view() -> No
     log.add({P0: 2}, [change("a", tenant="right")], {P0: 1})
     taken = log.take(log.last - 1, 1)
     assert taken
-    assert seen_by(View(tenant="wrong"), taken.changes, former_known=True) == ([], ["a"])
+    assert changes_in_view(View(tenant="wrong"), taken.changes, former_known=True) == ([], ["a"])
 
 
 @given(
@@ -208,23 +208,23 @@ def test_steps_pass_every_offset_once_and_arrive(start: Any, further: Any, most:
 
 
 def test_a_large_batch_is_several_events_and_only_the_last_can_be_resumed_after() -> None:
-    told = Told([b'{"x":"' + b"y" * 30_000 + b'"}'] * 5, ["gone"])
-    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
+    told = ViewChanges([b'{"x":"' + b"y" * 30_000 + b'"}'] * 5, ["gone"])
+    place = event_stream.StreamPosition({("jobs.events", 0): 7}, 16_384)
     frames = list(event_stream.jobs(told, place))
     assert [frame.count(f"id: {place.id}\n".encode()) for frame in frames] == [0, 0, 1]
     assert all(frame.startswith(b"event: jobs\n") and frame.endswith(b"\n\n") for frame in frames)
     assert b'"removed":["gone"]' in frames[-1]
-    assert list(event_stream.jobs(Told([], []), place)) == []
+    assert list(event_stream.jobs(ViewChanges([], []), place)) == []
 
 
 def test_the_id_of_a_place_is_a_freshness_token_too() -> None:
-    place = event_stream.Place({("jobs.events", 0): 7}, 16_384)
-    assert event_stream.Place.read(place.id) == place
+    place = event_stream.StreamPosition({("jobs.events", 0): 7}, 16_384)
+    assert event_stream.StreamPosition.read(place.id) == place
     assert decode_token(place.id) == place.positions
-    assert event_stream.Place.read(encode_token(place.positions)) == (place.positions, None)
+    assert event_stream.StreamPosition.read(encode_token(place.positions)) == (place.positions, None)
     for wrong in (f"{place.id}x", "x.5", f"{place.id}.1", f"{encode_token(place.positions)}.{'9' * 5000}"):
         with pytest.raises(ValueError, match="not a"):
-            event_stream.Place.read(wrong)
+            event_stream.StreamPosition.read(wrong)
 
 
 @pytest.mark.parametrize("name", ["tenant", "account", "chain"])

@@ -9,10 +9,11 @@ import pytest
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
-from job_tracker.domain.freshness import Fault, Instance, Watermark, assess
-from job_tracker.domain.health import NO_SIGNS, QUEUED, RUNNING, Signs, health, last_sign
+from job_tracker.domain.freshness import Instance, PartitionFault, Watermark, assess
+from job_tracker.domain.health import NO_SIGNALS, QUEUED, RUNNING, HealthSignals, health, last_signal
 from job_tracker.domain.job_view import eta_seconds, percent
-from job_tracker.projector.records import DeadLetter, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 500, tzinfo=UTC)
 INFO = {"type": "PRODUCT_SYNC", "account": "shop", "batch": "b", "about": {"sku": "7"}}
@@ -61,7 +62,7 @@ def test_a_request_time_that_no_calendar_holds_is_refused() -> None:
 
 def test_a_dead_letters_row_always_fits() -> None:
     record = Record("t", 0, 1, NOW, None, b"\x00" * 100_000)
-    row = DeadLetter(record, "bad \x00 and \ud800" + "x" * 5000).row()
+    row = DeadLetterRow(record, "bad \x00 and \ud800" + "x" * 5000).row()
     value, reason = row["value"], row["reason"]
     assert isinstance(value, bytes)
     assert isinstance(reason, str)
@@ -86,20 +87,20 @@ def test_what_is_paused_is_never_late(state: str) -> None:
 
 def test_the_last_sign_is_capped_by_the_brokers_time() -> None:
     hour = timedelta(hours=1)
-    assert last_sign(NOW - hour, NO_SIGNS, NOW) == NOW - hour
-    assert last_sign(NOW + hour, NO_SIGNS, NOW) == NOW
-    assert last_sign(NOW + hour, Signs(appended_at=NOW - 2 * hour), NOW) == NOW - 2 * hour
-    assert last_sign(NOW - 3 * hour, Signs(appended_at=NOW - 2 * hour), NOW) == NOW - 3 * hour
+    assert last_signal(NOW - hour, NO_SIGNALS, NOW) == NOW - hour
+    assert last_signal(NOW + hour, NO_SIGNALS, NOW) == NOW
+    assert last_signal(NOW + hour, HealthSignals(appended_at=NOW - 2 * hour), NOW) == NOW - 2 * hour
+    assert last_signal(NOW - 3 * hour, HealthSignals(appended_at=NOW - 2 * hour), NOW) == NOW - 3 * hour
     # A clock ahead that the present has caught up with is still the broker's time.
-    assert last_sign(NOW - hour, Signs(appended_at=NOW - 5 * hour), NOW) == NOW - 5 * hour
+    assert last_signal(NOW - hour, HealthSignals(appended_at=NOW - 5 * hour), NOW) == NOW - 5 * hour
 
 
 def test_a_wait_begins_anew_where_a_pause_ends() -> None:
     hour = timedelta(hours=1)
-    resumed = Signs(appended_at=NOW - 9 * hour, resumed_at=NOW - hour)
-    assert last_sign(NOW - 9 * hour, resumed, NOW) == NOW - hour
-    later = Signs(appended_at=NOW - hour, resumed_at=NOW - 2 * hour)
-    assert last_sign(NOW - 9 * hour, later, NOW) == NOW - 9 * hour
+    resumed = HealthSignals(appended_at=NOW - 9 * hour, resumed_at=NOW - hour)
+    assert last_signal(NOW - 9 * hour, resumed, NOW) == NOW - hour
+    later = HealthSignals(appended_at=NOW - hour, resumed_at=NOW - 2 * hour)
+    assert last_signal(NOW - 9 * hour, later, NOW) == NOW - 9 * hour
 
 
 def test_percent_and_eta() -> None:
@@ -170,9 +171,9 @@ def test_what_no_projector_reads_is_as_old_as_its_fault() -> None:
     since = NOW - timedelta(minutes=3)
     works = [Instance("i", "partial", "", NOW, alive=True)]
     for partition in (0, -1):
-        found = assess([one], works, NOW, [Fault("t", partition, "gone", since)], ["t"])
+        found = assess([one], works, NOW, [PartitionFault("t", partition, "gone", since)], ["t"])
         assert (found.state, found.alive, found.as_of, found.lag_seconds) == ("partial", True, since, 180)
-    other = assess([one], works, NOW, [Fault("t", 1, "gone", since)], ["t"])
+    other = assess([one], works, NOW, [PartitionFault("t", 1, "gone", since)], ["t"])
     assert (other.state, other.as_of) == ("partial", NOW)
     # A topic that never was there has no partition that could be old.
     unknown = assess([one], works, NOW, [], ["t", "u"])

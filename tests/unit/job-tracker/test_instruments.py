@@ -1,11 +1,11 @@
 """The figures that Prometheus scrapes."""
 
-from job_tracker.api.instruments import Instruments
+from job_tracker.api.metrics import Metrics
 
 
 def test_a_status_without_jobs_counts_none() -> None:
     """Not what it counted when it had some."""
-    instruments = Instruments()
+    instruments = Metrics()
     instruments.set_jobs({"PENDING": 3})
     instruments.set_jobs({"COMPLETED": 2})
     lines = instruments.text().decode().splitlines()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from job_events.topics import Topics
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsProjection
-from job_tracker.projector.records import DeadLetter, Record
 
 TOPICS = Topics()
 PLACE = {"topic": "jobs.requests.puller", "partition": 2, "offset": 7, "consumer": "puller", "reason": "no JSON"}
@@ -28,7 +29,7 @@ def letter(**data: Any) -> Record:
     return Record(TOPICS.dead_letters, 1, 40, datetime(2026, 3, 1, tzinfo=UTC), b"key", json.dumps(value).encode())
 
 
-def dead(record: Record) -> DeadLetter:
+def dead(record: Record) -> DeadLetterRow:
     projection = ItemsProjection(TOPICS)
     (found,) = projection.add(projection.begin(), [record])
     return found

@@ -6,9 +6,10 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
+from job_tracker.log.records import EmptyRange, Positions, Record
+from job_tracker.projector.batch import MOST_BYTES, Batch, DeadLetterRow
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.records import MOST_BYTES, Batch, DeadLetter, EmptyRange, Positions, Record
-from job_tracker.projector.status import Status
+from job_tracker.store.status import Status
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 P = ("jobs.events", 0)
@@ -28,7 +29,7 @@ class Plain:
     def begin(self) -> None:
         return None
 
-    def add(self, content: None, records: Any) -> list[DeadLetter]:
+    def add(self, content: None, records: Any) -> list[DeadLetterRow]:
         return []
 
     def pack(self, content: None) -> None:
@@ -41,10 +42,10 @@ class Source:
     def __init__(self, begins: Positions, script: list[Callable[["Source"], list[Record]]]) -> None:
         self.begins = begins
         self.left: set[tuple[str, int]] = set()
-        self.deaf = self.closed = False
+        self.is_stalled = self.closed = False
         self.rewound: list[set[tuple[str, int]]] = []
         self.empty: list[EmptyRange] = []
-        self.hand_on: Callable[[], None] = lambda: None
+        self.flush_before_revoke: Callable[[], None] = lambda: None
         self._script = script
 
     def poll(self, most: int, timeout: float) -> list[Record]:
@@ -60,7 +61,7 @@ class Source:
     def report(self, at_once: bool = False) -> None: ...
 
     def close(self) -> None:
-        self.hand_on()
+        self.flush_before_revoke()
         self.closed = True
 
 
@@ -91,15 +92,15 @@ def run(writer: Writer, stop: threading.Event, *sources: Source, projection: Pla
     """A projector from its start to its end, with one source after the other."""
     opened = iter(sources)
 
-    def open_source(hand_on: Callable[[], None]) -> Source:
+    def open_source(flush_before_revoke: Callable[[], None]) -> Source:
         source = next(opened)
-        source.hand_on = hand_on
+        source.flush_before_revoke = flush_before_revoke
         return source
 
     loop: Projector[Any] = Projector(
         projection=projection or Plain(),  # pyright: ignore[reportArgumentType]
         committer=writer,  # pyright: ignore[reportArgumentType]
-        link=Nothing(),  # pyright: ignore[reportArgumentType]
+        connection=Nothing(),  # pyright: ignore[reportArgumentType]
         store=Nothing(),  # pyright: ignore[reportArgumentType]
         open_source=open_source,  # pyright: ignore[reportArgumentType]
         status=Status(lambda: 0.0),
@@ -155,7 +156,7 @@ def test_another_source_takes_the_place_of_a_deaf_one() -> None:
     writer.go.set()
 
     def goes_deaf(source: Source) -> list[Record]:
-        source.deaf = True
+        source.is_stalled = True
         return records(1, 2)
 
     def ends(source: Source) -> list[Record]:

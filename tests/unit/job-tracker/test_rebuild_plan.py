@@ -1,7 +1,10 @@
 """From where each partition is read, and what would be lost."""
 
-from job_tracker.projector.broker import Span
-from job_tracker.rebuild.plan import Live, Log, Plan, Stretch, make_plan
+from job_tracker.log.records import Span
+from job_tracker.rebuild.plan import LogRange as Log
+from job_tracker.rebuild.plan import Plan, make_plan
+from job_tracker.store.offsets import LivePosition as Live
+from job_tracker.store.offsets import Stretch
 
 P, Q = ("jobs.events", 0), ("jobs.events", 1)
 
@@ -63,7 +66,7 @@ def test_a_recreated_topic_needs_the_archive_of_its_old_id() -> None:
     assert "0 to 70 are in no archive" in loss
     made = plan(Live("a", 0, 70), log, {"a": Span(0, 70)})
     assert (made.earlier, made.spans(), made.losses) == ({"a": {P: Span(0, 70)}}, {P: Span(0, 3)}, [])
-    assert made.parted == {P}
+    assert made.detached == {P}
     (loss,) = plan(Live("a", 0, 70), log, {"a": Span(0, 60)}).losses
     assert "60 to 70" in loss
 
@@ -96,7 +99,7 @@ def test_a_partition_that_the_broker_no_longer_has_needs_the_archive() -> None:
     assert made.losses == [
         "jobs.events[1] is in the table, but the broker does not have it: its old offsets 3 to 9 are in no archive"
     ]
-    assert (made.parted, made.spans()) == ({Q}, {P: Span(0, 5)})
+    assert (made.detached, made.spans()) == ({Q}, {P: Span(0, 5)})
     assert plan(Live("b", 0, 5), Log("b", Span(0, 5)), gone=Live("a", 3, 3)).losses == []
 
 
@@ -114,7 +117,7 @@ def test_a_log_that_ends_before_its_archive_will_give_those_offsets_once_more() 
 
 def test_what_was_before_a_table_that_nobody_had_is_told_and_no_loss() -> None:
     made = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 70)}, whole_log=True)
-    assert (made.losses, made.told()) == ([], made.beginnings)
+    assert (made.losses, made.sentences()) == ([], made.beginnings)
     assert "jobs.events[0]: the table begins at offset 40" in made.beginnings[0]
     behind_a_gap = plan(None, Log("a", Span(60, 90)), {"a": Span(40, 50)}, whole_log=True)
     assert "jobs.events[0]: the table begins at offset 40" in behind_a_gap.beginnings[0]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_tracker.projector.broker import Span
+from job_tracker.log.records import Span
 from job_tracker.rebuild.plan import offsets
 from job_tracker.rebuild.shares import divide
 

@@ -6,9 +6,9 @@ from confluent_kafka import KafkaError, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_tracker.projector.records import EmptyRange
+from job_tracker.log.records import EmptyRange
 from job_tracker.projector.source import KafkaSource
-from job_tracker.projector.status import Status
+from job_tracker.store.status import Status
 
 TOPIC = "jobs.events"
 
@@ -73,7 +73,7 @@ class Log:
         self._at, self._stale, self._told = to.offset, [], False
         self.seeks += 1
 
-    def deaf(self, *, heard: bool) -> bool:
+    def is_stalled(self, **_received: bool) -> bool:
         return False
 
     def _take(self, most: int) -> list[Fetched]:

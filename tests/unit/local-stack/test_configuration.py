@@ -26,7 +26,7 @@ def test_one_broker_is_bound_to_loopback_and_makes_no_topics_by_itself(tmp_path:
     assert "group.consumer.session.timeout.ms=10000" in lines
 
 
-def test_a_killed_group_member_is_missed_in_time_the_broker_accepts(tmp_path: Path) -> None:
+def test_the_session_timeout_is_within_the_limits_of_the_broker(tmp_path: Path) -> None:
     node = KafkaNode(1, tmp_path, 1, 2)
     wanted = settings(node, [node])
     assert wanted["group.consumer.min.session.timeout.ms"] <= wanted["group.consumer.session.timeout.ms"]  # pyright: ignore[reportOperatorIssue]

@@ -32,7 +32,7 @@ def test_the_first_environment_wins(tmp_path: Path) -> None:
     assert jars_under([tmp_path / "one", tmp_path / "two"]) == [first]
 
 
-def test_a_changed_jar_is_refused_by_name_with_both_digests_and_the_cure(tmp_path: Path) -> None:
+def test_a_changed_jar_is_refused_with_both_digests_and_the_remedy(tmp_path: Path) -> None:
     jar = _jar(tmp_path / "jars", "a.jar", b"evil")
     digest = hashlib.sha256(b"evil").hexdigest()
     with pytest.raises(BadJar, match=f"a.jar has the sha256 {digest} but {'0' * 64} was expected: remove the cache"):

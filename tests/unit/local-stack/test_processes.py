@@ -10,13 +10,13 @@ import psutil
 import pytest
 
 from local_stack import PortTaken, StackError, down, free_port, ports
-from local_stack.child import drop_stale_lock
+from local_stack.child_process import drop_stale_lock
 from local_stack.ports import asked_or_free
 from local_stack.postgres_user import reachable
 from local_stack.processes import ProcessMark, end
 
 
-def test_a_taken_port_is_refused_with_the_port_and_the_cure() -> None:
+def test_a_taken_port_is_refused_with_the_port_and_the_remedy() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -27,7 +27,7 @@ def test_a_taken_port_is_refused_with_the_port_and_the_cure() -> None:
     assert 20_000 <= free_port() < 30_000
 
 
-# Takes a port, the one that it is told if any, and holds it until it is told to end.
+# Reserves a port, the given one if any, and keeps it until it is stopped.
 HOLDER = """
 import sys
 from local_stack import ports
@@ -77,7 +77,7 @@ input()
 
 
 @pytest.mark.timeout(60)
-def test_a_process_that_nobody_waits_for_has_ended_when_it_is_a_zombie() -> None:
+def test_a_zombie_has_ended() -> None:
     argv = [sys.executable, "-c", PARENT_THAT_WAITS_FOR_NOBODY]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -112,7 +112,7 @@ def test_a_lock_of_a_living_server_stays(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_a_private_folder_on_the_way_is_unreachable_for_others(tmp_path: Path) -> None:
+def test_a_folder_below_a_private_folder_is_unreachable_for_others(tmp_path: Path) -> None:
     folder = Path("/usr/lib")
     assert reachable(folder)
     (tmp_path / "private").mkdir(mode=0o700)

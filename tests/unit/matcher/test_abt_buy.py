@@ -38,7 +38,7 @@ def measure(decision: Decision, truth: set[tuple[str, str]], prefix: str) -> tup
     figure(f"{prefix}_auto_f1", f1)
     figure(f"{prefix}_auto_or_review_precision", len(shown & truth) / len(shown))
     figure(f"{prefix}_auto_or_review_recall", len(shown & truth) / len(truth))
-    figure(f"{prefix}_records_to_review", len({one.nhanh_id for one in decision.reviews}), "records")
+    figure(f"{prefix}_records_to_review", len({one.hub_id for one in decision.reviews}), "records")
     return precision, f1
 
 

@@ -3,9 +3,9 @@
 import faust
 import pytest
 
-from job_events.kafka_security import read_security
 from local_stack.certificates import Certificates, make_certificates
 from matcher.agent.app import credentials
+from service_kit.kafka_security import read_security
 
 USER = {
     "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from matcher.domain.candidates import Candidate, Known
 from matcher.domain.customers import SHARED, Customer, CustomerIndex
@@ -20,7 +21,7 @@ def decide(nhanh: dict[str, Customer], shopify: dict[str, Customer], size: int =
 
 
 def links(decision: Decision) -> dict[str, str]:
-    return {one.nhanh_id: one.shopify_id for one in decision.links}
+    return {one.hub_id: one.remote_id for one in decision.links}
 
 
 def reviews(decision: Decision) -> set[tuple[str, str]]:
@@ -139,7 +140,7 @@ def test_a_family_phone_links_nobody_by_itself():
     decision = decide(family, {"a": Customer("Nguyễn Văn Nam", P)})
     assert links(decision) == {}
     assert reviews(decision) == {("1", "a"), ("2", "a")}
-    assert all("another customer of Nhanh has the same phone" in reason for reason in reasons(decision).values())
+    assert all("another customer of the hub has the same phone" in reason for reason in reasons(decision).values())
 
 
 def test_also_after_a_person_has_excluded_one_of_them():
@@ -157,7 +158,7 @@ def test_a_chain_is_a_conflict_and_shown(same_side):
         # A and B of Nhanh share the phone; B and C of Shopify the address.
         decision = decide({"1": Customer(name, P), "2": Customer(name, P, email=E)}, {"c": Customer(name, Q, email=E)})
         assert reviews(decision) == {("2", "c")}
-        assert "another customer of Nhanh has the same phone" in reasons(decision)["2", "c"]
+        assert "another customer of the hub has the same phone" in reasons(decision)["2", "c"]
     else:
         decision = decide({"1": Customer(name, P), "3": Customer(name, Q, email=E)}, {"b": Customer(name, P, email=E)})
         assert reviews(decision) == {("1", "b"), ("3", "b")}
@@ -202,10 +203,10 @@ sides = st.dictionaries(st.integers(0, 99).map(str), people, max_size=10)
 
 
 @given(sides, sides, st.integers(1, 4), st.randoms())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_links_are_one_to_one_and_chunks_and_order_make_no_difference(nhanh, shopify, size, random):
     whole = decide(nhanh, shopify)
-    lefts, rights = [one.nhanh_id for one in whole.links], [one.shopify_id for one in whole.links]
+    lefts, rights = [one.hub_id for one in whole.links], [one.remote_id for one in whole.links]
     assert len(set(lefts)) == len(lefts)
     assert len(set(rights)) == len(rights)
     entries = list(shopify.items())

@@ -15,7 +15,7 @@ def decide(nhanh: dict[str, Product], shopify: dict[str, Product], by_name: Link
 
 
 def links(decision: Decision) -> dict[str, str]:
-    return {one.nhanh_id: one.shopify_id for one in decision.links}
+    return {one.hub_id: one.remote_id for one in decision.links}
 
 
 def reasons(decision: Decision) -> dict[tuple[str, str], str]:
@@ -144,7 +144,7 @@ def test_a_shared_code_alone_is_no_evidence():
     nhanh = {"1": Product("Túi vải", sku="TUI-1"), "2": Product("Túi vải", sku="TUI-1")}
     decision = decide(nhanh, {"a": Product("Túi vải", sku="TUI-1")})
     assert links(decision) == {}
-    assert set(reasons(decision).values()) == {"the SKU TUI-1 belongs to 2 records of Nhanh"}
+    assert set(reasons(decision).values()) == {"the SKU TUI-1 belongs to 2 records of the hub"}
 
 
 def test_names_decide_where_a_code_is_shared_and_names_may_link():

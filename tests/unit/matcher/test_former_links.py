@@ -37,7 +37,7 @@ class Account:
         self.rows[pair] = Match(*pair, status, "manual", 1.0)  # pyright: ignore[reportArgumentType]
 
     def links(self) -> dict[str, str]:
-        return {row.nhanh_id: row.shopify_id for row in self.rows.values() if row.status in {"auto", "confirmed"}}
+        return {row.hub_id: row.remote_id for row in self.rows.values() if row.status in {"auto", "confirmed"}}
 
     def reviews(self) -> dict[Pair, str]:
         return {pair: row.reason or "" for pair, row in self.rows.items() if row.status == "review"}
@@ -62,7 +62,7 @@ class Account:
         for row in (*changes.created, *changes.updated):
             self.rows[row.pair] = row
         self.remembered = dict(decision.former)
-        linked = [row.shopify_id for row in self.rows.values() if row.status in {"auto", "confirmed"}]
+        linked = [row.remote_id for row in self.rows.values() if row.status in {"auto", "confirmed"}]
         assert len(linked) == len(set(linked))
         return changes
 

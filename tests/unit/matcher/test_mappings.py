@@ -1,6 +1,8 @@
 """What a run changes: its own rows only, and counted so that a second run on the same data says so."""
 
-from matcher.domain.candidates import Candidate
+import msgspec
+
+from matcher.domain.candidates import Candidate, ChunkResult
 from matcher.domain.mappings import DRIFT, Match, compare, known
 from matcher.domain.resolution import Decision
 
@@ -52,3 +54,9 @@ def test_rows_of_people_are_known_and_never_touched():
     assert set(known(rows).rejected) == {("2", "b")}
     run = compare(rows, Decision([], []))
     assert (run.created, run.updated, run.removed) == ([], [], [])
+
+
+def test_a_result_is_stored_under_the_names_that_the_last_release_reads():
+    stored = msgspec.to_builtins(ChunkResult([LINK], {}))
+    assert stored["candidates"] == [{"nhanh_id": "1", "shopify_id": "a", "method": "sku", "score": 0.99}]
+    assert msgspec.convert(stored, ChunkResult).candidates == [LINK]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.property_tests import examples
 
 from matcher.domain.candidates import Candidate, FormerLink, Known, Method
 from matcher.domain.products import FILLER, Product, ProductIndex
@@ -28,7 +29,7 @@ def decide(
 
 
 def links(decision: Decision) -> dict[str, str]:
-    return {one.nhanh_id: one.shopify_id for one in decision.links}
+    return {one.hub_id: one.remote_id for one in decision.links}
 
 
 def reviews(decision: Decision) -> set[tuple[str, str]]:
@@ -165,13 +166,13 @@ ids = st.integers(0, 7).map(str)
 
 
 def candidate(
-    nhanh_id: str, shopify_id: str, method: Method, score: float, doubt: str | None, hint: bool, same_name: bool
+    hub_id: str, remote_id: str, method: Method, score: float, doubt: str | None, hint: bool, same_name: bool
 ) -> Candidate:
     if method == "title":
-        return Candidate(nhanh_id, shopify_id, method, score, doubt)
+        return Candidate(hub_id, remote_id, method, score, doubt)
     if hint:
-        return Candidate(nhanh_id, shopify_id, method, 0.8, "a hint", hint=True, name_score=score)
-    return Candidate(nhanh_id, shopify_id, method, score, doubt, same_name=same_name)
+        return Candidate(hub_id, remote_id, method, 0.8, "a hint", hint=True, name_score=score)
+    return Candidate(hub_id, remote_id, method, score, doubt, same_name=same_name)
 
 
 candidates = st.builds(
@@ -203,12 +204,12 @@ def broken(pairs: set[tuple[str, str]], known: Known) -> set[tuple[str, str]]:
 
 
 @given(pools, people, st.randoms())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_links_are_one_to_one_and_order_makes_no_difference(pool, known, random):
     bands = Bands(link_by_name=random.choice(["review", "auto"]))
     decision = resolve_products(pool, known, bands)
-    lefts = [one.nhanh_id for one in decision.links]
-    rights = [one.shopify_id for one in decision.links]
+    lefts = [one.hub_id for one in decision.links]
+    rights = [one.remote_id for one in decision.links]
     assert len(set(lefts)) == len(lefts)
     assert len(set(rights)) == len(rights)
     assert not {one.pair for one in decision.links} & set(known.rejected)
@@ -217,12 +218,12 @@ def test_links_are_one_to_one_and_order_makes_no_difference(pool, known, random)
     assert all(one.doubt is None for one in decision.links)
     assert all(one.doubt for one in decision.reviews)
     assert bands.link_by_name == "auto" or all(one.method != "title" for one in decision.links)
-    open_pairs = {one.pair for one in known.former if one.nhanh_present and one.shopify_present}
+    open_pairs = {one.pair for one in known.former if one.hub_present and one.remote_present}
     for one in decision.links:
         # A link beside an earlier one of either record would be a silent move.
-        assert not any((pair[0] == one.nhanh_id) != (pair[1] == one.shopify_id) for pair in broken(open_pairs, known))
-    assert not {one.nhanh_id for one in decision.reviews} & set(lefts)
-    assert not {one.shopify_id for one in decision.reviews} & set(rights)
+        assert not any((pair[0] == one.hub_id) != (pair[1] == one.remote_id) for pair in broken(open_pairs, known))
+    assert not {one.hub_id for one in decision.reviews} & set(lefts)
+    assert not {one.remote_id for one in decision.reviews} & set(rights)
     random.shuffle(pool)
     assert resolve_products(pool, known, bands) == decision
 
@@ -238,7 +239,7 @@ sides = st.dictionaries(st.integers(0, 99).map(str), products, min_size=1, max_s
 
 
 @given(sides, sides, st.integers(1, 5), st.randoms())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_chunks_and_the_order_of_records_make_no_difference(nhanh, shopify, size, random):
     whole = decide(nhanh, shopify)
     shuffled: list[dict[str, Any]] = []

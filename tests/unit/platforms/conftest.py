@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from platforms.connections import Connection
-from platforms.nhanh import NhanhClient
+from platforms.nhanh.client import NhanhClient
 from platforms.results import Exchange
-from platforms.shopify import ShopifyClient
+from platforms.shopify.client import ShopifyClient
 
 START = 1_700_000_000.0
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -63,7 +63,7 @@ def exchanges() -> list[Exchange]:
 
 @pytest.fixture
 def nhanh(fake_time: FakeTime, exchanges: list[Exchange]) -> Callable[..., NhanhClient]:
-    """Makes a client on a script: nhanh(script, secret_key=…, patience=…)."""
+    """Makes a client on a script: nhanh(script, secret_key=…, retry_timeout=…)."""
 
     def make(script: Handler, *, secret_key: str | None = None, **options: Any) -> NhanhClient:
         credentials = {"app_id": "7", "business_id": "42", "access_token": "nhanh-token-123456"}
@@ -84,7 +84,7 @@ def nhanh(fake_time: FakeTime, exchanges: list[Exchange]) -> Callable[..., Nhanh
 
 @pytest.fixture
 def shopify(fake_time: FakeTime, exchanges: list[Exchange]) -> Callable[..., ShopifyClient]:
-    """Makes a client on a script: shopify(script, patience=…)."""
+    """Makes a client on a script: shopify(script, retry_timeout=…)."""
 
     def make(script: Handler, **options: Any) -> ShopifyClient:
         connection = Connection("demo", "shop", "shopify", "https://shop.test", {"access_token": "shpat_0123456789"})

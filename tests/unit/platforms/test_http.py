@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from tests.served import served
+from tests.http_server import running_server
 
 from platforms.connections import Connection
 from platforms.errors import InvalidCredentials, RateLimited, Unavailable
-from platforms.nhanh import NhanhClient
-from platforms.shopify import ShopifyClient
+from platforms.nhanh.client import NhanhClient
+from platforms.shopify.client import ShopifyClient
 
 NO_NODES = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 
@@ -27,7 +27,7 @@ class _Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listening() -> Iterator[str]:
-    with served(_Answering) as address:
+    with running_server(_Answering) as address:
         yield address
 
 
@@ -56,7 +56,7 @@ TOO_LONG = ["1000000000", "Fri, 31 Dec 9999 23:59:59 -0000", "Fri, 31 Dec 9999 2
 
 @pytest.mark.parametrize("platform", ["nhanh", "shopify"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_no_retry_after_outlasts_the_patience(
+def test_no_retry_after_outlasts_the_retry_timeout(
     request: pytest.FixtureRequest, script: Any, fake_time: Any, platform: str, status: int
 ) -> None:
     make = request.getfixturevalue(platform)
@@ -77,7 +77,7 @@ def test_who_is_refused_calls_once_a_second_at_most(
 ) -> None:
     refusing = script(httpx.Response(status, headers={"Retry-After": value}))
     with pytest.raises((Unavailable, RateLimited)):
-        request.getfixturevalue(platform)(refusing, patience=60.0).products()
+        request.getfixturevalue(platform)(refusing, retry_timeout=60.0).products()
     assert len(refusing.requests) <= fake_time.waited + 2
     if value in AT_ONCE:
         assert {seconds for seconds, reason in fake_time.waits if not reason.startswith("rate limit")} == {1.0}
@@ -98,7 +98,7 @@ def _parts(fake_time: Any, part: bytes, count: int, seconds: float) -> Iterator[
 
 
 def test_an_answer_that_trickles_is_given_up(nhanh: Any, fake_time: Any, exchanges: Any) -> None:
-    client = nhanh(lambda _: httpx.Response(200, content=_parts(fake_time, b" ", 1000, 3.0)), patience=60.0)
+    client = nhanh(lambda _: httpx.Response(200, content=_parts(fake_time, b" ", 1000, 3.0)), retry_timeout=60.0)
     with pytest.raises(Unavailable) as caught:
         client.products()
     assert caught.value.category == "TIMEOUT"
@@ -111,12 +111,14 @@ def test_an_answer_that_trickles_is_given_up(nhanh: Any, fake_time: Any, exchang
 def test_an_answer_without_end_is_given_up(nhanh: Any, fake_time: Any) -> None:
     mebibyte = b" " * 1024 * 1024
     with pytest.raises(Unavailable) as caught:
-        nhanh(lambda _: httpx.Response(200, content=_parts(fake_time, mebibyte, 40, 0.0)), patience=10.0).products()
+        nhanh(
+            lambda _: httpx.Response(200, content=_parts(fake_time, mebibyte, 40, 0.0)), retry_timeout=10.0
+        ).products()
     assert "32 MiB" in caught.value.message
     packed = zlib.compress(mebibyte * 64, wbits=31)
     headers = {"Content-Encoding": "gzip"}
     with pytest.raises(Unavailable) as caught:
-        nhanh(lambda _: httpx.Response(200, headers=headers, content=iter([packed])), patience=10.0).products()
+        nhanh(lambda _: httpx.Response(200, headers=headers, content=iter([packed])), retry_timeout=10.0).products()
     assert "32 MiB" in caught.value.message
 
 

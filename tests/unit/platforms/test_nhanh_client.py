@@ -89,7 +89,7 @@ def test_data_that_is_null_is_asked_again(nhanh: Any, script: Any, following: An
     assert client.products().items == [{"id": 1}]
     assert client.requests == 3
     with pytest.raises(Unavailable) as caught:
-        nhanh(script(_ok(None, following)), patience=60.0).products()
+        nhanh(script(_ok(None, following)), retry_timeout=60.0).products()
     assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
 
 
@@ -183,20 +183,22 @@ def test_an_outage_of_two_minutes_only_delays(nhanh: Any, fake_time: Any, failur
 @pytest.mark.parametrize(
     ("failure", "category"), [(httpx.ConnectError("refused"), "NETWORK_ERROR"), (httpx.ReadTimeout("slow"), "TIMEOUT")]
 )
-def test_patience_ends(nhanh: Any, script: Any, fake_time: Any, failure: Exception, category: str) -> None:
+def test_the_retry_timeout_ends_the_retries(
+    nhanh: Any, script: Any, fake_time: Any, failure: Exception, category: str
+) -> None:
     with pytest.raises(Unavailable) as caught:
-        nhanh(script(failure), patience=300.0).products()
+        nhanh(script(failure), retry_timeout=300.0).products()
     assert caught.value.category == category
     assert 300 <= fake_time.waited < 331
 
 
 def test_a_lock_that_never_ends_surfaces(nhanh: Any, script: Any) -> None:
     with pytest.raises(RateLimited) as caught:
-        nhanh(script(_failed("ERR_429", data={"lockedSeconds": 10})), patience=60.0).products()
+        nhanh(script(_failed("ERR_429", data={"lockedSeconds": 10})), retry_timeout=60.0).products()
     assert caught.value.category == "RATE_LIMITED"
 
 
-def test_a_lock_beyond_all_patience_surfaces_at_once_and_is_kept_by_everybody(
+def test_a_lock_beyond_the_retry_timeout_is_raised_at_once_and_kept_by_every_client(
     nhanh: Any, script: Any, fake_time: Any
 ) -> None:
     buckets = LocalBuckets(fake_time.clock)

@@ -227,7 +227,7 @@ def test_what_nests_without_end_is_no_answer(body: str) -> None:
     assert answer.passing
 
 
-def test_retry_after_is_told() -> None:
+def test_retry_after_is_read() -> None:
     answer = _read("busy", 503, **{"Retry-After": "33"})
     assert isinstance(answer, Failure)
     assert answer.pause == 33

@@ -9,6 +9,8 @@ from platforms.connections import checked_base_url, checked_credentials, checked
 from platforms.errors import InvalidAccount
 from platforms.settings import AccountSettings, parse_settings, settings_to_json, stored_settings
 
+SHOPIFY, NHANH = ("access_token",), ("app_id", "business_id", "access_token")
+
 
 def test_nothing_given_means_the_defaults() -> None:
     settings = parse_settings({})
@@ -84,15 +86,15 @@ def test_a_base_url_loses_its_final_slash() -> None:
 @pytest.mark.parametrize("token", ["shpat_0a1b\n4e5f", "shpat_0a1b 4e5f", "shpat_tôken", "shpat\u200b0a1b", "shpat\0b"])
 def test_a_credential_that_no_header_can_carry_is_named_and_not_shown(token: str) -> None:
     with pytest.raises(InvalidAccount, match=r"^credentials\.access_token: ") as caught:
-        checked_credentials("shopify", {"access_token": token})
+        checked_credentials("shopify", SHOPIFY, {"access_token": token})
     assert "shpat" not in str(caught.value)
-    assert checked_credentials("shopify", {"access_token": " shpat_0a1b\n"}) == {"access_token": "shpat_0a1b"}
+    assert checked_credentials("shopify", SHOPIFY, {"access_token": " shpat_0a1b\n"}) == {"access_token": "shpat_0a1b"}
 
 
 def test_missing_credentials_are_named() -> None:
     with pytest.raises(InvalidAccount, match=r"^credentials\.business_id: "):
-        checked_credentials("nhanh", {"app_id": 1, "access_token": "t", "business_id": " "})
-    assert checked_credentials("nhanh", {"app_id": 1, "access_token": "t", "business_id": 2, "x": None}) == {
+        checked_credentials("nhanh", NHANH, {"app_id": 1, "access_token": "t", "business_id": " "})
+    assert checked_credentials("nhanh", NHANH, {"app_id": 1, "access_token": "t", "business_id": 2, "x": None}) == {
         "app_id": "1",
         "access_token": "t",
         "business_id": "2",

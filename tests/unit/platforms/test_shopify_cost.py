@@ -16,9 +16,9 @@ from graphql import (
 )
 
 from platforms.shopify import cost, documents
-from platforms.shopify.cost import Kind, Nested
+from platforms.shopify.cost import Nested, PageQuery
 
-KINDS: tuple[Kind, ...] = ("products", "customers", "variants_by_ids", "customers_by_ids")
+KINDS: tuple[PageQuery, ...] = ("products", "customers", "variants_by_ids", "customers_by_ids")
 
 
 def _count(name: str, variables: dict[str, Any]) -> int:
@@ -80,7 +80,7 @@ def _variables(first: int, nested: Nested) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nested", [Nested(), Nested(12, 8, 5), Nested(1, 1, 1)])
-def test_pages_fit_and_the_estimate_is_never_too_low(kind: Kind, nested: Nested) -> None:
+def test_pages_fit_and_the_estimate_is_never_too_low(kind: PageQuery, nested: Nested) -> None:
     first = cost.fitting_first(kind, nested, 250)
     counted = _count(kind, _variables(first, nested))
     estimate = cost.page(kind, first, nested)

@@ -101,7 +101,7 @@ def test_a_twin_in_flight_is_waited_for_with_the_same_key(shopify: Any, script: 
     assert {json.loads(request.content)["variables"]["key"] for request in platform.requests} == {"k"}
     assert fake_time.waited > 1
     with pytest.raises(Unavailable):
-        shopify(script(busy), patience=60.0).set_quantities([_quantity(1, 2)], idempotency_key="k")
+        shopify(script(busy), retry_timeout=60.0).set_quantities([_quantity(1, 2)], idempotency_key="k")
 
 
 def test_a_burnt_key_is_replaced(shopify: Any, script: Any) -> None:

@@ -192,7 +192,7 @@ def test_an_empty_page_that_promises_another_is_asked_again(shopify: Any, script
     broken = httpx.Response(200, json={"data": {"products": empty}})
     assert len(shopify(script(broken, broken, _product_page(1, "a"))).products().items) == 1
     with pytest.raises(Unavailable) as caught:
-        shopify(script(broken), patience=60.0).products()
+        shopify(script(broken), retry_timeout=60.0).products()
     assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
 
 

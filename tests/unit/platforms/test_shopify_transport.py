@@ -98,7 +98,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("extensions", NONSENSE)
 @pytest.mark.parametrize("status", [200, 429])
-def test_no_told_cost_makes_a_refused_client_call_more_than_once_a_second(
+def test_no_reported_cost_makes_a_refused_client_call_more_than_once_a_second(
     shopify: Any, script: Any, fake_time: Any, status: int, extensions: Any
 ) -> None:
     platform = script(*[_errors("THROTTLED", extensions=extensions, status=status)] * 5, _ok(NO_PRODUCTS))
@@ -145,7 +145,7 @@ def test_a_bucket_that_never_fills_is_not_believed(shopify: Any, script: Any, fa
     for odd in (_cost(900, None, 0, rate=1e-9), _cost(900, None, -1e12)):
         throttled = _errors("THROTTLED", extensions=odd)
         with pytest.raises(RateLimited):
-            shopify(script(throttled), patience=60.0).products()
+            shopify(script(throttled), retry_timeout=60.0).products()
     assert fake_time.waited < 300
 
 
@@ -270,7 +270,7 @@ def test_data_that_cannot_be_read_is_the_platforms_error(shopify: Any, script: A
         ({"products": {**EMPTY, "nodes": [product]}}, "products.nodes[0].variants.nodes[0].inventoryItem"),
     ):
         with pytest.raises(Unavailable) as caught:
-            shopify(script(_ok(data)), patience=10.0).products()
+            shopify(script(_ok(data)), retry_timeout=10.0).products()
         assert (caught.value.category, caught.value.code) == ("PLATFORM_ERROR", "BAD_ENVELOPE")
         assert caught.value.message.endswith(f"at `$.{field}`")
     result = shopify(script(_ok({"shop": None}))).check()
@@ -279,7 +279,7 @@ def test_data_that_cannot_be_read_is_the_platforms_error(shopify: Any, script: A
 
 def test_a_write_without_an_outcome_is_not_taken_for_done(shopify: Any, script: Any) -> None:
     with pytest.raises(Unavailable):
-        shopify(script(_ok({"customerUpdate": None})), patience=10.0).update_customer({"id": "x"})
+        shopify(script(_ok({"customerUpdate": None})), retry_timeout=10.0).update_customer({"id": "x"})
 
 
 def test_every_document_says_what_its_answer_must_hold() -> None:
@@ -294,11 +294,11 @@ def test_a_badly_encoded_name_is_read_and_said(shopify: Any, script: Any) -> Non
     assert [log["path"] for log in logs if log["log_level"] == "warning"] == ["/admin/api/2026-10/graphql.json"]
 
 
-def test_patience_ends(shopify: Any, script: Any) -> None:
+def test_the_retry_timeout_ends_the_retries(shopify: Any, script: Any) -> None:
     with pytest.raises(Unavailable):
-        shopify(script(httpx.Response(503)), patience=100.0).locations()
+        shopify(script(httpx.Response(503)), retry_timeout=100.0).locations()
     with pytest.raises(RateLimited):
-        shopify(script(httpx.Response(429)), patience=100.0).locations()
+        shopify(script(httpx.Response(429)), retry_timeout=100.0).locations()
 
 
 def test_check_reports_instead_of_raising(shopify: Any, script: Any, fake_time: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.values import NotANumber, code_text, decimal_of, json_number, normal_text, price_of
+from platforms.errors import NotANumber
+from platforms.values import code_text, decimal_of, json_number, normal_text, price_of
 
 ZERO_WIDTH = ["\ufeff", "\u200b", "\u200c", "\u200d", "\u2060", "\u00ad", "\u200e", "\u200f", "\u202e", "\u2066"]
 BLANKS = ["\u00a0", "\u202f", "\u2009", "\u3000", " ", "\t", "\r\n"]

@@ -6,10 +6,10 @@ import pytest
 from tests.safety import compare
 from tests.safety.case import Expect, ItemExpectation, JobExpectation
 
-LINK = {"nhanh_id": "501", "shopify_id": "gid://shopify/ProductVariant/60101", "status": "auto", "method": "sku"}
+LINK = {"hub_id": "501", "remote_id": "gid://shopify/ProductVariant/60101", "status": "auto", "method": "sku"}
 ROWS = [
     {**LINK, "score": 0.99, "reason": None},
-    {**LINK, "nhanh_id": "502", "status": "review", "score": 0.5, "reason": "the SKUs differ"},
+    {**LINK, "hub_id": "502", "status": "review", "score": 0.5, "reason": "the SKUs differ"},
 ]
 
 

@@ -95,7 +95,7 @@ def test_records_may_span_lines_and_count_from_their_first(write: Write) -> None
     ]
 
 
-def test_an_unclosed_quote_is_one_bad_record_and_swallows_none(write: Write) -> None:
+def test_an_unclosed_quote_is_one_bad_record_and_hides_none(write: Write) -> None:
     loaded = load(write('id,title,price\n1,a,5\n2,"Tivi 19,6\n3,b,7\n4,"Loa, đài",8\n'))
     assert [row.id for row in loaded.rows] == [1, 3, 4]
     assert [(skipped.line, skipped.reason) for skipped in loaded.skipped] == [(3, "a quotation mark is not closed")]
@@ -115,7 +115,7 @@ def test_codes_come_without_invisible_characters_and_names_in_one_form(write: Wr
     assert (row.id, row.sku, row.barcode, row.title) == (7, "AT-01", "8938505970011", "Cà phê sữa đá")
 
 
-def test_excel_tells_the_delimiter_in_a_line_of_its_own(write: Write) -> None:
+def test_excels_line_for_the_delimiter_is_read(write: Write) -> None:
     loaded = load(write('sep=;\r\nid;title\r\n1;"a, b, c"\r\n'))
     assert [(row.line, row.title) for row in loaded.rows] == [(3, "a, b, c")]
 
@@ -170,12 +170,12 @@ def test_json_lines_and_gzip_and_open_food_facts(write: Write) -> None:
     ("content", "reason"),
     [("", "empty"), ("code,label\n1,a\n", "no column id and no column title"), (b"id,t\xff\n", "header")],
 )
-def test_unusable_files_say_why(write: Write, content: str | bytes, reason: str) -> None:
+def test_unusable_files_are_refused_with_a_reason(write: Write, content: str | bytes, reason: str) -> None:
     with pytest.raises(CatalogueUnreadable, match=reason):
         load(write(content))
 
 
-def test_a_missing_file_and_a_torn_gzip_say_so(write: Write, tmp_path: Path) -> None:
+def test_a_missing_file_and_a_truncated_gzip_are_reported(write: Write, tmp_path: Path) -> None:
     with pytest.raises(CatalogueUnreadable, match="nowhere"):
         load(tmp_path / "nowhere.csv")
     torn = gzip.compress(b'{"id": 1, "title": "a"}\n' * 1000)[:-20]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.records import MOST_LINES, RecordReader
+from sandbox.records import MAX_LINES, RecordReader
 
 
 def _read(text: str, delimiter: str = ",") -> list[tuple[int, list[str] | str]]:
@@ -32,14 +32,14 @@ def test_blank_lines_are_no_records() -> None:
     "swallowed",
     ["2,Áo,6\n", '2,"Áo, quần",6\n', "SP-02,Áo,6\n", '2,"19"" LG",6\n'],
 )
-def test_a_quote_that_is_not_closed_takes_only_its_own_line(swallowed: str) -> None:
+def test_a_quote_that_is_not_closed_skips_only_its_own_line(swallowed: str) -> None:
     found = _read(f'1,"Tivi 19,5\n{swallowed}3,"Loa",7\n4,Đèn,8\n')
     assert found[0] == (1, "a quotation mark is not closed")
     own = swallowed.partition(",")[0]
     assert [(line, record[0]) for line, record in found[1:]] == [(2, own), (3, "3"), (4, "4")]
 
 
-def test_a_quote_that_is_not_closed_at_the_end_takes_no_line_before_it() -> None:
+def test_a_quote_that_is_not_closed_at_the_end_skips_no_line_before_it() -> None:
     assert _read('1,a,5\n2,"b,6') == [(1, ["1", "a", "5"]), (2, "a quotation mark is not closed")]
     assert _read('1,a,5\n2,"b,6\nlast line\n') == [
         (1, ["1", "a", "5"]),
@@ -48,7 +48,7 @@ def test_a_quote_that_is_not_closed_at_the_end_takes_no_line_before_it() -> None
     ]
 
 
-def test_a_bad_record_of_several_lines_is_told_once_with_its_first_line() -> None:
+def test_a_bad_record_of_several_lines_is_reported_once_with_its_first_line() -> None:
     assert _read('1,"Áo\nthun" đẹp,5\n2,b,6\n') == [(1, "text follows a closing quotation mark"), (3, ["2", "b", "6"])]
     assert _read('1,"a" b,5\n2,b,6\n') == [(1, "text follows a closing quotation mark"), (2, ["2", "b", "6"])]
 
@@ -58,12 +58,12 @@ def test_a_quote_that_opens_in_the_next_line_closes_nothing() -> None:
     assert found == [(1, "a quotation mark is not closed"), (2, ["không số", "Loa", "6"]), (3, ["3", "c", "7"])]
 
 
-def test_a_record_without_end_is_given_up() -> None:
-    lines = "".join(f"dòng {number}\n" for number in range(MOST_LINES * 2))
+def test_a_record_without_end_is_skipped() -> None:
+    lines = "".join(f"dòng {number}\n" for number in range(MAX_LINES * 2))
     found = _read(f'1,"a\n{lines}2,b,6\n')
     assert found[0] == (1, "a quotation mark is not closed")
-    assert found[-1] == (MOST_LINES * 2 + 2, ["2", "b", "6"])
-    assert len(found) == MOST_LINES * 2 + 2
+    assert found[-1] == (MAX_LINES * 2 + 2, ["2", "b", "6"])
+    assert len(found) == MAX_LINES * 2 + 2
 
 
 def test_a_line_of_text_in_a_quoted_cell_is_no_record_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from platforms.shopify.writers import METAFIELD_TYPES
 from syncer.domain import customers
 from syncer.domain.customers import Contacts
 from syncer.domain.fields import key_of
@@ -23,14 +24,6 @@ from syncer.domain.plan import Change
 )
 def test_only_numbers_that_a_shop_would_take(phones: list[str], expected: str | None) -> None:
     assert customers.phone(phones) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("Nguyễn Thị Mai", ("Thị Mai", "Nguyễn")), ("Lan", ("Lan", "")), ("Trần Bình", ("Bình", "Trần"))],
-)
-def test_the_family_name_stands_first(name: str, expected: tuple[str, str]) -> None:
-    assert customers.split_name(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,4 +136,4 @@ def test_totals_become_metafields_of_their_types() -> None:
     }
     odd = {"total_amount": "much", "points": None, "level": ""}
     assert customers.metafields("41", odd) == {"nhanh.customer_id": "41"}
-    assert {name.partition(".")[2] for name in customers.metafields("41", totals)} == set(customers.METAFIELD_TYPES)
+    assert {name.partition(".")[2] for name in customers.metafields("41", totals)} == set(METAFIELD_TYPES)

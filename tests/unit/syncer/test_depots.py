@@ -2,10 +2,12 @@
 
 import pytest
 
+from platforms.adapter import Location
+from platforms.shopify.platform import location_id
 from syncer.domain import depots
-from syncer.domain.depots import Location
 
-HANOI, SAIGON = Location("gid://shopify/Location/1", "Hà Nội"), Location("gid://shopify/Location/2", "Sài Gòn")
+HANOI = Location("gid://shopify/Location/1", "Hà Nội", "1")
+SAIGON = Location("gid://shopify/Location/2", "Sài Gòn", "2")
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,7 @@ HANOI, SAIGON = Location("gid://shopify/Location/1", "Hà Nội"), Location("gid
     ],
 )
 def test_a_map_names_locations_by_their_ids(place: str, right: bool) -> None:
-    problem = depots.map_problem({"120001": "1", "120002": place})
+    problem = depots.map_problem({"120001": "1", "120002": place}, location_id)
     assert (problem is None) is right
     assert right or repr(place) in str(problem)
 
@@ -45,6 +47,6 @@ def test_the_choices_are_told() -> None:
     sentence = depots.choices(["120001", "120002"], [HANOI, SAIGON])
     for part in ("2 depots (120001, 120002)", "2 locations (1 (Hà Nội), 2 (Sài Gòn))", '{"120001": "1"}', '"sum"'):
         assert part in sentence
-    many = [Location(f"gid://shopify/Location/{number}", f"Shop {number}") for number in range(100)]
+    many = [Location(f"gid://shopify/Location/{number}", f"Shop {number}", str(number)) for number in range(100)]
     assert "and 80 more" in depots.choices(["1"], many)
     assert "1 depot (1)" in depots.choices(["1"], many)

@@ -31,7 +31,7 @@ from syncer.domain import fields
 )
 def test_what_counts_as_the_same(field: str, one: str | None, other: str, same: bool) -> None:
     assert (fields.key_of(field, one) == fields.key_of(field, other)) is same
-    assert (fields.memory_of(field, one) == fields.memory_of(field, other)) is same
+    assert (fields.last_written_of(field, one) == fields.last_written_of(field, other)) is same
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_personal_values_are_shown_masked(field: str, value: str | None, expecte
 
 @pytest.mark.parametrize("field", ["phone", "email", "name", "nhanh.points"])
 def test_personal_values_are_remembered_as_hashes(field: str) -> None:
-    assert fields.memory_of(field, "912345678").startswith("sha256:")
-    assert "912345678" not in fields.memory_of(field, "912345678")
+    assert fields.last_written_of(field, "912345678").startswith("sha256:")
+    assert "912345678" not in fields.last_written_of(field, "912345678")
 
 
 def test_prices_and_stock_are_remembered_as_they_are() -> None:
-    assert (fields.memory_of("price", "12.50"), fields.memory_of("stock@x", "7")) == ("12.5", "7")
+    assert (fields.last_written_of("price", "12.50"), fields.last_written_of("stock@x", "7")) == ("12.5", "7")

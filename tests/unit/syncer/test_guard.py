@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from platforms.settings import AccountSettings
-from syncer.domain.fields import memory_of
-from syncer.domain.guard import AccountState, AccountTotals, ItemChanges, judge, sells_out, suspicion, unapproved
+from syncer.domain.fields import last_written_of
+from syncer.domain.guard import AccountState, AccountTotals, ItemChanges, check_batch, sells_out, suspicion, unapproved
 from syncer.domain.plan import Change
 
 SETTINGS = AccountSettings()
@@ -56,7 +56,7 @@ SOLD_OUT = Change("stock@a", "4", "0")
 
 def judged(made: list[ItemChanges], *, settings: AccountSettings = SETTINGS, **state: int) -> Any:
     totals = AccountTotals(*(state.pop(name, 0) for name in ("mapped", "known", "stocked")))
-    return judge(made, AccountState(totals, **state), settings, same_words)
+    return check_batch(made, AccountState(totals, **state), settings, same_words)
 
 
 def test_a_first_run_is_not_stopped_by_its_share() -> None:
@@ -119,7 +119,9 @@ def test_only_the_items_that_sell_out_are_held_for_it() -> None:
 
 
 def test_a_plan_that_holds_sell_outs_holds_them_in_every_batch() -> None:
-    found = judge(items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many")
+    found = check_batch(
+        items(1, SOLD_OUT), AccountState(AccountTotals(1000, 1000, 1000)), SETTINGS, same_words, "too many"
+    )
     assert found.held == {"gid-0": "too many"}
 
 
@@ -131,19 +133,19 @@ def test_every_reason_is_told() -> None:
 
 def test_confirmed_changes_are_judged_by_no_rule() -> None:
     change = Change("price", "100", "1000")
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     assert unapproved("gid-0", [change], approved, exactly=True) == ()
     assert unapproved("gid-1", [change], approved, exactly=True) == (change,)
 
 
 @pytest.mark.parametrize("moved", [Change("price", "90", "1000"), Change("price", None, "1000")])
 def test_a_value_that_moved_since_it_was_shown_is_judged_anew(moved: Change) -> None:
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     assert unapproved("gid-0", [moved], approved, exactly=True) == (moved,)
     assert unapproved("gid-0", [moved], approved, exactly=False) == ()
 
 
 def test_another_value_than_the_one_shown_is_never_approved() -> None:
-    approved = {("gid-0", "price"): (memory_of("price", "100"), memory_of("price", "1000"))}
+    approved = {("gid-0", "price"): (last_written_of("price", "100"), last_written_of("price", "1000"))}
     other = Change("price", "100", "2000")
     assert unapproved("gid-0", [other], approved, exactly=False) == (other,)

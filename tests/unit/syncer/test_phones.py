@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puller.domain.phones import alternates
+from platforms.phones import alternates
 from syncer.domain.phones import RENUMBERED, present_form, spellings
 
 

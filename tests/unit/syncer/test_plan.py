@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.domain.fields import key_of, memory_of
+from syncer.domain.fields import key_of, last_written_of
 from syncer.domain.plan import (
     Change,
     ConflictRules,
     Decision,
-    Memory,
+    LastWritten,
     decide,
     decide_again,
     decide_revert,
@@ -29,12 +29,12 @@ def both(rule: Any) -> ConflictRules:
     return ConflictRules(rule, rule)
 
 
-def wrote(at: datetime | None = LATER, **fields: str) -> Memory:
-    return Memory({name: memory_of(name, value) for name, value in fields.items()}, {}, at)
+def wrote(at: datetime | None = LATER, **fields: str) -> LastWritten:
+    return LastWritten({name: last_written_of(name, value) for name, value in fields.items()}, {}, at)
 
 
 def test_what_the_pull_shows_right_costs_nothing() -> None:
-    assert expected_changes({"price": "100"}, {"price": "100.00"}, PULLED, Memory()) == ()
+    assert expected_changes({"price": "100"}, {"price": "100.00"}, PULLED, LastWritten()) == ()
 
 
 def test_what_we_wrote_after_the_pull_costs_nothing() -> None:
@@ -54,14 +54,14 @@ def test_a_new_value_changes_from_what_we_wrote() -> None:
 def test_what_no_pull_knows_is_believed_to_be_what_we_wrote() -> None:
     desired = {"nhanh.points": "5"}
     assert expected_changes(desired, {}, PULLED, wrote(EARLIER, **desired)) == ()
-    assert expected_changes(desired, {}, PULLED, Memory()) == (Change("nhanh.points", None, "5"),)
+    assert expected_changes(desired, {}, PULLED, LastWritten()) == (Change("nhanh.points", None, "5"),)
     assert expected_changes({"nhanh.points": "6"}, {}, PULLED, wrote(EARLIER, **desired)) == (
         Change("nhanh.points", None, "6"),  # only a hash is known of the old one
     )
 
 
 def test_a_first_write_is_no_conflict() -> None:
-    decision = decide({"price": "100"}, {"price": "90.00"}, Memory(), both("keep_platform"))
+    decision = decide({"price": "100"}, {"price": "90.00"}, LastWritten(), both("keep_platform"))
     assert decision == Decision(write=(Change("price", "90.00", "100"),))
 
 
@@ -84,7 +84,7 @@ def test_somebody_elses_value_is_a_conflict(rule: str) -> None:
 
 
 def test_a_value_whose_answer_was_lost_counts_as_ours() -> None:
-    memory = Memory({"price": "90"}, {"price": "95"}, LATER)
+    memory = LastWritten({"price": "90"}, {"price": "95"}, LATER)
     decision = decide({"price": "100"}, {"price": "95.00"}, memory, both("keep_platform"))
     assert decision.write == (Change("price", "95.00", "100"),)
 
@@ -110,7 +110,7 @@ def test_every_field_is_same_written_or_kept_and_conflicts_need_three_values(
 
 
 DECIDED = Decision((Change("price", "90.00", "100"), Change("stock@a", "1", "5")), ("name",), ("price",), ())
-LOST = Memory({"price": "90", "stock@a": "1"}, {"price": "100", "stock@a": "5"}, LATER)
+LOST = LastWritten({"price": "90", "stock@a": "1"}, {"price": "100", "stock@a": "5"}, LATER)
 
 
 @pytest.mark.parametrize("price", ["90", "100"], ids=["never sent", "sent, and the answer lost"])
@@ -136,15 +136,15 @@ def test_stock_has_a_rule_of_its_own() -> None:
 
 def test_what_a_pull_shows_right_is_remembered_once() -> None:
     desired, catalogue = {"price": "100", "stock@a": "5"}, {"price": "100.00", "stock@a": "5"}
-    found = new_agreements(desired, catalogue, Memory())
-    assert found == {"price": memory_of("price", "100"), "stock@a": memory_of("stock@a", "5")}
-    assert new_agreements(desired, catalogue, Memory(found)) == {}
+    found = new_agreements(desired, catalogue, LastWritten())
+    assert found == {"price": last_written_of("price", "100"), "stock@a": last_written_of("stock@a", "5")}
+    assert new_agreements(desired, catalogue, LastWritten(found)) == {}
 
 
 def test_an_agreement_replaces_what_was_written_before_it() -> None:
     """The shop sold one, the hub came to know of it: 9 is ours now, and the hub's next sale is no conflict."""
     memory = wrote(**{"stock@a": "10"})
-    assert new_agreements({"stock@a": "9"}, {"stock@a": "9"}, memory) == {"stock@a": memory_of("stock@a", "9")}
+    assert new_agreements({"stock@a": "9"}, {"stock@a": "9"}, memory) == {"stock@a": last_written_of("stock@a", "9")}
     assert new_agreements({"stock@a": "9"}, {"stock@a": "10"}, memory) == {}
     assert new_agreements({"nhanh.points": "9"}, {}, memory) == {}
 

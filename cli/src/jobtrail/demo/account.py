@@ -1,4 +1,4 @@
-"""The demo's account: its shops in the sandbox, and how the services connect to them."""
+"""The account of the demo: its shops in the sandbox, and its connections to them."""
 
 from jobtrail.account_store import open_accounts
 from jobtrail.demo.plan import TENANT, DemoPlan, LinkByName, plan_demo
@@ -8,19 +8,19 @@ from platforms.settings import settings_to_json
 
 
 def load_shops(sandbox: Sandbox, plan: DemoPlan) -> Json:
-    """Fill both shops of a demo, or find them as they are; returns how to connect to each.
+    """Fill both shops of a demo unless they exist; returns the connection of each.
 
     Raises:
-        Refused: a file cannot be read, or the account holds something else already.
+        UserError: a file cannot be read, or the account holds something else already.
     """
     return sandbox.load(plan.account, source(plan.nhanh, perturb=False), source(plan.shopify, perturb=plan.perturbed))
 
 
 def ensure_account(running: Running, home: Home) -> None:
-    """Make the account of a demo without files, so that the README's commands find it; one with connections stays.
+    """Create the account of a demo without files, for the commands of the README; an existing account stays as it is.
 
     Raises:
-        Refused: the sandbox holds something else under its name.
+        UserError: the sandbox holds something else under its name.
     """
     plan = plan_demo(None, None)
     with open_accounts(running.database, home.secret_key()) as accounts:
@@ -30,7 +30,7 @@ def ensure_account(running: Running, home: Home) -> None:
 
 
 def connect(database_url: str, home: Home, plan: DemoPlan, load: Json, link_by_name: LinkByName | None) -> None:
-    """Make the account and its connections to the sandbox's shops; settings that a person changed are kept."""
+    """Create the account and its connections to the sandbox; changed settings are kept."""
     with open_accounts(database_url, home.secret_key()) as accounts:
         if not accounts.exists(TENANT, plan.account):
             accounts.put_account(TENANT, plan.account, {"depot_locations": load["depot_locations"]})

@@ -10,8 +10,7 @@ from jobtrail.demo.plan import LinkByName, plan_demo
 from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
 from jobtrail.demo.view import DemoView
-from jobtrail.home import Home
-from jobtrail.ports import Ports
+from jobtrail.home import Home, Ports
 from jobtrail.sandbox_client import Sandbox
 from jobtrail.stack_view import StackView
 from jobtrail.system import running_system
@@ -26,9 +25,9 @@ def run_demo(
     ports: Ports,
     link_by_name: LinkByName | None = None,
 ) -> int:
-    """Exit code 0 when every job ended well or in part, 1 when one failed.
+    """Run the demo; exit code 1 if a job failed or was cancelled, else 0.
 
-    link_by_name: the account's setting from now on; None leaves it as it is.
+    link_by_name: the new setting of the account; None keeps the stored one.
     """
     plan = plan_demo(nhanh, shopify)
     view = StackView(console)

@@ -1,4 +1,4 @@
-"""What a demo runs on: one account for each pair of inputs, so that inputs never mix."""
+"""The inputs of a demo, and the account for them: one account for each pair of inputs."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobtrail.errors import Refused
+from jobtrail.errors import UserError
 
 TENANT = "demo"
 LinkByName = Literal["review", "auto"]
@@ -14,7 +14,7 @@ LinkByName = Literal["review", "auto"]
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """The account and its inputs. The same file on both sides is perturbed on Shopify's side."""
+    """The account and its inputs. If both inputs are the same file, Shopify's records are perturbed."""
 
     account: str
     nhanh: Path | None
@@ -29,28 +29,28 @@ def checked_link_by_name(text: str | None) -> LinkByName | None:
     """Read the option.
 
     Raises:
-        Refused: it is neither.
+        UserError: it is neither.
     """
     if text in (None, "review", "auto"):
         return text
-    raise Refused(f"--link-by-name is {text!r}; choose review or auto")
+    raise UserError(f"--link-by-name is {text!r}; choose review or auto")
 
 
 def plan_demo(nhanh: Path | None, shopify: Path | None) -> DemoPlan:
     """Check the inputs and name their account after their names and contents.
 
     Raises:
-        Refused: only one file was given, or a file is not there.
+        UserError: only one file is given, or a file does not exist.
     """
     if nhanh is None and shopify is None:
         return DemoPlan("demo-shop", None, None)
     if nhanh is None or shopify is None:
         missing = "NHANH" if nhanh is None else "SHOPIFY"
-        raise Refused(f"Both shops need a catalogue: {missing}=FILE is missing (the same file for both is fine)")
+        raise UserError(f"Both shops need a catalogue: {missing}=FILE is missing (the same file for both is fine)")
     digest = hashlib.sha256()
     for path in (nhanh, shopify):
         if not path.is_file():
-            raise Refused(f"There is no file {path}")
+            raise UserError(f"File not found: {path}")
         digest.update(path.resolve().as_posix().encode())
         digest.update(path.read_bytes())
     words = "-".join(dict.fromkeys(re.sub(r"[^a-z0-9]+", "-", p.name.split(".")[0].lower()) for p in (nhanh, shopify)))

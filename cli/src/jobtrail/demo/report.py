@@ -1,4 +1,4 @@
-"""What a demo says at its end, on the screen and as demo-report.json."""
+"""The report of a demo, on the screen and as demo-report.json."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ PLATFORMS = ("nhanh", "shopify")
 def build_report(
     plan: DemoPlan, tracker: Tracker, jobs: list[Json], load: Json, before: Json, after: Json, seconds: float
 ) -> Json:
-    """Everything the screen shows, as data. `before` and `after` are the sandbox's counts of this account's shops."""
+    """The report as data. `before` and `after` are the sandbox's counts for the shops of this account."""
     platforms = {
         name: {
             "records_before": before[name]["records"],
@@ -55,13 +55,13 @@ def _job(job: Json) -> Json:
 
 
 def _waiting_by_name(jobs: list[Json]) -> int:
-    """How many products wait for a person because names alone link nothing by themselves."""
+    """How many products wait for review because only their names agree."""
     found = [(job.get("metadata") or {}).get("waitingByName") for job in jobs if job["type"] == "AUTO_MATCH_PRODUCTS"]
     return sum(count for count in found if isinstance(count, int))
 
 
 def _catalogue(tracker: Tracker, account: str) -> Json:
-    """What our own store holds of this account, counted by the API."""
+    """What the catalogue holds of this account, counted by the API."""
     counts: Json = {}
     for platform in PLATFORMS:
         for kind in ("products", "customers"):
@@ -81,7 +81,7 @@ def _difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]
 
 
 def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> None:
-    """Print the job table, the counts, and where to look next."""
+    """Print the jobs, the counts and the next commands."""
     console.print()
     console.print(Jobs(jobs, datetime.now(UTC), title="Jobs"))
     table = Table(title="Platforms", title_justify="left", header_style="bold")
@@ -96,12 +96,12 @@ def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> N
             f"{counts['requests']:,}",
         )
     console.print(table)
-    store = Table(title="Our store", title_justify="left", header_style="bold")
-    store.add_column("What")
-    store.add_column("Count", justify="right")
+    catalogue = Table(title="Catalogue", title_justify="left", header_style="bold")
+    catalogue.add_column("What")
+    catalogue.add_column("Count", justify="right")
     for what, count in report["catalogue"].items():
-        store.add_row(what, f"{count:,}")
-    console.print(store)
+        catalogue.add_row(what, f"{count:,}")
+    console.print(catalogue)
     for name in PLATFORMS:
         for skipped in report["platforms"][name]["loaded"].get("skipped", [])[:10]:
             said = f"{name}: line {skipped['line']} skipped: {skipped['reason']}"
@@ -109,14 +109,14 @@ def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> N
     for line in waiting_lines(report):
         console.print(Text(line, style="yellow"), soft_wrap=True)
     if report["wrote_nothing"]:
-        console.print("[green]Nothing was written to any platform: everything was unchanged.[/]")
-    console.print(f"The same as data: {REPORT.resolve()}", markup=False)
+        console.print("[green]Nothing was written to any platform: all items were unchanged.[/]")
+    console.print(f"Report as JSON: {REPORT.resolve()}", markup=False)
     console.print("Next: [bold]make up[/] leaves the system running; then [bold].venv/bin/jobtrail jobs list[/],")
     console.print(f'      {api}/docs for the API, and [bold]make kafka ARGS="topics --list"[/] for the log.')
 
 
 def waiting_lines(report: Json) -> list[str]:
-    """What to do where products wait because only their names agree; nothing where none does."""
+    """The commands for products that wait because only their names agree; empty if none does."""
     waiting, account = report["waiting_by_name"], report["account"]
     if not waiting:
         return []

@@ -1,4 +1,4 @@
-"""The live picture of a demo: one line a job, with its bar, its numbers and its state."""
+"""The live view of a demo: one line a job, with its state, its progress bar and its numbers."""
 
 from types import TracebackType
 
@@ -32,7 +32,7 @@ class DemoView:
             self._live.stop()
 
     def show(self, jobs: list[Json]) -> None:
-        """Draw the jobs as they are now."""
+        """Show the present state of the jobs."""
         if self._live:
             self._live.update(_table(jobs))
             return

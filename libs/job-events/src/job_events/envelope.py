@@ -13,32 +13,32 @@ from job_events.texts import with_texts
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", CONTENT_TYPE.encode())]
 
-# Outside these years a timestamp is a broken clock that no calendar or database column should carry.
+# A timestamp outside these years comes from a broken clock.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-# How far an event's time may lie ahead of its record's LogAppendTime. Lists are in the order of these times: what a
-# clock far ahead has stamped would lead them for as long.
+# How far an event's time may be ahead of its LogAppendTime. Lists are sorted by these times, so an event far in the
+# future would stay first for as long.
 MAX_AHEAD = timedelta(hours=24)
 
-# Objects and arrays within each other. How deep msgspec can go depends on how deep its caller stands in Python's own
-# stack (1,000 in all); what one reader takes, all must.
+# Levels of nested objects and arrays. The limit of msgspec depends on the stack depth of its caller (1,000 in all), and
+# every reader must accept the same events.
 MAX_DEPTH = 500
 
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(AnyEvent)
-_letter_decoder = msgspec.json.Decoder(DeadLetter)
+_dead_letter_decoder = msgspec.json.Decoder(DeadLetter)
 _subject = re.compile(JOB_ID_PATTERN)
 _BACKSLASH = ord("\\")
-# A text as a whole, so that brackets in it do not count.
+# A string is one token, so that brackets in it do not count.
 _brackets = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
-# In JSON a backslash stands in a text only, and one behind an even number of others begins an escape.
+# In JSON a backslash occurs only in strings; one behind an even number of others starts an escape.
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_uncarried = re.compile("[\0\ud800-\udfff]")
+_unstorable = re.compile("[\0\ud800-\udfff]")
 
 
 def _is_id(text: str) -> bool:
-    # Not `match`: its `$` lets a last line end pass, which the schemas' does not.
+    # Not `match`: its `$` accepts a trailing line end, unlike `$` in the schemas.
     return _subject.fullmatch(text) is not None
 
 
@@ -48,59 +48,59 @@ def encode(event: AnyEvent) -> bytes:
 
 
 def encode_own(event: AnyEvent) -> bytes:
-    """As `encode`, for events that hold texts of job code: what nobody can carry is replaced in them."""
+    """As `encode`, for events with text from job code: characters that cannot be stored are replaced."""
     try:
         value = _encoder.encode(event)
     except UnicodeEncodeError:
         value = None
     if value is None or (_BACKSLASH in value and _nul.search(value) is not None):
-        return _encoder.encode(carried(msgspec.to_builtins(event)))
+        return _encoder.encode(storable(msgspec.to_builtins(event)))
     return value
 
 
-def carried(value: Any) -> Any:
-    """A value of JSON's types with U+FFFD for what PostgreSQL or UTF-8 cannot carry: NUL and lone surrogates."""
-    return with_texts(value, lambda text: _uncarried.sub("\ufffd", text))
+def storable(value: Any) -> Any:
+    """A JSON value with U+FFFD for characters that PostgreSQL or UTF-8 cannot hold: NUL and lone surrogates."""
+    return with_texts(value, lambda text: _unstorable.sub("\ufffd", text))
 
 
 def canonical(value: object) -> str:
-    """The one JSON text of a value: keys sorted, no spaces. Ties between events are decided by it."""
+    """The canonical JSON text of a value: keys sorted, no spaces. It decides ties between events."""
     return _canonical.encode(value).decode()
 
 
-def dead_letter_bytes(letter: DeadLetter) -> bytes:
-    """A dead letter as it travels on `jobs.dead-letters`."""
-    return _encoder.encode(letter)
+def dead_letter_bytes(dead_letter: DeadLetter) -> bytes:
+    """A dead letter as a message of `jobs.dead-letters`."""
+    return _encoder.encode(dead_letter)
 
 
 def read_dead_letter(value: bytes | None) -> DeadLetter:
     """Read a message of `jobs.dead-letters`.
 
     Raises:
-        InvalidEvent: the bytes are no dead letter.
+        InvalidEvent: the bytes are not a dead letter.
     """
     if too_deep(value := value or b""):
-        raise _deeper()
+        raise _depth_error()
     try:
-        return _letter_decoder.decode(value)
+        return _dead_letter_decoder.decode(value)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InvalidEvent(f"no dead letter: {error}") from None
 
 
 def decode(value: bytes | None, appended_at: datetime | None = None) -> AnyEvent:
-    """Read one message. `appended_at` is its record's LogAppendTime; without it no clock can be found to be ahead.
+    """Read one message. `appended_at` is its LogAppendTime; without it, a time in the future is not detected.
 
     Raises:
-        InvalidEvent: with a reason for people, and the job id where the bytes still tell it.
+        InvalidEvent: with a reason for people, and the job id where it can be read.
     """
     if value is None:
         raise InvalidEvent("a tombstone (no value) is no event")
     try:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise (_deeper() if too_deep(value) else _explain(value, error)) from None
-    if len(value) > 2 * MAX_DEPTH and too_deep(value):  # a shorter one that is whole cannot be
-        raise _deeper()
+        raise (_depth_error() if too_deep(value) else _decode_error(value, error)) from None
+    if len(value) > 2 * MAX_DEPTH and too_deep(value):  # shorter JSON cannot be
+        raise _depth_error()
     parent = event.causationid
     if not (_is_id(event.job_id) and _is_id(event.correlationid) and (parent is None or _is_id(parent))):
         reason = "subject, correlationid and causationid must match the regex " + JOB_ID_PATTERN
@@ -108,14 +108,14 @@ def decode(value: bytes | None, appended_at: datetime | None = None) -> AnyEvent
     _check_time(event.time, appended_at, event.job_id)
     if isinstance(event, Started):
         _check_time(event.data.request.time, appended_at, event.job_id)
-    # Looked for in the bytes: fields that no reader knows were skipped unread, and may hold what cannot be decoded.
+    # Searched in the bytes: unknown fields were skipped undecoded.
     if _BACKSLASH in value and _nul.search(value) is not None:
         raise InvalidEvent("holds U+0000, which PostgreSQL cannot store", event.job_id)
     return event
 
 
 def job_id_in(value: bytes | None) -> str | None:
-    """The job id in bytes that need not be an event: its `subject`, where that can be read."""
+    """The `subject` of bytes that may not be an event; None where it cannot be read."""
     try:
         raw = msgspec.json.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
@@ -125,7 +125,7 @@ def job_id_in(value: bytes | None) -> str | None:
 
 
 def too_deep(value: bytes) -> bool:
-    """Whether JSON nests deeper than MAX_DEPTH; of other bytes the answer means little, but is always the same."""
+    """Whether JSON nests deeper than MAX_DEPTH; for other bytes the result is deterministic."""
     if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
         return False
     depth = deepest = 0
@@ -136,7 +136,7 @@ def too_deep(value: bytes) -> bool:
     return deepest > MAX_DEPTH
 
 
-def _deeper() -> InvalidEvent:
+def _depth_error() -> InvalidEvent:
     return InvalidEvent(f"nests deeper than {MAX_DEPTH} levels")
 
 
@@ -148,8 +148,8 @@ def _check_time(time: datetime, appended_at: datetime | None, job_id: str) -> No
         raise InvalidEvent(f"time {time.isoformat()} lies {ahead}", job_id)
 
 
-def _explain(value: bytes, error: Exception) -> InvalidEvent:
-    """Name the job and the type where they can be read, for the dead letter and the job's own end."""
+def _decode_error(value: bytes, error: Exception) -> InvalidEvent:
+    """The reason why bytes are not an event, with the job id and the type where they can be read."""
     reason = str(error) or type(error).__name__
     try:
         raw = msgspec.json.decode(value)

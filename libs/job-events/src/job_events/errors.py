@@ -1,7 +1,7 @@
-"""Every error of the contract on one screen.
+"""The error categories, and every error of the contract.
 
-`Category` is the closed list that a finished job or an item may carry; dashboards and retry rules
-depend on it, so a new member is a new contract version.
+`Category` is the closed list for finished jobs and items. Dashboards and retry rules depend on it, so a new
+member needs a new version of the event type.
 """
 
 from typing import Literal, get_args
@@ -23,12 +23,16 @@ Category = Literal[
 CATEGORIES: frozenset[str] = frozenset(get_args(Category))
 
 
-class ContractError(Exception):
-    """Base of everything this library raises on purpose."""
+class JobtrailError(Exception):
+    """Base of every error that a package of Jobtrail raises on purpose."""
+
+
+class ContractError(JobtrailError):
+    """Base of every error that this library raises on purpose."""
 
 
 class InvalidEvent(ContractError):
-    """Bytes that are no event of the contract; `reason` fits into a dead letter."""
+    """Bytes that are not an event of the contract; `reason` fits into a dead letter."""
 
     def __init__(self, reason: str, job_id: str | None = None) -> None:
         super().__init__(reason)
@@ -37,43 +41,9 @@ class InvalidEvent(ContractError):
 
 
 class InvalidRequest(ContractError):
-    """A job that cannot be run as asked; `field` names what is wrong (a path such as `params.dry_run`)."""
+    """A request that cannot be run; `field` is the path of the invalid field, such as `params.dry_run`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
-
-
-class JobFailed(ContractError):
-    """Raised by a job's own code to end it as `failure` with a category that people can act on."""
-
-    def __init__(self, category: Category, code: str, message: str) -> None:
-        super().__init__(message)
-        self.category: Category = category
-        self.code = code
-        self.message = message
-
-
-class Interrupted(ContractError):
-    """The job must stop at the next safe point; the worker loop decides how its row goes on."""
-
-
-class JobCancelled(Interrupted):
-    """Somebody asked for the end of the job."""
-
-
-class JobPaused(Interrupted):
-    """The job, its account or its queue was paused: the row goes back and waits."""
-
-
-class WorkerStopping(Interrupted):
-    """The process got SIGTERM: the row goes back at its checkpoint for another worker."""
-
-
-class MakingRoom(Interrupted):
-    """The row goes back at its checkpoint, because a job that may have crashed a process must run alone."""
-
-
-class LeaseLost(Interrupted):
-    """Another worker owns a later attempt; nothing more may be written by this one."""

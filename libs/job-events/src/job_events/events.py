@@ -1,7 +1,7 @@
 """The message types of the contract, one struct a type, as CloudEvents 1.0 in structured mode.
 
 Readers are tolerant (unknown fields are ignored); the published schemas in `schemas/` are closed.
-Bounds stand in the types: whatever decodes here can be stored, whatever cannot becomes a dead letter.
+The types have bounds: whatever decodes here can be stored, whatever does not becomes a dead letter.
 Decoded JSON holds no cycles, so the garbage collector need not look at these structs (`gc=False`).
 """
 
@@ -16,7 +16,7 @@ JOB_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 MAX_COUNT = 2**53 - 1  # the greatest integer that every JSON reader keeps exact
 
 JobId = Annotated[str, Meta(pattern=JOB_ID_PATTERN)]
-# `envelope.decode` checks these: as a pattern here they would be searched for, and a last line end would pass.
+# `envelope.decode` checks these: msgspec would search the pattern and accept a trailing line end.
 EnvelopeId = Annotated[str, Meta(extra_json_schema={"pattern": JOB_ID_PATTERN})]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 ShortText = Annotated[str, Meta(max_length=512)]
@@ -31,7 +31,7 @@ Action = Literal["created", "updated", "unchanged", "skipped", "failed", "confli
 
 
 class JobInfo(Struct, gc=False, frozen=True, omit_defaults=True):
-    """What every lifecycle event says of its job, so that no row depends on another topic's retention."""
+    """The description of the job in every lifecycle event, so that no row depends on the retention of another topic."""
 
     type: Name
     account: Name
@@ -40,7 +40,7 @@ class JobInfo(Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Then(Struct, gc=False, frozen=True, omit_defaults=True):
-    """A job type to follow, with the parent types it waits for and what comes after it."""
+    """A step of a chain: the job type, the parent types that it needs, and the steps behind it."""
 
     type: Name
     needs: tuple[Name, ...]
@@ -49,7 +49,7 @@ class Then(Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Request(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
-    """What was asked for. `parents` are the finished jobs that a chain's step grew from."""
+    """The content of a request. `parents` are the finished jobs that a step of a chain follows."""
 
     params: dict[str, Any] = field(default_factory=dict)
     priority: Priority = "normal"
@@ -60,14 +60,14 @@ class Request(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class RequestCopy(Request, gc=False, frozen=True, omit_defaults=True, kw_only=True):
-    """The request as its start repeats it: with the id and time of the original event."""
+    """The request in a start event: with the id and the time of the original event."""
 
     id: ShortText
     time: Time
 
 
 class Counters(Struct, gc=False, frozen=True):
-    """`total` is null while unknown. Emitters keep processed ≤ total and never let a number fall."""
+    """`total` is null while unknown. Emitters keep processed ≤ total, and no number falls."""
 
     total: Count | None = None
     processed: Count = 0
@@ -102,7 +102,7 @@ class StartedData(Struct, gc=False, frozen=True, kw_only=True):
 
 
 class ProgressData(Struct, gc=False, frozen=True, kw_only=True):
-    """Data of `job.progress.v1`: the whole vector, never a difference."""
+    """Data of `job.progress.v1`: all counters, never a difference."""
 
     job: JobInfo
     attempt: Attempt
@@ -127,7 +127,7 @@ class FinishedData(Struct, gc=False, frozen=True, kw_only=True):
 
 
 class DeletedData(Struct, gc=False, frozen=True, kw_only=True):
-    """Data of `job.deleted.v1`: a finished job leaves the table for good."""
+    """Data of `job.deleted.v1`: a finished job is deleted from the table for good."""
 
     job: JobInfo
     requested_by: ShortText = ""
@@ -145,8 +145,8 @@ class ControlTarget(Struct, gc=False, frozen=True, omit_defaults=True):
 class ControlData(Struct, gc=False, frozen=True, kw_only=True):
     """Data of `job.cancel.v1`, `job.pause.v1` and `job.resume.v1`.
 
-    job: what the sender knows of a target of kind `job`, so that a service that does not hold the job can still write
-    its end. Absent where the sender knows nothing: events of before it existed keep their bytes.
+    job: describes a target of kind `job`, so that a service that does not hold the job can write its end. Absent, not
+    null, if unknown: events from before the field existed keep their bytes.
     """
 
     target: ControlTarget
@@ -156,7 +156,7 @@ class ControlData(Struct, gc=False, frozen=True, kw_only=True):
 
 
 class FieldChange(Struct, gc=False, frozen=True):
-    """A changed field by name; values of personal fields come masked."""
+    """A changed field by name; values of personal fields are masked."""
 
     name: Name
     before: ShortText | None = None
@@ -164,11 +164,11 @@ class FieldChange(Struct, gc=False, frozen=True):
 
 
 class ItemData(Struct, gc=False, frozen=True, kw_only=True):
-    """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the platform's answer time.
+    """Data of `item.recorded.v1`. `ids` maps a platform to its id; `response_ms` is the response time of the platform.
 
     held: why a skipped item's changes wait for a confirmation. about: what the item is, for people: `title`, `sku`,
-    `linked_by`, `note`. Both are absent, not null, where there is nothing to say: events of before they existed keep
-    their bytes.
+    `linked_by`, `note`. Both are absent, not null, without a value: events from before the fields existed keep their
+    bytes.
     """
 
     job: JobInfo
@@ -250,11 +250,11 @@ EVENT_TYPES: dict[str, type[Event]] = {
 
 
 class DeadLetterData(Struct, gc=False, frozen=True, kw_only=True):
-    """A message that `consumer` could not use, where it lies, and why.
+    """A message that `consumer` could not use: its place, and the reason.
 
-    `value` is the message as text, or base64 where it is no UTF-8 or escapes would make it far
-    longer (`encoding` says which); a message longer than a mebibyte is cut and marked. `value_bytes` is the size of the
-    whole message, also where it was cut; absent in letters of before it existed.
+    `value` is the message as text, or as base64 if it is not UTF-8 or far longer as JSON (`encoding`). A message longer
+    than a mebibyte is truncated. `value_bytes` is the size of the whole message; absent in dead letters from
+    before the field existed.
     """
 
     topic: ShortText

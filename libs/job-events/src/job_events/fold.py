@@ -1,14 +1,14 @@
-"""The fold: events of one job, in any order and however often, to one row.
+"""The fold: events of one job, in any order and with any duplicates, to one row.
 
 A job is a product of registers. Each keeps its greatest key; equal keys keep the greater
-canonical bytes. Keeping a maximum is commutative, associative and idempotent, so order, duplicates
-and batching cannot show in the row:
+canonical bytes. A maximum is commutative, associative and idempotent, so the row does not depend on
+order, duplicates or batching:
 
     request   the smallest (time, id) wins; a description without a request loses to any request
     start     (attempt, seq)
-    progress  (attempt, seq): the whole vector with its metadata
+    progress  (attempt, seq): all counters with the metadata
     end       (attempt, seq)
-    deletion  the smallest (time, id) wins; where there is one, all others are empty: a tombstone
+    deletion  the smallest (time, id) wins; with it, all other registers are empty: a tombstone
 
 Texts are compared by code points, which is the order of their bytes in UTF-8. `job_tracker`'s upsert keeps the same
 maxima in SQL, column by column, in collation "C".
@@ -36,12 +36,12 @@ from job_events.events import (
 )
 
 _decoder = msgspec.json.Decoder(Progress)
-# A description known only from a start, progress or end sorts behind every true request.
+# A description without a request sorts behind every request.
 NO_REQUEST_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class RequestRegister(NamedTuple):
-    """Who the job is. `time` is NO_REQUEST_TIME and `id` empty while no request is known."""
+    """The description of the job. `time` is NO_REQUEST_TIME and `id` empty while no request is known."""
 
     time: datetime
     id: str
@@ -106,7 +106,7 @@ class StartRegister(NamedTuple):
 
 
 class ProgressRegister(NamedTuple):
-    """`body` holds the metadata; the counters stand in columns of their own besides."""
+    """`body` holds the metadata; the counters also have columns of their own."""
 
     attempt: int
     seq: int
@@ -159,7 +159,7 @@ class EndRegister(NamedTuple):
 
 
 class DeletionRegister(NamedTuple):
-    """When the job was deleted, by which event. Its description comes from that event alone."""
+    """The time and the event of the deletion. The description comes from that event alone."""
 
     at: datetime
     id: str
@@ -172,8 +172,8 @@ class DeletionRegister(NamedTuple):
 class JobState:
     """The registers of one job while a batch is folded.
 
-    Most progress events of a batch lose to a later one. So they are kept as bytes, and the last is decoded again:
-    held as objects, dozens each, they would push one another out of the processor's cache.
+    Most progress events of a batch are superseded by a later one, so progress is kept as bytes and the last one is
+    decoded again: as objects they would evict each other from the processor's cache.
     """
 
     __slots__ = ("_described", "_key", "deletion", "end", "progress", "request", "start", "stub")
@@ -249,7 +249,7 @@ class JobState:
 
 
 class Registers(NamedTuple):
-    """The row of one job as it is stored; everything shown is a function of it."""
+    """The row of one job as it is stored; every shown field is a function of it."""
 
     request: RequestRegister
     start: StartRegister | None
@@ -288,7 +288,7 @@ STATUSES = ("PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED")
 
 
 def status_word(state: str, outcome: str | None) -> str:
-    """One of STATUSES, from the two fields that decide it; DELETED for a tombstone, which nobody is shown."""
+    """One of STATUSES, from the two fields that decide it; DELETED for a tombstone, which no list shows."""
     if state == "deleted":
         return "DELETED"
     if outcome is not None:

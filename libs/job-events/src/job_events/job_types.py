@@ -6,6 +6,7 @@ The tracker stores jobs of any type; this list decides what the API accepts and 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +17,11 @@ from job_events.events import EVENT_TYPES, JobId, ShortText, Then
 from job_events.strict import read_strictly
 
 PlatformId = Annotated[str, Meta(min_length=1, max_length=128)]
+PlatformName = Annotated[str, Meta(min_length=1, max_length=128)]
+DEFAULT_CHANNEL = "shopify"
+"""The channel of a request that names none."""
+FORMER_MATCH_NAMES = {"nhanh_id": "hub_id", "shopify_id": "remote_id"}
+"""Fields of a match by the names that requests of earlier versions use, and by their names of now."""
 PlanToken = Annotated[str, Meta(min_length=1, max_length=128)]
 """What a stopped or held run hands out (metadata `planToken`): it stands for exactly the changes that were shown."""
 
@@ -33,24 +39,34 @@ class PullParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class MatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Scores from 0 to 1: at `auto` and above a pair links by itself, from `review` on a person decides."""
+    """Match the hub's records with those of the channel `platform`.
+
+    Scores from 0 to 1: at `auto` and above a pair links by itself, from `review` on a person decides.
+    """
 
     auto: Annotated[float, Meta(ge=0, le=1)] | None = None
     review: Annotated[float, Meta(ge=0, le=1)] | None = None
+    platform: PlatformName = DEFAULT_CHANNEL
 
 
 class SyncParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`confirm`: the plan token of a run that was stopped or held items back: exactly the changes that it showed may
-    pass. `only` limits the run to these Nhanh ids.
+    """Write the hub's values to the channel `platform`.
+
+    `confirm`: the plan token of a run that was stopped or held items back: exactly the changes that it showed may
+    pass. `only` limits the run to these ids of the hub.
     """
 
     dry_run: bool = False
     confirm: PlanToken | None = None
     only: Annotated[tuple[PlatformId, ...], Meta(max_length=1000)] = ()
+    platform: PlatformName = DEFAULT_CHANNEL
 
 
 class RevertParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Take back what the sync `job_id` wrote, or, of that, the items with these Nhanh ids (`only`)."""
+    """Take back what the sync `job_id` wrote, or, of that, the items with these ids of the hub (`only`).
+
+    The channel is that of the sync.
+    """
 
     job_id: JobId
     dry_run: bool = False
@@ -59,12 +75,16 @@ class RevertParams(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class EditMatchParams(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A person's word on a mapping. `correct` moves the Nhanh record to another Shopify record."""
+    """A person's decision about the match of a hub record and a record of the channel `platform`.
+
+    `correct` moves the hub record to another record of that channel.
+    """
 
     action: Literal["create", "correct", "delete"]
     kind: Literal["product", "customer"]
-    nhanh_id: PlatformId
-    shopify_id: PlatformId | None = None
+    hub_id: PlatformId
+    platform: PlatformName = DEFAULT_CHANNEL
+    remote_id: PlatformId | None = None
 
 
 Params = PullParams | MatchParams | SyncParams | RevertParams | EditMatchParams
@@ -72,26 +92,43 @@ Params = PullParams | MatchParams | SyncParams | RevertParams | EditMatchParams
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """One kind of job. `service` owns it and reads it from its own request topic."""
+    """One kind of job. `service` owns it and reads it from its own request topic.
+
+    platform, kind: which records of which platform a pull reads; None for all other jobs.
+    """
 
     name: str
     service: Literal["puller", "matcher", "syncer"]
     params: type[Params]
     summary: str
+    platform: str | None = None
+    kind: Literal["product", "customer"] | None = None
+
+
+PLATFORM_GROUP = "jobtrail.platforms"
+"""The entry points by which packages register platforms; here only their names are read."""
+PLATFORMS: tuple[str, ...] = tuple(sorted({point.name for point in entry_points(group=PLATFORM_GROUP)}))
+
+
+def _pulls(platform: str) -> tuple[JobType, ...]:
+    prefix = f"PULL_{platform.replace('-', '_').upper()}"
+    title = platform.replace("-", " ").title()
+    products, customers = "Read all products and stock from", "Read all customers from"
+    return (
+        JobType(f"{prefix}_PRODUCTS", "puller", PullParams, f"{products} {title}", platform, "product"),
+        JobType(f"{prefix}_CUSTOMERS", "puller", PullParams, f"{customers} {title}", platform, "customer"),
+    )
 
 
 JOB_TYPES: dict[str, JobType] = {
     job_type.name: job_type
     for job_type in (
-        JobType("PULL_NHANH_PRODUCTS", "puller", PullParams, "Read all products and stock from Nhanh"),
-        JobType("PULL_NHANH_CUSTOMERS", "puller", PullParams, "Read all customers from Nhanh"),
-        JobType("PULL_SHOPIFY_PRODUCTS", "puller", PullParams, "Read all products and stock from Shopify"),
-        JobType("PULL_SHOPIFY_CUSTOMERS", "puller", PullParams, "Read all customers from Shopify"),
+        *(pull for platform in PLATFORMS for pull in _pulls(platform)),
         JobType("AUTO_MATCH_PRODUCTS", "matcher", MatchParams, "Find which products are the same thing"),
         JobType("AUTO_MATCH_CUSTOMERS", "matcher", MatchParams, "Find which customers are the same person"),
-        JobType("EDIT_MATCH", "matcher", EditMatchParams, "Create, correct or delete one mapping"),
-        JobType("PRODUCT_SYNC", "syncer", SyncParams, "Write Nhanh's stock and prices to Shopify"),
-        JobType("CUSTOMER_SYNC", "syncer", SyncParams, "Write Nhanh's customer fields to Shopify"),
+        JobType("EDIT_MATCH", "matcher", EditMatchParams, "Create, correct or delete one match"),
+        JobType("PRODUCT_SYNC", "syncer", SyncParams, "Write the hub's stock and prices to a channel"),
+        JobType("CUSTOMER_SYNC", "syncer", SyncParams, "Write the hub's customer fields to a channel"),
         JobType("REVERT_SYNC", "syncer", RevertParams, "Take back what a sync wrote"),
     )
 }
@@ -137,10 +174,24 @@ def read_params(type_name: str, params: object) -> Params:
     if isinstance(params, dict) and params.get("confirm") is True:
         reason = "takes the plan token that a stopped run handed out (planToken in the job's metadata), not true"
         raise InvalidRequest("params.confirm", reason)
+    if kind.params is EditMatchParams and isinstance(params, dict):
+        params = renamed_match_fields(params, "params.")
     read = read_strictly(params, kind.params, "params")
-    if isinstance(read, EditMatchParams) and read.action != "delete" and read.shopify_id is None:
-        raise InvalidRequest("params.shopify_id", f"is needed to {read.action} a mapping")
+    if isinstance(read, EditMatchParams) and read.action != "delete" and read.remote_id is None:
+        raise InvalidRequest("params.remote_id", f"is needed to {read.action} a match")
     return read
+
+
+def renamed_match_fields(values: Mapping[Any, Any], path: str = "") -> dict[Any, Any]:
+    """The fields of a match with each former name replaced by its name of now; `path` is put before a name.
+
+    Raises:
+        InvalidRequest: a field is given by both its names.
+    """
+    for former, name in FORMER_MATCH_NAMES.items():
+        if former in values and name in values:
+            raise InvalidRequest(f"{path}{former}", f"is the former name of {name}; give one of the two")
+    return {FORMER_MATCH_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def unknown_here(type_name: str, params: Mapping[str, object]) -> str | None:
@@ -151,7 +202,8 @@ def unknown_here(type_name: str, params: Mapping[str, object]) -> str | None:
     kind = JOB_TYPES.get(type_name)
     if kind is None:
         return f"this version does not know the job type {type_name[:100]!r}"
-    unknown = sorted(set(params) - set(kind.params.__struct_fields__))
+    former = FORMER_MATCH_NAMES if kind.params is EditMatchParams else {}
+    unknown = sorted(set(params) - set(kind.params.__struct_fields__) - set(former))
     if unknown:
         return f"this version does not know the parameter {unknown[0][:100]!r} of {type_name}"
     return None

@@ -1,6 +1,6 @@
-"""The strict reading of requests: a field that a type does not have is refused, at any depth, by its path.
+"""Strict reading of requests: an unknown field is refused, at any depth, with its path.
 
-Readers of events ignore such fields; the same types are read by both.
+Readers of events ignore unknown fields of the same types.
 """
 
 import re
@@ -13,7 +13,7 @@ from msgspec import inspect
 from job_events.errors import InvalidRequest
 
 Read = TypeVar("Read")
-_LONGEST_NAME = 100  # characters of a name that a sentence repeats
+_LONGEST_NAME = 100  # characters of a name in an error
 _place = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
 
 

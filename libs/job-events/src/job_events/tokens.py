@@ -17,10 +17,10 @@ def encode_token(positions: Positions) -> str:
 
 
 def decode_token(token: str) -> Positions:
-    """Read a token. What follows a dot is another's: ids of the stream are tokens, too.
+    """Read a token. A part behind a dot is ignored: event ids of the stream have one.
 
     Raises:
-        ValueError: the string is no token.
+        ValueError: the string is not a token.
     """
     try:
         text, _, _ = token.partition(".")

@@ -1,29 +1,24 @@
-"""The topics: names, partitions, retention. Created explicitly; brokers must not create them by accident."""
+"""The topics: names, partitions, retention. The services create them; brokers do not (`auto.create.topics.enable`)."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.cimpl import NewTopic
-
-from job_events.kafka import TO_ALL_BROKERS
-from job_events.kafka_diagnosis import reach
-from job_events.kafka_security import Kafka
+from job_events.job_types import JOB_TYPES
 
 DAY_MS = 24 * 60 * 60 * 1000
-SERVICES = ("puller", "matcher", "syncer")
+SERVICES = tuple(dict.fromkeys(job_type.service for job_type in JOB_TYPES.values()))
+"""The services that run jobs. Each has a request topic of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as the broker shall hold it. `retention_days` bounds how far back a replay reaches."""
+    """The settings of one topic. `retention_days` bounds how far back a replay reaches."""
 
     name: str
     partitions: int
     retention_days: int
 
     def config(self) -> dict[str, str]:
-        """Broker settings. The append time is stored by the tracker, so the broker must be the one to stamp it."""
+        """Broker settings. The tracker stores the append time, so the broker must set it (LogAppendTime)."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_days * DAY_MS),
@@ -55,15 +50,11 @@ class Topics:
         return f"{self.prefix}matcher.chunks"
 
     @property
-    def changes(self) -> str:
-        return f"{self.prefix}platform.changes"
-
-    @property
     def dead_letters(self) -> str:
         return f"{self.prefix}jobs.dead-letters"
 
     def lifecycle(self) -> list[str]:
-        """What the job table is folded from."""
+        """The topics from which the job table is folded."""
         return [*(self.requests(service) for service in SERVICES), self.events]
 
     def specs(self) -> list[TopicSpec]:
@@ -73,7 +64,6 @@ class Topics:
             TopicSpec(self.events, 6, 30),
             TopicSpec(self.items, 6, 30),
             TopicSpec(self.chunks, 6, 2),
-            TopicSpec(self.changes, 3, 7),
             TopicSpec(self.dead_letters, 3, 90),
         ]
 
@@ -81,21 +71,3 @@ class Topics:
 def request_key(tenant: str, account: str) -> bytes:
     """Key of a request: one account's requests and their control messages keep their order."""
     return f"{tenant}/{account}".encode()
-
-
-def create_topics(kafka: Kafka, topics: Topics, replication: int = 1, timeout: float = 30) -> None:
-    """Create what is missing; existing topics are left as they are. `timeout` in seconds.
-
-    Raises:
-        KafkaUnreachable: no broker could be used in time; its text says why, where that is known.
-        KafkaException: the broker refused.
-    """
-    admin = reach(kafka, timeout, TO_ALL_BROKERS)
-    wanted = [NewTopic(spec.name, spec.partitions, replication, config=spec.config()) for spec in topics.specs()]
-    created: dict[str, Future[None]] = admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout)
-    for future in created.values():
-        try:
-            future.result(timeout)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise

@@ -10,10 +10,10 @@ from local_stack.errors import (
 )
 from local_stack.kafka_access import KafkaUser, ProtectedListeners
 from local_stack.kafka_tools import run_kafka_tool
-from local_stack.leftovers import down
 from local_stack.ports import free_port, is_free
 from local_stack.stack import EndedByDown, LocalStack, ServiceSpec
 from local_stack.stack_events import StackEvent
+from local_stack.stale_processes import down
 from local_stack.supervision import ServiceStatus
 
 __all__ = [

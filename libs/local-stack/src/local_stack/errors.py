@@ -1,12 +1,14 @@
-"""Every error of the local stack. Each message is one sentence for a person: what is wrong and how to mend it."""
+"""Every error of the local stack. The message is one sentence for a person: what is wrong, and what to do."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from job_events.errors import JobtrailError
 
-class StackError(Exception):
-    """Something that the local stack needs is missing, taken or broken."""
+
+class StackError(JobtrailError):
+    """Base of every error of the local stack: something that it needs is missing, taken or broken."""
 
 
 class PortTaken(StackError):
@@ -32,7 +34,7 @@ class DataDirInUse(StackError):
 
 
 class BadJar(StackError):
-    """A downloaded jar isn't the one that was checked in, or one is missing or too many."""
+    """The downloaded jars are not those of the checked-in list."""
 
 
 class StartFailed(StackError):
@@ -41,3 +43,7 @@ class StartFailed(StackError):
 
 class UnknownTool(StackError):
     """No Kafka tool has this name."""
+
+
+class StartAborted(StackError):
+    """The start of a server was given up because another server failed to start."""

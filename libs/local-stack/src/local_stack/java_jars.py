@@ -1,4 +1,4 @@
-"""Jars, Kafka's first of all: resolved once per user from Maven coordinates by jgo, checked against a list, cached."""
+"""Jars, such as Kafka's: resolved once per user from Maven coordinates by jgo, checked against a list, cached."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from local_stack.errors import BadJar, StackError
 from local_stack.stack_events import Report, StackEvent
 
 KAFKA_VERSION = "4.3.0"
-# Each is resolved by itself: log4j's parent POM manages kafka-clients at 3.9.1, and together with Kafka's it wins.
-# log4j-slf4j-impl: without it the broker is mute. Its version is stated, or a beta would be resolved.
-# The second of each pair is any class in it: jgo wants to know one to run.
+# Each is resolved alone: log4j's parent POM pins kafka-clients to 3.9.1, which would override Kafka's version.
+# log4j-slf4j-impl: without it the broker logs nothing. Its version is pinned; otherwise a beta is resolved.
+# The second of each pair is any class in the jar: jgo requires one.
 ENDPOINTS = (
     (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}", "kafka.Kafka"),
     ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.4", "org.apache.logging.slf4j.Log4jLoggerFactory"),
@@ -30,7 +30,7 @@ _CHECKSUMS = "kafka-jars.sha256"
 
 @dataclass(frozen=True, slots=True)
 class JarSet:
-    """Jars that belong together. `short` names their folder in the cache, `name` is for people.
+    """A set of jars. `short` names their folder in the cache, `name` is for people.
 
     `endpoints` are Maven coordinates for jgo, each with any class in it; `expected` maps file names to sha256.
     """
@@ -83,19 +83,19 @@ def expected_checksums() -> dict[str, str]:
 
 def check(jars: list[Path], wanted: JarSet) -> None:
     """Raise BadJar unless the jars are exactly those of the list, byte for byte."""
-    expected, cure = wanted.expected, _mend(wanted, jars)
+    expected, remedy = wanted.expected, _remedy(wanted, jars)
     found = {jar.name: jar for jar in jars}
     if missing := sorted(expected.keys() - found.keys()):
-        raise BadJar(f"The download of {wanted.name} lacks {', '.join(missing)}: {cure}")
+        raise BadJar(f"The download of {wanted.name} lacks {', '.join(missing)}: {remedy}")
     if extra := sorted(found.keys() - expected.keys()):
-        raise BadJar(f"The download of {wanted.name} has {', '.join(extra)}, which the list of jars lacks: {cure}")
+        raise BadJar(f"The download of {wanted.name} has {', '.join(extra)}, which the list of jars lacks: {remedy}")
     for name, jar in sorted(found.items()):
         digest = hashlib.sha256(jar.read_bytes()).hexdigest()
         if digest != expected[name]:
-            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {cure}")
+            raise BadJar(f"The jar {name} has the sha256 {digest} but {expected[name]} was expected: {remedy}")
 
 
-def _mend(wanted: JarSet, jars: list[Path]) -> str:
+def _remedy(wanted: JarSet, jars: list[Path]) -> str:
     place = f" {jars[0].parent.parent}" if jars else ""
     return f"remove the cache folder {cache_dir() / wanted.short} (it holds{place or ' nothing yet'}) and start again."
 
@@ -108,7 +108,7 @@ def kafka_jars(report: Report) -> list[Path]:
 def cached_jars(wanted: JarSet, report: Report) -> list[Path]:
     """The jars, downloaded first if the cache is cold. One process downloads, the others wait for it.
 
-    Raises BadJar when a jar isn't what the list says, StackError when they can't be downloaded.
+    Raises BadJar when a jar differs from the list, StackError when the download fails.
     """
     expected = wanted.expected
     cache = cache_dir() / wanted.short
@@ -136,7 +136,7 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _resolve(cache: Path, wanted: JarSet, report: Report) -> list[Path]:
-    """Let jgo resolve and download; meanwhile report how far it is. The folders of the jars."""
+    """Resolve and download by jgo, with progress reports; returns the folders of the jars."""
     from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
 
@@ -150,9 +150,9 @@ def _resolve(cache: Path, wanted: JarSet, report: Report) -> list[Path]:
             if jars:
                 report(StackEvent("download", wanted.short, f"Downloading {wanted.name}", min(jars, total), total))
             else:
-                # Jars come last: for their first half minute a cold cache gets descriptions only.
+                # Jars come last: for the first half minute a cold cache receives only POM files.
                 count = sum(1 for _ in repository.rglob("*.pom"))
-                report(StackEvent("download", wanted.short, f"Reading what {wanted.name} needs ({count} files)"))
+                report(StackEvent("download", wanted.short, f"Resolving {wanted.name} ({count} files)"))
 
     watcher = threading.Thread(target=watch, name="jar-download", daemon=True)
     watcher.start()

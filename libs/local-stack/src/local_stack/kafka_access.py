@@ -1,4 +1,4 @@
-"""Listeners of the local Kafka that demand TLS or a password: their addresses, broker settings and the user."""
+"""Listeners of the local Kafka that require TLS or a password: their addresses, broker settings and the user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class KafkaUser:
-    """Who may use the protected listeners; `password` may hold any character."""
+    """The user of the protected listeners; `password` may hold any character."""
 
     name: str
     password: str
@@ -35,7 +35,7 @@ class KafkaUser:
 
 @dataclass(frozen=True, slots=True)
 class ProtectedListeners:
-    """One port for each of PROTOCOLS, on one broker. SSL demands a client's certificate, the SASL ones the user."""
+    """One port for each of PROTOCOLS, on one broker. SSL requires a client certificate, SASL the user."""
 
     ports: dict[str, int]
     certificates: Certificates
@@ -83,15 +83,17 @@ class ProtectedListeners:
 
 
 def make_scram_user(bootstrap_servers: str, user: KafkaUser) -> None:
-    """Store the user's SCRAM credentials in the cluster, over a listener that demands none.
+    """Store the user's SCRAM credentials in the cluster, over a listener without authentication.
 
     Raises:
         KafkaException
     """
     password = user.password.encode()
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    for mechanism in _SCRAMS.values():  # a request may name a user once
+    for mechanism in _SCRAMS.values():  # one request may contain a user once
         credentials = ScramCredentialInfo(mechanism, _ITERATIONS)
-        asked: list[UserScramCredentialAlteration] = [UserScramCredentialUpsertion(user.name, credentials, password)]
-        for future in admin.alter_user_scram_credentials(asked, request_timeout=_SECONDS).values():
+        alterations: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user.name, credentials, password)
+        ]
+        for future in admin.alter_user_scram_credentials(alterations, request_timeout=_SECONDS).values():
             future.result(_SECONDS)

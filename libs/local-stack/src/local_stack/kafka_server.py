@@ -61,7 +61,7 @@ class KafkaNode:
 
 
 def bootstrap_servers(cluster: list[KafkaNode]) -> str:
-    """Where clients find the cluster."""
+    """The bootstrap servers of the cluster."""
     return ",".join(f"{LOOPBACK}:{node.port}" for node in cluster)
 
 
@@ -90,7 +90,7 @@ def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
         "transaction.state.log.num.partitions": 5,
         "share.coordinator.state.topic.replication.factor": replicas,
         "share.coordinator.state.topic.min.isr": max(1, replicas - 1),
-        # A killed member of a KIP-848 group would hold its partitions for 45 s, the default and the minimum.
+        # With the default a killed member of a KIP-848 group holds its partitions for 45 s.
         "group.consumer.min.session.timeout.ms": 6_000,
         "group.consumer.session.timeout.ms": 10_000,
         "group.consumer.min.heartbeat.interval.ms": 1_000,
@@ -98,7 +98,7 @@ def settings(node: KafkaNode, cluster: list[KafkaNode]) -> dict[str, object]:
         "group.initial.rebalance.delay.ms": 0,
         # The default of 128 MB is a quarter of this heap.
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
-        # A restarted broker waits until the controller has given up its former self (default 9 s).
+        # A restarted broker waits until the session of its former process has expired (default 9 s).
         "broker.session.timeout.ms": 3_000,
         "broker.heartbeat.interval.ms": 500,
         **(node.protected.broker_settings() if node.protected else {}),
@@ -128,7 +128,7 @@ def java_command(jars: list[Path], main_class: str, log4j: Path, *, jvm: tuple[s
 
 
 def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_format: Callable[[], None]) -> list[str]:
-    """Write the node's files, format its folder the first time, and give the command that runs it.
+    """Write the node's files, format its folder the first time, and return the command that runs it.
 
     Raises StackError when the format tool fails.
     """
@@ -146,7 +146,7 @@ def prepare(node: KafkaNode, cluster: list[KafkaNode], jars: list[Path], on_form
 
 
 def shared_id(cluster: list[KafkaNode]) -> str:
-    """The cluster's id, which its first node's folder keeps: nodes formatted with different ids refuse each other."""
+    """The cluster id, kept in the folder of the first node: nodes with different ids reject each other."""
     kept = cluster[0].folder / "cluster.id"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def shared_id(cluster: list[KafkaNode]) -> str:
 
 
 def _format(node: KafkaNode, properties: Path, jars: list[Path], log4j: Path, shared_id: str) -> None:
-    # No marker: an earlier format was cut short, so nothing can have been written since.
+    # Without the marker an earlier format was interrupted, so no data was written.
     shutil.rmtree(node.folder / "data", ignore_errors=True)
     command = java_command(jars, "kafka.tools.StorageTool", log4j, jvm=("-XX:TieredStopAtLevel=1",))
     arguments = ["format", "--cluster-id", shared_id, "--config", str(properties)]
@@ -168,9 +168,9 @@ def cluster_id(random: uuid.UUID) -> str:
 
 
 def answers(cluster: list[KafkaNode], stop: threading.Event, timeout: float) -> bool:
-    """Wait until all brokers are known to each other; False after `timeout` seconds or when `stop` is set.
+    """Wait until every broker knows the others; False after `timeout` seconds or when `stop` is set.
 
-    Another cluster that answers at the port does not count: the broker that found it taken has not started.
+    Another cluster at the port does not count.
     """
     admin = AdminClient(
         {
@@ -187,7 +187,7 @@ def answers(cluster: list[KafkaNode], stop: threading.Event, timeout: float) -> 
             if str(found.cluster_id) == shared_id(cluster) and len(found.brokers) >= len(cluster):
                 return True
         except KafkaException:
-            # Not up yet, which is what this loop waits for; the caller tells when it never comes up.
+            # Not up yet; the caller reports a server that never comes up.
             stop.wait(_POLL)
             continue
         stop.wait(_POLL)

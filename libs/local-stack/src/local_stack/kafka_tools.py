@@ -44,11 +44,11 @@ TOOLS = {
     "topics": f"{_TOOLS}.TopicCommand",
     "transactions": f"{_TOOLS}.TransactionsCommand",
 }
-# These work on files.
+# These read files.
 _WITHOUT_BROKER = {"dump-log", "storage"}
-# These take options of all their commands before the command word, `cluster` takes them behind it.
+# These take common options before the command word; `cluster` takes them behind it.
 _BEFORE_COMMAND = {"features", "metadata-quorum", "transactions"}
-# Options that name a file of client properties; `--config` is something else in other tools.
+# Options that name a file of client properties; `--config` has another meaning in other tools.
 _CONFIGS = {"--command-config", "--consumer.config", "--producer.config", "--admin.config"}
 _OWN = {"cluster": ("--config",)}
 
@@ -83,11 +83,11 @@ def run_kafka_tool(
     """Run one of Kafka's tools on this process' input and output, and give its exit code.
 
     `argv` is the tool's name and its arguments: ["consumer-groups", "--describe", "--all-groups"]. `client` are
-    properties by which it logs in; they lie in a file that only this user may read until the tool has ended.
-    Raises UnknownTool, or StackError when Kafka can't be downloaded.
+    properties by which it logs in; they are in a file that only this user may read, until the tool has ended.
+    Raises UnknownTool, or StackError when Kafka cannot be downloaded.
     """
     if not argv:
-        raise UnknownTool(f"Say which tool: {', '.join(sorted(TOOLS))}.")
+        raise UnknownTool(f"Name a tool: {', '.join(sorted(TOOLS))}.")
     name = tool_name(argv[0])
     jars = kafka_jars(report)
     with _terminated_as_exit(), tempfile.TemporaryDirectory(prefix="jobtrail-") as folder:
@@ -97,14 +97,14 @@ def run_kafka_tool(
         config = Path(folder) / "client.properties" if client else None
         if config is not None:
             write_private(config, properties_text(client or {}))
-        return subprocess.run(  # noqa: S603 - Kafka's own tools, asked for by the user
+        return subprocess.run(  # noqa: S603 - one of Kafka's own tools, named by the user
             [*command, *tool_arguments(name, argv[1:], bootstrap_servers, config)], check=False
         ).returncode
 
 
 @contextmanager
 def _terminated_as_exit() -> Generator[None]:
-    """Let SIGTERM leave the block, so that the files are removed; unless the program has an answer of its own."""
+    """Make SIGTERM leave the block, so that its files are removed; unless the program handles SIGTERM itself."""
     default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not default or threading.current_thread() is not threading.main_thread():
         yield

@@ -15,18 +15,18 @@ from pathlib import Path
 from local_stack.errors import PortTaken, StackError
 
 LOOPBACK = "127.0.0.1"
-# Below Linux' range for outgoing connections (32768 and up): so no client's own port can take a server's
-# port while that server restarts.
+# Below the range of Linux for outgoing connections (32768 and up), so that no client connection takes the port of a
+# server while it restarts.
 _FIRST, _LAST = 20_000, 29_999
 _TRIES = 200
-_given: set[int] = set()
-_giving = threading.Lock()
+_reserved: set[int] = set()
+_reserving = threading.Lock()
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on `port` of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections that are still closing don't make a port taken.
+        # As servers do, so that connections in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -39,23 +39,23 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that no other process is given while this one lives.
+    """A port that no server listens on, and that no other process gets from this function while this process lives.
 
-    A server takes seconds until it listens: two that are given one port would both start, and the clients of the one
-    that fails would talk to the other. Raises StackError if none is found.
+    A server takes seconds until it listens. Two servers with one port would both start, and the clients of the one that
+    fails would connect to the other. Raises StackError if no port is found.
     """
     choose = random.SystemRandom()
-    with _giving:
+    with _reserving:
         for _ in range(_TRIES):
             port = choose.randint(_FIRST, _LAST)
-            if port not in _given and _is_ours(port) and is_free(port):
-                _given.add(port)
+            if port not in _reserved and _reserve(port) and is_free(port):
+                _reserved.add(port)
                 return port
     raise StackError(f"No free port was found between {_FIRST} and {_LAST} on {LOOPBACK}.")
 
 
-def _is_ours(port: int) -> bool:
-    """Lock the byte of this number in a file that all processes of a user share; the lock ends with the process."""
+def _reserve(port: int) -> bool:
+    """Lock the byte of this number in a file shared by all processes of the user; the lock ends with the process."""
     try:
         fcntl.lockf(_ports_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except BlockingIOError:
@@ -65,7 +65,7 @@ def _is_ours(port: int) -> bool:
 
 @cache
 def _ports_file() -> int:
-    # Never closed: a process that closes such a file anywhere loses all its locks in it.
+    # Never closed: closing any descriptor of the file releases all locks of the process in it.
     return os.open(Path(tempfile.gettempdir()) / f"jobtrail-ports-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 

@@ -46,7 +46,7 @@ def server_command(bin_dir: Path, data: Path, port: int) -> list[str]:
         "unix_socket_directories": "",
         "max_connections": 200,
         "shared_buffers": f"{_cache_megabytes()}MB",
-        # A batch writes some megabytes of log at once; with the default it waits for the disk in the middle.
+        # A batch writes several megabytes of WAL; with the default it waits for the disk meanwhile.
         "wal_buffers": "16MB",
         "max_wal_size": "4GB",
         "log_min_messages": "warning",
@@ -57,13 +57,13 @@ def server_command(bin_dir: Path, data: Path, port: int) -> list[str]:
 
 
 def _cache_megabytes() -> int:
-    """A sixteenth of the machine's memory, 128 MB to 1 GB: what is not used of it is not taken."""
+    """A sixteenth of the machine's memory, 128 MB to 1 GB; the server allocates only what it uses."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(max(memory // 16 // 2**20, 128), 1024)
 
 
 def prepare(data_dir: Path, port: int, on_format: Callable[[], None]) -> PostgresPlan:
-    """Make the data folder the first time and give the plan to run it.
+    """Create the data folder the first time, and return the plan to run the server.
 
     Raises StackError when the data is another major version's or another user's, or initdb fails.
     """
@@ -85,7 +85,7 @@ def _check(data: Path, user: User | None) -> User | None:
     owner = data.stat()
     if user is None and owner.st_uid != os.geteuid():
         raise StackError(f"The data in {data} belongs to another user: choose another data folder.")
-    # Made by another unprivileged user when root: PostgreSQL wants to run as its data's owner.
+    # A root process may have created it as another unprivileged user: PostgreSQL must run as the owner of its data.
     return User(owner.st_uid, owner.st_gid) if user is not None else None
 
 
@@ -103,7 +103,7 @@ def _initdb(bin_dir: Path, data: Path, user: User | None) -> None:
 def answers(port: int, data: Path, stop: threading.Event, timeout: float) -> bool:
     """Wait until the server of this data folder answers; False after `timeout` seconds or when `stop` is set.
 
-    Another server that answers at the port does not count: the one that found it taken has not started.
+    Another server at the port does not count.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and not stop.is_set():
@@ -111,7 +111,7 @@ def answers(port: int, data: Path, stop: threading.Event, timeout: float) -> boo
             with psycopg.connect(url(port, "postgres"), connect_timeout=2) as connection:
                 found = connection.execute("show data_directory").fetchone()
         except psycopg.OperationalError:
-            # Not up yet, which is what this loop waits for; the caller tells when it never comes up.
+            # Not up yet; the caller reports a server that never comes up.
             stop.wait(_POLL)
             continue
         if found == (str(data),):
@@ -121,7 +121,7 @@ def answers(port: int, data: Path, stop: threading.Event, timeout: float) -> boo
 
 
 def ensure_database(port: int) -> None:
-    """Create the database if it isn't there yet."""
+    """Create the database unless it exists."""
     with psycopg.connect(url(port, "postgres"), autocommit=True) as connection:
         known = connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
         if known is None:

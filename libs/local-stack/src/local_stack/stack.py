@@ -15,9 +15,9 @@ from types import FrameType, TracebackType
 
 from filelock import FileLock, Timeout
 
-from local_stack import kafka_server, leftovers, postgres_server
+from local_stack import kafka_server, postgres_server, stale_processes
 from local_stack.certificates import make_certificates
-from local_stack.errors import DataDirInUse, StackError, StartFailed
+from local_stack.errors import DataDirInUse, StartAborted, StartFailed
 from local_stack.java_jars import kafka_jars
 from local_stack.kafka_access import PROTOCOLS, KafkaUser, ProtectedListeners, make_scram_user
 from local_stack.ports import asked_or_free, free_port
@@ -27,34 +27,38 @@ from local_stack.supervisor_config import Program, RunFolder
 
 _READY_TIMEOUT = 120.0  # seconds; a start takes 4 s on a free machine
 _POLL = 0.1  # seconds
-_HOPELESS = 3  # restarts of a service that was never ready
+_MAX_RESTARTS = 3  # of a service that was never ready
 SERVERS = frozenset({"kafka", "postgres"})
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service to run `copies` times. `env` is added to this process' environment; `ready` is asked by
-    `wait_ready` until it says True, and without it a service is ready once its processes run."""
+    """A service to run. `env` is added to the environment of this process.
+
+    `wait_ready` calls `ready` until it returns True; without it a service is ready once its process runs.
+    """
 
     name: str
     argv: list[str]
     env: dict[str, str] = field(default_factory=dict[str, str])
     ready: Callable[[], bool] | None = None
-    copies: int = 1
 
 
 class EndedByDown(SystemExit):
-    """`down` has ended this process; where nobody catches it, the process ends as any that was terminated."""
+    """`down` ends this process; uncaught, the exit status is that of a terminated process."""
 
 
 class LocalStack:
-    """A context manager. Kafka and PostgreSQL answer when `with` gives it; all has ended when it is left.
+    """A context manager: Kafka and PostgreSQL answer inside the block, and have ended after it.
 
-    KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL in the environment name somebody else's server, which is then used
-    and not started. Data stays in `data_dir`. Raises PortTaken, DataDirInUse, BadJar, StartFailed or another
-    StackError, each with one sentence for a person. `servers` names those of the two that are wanted. With three
-    `brokers`, Kafka is a cluster whose programs are kafka-1 to kafka-3; a port can be asked for only of a single one.
-    With a `kafka_user`, a single broker has protected listeners besides the plain one, described by `protected`.
+    Data stays in `data_dir`. A server that KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL names is used and not started.
+
+    servers: which of the two to start.
+    brokers: with three, Kafka is a cluster of the programs kafka-1 to kafka-3; `kafka_port` needs a single broker.
+    kafka_user: a single broker has protected listeners besides the plain one; `protected` describes them.
+
+    Raises:
+        PortTaken, DataDirInUse, BadJar, StartFailed, StackError: each with one sentence for a person.
     """
 
     def __init__(
@@ -77,9 +81,9 @@ class LocalStack:
         self._report_to = report
         self._report_lock = threading.Lock()
         self._supervisor = Supervisor(self._folder, self._report)
-        self._services: dict[str, tuple[ServiceSpec, list[str]]] = {}
+        self._services: dict[str, ServiceSpec] = {}
         self._stop = threading.Event()
-        self._hold = FileLock(self._folder.data_dir / "stack.lock", timeout=0)
+        self._lock = FileLock(self._folder.data_dir / "stack.lock", timeout=0)
         self._former_handler: Callable[[int, FrameType | None], object] | int | None = None
         self.bootstrap_servers: str = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
         self.database_url: str = os.environ.get("DATABASE_URL", "")
@@ -87,12 +91,12 @@ class LocalStack:
 
     def __enter__(self) -> LocalStack:
         self._folder.data_dir.mkdir(parents=True, exist_ok=True)
-        self._take_hold()
+        self._lock_data_dir()
         self._catch_sigterm()
         try:
-            for sentence in leftovers.end_orphans(self._folder):
-                self._tell("note", "stack", sentence)
-            leftovers.note_holder(self._folder)
+            for sentence in stale_processes.end_orphans(self._folder):
+                self._emit("note", "stack", sentence)
+            stale_processes.note_holder(self._folder)
             self._supervisor.start()
             self._start_servers()
         except BaseException:
@@ -106,13 +110,12 @@ class LocalStack:
         self._close()
 
     def start_services(self, specs: list[ServiceSpec]) -> None:
-        """Start services under the supervisor; each copy's log is data_dir/logs/NAME[-N].log."""
+        """Start services under the supervisor; their logs are data_dir/logs/NAME.log."""
         programs: list[Program] = []
         for spec in specs:
-            names = [f"{spec.name}-{n + 1}" if spec.copies > 1 else spec.name for n in range(spec.copies)]
-            programs += [Program(name, spec.argv, spec.env) for name in names]
-            self._services[spec.name] = (spec, names)
-            self._tell("start", spec.name, f"Starting {spec.name}")
+            programs.append(Program(spec.name, spec.argv, spec.env))
+            self._services[spec.name] = spec
+            self._emit("start", spec.name, f"Starting {spec.name}")
         self._supervisor.add(programs)
 
     def services(self) -> list[ServiceStatus]:
@@ -129,41 +132,40 @@ class LocalStack:
         while pending:
             statuses = self.services()
             for status in statuses:
-                if status.restarts >= _HOPELESS and any(status.name in names for _, names in pending):
-                    raise self._failed(status.name, f"{status.name} dies whenever it is started.")
+                if status.restarts >= _MAX_RESTARTS and any(status.name == spec.name for spec in pending):
+                    raise self._failed(status.name, f"{status.name} ends after every start.")
             running = {status.name for status in statuses if status.pid is not None}
-            still = [entry for entry in pending if not self._is_ready(*entry, running)]
-            for spec, _ in (entry for entry in pending if entry not in still):
-                self._tell("ready", spec.name, f"{spec.name} is ready")
+            still = [spec for spec in pending if not self._is_ready(spec, running)]
+            for spec in (spec for spec in pending if spec not in still):
+                self._emit("ready", spec.name, f"{spec.name} is ready")
             pending = still
             if pending and time.monotonic() > deadline:
-                names = [name for _, copies in pending for name in copies]
+                names = [spec.name for spec in pending]
                 raise self._failed(names[0], f"Not ready after {timeout:.0f} s: {', '.join(names)}.")
             if pending:
                 self._stop.wait(_POLL)
 
     def stop_services(self) -> None:
         """Stop the services and leave Kafka and PostgreSQL running."""
-        names = [name for _, copies in self._services.values() for name in copies]
-        self._supervisor.remove(names)
+        self._supervisor.remove(list(self._services))
         for name in self._services:
-            self._tell("ended", name, f"{name} has ended")
+            self._emit("ended", name, f"{name} has ended")
         self._services.clear()
 
     @staticmethod
-    def _is_ready(spec: ServiceSpec, names: list[str], running: set[str]) -> bool:
-        return running.issuperset(names) and (spec.ready is None or spec.ready())
+    def _is_ready(spec: ServiceSpec, running: set[str]) -> bool:
+        return spec.name in running and (spec.ready is None or spec.ready())
 
-    def _take_hold(self) -> None:
+    def _lock_data_dir(self) -> None:
         try:
-            self._hold.acquire()
+            self._lock.acquire()
         except Timeout:
-            mark = leftovers.holder(self._folder)
+            mark = stale_processes.holder(self._folder)
             raise DataDirInUse(self._folder.data_dir, mark.pid if mark else None) from None
 
     def _start_servers(self) -> None:
         starters: list[Callable[[], None]] = []
-        # Ports first: a taken one is known at once, before anything is downloaded or made.
+        # Ports first: a taken port is reported before anything is downloaded or created.
         if "kafka" in self._servers and not self.bootstrap_servers:
             port = asked_or_free("Kafka", self._kafka_port)
             ports = [port, *(free_port() for _ in range(1, self._brokers))]
@@ -176,10 +178,10 @@ class LocalStack:
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
-                # After an error or Ctrl-C the other one need not wait for its server any longer.
+                # After an error or Ctrl-C the start of the other server is given up.
                 if not all(future.done() for future in futures) or any(f.exception() for f in futures):
                     self._stop.set()
-        for error in sorted(filter(None, (future.exception() for future in futures)), key=_cut_short):
+        for error in sorted(filter(None, (future.exception() for future in futures)), key=_is_aborted):
             raise error
 
     def _start_kafka(self, ports: list[int]) -> None:
@@ -198,25 +200,25 @@ class LocalStack:
         programs: list[Program] = []
         for name, node in zip(names, cluster, strict=True):
             argv = kafka_server.prepare(
-                node, cluster, jars, lambda name=name: self._tell("format", name, "Formatting Kafka's data folder")
+                node, cluster, jars, lambda name=name: self._emit("format", name, "Formatting Kafka's data folder")
             )
-            self._tell("start", name, f"Starting Kafka on port {node.port}")
+            self._emit("start", name, f"Starting Kafka on port {node.port}")
             programs.append(Program(name, argv, priority=100))
         self._supervisor.add(programs)
         self._await(names, lambda: kafka_server.answers(cluster, self._stop, 1))
         self.bootstrap_servers = servers = kafka_server.bootstrap_servers(cluster)
         if self.protected is not None:
             make_scram_user(servers, self.protected.user)
-        self._tell("ready", "kafka", f"Kafka answers on {servers}")
+        self._emit("ready", "kafka", f"Kafka answers on {servers}")
 
     def _start_postgres(self, port: int) -> None:
         plan = postgres_server.prepare(
             self._folder.data_dir,
             port,
-            lambda: self._tell("format", "postgres", "Making PostgreSQL's data folder"),
+            lambda: self._emit("format", "postgres", "Creating PostgreSQL's data folder"),
         )
-        self._tell("start", "postgres", f"Starting PostgreSQL on port {port}")
-        # INT: end sessions and shut down; TERM would wait for clients to leave. QUIT: end all children at once.
+        self._emit("start", "postgres", f"Starting PostgreSQL on port {port}")
+        # INT: fast shutdown; TERM would wait for clients to disconnect. QUIT: immediate shutdown.
         program = Program(
             "postgres",
             plan.argv,
@@ -231,14 +233,14 @@ class LocalStack:
         self._await(["postgres"], lambda: postgres_server.answers(port, plan.data, self._stop, 1))
         postgres_server.ensure_database(port)
         self.database_url = postgres_server.url(port)
-        self._tell("ready", "postgres", f"PostgreSQL answers on port {port}")
+        self._emit("ready", "postgres", f"PostgreSQL answers on port {port}")
 
     def _await(self, names: list[str], answers: Callable[[], bool]) -> None:
         """Wait until a server answers. Raises StartFailed when a program dies at its start or all takes too long."""
         deadline = time.monotonic() + _READY_TIMEOUT
         while not answers():
             if self._stop.is_set():
-                raise _CutShortError(f"{' and '.join(names)} was not waited for.")
+                raise StartAborted(f"The start of {' and '.join(names)} was given up.")
             failing = [name for name in names if self._supervisor.failing(name)]
             if failing or time.monotonic() > deadline:
                 name = failing[0] if failing else names[0]
@@ -249,40 +251,40 @@ class LocalStack:
 
     def _close(self) -> None:
         self._stop.set()
-        with ExitStack() as last:  # in this order from below; what fails keeps nothing of the rest from being done
-            last.callback(self._give_sigterm_back)
-            last.enter_context(_undisturbed())
-            last.callback(self._hold.release)
-            last.callback(leftovers.forget, self._folder)
+        with ExitStack() as last:  # runs from the last callback to the first; a failure does not skip the others
+            last.callback(self._restore_sigterm)
+            last.enter_context(_signals_ignored())
+            last.callback(self._lock.release)
+            last.callback(stale_processes.forget, self._folder)
             last.callback(self._supervisor.stop)
-            self._tell("note", "stack", "Ending everything")
-        self._tell("ended", "stack", "Everything has ended")
+            self._emit("note", "stack", "Ending everything")
+        self._emit("ended", "stack", "Everything has ended")
 
     def _report(self, event: StackEvent) -> None:
         with self._report_lock:
             self._report_to(event)
 
-    def _tell(self, kind: EventKind, service: str, message: str) -> None:
+    def _emit(self, kind: EventKind, service: str, message: str) -> None:
         self._report(StackEvent(kind, service, message))
 
     def _catch_sigterm(self) -> None:
-        """Make SIGTERM leave the `with` block, unless the program has an answer of its own."""
+        """Make SIGTERM leave the `with` block, unless the program handles SIGTERM itself."""
         if threading.current_thread() is threading.main_thread() and (
             signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         ):
             self._former_handler = signal.signal(signal.SIGTERM, self._leave)
 
-    def _give_sigterm_back(self) -> None:
+    def _restore_sigterm(self) -> None:
         if self._former_handler is not None and signal.getsignal(signal.SIGTERM) == self._leave:
             signal.signal(signal.SIGTERM, self._former_handler)
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
-        raise EndedByDown(128 + number) if leftovers.asked_by_down(self._folder) else SystemExit(128 + number)
+        raise EndedByDown(128 + number) if stale_processes.is_ended_by_down(self._folder) else SystemExit(128 + number)
 
 
 @contextmanager
-def _undisturbed() -> Generator[None]:
-    """Whoever presses Ctrl-C again while all is ending would leave the rest running, and nobody would find it."""
+def _signals_ignored() -> Generator[None]:
+    """Ignore signals: a second Ctrl-C during the shutdown would leave processes running."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     if threading.current_thread() is not threading.main_thread() or None in former.values():
         yield
@@ -296,9 +298,5 @@ def _undisturbed() -> Generator[None]:
             signal.signal(number, handler)
 
 
-class _CutShortError(StackError):
-    """The other server failed first."""
-
-
-def _cut_short(error: BaseException) -> bool:
-    return isinstance(error, _CutShortError)
+def _is_aborted(error: BaseException) -> bool:
+    return isinstance(error, StartAborted)

@@ -1,4 +1,4 @@
-"""What the local stack tells while it works, so that a caller can draw bars and lines."""
+"""The events that the local stack reports while it works, so that a caller can show progress."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Run programs under supervisord: restarted when they die, ended when we end, however we end.
+"""Runs programs under supervisord: they are restarted when they die, and end with this process.
 
-The supervisor is a process of its own with a death signal of SIGTERM from this one, so even after a SIGKILL
-here it stops its programs in order; they in turn have a death signal from the supervisor.
+supervisord gets SIGTERM when this process dies, also by SIGKILL, and then stops its programs in order. They in turn get
+a signal when supervisord dies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from local_stack.processes import ProcessMark
 from local_stack.stack_events import Report, StackEvent
 from local_stack.supervisor_config import Program, RunFolder, child_command, render, write_private, write_spec
 
-_LONGEST_SOCKET = 90  # bytes; Linux ends at 107, and supervisord first binds a longer name beside it
+_MAX_SOCKET_PATH = 90  # bytes; the limit of Linux is 107, and supervisord first binds a longer name beside it
 _WATCH_EVERY = 0.3  # seconds
 _START_TIMEOUT = 30.0  # seconds
 _TAIL_LINES = 15
@@ -35,7 +35,7 @@ _RPC_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One supervised process. `pid` is None while it is down; `state` is supervisord's word in lower case."""
+    """One supervised process. `pid` is None while it is down; `state` is the state of supervisord in lower case."""
 
     name: str
     pid: int | None
@@ -44,7 +44,7 @@ class ServiceStatus:
 
 
 class Supervisor:
-    """Programs under one supervisord. Methods may be called from any thread."""
+    """Programs under one supervisord. Thread-safe."""
 
     def __init__(self, folder: RunFolder, report: Report) -> None:
         self._folder = folder
@@ -53,11 +53,11 @@ class Supervisor:
         self._status: dict[str, ServiceStatus] = {}
         self._last_pid: dict[str, int] = {}
         self._lock = threading.RLock()
-        self._leaving = threading.Event()
+        self._stopping = threading.Event()
         self._expected: set[str] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._spawned = threading.Event()
-        # A death signal follows the thread that spawned, not its process: so this thread stays to the end.
+        # The death signal is sent when the spawning thread ends, not its process, so this thread stays to the end.
         self._watcher = threading.Thread(target=self._watch, name="local-stack-watcher", daemon=True)
         self._socket = folder.run / "supervisor.sock"
         self._short: Path | None = None
@@ -67,7 +67,7 @@ class Supervisor:
         self._folder.run.mkdir(parents=True, exist_ok=True)
         self._folder.run.chmod(0o700)
         self._folder.logs.mkdir(parents=True, exist_ok=True)
-        if len(str(self._socket)) > _LONGEST_SOCKET:
+        if len(str(self._socket)) > _MAX_SOCKET_PATH:
             self._short = Path(tempfile.mkdtemp(prefix="jobtrail-"))
             self._socket = self._short / "supervisor.sock"
         self._watcher.start()
@@ -77,15 +77,15 @@ class Supervisor:
                 try:
                     self._rpc().getState()
                 except _RPC_ERRORS:
-                    # Not up yet, which is what this loop waits for.
-                    self._leaving.wait(0.03)
+                    # Not up yet.
+                    self._stopping.wait(0.03)
                     continue
                 return
             self._spawned.wait(0.1)
         raise StartFailed(f"The supervisor did not start; see {self._folder.log('supervisor')}.")
 
     def add(self, programs: list[Program]) -> None:
-        """Start programs that aren't known yet."""
+        """Start new programs."""
         with self._lock:
             for program in programs:
                 write_spec(self._folder, program)
@@ -95,10 +95,10 @@ class Supervisor:
             for program in programs:
                 self._expected.add(program.name)
                 self._rpc().addProcessGroup(program.name)
-        self._look()
+        self._refresh()
 
     def remove(self, names: list[str]) -> None:
-        """Stop programs together and forget them; each has its `stop_seconds` before a SIGKILL."""
+        """Stop programs together and remove them; each has its `stop_seconds` before a SIGKILL."""
         with self._lock:
             names = [name for name in names if name in self._programs]
             self._expected -= set(names)
@@ -111,7 +111,7 @@ class Supervisor:
                 infos = {info["name"]: info for info in self._infos()}
                 pending = {name for name in pending if infos[name]["pid"]}
                 if pending:
-                    self._leaving.wait(0.1)
+                    self._stopping.wait(0.1)
             for name in names:
                 self._rpc().removeProcessGroup(name)
                 self._folder.spec(name).unlink(missing_ok=True)
@@ -126,8 +126,8 @@ class Supervisor:
             return list(self._programs)
 
     def statuses(self) -> list[ServiceStatus]:
-        """All programs as they are now."""
-        self._look()
+        """The present status of all programs."""
+        self._refresh()
         with self._lock:
             return [self._status[name] for name in self._programs if name in self._status]
 
@@ -143,7 +143,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all programs, the later ones first, and the supervisor."""
-        self._leaving.set()
+        self._stopping.set()
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -171,14 +171,14 @@ class Supervisor:
         return cast("list[dict[str, Any]]", self._rpc().getAllProcessInfo())
 
     def _spawn(self) -> None:
-        """Start supervisord in a session of its own: Ctrl-C in the terminal is ours to answer."""
+        """Start supervisord in a session of its own, so that Ctrl-C in the terminal reaches only this process."""
         with self._lock:
             self._write_config()
         spec = self._folder.spec("supervisor")
         argv = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._folder.config)]
         write_private(spec, json.dumps({"argv": argv, "env": {}, "death_signal": "SIGTERM"}))
         with self._folder.log("supervisor-output").open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - a command of our own making
+            self._process = subprocess.Popen(  # noqa: S603 - the command is a constant
                 child_command(spec),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -192,28 +192,28 @@ class Supervisor:
 
     def _watch(self) -> None:
         self._spawn()
-        while not self._leaving.wait(_WATCH_EVERY):
+        while not self._stopping.wait(_WATCH_EVERY):
             process = self._process
             if process is not None and process.poll() is not None:
-                self._report(StackEvent("died", "supervisor", "The supervisor died; all starts again"))
+                self._report(StackEvent("died", "supervisor", "The supervisor died; all programs are started again"))
                 self._spawn()
-            self._look()
+            self._refresh()
         if self._process is not None:
             self._process.wait()
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         """Compare the supervisor's list with the last one and report what changed."""
         with self._lock:
             try:
                 infos = self._infos()
             except _RPC_ERRORS:
-                # The supervisor itself is starting or ending; the watcher sees which.
+                # The supervisor itself starts or ends; the watcher handles both.
                 return
-            events = [event for info in infos for event in self._take(info)]
+            events = [event for info in infos for event in self._update(info)]
         for event in events:
             self._report(event)
 
-    def _take(self, info: dict[str, Any]) -> list[StackEvent]:
+    def _update(self, info: dict[str, Any]) -> list[StackEvent]:
         name, pid, state = str(info["name"]), int(info["pid"]) or None, str(info["statename"]).lower()
         old = self._status.get(name)
         last_pid = self._last_pid.get(name)
@@ -222,10 +222,12 @@ class Supervisor:
         self._status[name] = ServiceStatus(name, pid, state, restarts)
         if pid is not None:
             self._last_pid[name] = pid
-        if name not in self._expected or self._leaving.is_set():
+        if name not in self._expected or self._stopping.is_set():
             return []
         if restarted:
-            return [StackEvent("restarted", name, f"{name} died (it was {last_pid}) and was restarted as {pid}")]
+            return [
+                StackEvent("restarted", name, f"{name} died (process {last_pid}) and was restarted as process {pid}")
+            ]
         if pid is None and old is not None and old.pid is not None:
-            return [StackEvent("died", name, f"{name} died (it was {old.pid}); it will be started again")]
+            return [StackEvent("died", name, f"{name} died (process {old.pid}); it will be restarted")]
         return []

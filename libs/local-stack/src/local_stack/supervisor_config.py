@@ -9,16 +9,16 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_stack import child
+from local_stack import child_process
 from local_stack.postgres_user import User
 
-# Dying sooner than this counts as a failed start, and each failed start in a row waits a second longer.
+# A program that dies sooner has failed to start; supervisord waits one second longer after each failed start in a row.
 START_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised process. `death_signal` is what it gets when the supervisor itself is killed."""
+    """One supervised process. It gets `death_signal` when the supervisor itself is killed."""
 
     name: str
     argv: list[str]
@@ -65,7 +65,7 @@ class RunFolder:
 
 def child_command(spec: Path) -> list[str]:
     """The command that becomes the program of a spec file. -I keeps this folder's modules off its path."""
-    return [sys.executable, "-I", "-S", child.__file__, str(spec)]
+    return [sys.executable, "-I", "-S", child_process.__file__, str(spec)]
 
 
 def write_private(path: Path, text: str) -> None:
@@ -78,7 +78,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_spec(folder: RunFolder, program: Program) -> None:
-    """Write what `child` reads."""
+    """Write the spec file that `child_process` reads."""
     spec = {
         "argv": program.argv,
         "env": program.env,
@@ -102,7 +102,7 @@ def render(folder: RunFolder, socket: Path, programs: list[Program]) -> str:
             "logfile_backups": "1",
             "pidfile": _text(folder.pid_file),
             "nocleanup": "true",
-            # The default of 1024 is a floor that it raises to; a small one spares the closing of each.
+            # supervisord closes this many descriptors in every child; the default is 1024.
             "minfds": "256",
         },
         "unix_http_server": {"file": _text(socket), "chmod": "0600"},
@@ -124,7 +124,7 @@ def _program(folder: RunFolder, program: Program) -> dict[str, str]:
         "autostart": "true",
         "autorestart": "true",
         "startsecs": str(START_SECONDS),
-        # Never give up: whatever it needs may come back.
+        # Retry for ever: the servers that it needs may come back.
         "startretries": "1000000",
         "stopsignal": program.stop_signal,
         "stopwaitsecs": str(program.stop_seconds),
@@ -137,5 +137,5 @@ def _program(folder: RunFolder, program: Program) -> dict[str, str]:
 
 
 def _text(value: Path | str) -> str:
-    """Percent signs are the file format's own."""
+    """Escape percent signs, which the file format interpolates."""
     return str(value).replace("%", "%%")

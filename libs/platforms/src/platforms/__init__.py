@@ -1,8 +1,7 @@
-"""Clients of the platforms that Jobtrail moves data between, with accounts, credentials and rate limits.
+"""The platforms that Jobtrail moves data between: one package a platform, and what they share.
 
-`accounts.AccountStore` keeps who is connected to what; `nhanh.NhanhClient` and `shopify.ShopifyClient` talk to
-the platforms; `buckets.RateBuckets` shares their rate limits between all workers; `errors` says all that can
-go wrong. `person_names` compares names of customers, the same way for every service.
-`migrate.migrate` brings the schema
-`accounts` to its newest version.
+`adapter` says what a platform's package declares, `registry` finds the registered ones. `accounts.AccountStore` keeps
+accounts, settings and credentials; `buckets.RateBuckets` shares the platforms' rate limits between all workers;
+`errors` holds every error. `records` and `field_names` are the words that all platforms share for what is read and
+written. `migrate.migrate` brings the schema `accounts` to its newest version.
 """

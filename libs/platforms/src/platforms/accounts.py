@@ -1,4 +1,4 @@
-"""The one writer of accounts and connections in the schema `accounts`."""
+"""The store of accounts, settings and connections: the only writer of these tables in the schema `accounts`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from platforms import registry
 from platforms.cipher import Cipher
 from platforms.connections import (
     Account,
@@ -15,13 +16,12 @@ from platforms.connections import (
     checked_base_url,
     checked_credentials,
     checked_name,
-    checked_platform,
 )
 from platforms.errors import InvalidAccount, SettingsUnreadable, UnknownAccount
-from platforms.queries import queries
 from platforms.settings import AccountSettings, parse_settings, settings_to_json, stored_settings
+from service_kit.sql_files import queries
 
-_SQL = queries("accounts.sql")
+_SQL = queries("platforms", "accounts.sql")
 
 
 class AccountStore:
@@ -66,12 +66,13 @@ class AccountStore:
 
         Raises InvalidAccount naming the field, UnknownAccount if the account is not there yet.
         """
+        registered = registry.platform(platform)
         connection = Connection(
             tenant=checked_name("tenant", tenant),
             account=checked_name("account", account),
-            platform=checked_platform(platform),
+            platform=registered.name,
             base_url=checked_base_url(base_url),
-            credentials=checked_credentials(platform, credentials),
+            credentials=checked_credentials(registered.name, registered.credentials, credentials),
         )
         sealed = self._cipher.seal(_owner(tenant, account, platform), connection.credentials)
         values = {**_key(connection), "base_url": connection.base_url, "credentials": sealed}
@@ -92,7 +93,7 @@ class AccountStore:
         return self._connection(row)
 
     def list_connections(self) -> list[Connection]:
-        """All connections by tenant, account, platform, without their credentials: one that no key opens hides none."""
+        """All connections by tenant, account, platform, without credentials: unreadable ones must not hide any."""
         with self._pool.connection() as db, db.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(_SQL["connections"]).fetchall()
         for row in rows:
@@ -100,7 +101,7 @@ class AccountStore:
         return [Connection(**row) for row in rows]
 
     def mark(self, connection: Connection, status: str, reason: str = "") -> None:
-        """Note what became of a connection, such as "needs re-authorisation"; a repeat writes nothing."""
+        """Set the status of a connection, such as "needs re-authorisation"; a repeat writes nothing."""
         with self._pool.connection() as db:
             db.execute(_SQL["mark"], {**_key(connection), "status": status, "reason": reason})
 

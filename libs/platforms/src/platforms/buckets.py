@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from psycopg_pool import ConnectionPool
 
-from platforms.queries import queries
 from platforms.results import Wait
+from service_kit.sql_files import queries
 
-_SQL = queries("buckets.sql")
+_SQL = queries("platforms", "buckets.sql")
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class PointsStatus:
 
 
 UNKNOWN_POINTS = PointsStatus(maximum=1000.0, available=1000.0, restore_rate=50.0)
-"""Believed until a shop has told its own: one query may cost 1000; slower than any plan of today."""
+"""Assumed until a shop reports its own: one query may cost 1000; slower than any plan of today."""
 
 
-_NEWS_AFTER = 1.0  # seconds
+_RECHECK_SECONDS = 1.0  # seconds
 _SHORTEST_WAIT = 0.001
-"""A clock of today counts in steps of 0.2 microseconds: a rest below that would be waited for without end."""
+"""A clock of today counts in steps of 0.2 microseconds: a shorter wait would be repeated without end."""
 
 
 class Buckets(Protocol):
@@ -72,7 +72,7 @@ class Buckets(Protocol):
         ...
 
     def lock(self, key: str, until: float) -> None:
-        """Nobody calls before `until` (unix seconds on the client's clock); a longer lock stays."""
+        """Let no client call before `until` (unix seconds on the client's clock); a longer lock stays."""
         ...
 
 
@@ -129,8 +129,8 @@ class RateBuckets:
             granted, pause = self._row("spend_points", values)
             if granted:
                 return
-            # What another worker's answer tells of the bucket may shorten the wait at any moment.
-            _wait_for(min(pause, _NEWS_AFTER), key, wait)
+            # Another worker's answer may correct the bucket and shorten the wait at any moment.
+            _wait_for(min(pause, _RECHECK_SECONDS), key, wait)
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         self._run(
@@ -172,7 +172,7 @@ class RateBuckets:
 
 
 class LocalBuckets:
-    """The same rules for one client that shares its limits with nobody, on the injected clock."""
+    """The same rules for one client that does not share its limits, on the injected clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -183,7 +183,7 @@ class LocalBuckets:
     def take_call(self, key: str, rule: WindowRule, wait: Wait) -> None:
         calls = self._calls.setdefault(key, deque())
         while True:
-            self._obey_lock(key, wait)
+            self._wait_for_lock(key, wait)
             now = self._clock()
             while calls and calls[0] <= now - rule.span:
                 calls.popleft()
@@ -194,7 +194,7 @@ class LocalBuckets:
 
     def take_points(self, key: str, cost: float, wait: Wait) -> None:
         while True:
-            self._obey_lock(key, wait)
+            self._wait_for_lock(key, wait)
             status = self._now(key)
             needed = min(cost, status.maximum)
             if status.available >= needed:
@@ -210,7 +210,7 @@ class LocalBuckets:
     def lock(self, key: str, until: float) -> None:
         self._locks[key] = max(until, self._locks.get(key, until))
 
-    def _obey_lock(self, key: str, wait: Wait) -> None:
+    def _wait_for_lock(self, key: str, wait: Wait) -> None:
         while (left := self._locks.get(key, 0.0) - self._clock()) > 0:
             _wait_for(left, key, wait)
 

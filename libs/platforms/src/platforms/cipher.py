@@ -25,7 +25,7 @@ class Cipher:
         return Fernet.generate_key().decode()
 
     def seal(self, owner: str, credentials: Mapping[str, str]) -> bytes:
-        """Encrypt; `owner` is sealed in, so that one connection's bytes are worthless in another's row."""
+        """Encrypt together with `owner`, so that one connection's bytes cannot be opened in another's row."""
         return self._fernet.encrypt(msgspec.json.encode({"owner": owner, "credentials": dict(credentials)}))
 
     def open(self, owner: str, sealed: bytes) -> dict[str, str]:

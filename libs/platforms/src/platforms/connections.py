@@ -1,20 +1,13 @@
 """Accounts and their connections as values. Names: tenant (who pays), account (one merchant), platform."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 from urllib.parse import urlsplit
 
 from platforms.errors import InvalidAccount
 from platforms.settings import AccountSettings
-
-REQUIRED_CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
-    "nhanh": ("app_id", "business_id", "access_token"),
-    "shopify": ("access_token",),
-}
-"""Per platform; further keys are kept (Nhanh: `secret_key` lets `check` ask for the token's rights)."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CREDENTIAL = re.compile(r"[!-~]*")  # what a header can carry: printable ASCII
@@ -54,13 +47,6 @@ def checked_name(field_name: str, value: str) -> str:
     return value
 
 
-def checked_platform(value: str) -> str:
-    """`value` if there is a client for that platform."""
-    if value not in REQUIRED_CREDENTIALS:
-        raise InvalidAccount("platform", f"must be one of {', '.join(REQUIRED_CREDENTIALS)}")
-    return value
-
-
 def checked_base_url(value: str) -> str:
     """`value` without a final slash if it is an http(s) address that carries neither login nor query."""
     parts = urlsplit(value)
@@ -71,17 +57,17 @@ def checked_base_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def checked_credentials(platform: str, credentials: Mapping[str, object]) -> dict[str, str]:
-    """The credentials as strings, if all that `platform` needs are there.
+def checked_credentials(platform: str, needed: Iterable[str], credentials: Mapping[str, object]) -> dict[str, str]:
+    """The credentials as strings, if all that are `needed` are there; further ones are kept.
 
-    Raises InvalidAccount naming the field, never its value. What is blank around a credential is cut off; inside
-    it stands for a paste that was wrapped.
+    Raises InvalidAccount naming the field, never its value. Blanks around a credential are cut off; inside one they
+    are a sign of text that was wrapped when it was copied.
     """
     texts = {key: str(value).strip() for key, value in credentials.items() if value is not None}
     for key, text in texts.items():
         if not _CREDENTIAL.fullmatch(text):
             raise InvalidAccount(f"credentials.{key}", "must be printable ASCII without blanks or line ends inside")
-    for key in REQUIRED_CREDENTIALS[platform]:
+    for key in needed:
         if not texts.get(key):
             raise InvalidAccount(f"credentials.{key}", f"is needed to connect to {platform}")
     return texts

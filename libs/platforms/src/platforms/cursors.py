@@ -1,4 +1,4 @@
-"""Cursors of the platforms' lists: kept as they came, and never followed in a circle."""
+"""Cursors of the platforms' lists: stored unchanged, and checked for cycles."""
 
 from decimal import Decimal
 from typing import Any, Final
@@ -12,7 +12,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class CursorGuard:
-    """Remembers the cursors of one walk. Asking a page again is fine; a `next` that leads back is not.
+    """Remembers the cursors of one list. Reading a page again is allowed; a `next` that leads back is not.
 
     code, text: of the error, in the platform's words.
     """
@@ -38,7 +38,7 @@ class CursorGuard:
 
 
 def portable(cursor: Any) -> Any:
-    """A cursor that survives being stored as JSON by anybody: where a number in it needs more digits than a float has,
+    """A cursor that any JSON encoder can store: where a number in it needs more digits than a float has,
     its JSON text stands in for it. `original` gives the cursor back."""
     return {_EXACT: _encoder.encode(cursor).decode()} if _holds_decimal(cursor) else cursor
 

@@ -1,24 +1,18 @@
-"""Every error that leaves this library, on one screen.
+"""Every error that leaves this package, on one screen.
 
 `category` is one of the closed list of the event contract; `message` holds no secret and fits an event.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-Category = Literal[
-    "RATE_LIMITED",
-    "NETWORK_ERROR",
-    "TIMEOUT",
-    "INVALID_CREDENTIALS",
-    "PERMISSION_DENIED",
-    "NOT_FOUND",
-    "CONFLICT",
-    "VALIDATION_FAILED",
-    "PLATFORM_ERROR",
-]
+from job_events.errors import Category, JobtrailError
 
 
-class PlatformError(Exception):
+class PlatformsError(JobtrailError):
+    """Base of everything that this package raises on purpose."""
+
+
+class PlatformError(PlatformsError):
     """A platform did not do what was asked. `code`: the platform's own code, or the HTTP status."""
 
     default_category: ClassVar[Category] = "PLATFORM_ERROR"
@@ -61,7 +55,7 @@ class ValidationFailed(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Still over the limit after the client's patience; `until`: unix seconds of the next useful call."""
+    """Still over the limit after the client's retry timeout; `until`: unix seconds of the next useful call."""
 
     default_category = "RATE_LIMITED"
 
@@ -71,7 +65,8 @@ class RateLimited(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """What may pass, but outlived the client's patience: a network error, a timeout, a 5xx, an answer without sense.
+    """A temporary failure that outlasted the client's retry timeout: a network error, a timeout, a 5xx, an unreadable
+    answer.
 
     NETWORK_ERROR or TIMEOUT where nothing usable came, PLATFORM_ERROR where the platform's own answer is wrong.
     sent: False where the request cannot have reached the platform.
@@ -88,12 +83,19 @@ class Rejected(PlatformError):
     """The platform refused for a reason of its own."""
 
 
-class AccountError(Exception):
+class AccountError(PlatformsError):
     """Base of what the account store refuses."""
 
 
 class UnknownAccount(AccountError):
     """No such account, or the account has no connection to that platform."""
+
+
+class UnknownChannel(AccountError):
+    """No platform of this name is written from the hub."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"{name[:100]!r} is no channel; known are {', '.join(known) or 'none'}")
 
 
 class SettingsUnreadable(AccountError, ValidationFailed):
@@ -111,3 +113,20 @@ class InvalidAccount(AccountError):
 
 class CredentialsUnreadable(AccountError):
     """Stored credentials do not open with this secret key."""
+
+
+class NotJson(PlatformsError, ValueError):
+    """The body of an answer is no JSON, or nests deeper than any record."""
+
+
+class NotANumber(PlatformsError, ValueError):
+    """The value is no number, or one that can be read in two ways; the message repeats its raw text."""
+
+
+class MalformedRecord(PlatformsError, ValueError):
+    """A platform's item that cannot be read; `field` is the path to what is wrong in the platform's own JSON."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

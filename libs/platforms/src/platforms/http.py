@@ -14,10 +14,14 @@ import msgspec
 import structlog
 
 from platforms.connections import Connection
-from platforms.errors import InvalidCredentials, Unavailable
+from platforms.errors import (
+    InvalidCredentials,
+    NotJson,
+    Unavailable,
+)
 from platforms.redaction import Redactor
 from platforms.results import Exchange, OnExchange
-from platforms.retry import told
+from platforms.retry import bounded_retry_after
 from platforms.values import json_number
 
 BODY_LIMIT = 64 * 1024
@@ -45,7 +49,7 @@ class HttpCaller:
         http: httpx.Client | None,
         on_exchange: OnExchange | None,
     ) -> None:
-        # A proxy of the environment is for the world outside, never for a sandbox on this machine.
+        # A proxy of the environment is for the internet, never for a sandbox on this machine.
         outside = urlsplit(connection.base_url).hostname not in _LOOPBACK
         self._http = http or httpx.Client(timeout=_TIMEOUT, trust_env=outside)
         self._owns_http = http is None
@@ -85,7 +89,7 @@ class HttpCaller:
         return response
 
     def message(self, text: str) -> str:
-        """`text` or code of a platform, fit for an error: one line without secrets or control characters."""
+        """`text` or code of a platform, for an error: one line without secrets or control characters."""
         return self.redactor.bounded(" ".join(_UNPRINTABLE.sub(" ", text).split()), MESSAGE_LIMIT)
 
     def close(self) -> None:
@@ -144,10 +148,6 @@ class HttpCaller:
         )
 
 
-class NotJson(Exception):
-    """The body of an answer is no JSON, or nests deeper than anybody reads."""
-
-
 def json_body(response: httpx.Response) -> Any:
     """What an answer says. Raises NotJson. A fraction is a float, or a Decimal where a float would lose digits.
 
@@ -166,21 +166,21 @@ def json_body(response: httpx.Response) -> Any:
 
 
 def retry_after(response: httpx.Response, now: float) -> float | None:
-    """Seconds that the platform's Retry-After header asks for (a number, or an HTTP date), as `told` bounds them."""
+    """Seconds that the platform's Retry-After header asks for (a number, or an HTTP date), bounded."""
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
     try:
-        return told(float(value))
+        return bounded_retry_after(float(value))
     except ValueError:
         pass
     try:
-        return told(parsedate_to_datetime(value).timestamp() - now)
+        return bounded_retry_after(parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def span(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
     """A number in a platform's answer, also as text, as finite seconds or points; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
@@ -192,11 +192,11 @@ def span(value: Any) -> float | None:
 
 
 def _unsendable() -> InvalidCredentials:
-    """Of a request only the credentials come from outside: all else in it is ours."""
+    """Only the credentials of a request come from outside."""
     reason = "the stored credentials hold characters that no request can carry: store them anew"
     return InvalidCredentials("UNSENDABLE_CREDENTIALS", reason)
 
 
 def _is_secret(key: str) -> bool:
-    """Ids are no secrets and must stay readable in stored exchanges."""
+    """Whether a credential is a secret; ids are not, and must stay readable in stored exchanges."""
     return not key.endswith("_id")

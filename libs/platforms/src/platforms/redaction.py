@@ -44,7 +44,7 @@ _FORM_FIELD = re.compile(rf"(?P<head>(?<![A-Za-z0-9])(?:{_NAME})=)[^&\s\"']+", r
 _HEADER_LINE = re.compile(
     rf"(?P<head>(?<![A-Za-z0-9])(?:{_NAME}):[ \t]+)(?![\"'])(?:Bearer |Basic )?[^\s,;\"']+", re.IGNORECASE
 )
-_SHORTEST_VALUE: Final = 6  # shorter values would tear holes into innocent text
+_SHORTEST_VALUE: Final = 6  # shorter values would also match ordinary text
 
 
 class Redactor:

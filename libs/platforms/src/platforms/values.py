@@ -8,6 +8,8 @@ import unicodedata
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
+from platforms.errors import NotANumber
+
 MAX_DIGITS: Final = 24
 """No price or quantity has more digits; text such as 1e999999 must not reach the database."""
 _SHOWN: Final = 40  # characters of a refused text that its error repeats
@@ -24,10 +26,6 @@ _MARKS: Final = {"us$": _DOLLARS, "$": _DOLLARS, "usd": _DOLLARS} | dict.fromkey
 )
 # Characters that show nothing besides those of the categories Cc and Cf: joiners, fillers, variation selectors.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-
-
-class NotANumber(ValueError):
-    """The value is no number, or one that can be read in two ways; the message repeats its raw text."""
 
 
 def normal_text(raw: str) -> str:

@@ -1,4 +1,4 @@
-"""One part of the tracker in this process: `arguments` says which. Each loads only what it needs."""
+"""Runs one part of the tracker; `arguments` says which. Each part imports only what it needs."""
 
 import signal
 import sys
@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from types import FrameType
 
-from job_events.logs import configure_logging
-from job_events.settings import read_settings
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
-from job_tracker.projector.postgres import Stopped
+from job_tracker.errors import Stopped
 from job_tracker.settings import Settings
+from service_kit.bootstrap import configure_logging
+from service_kit.settings import read_settings
 
 _LOOK_EVERY = 0.2  # seconds
 
@@ -21,15 +21,15 @@ _LOOK_EVERY = 0.2  # seconds
 def main() -> int:
     """Exit status 0 after SIGTERM or SIGINT.
 
-    `once` says those of rebuild, audit and archive.
+    `commands` describes those of rebuild, audit and archive.
     """
     arguments = read_arguments()
     configure_logging(f"job-tracker {arguments.part}")
     settings = read_settings(Settings, "job-tracker")
     if arguments.part not in SERVERS:
-        from job_tracker import once
+        from job_tracker import commands
 
-        return once.run(settings, arguments)
+        return commands.run(settings, arguments)
     if arguments.part == "api":
         return _api(settings)
     run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector
@@ -38,10 +38,10 @@ def main() -> int:
 
 def _api(settings: Settings) -> int:
     """Until SIGTERM or SIGINT, which uvicorn raises once more when all is done."""
-    told = threading.Event()
+    stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        told.set()  # what is raised while Python clears something away is lost
+        stop.set()  # an exception raised during garbage collection is lost
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,8 +49,8 @@ def _api(settings: Settings) -> int:
     with suppress(KeyboardInterrupt, Stopped):
         from job_tracker import bootstrap_api
 
-        bootstrap.prepare_schema(settings, told.wait)
-        bootstrap_api.run_api(settings, told)
+        bootstrap.prepare_schema(settings, stop.wait)
+        bootstrap_api.run_api(settings, stop)
     return 0
 
 
@@ -62,7 +62,7 @@ def _until_signal(run: Callable[[threading.Event], None]) -> int:
     with ThreadPoolExecutor(1, thread_name_prefix="projector") as threads:
         running = threads.submit(run, stop)
         while not wait([running], _LOOK_EVERY).done:
-            # Not sigtimedwait: in a process that was paused and continued it tells of signals that never came.
+            # Not sigtimedwait: in a process that was stopped and continued it reports signals that were not sent.
             if signal.sigpending() & signals:
                 stop.set()
     running.result()

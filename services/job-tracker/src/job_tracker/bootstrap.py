@@ -1,4 +1,4 @@
-"""The only place where the tracker's parts are wired together."""
+"""Wires the projectors. Only the bootstrap modules construct parts of the tracker."""
 
 import gc
 import os
@@ -12,23 +12,25 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from job_events.clock import SystemClock
-from job_events.database import migrate
-from job_events.sql_files import queries
-from job_events.topics import Topics, create_topics
-from job_tracker.projector.broker import Broker
-from job_tracker.projector.commit import Committer, nowhere
+from job_events.topics import Topics
+from job_tracker.errors import Stopped
+from job_tracker.log.broker import Broker
+from job_tracker.projector.batch import Content, Projection
+from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.heartbeat import Heartbeat
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
 from job_tracker.projector.loop import Projector
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import SCHEMA, Link, Stopped, connect, pause
-from job_tracker.projector.records import Content, Projection
 from job_tracker.projector.source import KafkaSource
-from job_tracker.projector.status import Status
 from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect, pause
+from job_tracker.store.status import Status
+from service_kit.clock import SystemClock
+from service_kit.database import migrate
+from service_kit.kafka_admin import create_topics
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
 _NOT_ALLOWED = {
@@ -38,7 +40,7 @@ _NOT_ALLOWED = {
 
 
 def instance_name() -> str:
-    """Who writes a heartbeat: machine and process."""
+    """The name of this instance in heartbeats: machine and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -46,7 +48,7 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema and create the topics, waiting for servers that are still starting.
 
     Raises:
-        Stopped: the process shall end.
+        Stopped: the process is asked to end.
     """
     prepare_schema(settings, wait)
     topics = Topics(settings.jobtrail_topic_prefix)
@@ -57,18 +59,18 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
         except KafkaException as error:
             if error.args[0].code() not in _NOT_ALLOWED:
                 raise
-            log.error("topic not created", reason=error.args[0].str())  # what there is, is read
+            log.error("topic not created", reason=error.args[0].str())  # the existing topics are read
 
-    _until_there("Kafka", create, wait)
+    _retry_until_available("Kafka", create, wait)
 
 
 def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema, waiting for a PostgreSQL that is still starting.
 
     Raises:
-        Stopped: the process shall end.
+        Stopped: the process is asked to end.
     """
-    _until_there("PostgreSQL", lambda: bring_schema(settings), wait)
+    _retry_until_available("PostgreSQL", lambda: migrate_schema(settings), wait)
 
 
 def run_projector(
@@ -77,9 +79,9 @@ def run_projector(
     stop: threading.Event,
     instance: str | None = None,
     *,
-    at: Callable[[str], None] = nowhere,
+    failpoint: Callable[[str], None] = no_failpoint,
 ) -> None:
-    """Keep one projection until `stop` is set; `at` is called at the named points of the protocol."""
+    """Run one projection until `stop` is set; `failpoint` is called at the named points of the protocol."""
     me = instance or instance_name()
     wait = stop.wait
     try:
@@ -88,12 +90,17 @@ def run_projector(
         return
     status = Status(time.monotonic)
     broker = Broker(settings.kafka)
-    link = Link(settings.database_url, status, wait, session=projection.session)
-    committer = Committer(link, projection, at)
+    connection = RetryingConnection(settings.database_url, status, wait, session=projection.session)
+    committer = Committer(connection, projection, failpoint)
     # The reader's own connection: positions are read while the writer is in its transaction.
-    positions = Link(settings.database_url, status, wait)
+    positions = RetryingConnection(settings.database_url, status, wait)
     store = PositionStore(
-        link=positions, broker=broker, projection=projection.name, remedy=projection.remedy, status=status, wait=wait
+        connection=positions,
+        broker=broker,
+        projection=projection.name,
+        remedy=projection.remedy,
+        status=status,
+        wait=wait,
     )
     heartbeat = Heartbeat(
         database_url=settings.database_url,
@@ -106,24 +113,24 @@ def run_projector(
     projector = Projector(
         projection=projection,
         committer=committer,
-        link=link,
+        connection=connection,
         store=store,
-        open_source=lambda hand_on: KafkaSource(
+        open_source=lambda flush_before_revoke: KafkaSource(
             kafka=settings.kafka,
             group=projection.name,
             topics=projection.topics,
             instance=me,
             store=store,
             status=status,
-            hand_on=hand_on,
-            at=at,
+            flush_before_revoke=flush_before_revoke,
+            failpoint=failpoint,
         ),
         status=status,
         stop=stop,
         batch_events=settings.jobtrail_batch_events,
-        at=at,
+        failpoint=failpoint,
     )
-    with collector_at_rest():
+    with garbage_collection_disabled():
         heartbeat.start()
         try:
             projector.run()
@@ -133,7 +140,7 @@ def run_projector(
 
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
-    """Keep the job table until `stop` is set, and sweep out what is older than the settings keep."""
+    """Run the projection `jobs` until `stop` is set, and delete what is older than the retention."""
     sweeper = Sweeper(settings, SystemClock())
     sweeper.start()
     try:
@@ -143,15 +150,15 @@ def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str 
 
 
 def run_items_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
-    """Keep the sync log and the dead letters until `stop` is set."""
+    """Run the projection `items` until `stop` is set."""
     run_projector(settings, ItemsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
 
 
 @contextmanager
-def collector_at_rest() -> Generator[None]:
-    """Folded events are many and hold no cycles: looking for some costs a third of the time.
+def garbage_collection_disabled() -> Generator[None]:
+    """Disable automatic garbage collection: events hold no cycles, and searching for them takes a third of the time.
 
-    The projector's loop looks when it has nothing else to do.
+    The projector's loop collects when it is idle.
     """
     gc.freeze()
     gc.disable()
@@ -162,25 +169,25 @@ def collector_at_rest() -> Generator[None]:
         gc.unfreeze()
 
 
-def bring_schema(settings: Settings) -> None:
+def migrate_schema(settings: Settings) -> None:
     """Migrate the schema.
 
     Raises:
         psycopg.OperationalError: PostgreSQL does not answer.
     """
-    migrate(settings.database_url, SCHEMA, ["job_tracker"])
-    # Before the first row comes: a day that begins in the default partition stays there.
+    migrate(settings.database_url, SCHEMA, ["job_tracker.store"])
+    # Before the first row: a day whose rows are in the default partition stays there.
     with connect(settings.database_url) as connection:
-        connection.execute(queries("job_tracker", "commit.sql")["ensure_event_days"])
+        connection.execute(queries("job_tracker.store", "commit.sql")["ensure_event_days"])
 
 
-def _until_there(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:
+def _retry_until_available(server: str, work: Callable[[], None], wait: Callable[[float], bool]) -> None:
     attempt = 0
     while True:
         try:
             return work()
         except (psycopg.OperationalError, KafkaException, TimeoutError) as error:
             attempt += 1
-            log.warning("waiting", server=server, reason=str(error))
+            log.warning("server away", server=server, reason=str(error))
             if wait(pause(attempt)):
                 raise Stopped from None

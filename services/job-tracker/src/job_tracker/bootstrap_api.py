@@ -1,4 +1,4 @@
-"""The API's wiring."""
+"""Wires the API."""
 
 import asyncio
 import contextlib
@@ -15,35 +15,35 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 from uvicorn.config import STARTUP_FAILURE
 
-from job_events import kafka
-from job_events.clock import SystemClock
-from job_events.database import watched
 from job_events.topics import Topics
-from job_tracker.acknowledgements import Acknowledgements
+from job_tracker.api.acknowledgements import Acknowledgements
 from job_tracker.api.app import create_app
+from job_tracker.api.change_feed import ChangeFeed
 from job_tracker.api.changes import BY_KEY, READS_AT_ONCE, ChangeReader
+from job_tracker.api.command_publisher import CommandPublisher
+from job_tracker.api.commit_notifications import CommitNotifications
 from job_tracker.api.deps import Parts
-from job_tracker.api.feed import Feed
-from job_tracker.api.follower import Streams
-from job_tracker.api.freshness import Reader, reader_pool
-from job_tracker.api.instruments import Instruments
+from job_tracker.api.freshness import SnapshotReader, reader_pool
+from job_tracker.api.idempotency import IdempotencyKeys
 from job_tracker.api.jobs import JOBS
-from job_tracker.api.pokes import Pokes
+from job_tracker.api.metrics import Metrics
 from job_tracker.api.stream import MAX_READERS, SEND_TIMEOUT
-from job_tracker.keys import Keys
-from job_tracker.projector.broker import Broker
+from job_tracker.api.stream_sessions import StreamSessions
+from job_tracker.log.broker import Broker
 from job_tracker.projector.items_projection import ItemsProjection
 from job_tracker.projector.jobs_projection import JobsProjection
-from job_tracker.requests import Requests
 from job_tracker.settings import Settings
+from service_kit import kafka
+from service_kit.clock import SystemClock
+from service_kit.database import watched
 
 POOL_SIZE = 8
 LIVE_POOL_SIZE = READS_AT_ONCE + 1  # the feed itself never waits for a reader
 KAFKA_TIMEOUT = 2.0  # seconds until readiness says that Kafka is away
-DELIVERY_TIMEOUT_MS = 5000  # after so long without an acknowledgement the caller hears 503
+DELIVERY_TIMEOUT_MS = 5000  # without an acknowledgement in this time the caller gets 503
 GRACE = 5  # seconds for open answers after SIGTERM
-# Seconds that an idle connection is kept. uvicorn's own 5 ends it in the very moment in which somebody who asks every
-# five seconds asks again, and who asked hears nothing.
+# Seconds that an idle connection is kept. uvicorn's default of 5 would close it just when a client that polls every
+# five seconds sends its next request.
 KEEP_ALIVE = 75
 
 
@@ -62,33 +62,33 @@ def build_app(settings: Settings) -> FastAPI:
             timeout=5,
             open=False,
             kwargs={"options": "-c timezone=UTC"},
-            check=AsyncConnectionPool.check_connection,  # one of before PostgreSQL was away is dead
+            check=AsyncConnectionPool.check_connection,  # PostgreSQL may have been restarted
         )
-        pokes = Pokes(settings.database_url)
-        requests = Requests(
+        notifications = CommitNotifications(settings.database_url)
+        requests = CommandPublisher(
             kafka.producer(settings.kafka, "job-tracker-api", DELIVERY_TIMEOUT_MS),
             topics,
             SystemClock(),
         )
         stands_on = {jobs.name: jobs.topics, items.name: items.topics}
-        reader = Reader(pool, pokes, jobs.name, items.name, stands_on)
+        reader = SnapshotReader(pool, notifications, jobs.name, items.name, stands_on)
         live = reader_pool(settings.database_url, LIVE_POOL_SIZE, BY_KEY)
-        changes = ChangeReader(Reader(live, pokes, jobs.name, items.name, stands_on), reader, JOBS)
-        feed = Feed(changes, pokes)
+        changes = ChangeReader(SnapshotReader(live, notifications, jobs.name, items.name, stands_on), reader, JOBS)
+        feed = ChangeFeed(changes, notifications)
         requests.start()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, requests.close)
             for connections in (pool, live, writers):
                 await connections.open()
                 stack.push_async_callback(connections.close)
-            for work in (pokes.run(), feed.run()):
+            for work in (notifications.run(), feed.run()):
                 stack.push_async_callback(_end, asyncio.create_task(work))
             yield Parts(
                 reader=reader,
                 requests=requests,
-                keys=Keys(writers),
-                instruments=Instruments(),
-                streams=Streams(feed, changes),
+                keys=IdempotencyKeys(writers),
+                instruments=Metrics(),
+                streams=StreamSessions(feed, changes),
                 broker=Broker(settings.kafka, timeout=KAFKA_TIMEOUT),
                 acknowledgements=Acknowledgements(writers),
             )
@@ -112,16 +112,16 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 class Server(uvicorn.Server):
-    """Ends first what would not end by itself, or too late: streams, waiting for tokens, who takes no answer."""
+    """A server that ends streams and waiting requests first, which would delay its shutdown."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config, told: threading.Event) -> None:
+    def __init__(self, app: FastAPI, config: uvicorn.Config, stop: threading.Event) -> None:
         super().__init__(config)
         self._app = app
-        self._told = told
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._told.is_set():  # before uvicorn listened to signals
+        if self._stop.is_set():  # before uvicorn listened to signals
             self.should_exit = True
         if self.started and hasattr(socket, "TCP_USER_TIMEOUT"):
             # A connection that was ended stays open until what was sent is taken: of a reader that takes nothing, for
@@ -135,8 +135,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run_api(settings: Settings, told: threading.Event) -> None:
-    """Serve until SIGTERM or SIGINT, which is raised once more in the end; not at all if `told` is set before."""
+def run_api(settings: Settings, stop: threading.Event) -> None:
+    """Serve until SIGTERM or SIGINT, which is raised once more in the end; not at all if `stop` is set before."""
     _allow_files(MAX_READERS + 1000)
     app = build_app(settings)
     config = uvicorn.Config(
@@ -148,7 +148,7 @@ def run_api(settings: Settings, told: threading.Event) -> None:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=KEEP_ALIVE,
     )
-    server = Server(app, config, told)
+    server = Server(app, config, stop)
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)

@@ -1,4 +1,4 @@
-"""Wires what runs once and ends: rebuild, audit, archive."""
+"""Wires the commands that run once: rebuild, audit, archive."""
 
 import sys
 import time
@@ -15,36 +15,37 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.prompt import Confirm
 
-from job_events.clock import Clock
-from job_events.logs import configure_logging
 from job_events.topics import Topics
 from job_tracker import bootstrap
-from job_tracker.archive.catalogue import Catalogue
+from job_tracker.archive.catalogue import ArchiveCatalogue
 from job_tracker.archive.days import finished_days, write_day
-from job_tracker.archive.files import alone, verify
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, Span
+from job_tracker.archive.files import exclusive_lock, verify
+from job_tracker.errors import ShareLost
+from job_tracker.log.broker import Broker
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import Span, TopicPartition
 from job_tracker.projector.commit import Committer
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
-from job_tracker.projector.messages import to_record
-from job_tracker.projector.postgres import SCHEMA, Link, connect
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.projector.status import Status
 from job_tracker.rebuild.compare import count_jobs
 from job_tracker.rebuild.days import Days
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.items import ItemsRebuild
+from job_tracker.rebuild.items_rebuild import ItemsRebuild
 from job_tracker.rebuild.plan import Spans, TopicIds
-from job_tracker.rebuild.projection import ItemsAgain, Sample, ShadowProjection
-from job_tracker.rebuild.report import Report
-from job_tracker.rebuild.run import Refold
-from job_tracker.rebuild.shadow import Shadow
-from job_tracker.rebuild.shares import SharedFiller, ShareLost
-from job_tracker.rebuild.skip import Gap, GapSkipper
+from job_tracker.rebuild.projection import ItemsReplay, Sample, ShadowProjection
+from job_tracker.rebuild.report import RebuildReport
+from job_tracker.rebuild.run import ShadowRebuild
+from job_tracker.rebuild.shadow import ShadowTables
+from job_tracker.rebuild.shares import SharedFiller
+from job_tracker.rebuild.skip import GapSkipper, LogGap
 from job_tracker.rebuild.sources import Sources
-from job_tracker.retention import history_since, letters_since
+from job_tracker.retention import dead_letters_since, history_since
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import SCHEMA, Connection, RetryingConnection, connect
+from job_tracker.store.status import Status
+from service_kit.bootstrap import configure_logging
+from service_kit.clock import Clock
 
 REBUILD, AUDIT = "tracker_rebuild", "tracker_audit"  # the shadows' schemas
 DIFFERENT = 1  # exit status
@@ -67,23 +68,23 @@ def run_rebuild(
     0: nothing differs, or the rebuilt table is in place. 1: something differs and the live table stays.
 
     Raises:
-        RebuildRefused, SwapHindered, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, SwapBlocked, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         KeyboardInterrupt: its text says which table stands now.
     """
-    bootstrap.bring_schema(settings)
-    with _refold(settings, clock, console, REBUILD, archive, None) as (refold, report):
+    bootstrap.migrate_schema(settings)
+    with _shadow_rebuild(settings, clock, console, REBUILD, archive, None) as (rebuild, report):
         if swap:
-            refold.check_swap()
-        for sentence in refold.begin(whole_log=True, accept_loss=accept_loss, lost_jobs=lost_jobs):
+            rebuild.check_swap()
+        for sentence in rebuild.begin(whole_log=True, accept_loss=accept_loss, lost_jobs=lost_jobs):
             report.say(sentence)
-        found = report.show(refold.differences(history_rows=False))
+        found = report.show(rebuild.differences(history_rows=False))
         report.say(_verdict(found, "the table rebuilt from the log"))
         if not swap and console.is_interactive and sys.stdin.isatty():
             report.__exit__(None, None, None)
             swap = _asked("Put the rebuilt table in the live one's place?", console)
         if not swap:
             return DIFFERENT if found else 0
-        refold.swap()
+        rebuild.swap()
         report.say("The rebuilt table is in place; the replaced one is dropped.")
         return 0
 
@@ -92,35 +93,35 @@ def run_items_rebuild(settings: Settings, clock: Clock, console: Console, *, arc
     """Merge the items and dead letters that archive and log hold into the live tables; say what was missing there.
 
     Raises:
-        RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         KeyboardInterrupt: its text says what has become of the tables.
     """
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     with _items_rebuild(settings, clock, console, archive) as (rebuild, committer, report):
         for sentence in rebuild.begin(accept_loss=accept_loss):
             report.say(sentence)
         rebuild.check_archive()
         rebuild.read()
-        if mended := rebuild.mend():
-            places = ", ".join(f"{topic}[{number}]" for topic, number in mended)
+        if moved := rebuild.move_positions():
+            places = ", ".join(f"{topic}[{number}]" for topic, number in moved)
             report.say(f"The items projector goes on from where this reading ended: {places}")
         held = f"the log and {archive} hold" if archive.is_dir() else "the log holds"
         report.say(
-            f"{committer.rows:,} item rows written, {committer.letters:,} dead letters added."
-            if committer.rows or committer.letters
+            f"{committer.rows:,} item rows written, {committer.dead_letters:,} dead letters added."
+            if committer.rows or committer.dead_letters
             else f"Nothing was missing: the tables hold what {held}."
         )
 
 
 def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
-    """Tell what is lost in front of what the log still holds, and go on behind it, if people agree; the exit status.
+    """Report what the log has lost before what it still holds, and skip it after a confirmation; the exit status.
 
     0: there is no gap, or it is skipped. 1: there is one, and it stays. No row of the tables changes.
 
     Raises:
-        RebuildRefused, LogBroken, LogSilent, BrokerAway
+        RebuildRefused, LogBroken, LogTimeout, BrokerAway
     """
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     topics = Topics(settings.jobtrail_topic_prefix)
     broker = Broker(settings.kafka, attempts=10)
 
@@ -128,8 +129,8 @@ def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
         with closing(read_log(settings.kafka, {partition: span}, 1, to_record)) as records:
             return next((record.appended_at for batch in records for record in batch), None)
 
-    with connect(settings.database_url) as connection, Report(console) as report:
-        found: list[tuple[GapSkipper, list[Gap]]] = []
+    with connect(settings.database_url) as connection, RebuildReport(console) as report:
+        found: list[tuple[GapSkipper, list[LogGap]]] = []
         for projection in (JobsProjection(topics), ItemsProjection(topics)):
             skipper = GapSkipper(connection, broker, projection.name, projection.topics, first_time)
             gaps, missing = skipper.find()
@@ -160,15 +161,15 @@ def run_skip_gap(settings: Settings, console: Console, *, yes: bool) -> int:
 
 def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Path, jobs: int | None, seed: int) -> int:
     """Fold `jobs` jobs (None: all) once more and compare them with the live rows; the exit status."""
-    bootstrap.bring_schema(settings)
+    bootstrap.migrate_schema(settings)
     with connect(settings.database_url) as connection:
         among = count_jobs(connection)
     sample = Sample.of_size(seed, jobs, among) if jobs is not None else None
-    with _refold(settings, clock, console, AUDIT, archive, sample) as (refold, report):
+    with _shadow_rebuild(settings, clock, console, AUDIT, archive, sample) as (rebuild, report):
         looked = "all jobs" if sample is None else f"about {min(jobs or 0, among):,} of {among:,} jobs (seed {seed})"
         report.say(f"Folding {looked} once more from the log{f' and {archive}' if archive.is_dir() else ''}")
-        refold.begin(whole_log=False, accept_loss=False)
-        found = report.show(refold.differences(history_rows=True))
+        rebuild.begin(whole_log=False, accept_loss=False)
+        found = report.show(rebuild.differences(history_rows=True))
         report.say(_verdict(found, "a fold of the log"))
         return DIFFERENT if found else 0
 
@@ -177,14 +178,14 @@ def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path
     """Write every finished day that the archive does not have yet.
 
     Raises:
-        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogSilent, BrokerAway
+        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogTimeout, BrokerAway
     """
     topics = _archived_topics(settings)
     folder.mkdir(parents=True, exist_ok=True)
     broker = Broker(settings.kafka, attempts=10)
     days = 0
-    with alone(folder), Report(console) as report:
-        catalogue = Catalogue(folder, topics)
+    with exclusive_lock(folder), RebuildReport(console) as report:
+        catalogue = ArchiveCatalogue(folder, topics)
         for topic in topics:
             for day in finished_days(catalogue, broker, topic, clock.now()):
                 done = report.progress(f"{topic} {day.day}", day.offsets)
@@ -200,10 +201,10 @@ def run_verify(settings: Settings, console: Console, folder: Path) -> None:
     Raises:
         ArchiveDamaged
     """
-    catalogue = Catalogue(folder, _archived_topics(settings))
+    catalogue = ArchiveCatalogue(folder, _archived_topics(settings))
     unfinished = catalogue.check_folders()
     segments = list(catalogue.all_segments())
-    with Report(console) as report:
+    with RebuildReport(console) as report:
         verify(segments, report.progress("verifying", len(segments)))
         for (topic, topic_id), days in groupby(segments, lambda segment: (segment.topic, segment.topic_id)):
             held = list(days)
@@ -221,7 +222,7 @@ def _archived_topics(settings: Settings) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refolding:
+class _ShadowWork:
     """What a process needs to know to fold the log, or a share of it, into the shadow `schema`."""
 
     settings: Settings
@@ -231,9 +232,9 @@ class _Refolding:
     now: datetime
     sample: Sample | None
 
-    def projection(self, *, rolls: bool = True) -> ShadowProjection:
+    def projection(self, *, with_rollups: bool = True) -> ShadowProjection:
         topics = Topics(self.settings.jobtrail_topic_prefix)
-        return ShadowProjection(topics, self.history_since, self.sample, rolls=rolls)
+        return ShadowProjection(topics, self.history_since, self.sample, with_rollups=with_rollups)
 
     def sources(self) -> Sources:
         return _sources(self.settings, self.archive, self.projection().topics)
@@ -241,46 +242,46 @@ class _Refolding:
     def connect(self) -> Connection:
         return connect(self.settings.database_url, self.schema)
 
-    def link(self) -> Link:
-        # A shadow that is lost is made anew; the swap's commit waits for the disk.
-        return _quick_link(self.settings, ShadowProjection.session, self.schema)
+    def writer(self) -> RetryingConnection:
+        # A lost shadow is built again; the commit of the swap waits for the disk.
+        return _unsynced_connection(self.settings, ShadowProjection.session, self.schema)
 
     def filler(
-        self, sources: Sources, connection: Connection, link: Link, *, rolls: bool = True
+        self, sources: Sources, connection: Connection, writer: RetryingConnection, *, with_rollups: bool = True
     ) -> Filler[JobsContent]:
-        projection = self.projection(rolls=rolls)
+        projection = self.projection(with_rollups=with_rollups)
         days = Days(connection, self.schema, self.history_since, self.now)
         return Filler(
-            sources, Committer(link, projection), projection, self.settings.jobtrail_batch_events, days.ensure
+            sources, Committer(writer, projection), projection, self.settings.jobtrail_batch_events, days.ensure
         )
 
 
-def _share(work: _Refolding, topic_ids: TopicIds, spans: Spans) -> None:
+def _share(work: _ShadowWork, topic_ids: TopicIds, spans: Spans) -> None:
     """Fold these stretches, in a process of its own."""
     configure_logging("job-tracker share")
-    with bootstrap.collector_at_rest(), work.connect() as connection, closing(work.link()) as link:
+    with bootstrap.garbage_collection_disabled(), work.connect() as connection, closing(work.writer()) as writer:
         try:
-            work.filler(work.sources(), connection, link, rolls=False).fill(topic_ids, spans, lambda _: None)
+            work.filler(work.sources(), connection, writer, with_rollups=False).fill(topic_ids, spans, lambda _: None)
         except KafkaException as error:  # it cannot be sent to another process
             raise ShareLost(f"Kafka: {error}") from None
 
 
 @contextmanager
-def _refold(
+def _shadow_rebuild(
     settings: Settings, clock: Clock, console: Console, schema: str, archive: Path, sample: Sample | None
-) -> Generator[tuple[Refold, Report]]:
-    """A shadow that is gone when this is left, whatever happened."""
+) -> Generator[tuple[ShadowRebuild, RebuildReport]]:
+    """A rebuild whose shadow is dropped at the end in any case."""
     now = clock.now().astimezone(UTC)
-    work = _Refolding(settings, schema, archive, history_since(now, settings), now, sample)
+    work = _ShadowWork(settings, schema, archive, history_since(now, settings), now, sample)
     projection, sources = work.projection(), work.sources()
     with (
-        bootstrap.collector_at_rest(),
+        bootstrap.garbage_collection_disabled(),
         work.connect() as connection,
-        Report(console) as report,
+        RebuildReport(console) as report,
     ):
-        shadow, link = Shadow(connection, schema), work.link()
-        own = work.filler(sources, connection, link)
-        refold = Refold(
+        shadow, writer = ShadowTables(connection, schema), work.writer()
+        own = work.filler(sources, connection, writer)
+        rebuild = ShadowRebuild(
             database_url=settings.database_url,
             connection=connection,
             broker=Broker(settings.kafka, attempts=10),
@@ -290,7 +291,7 @@ def _refold(
             filler=SharedFiller(own, partial(_share, work), connection, projection.name),
             sample=sample,
             history_since=lambda: history_since(clock.now(), settings),
-            letters_since=lambda: letters_since(clock.now(), settings),
+            dead_letters_since=lambda: dead_letters_since(clock.now(), settings),
             progress=report.progress,
             ensure_days=Days(connection, schema, work.history_since, now).ensure_days,
         )
@@ -300,31 +301,31 @@ def _refold(
                 swapped = shadow.is_live(another)
             return "the rebuilt table is in the live one's place" if swapped else "the live table is as it was"
 
-        with _said_when_interrupted(standing):
+        with _explained_when_interrupted(standing):
             try:
-                yield refold, report
+                yield rebuild, report
             finally:
-                link.close()
+                writer.close()
                 with work.connect() as another:
-                    refold.end(another)
+                    rebuild.end(another)
 
 
 @contextmanager
 def _items_rebuild(
     settings: Settings, clock: Clock, console: Console, archive: Path
-) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], Report]]:
-    """Its positions are gone when this is left, whatever happened."""
+) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], RebuildReport]]:
+    """A rebuild of the items whose positions are deleted at the end in any case."""
     topics = Topics(settings.jobtrail_topic_prefix)
-    projection = ItemsAgain(topics, letters_since(clock.now().astimezone(UTC), settings))
+    projection = ItemsReplay(topics, dead_letters_since(clock.now().astimezone(UTC), settings))
     sources = _sources(settings, archive, projection.topics)
     # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
-    link = _quick_link(settings, projection.session)
+    writer = _unsynced_connection(settings, projection.session)
     with (
-        bootstrap.collector_at_rest(),
+        bootstrap.garbage_collection_disabled(),
         connect(settings.database_url) as connection,
-        Report(console) as report,
+        RebuildReport(console) as report,
     ):
-        committer = Committer(link, projection)
+        committer = Committer(writer, projection)
         rebuild = ItemsRebuild(
             connection=connection,
             broker=Broker(settings.kafka, attempts=10),
@@ -334,28 +335,28 @@ def _items_rebuild(
             filler=Filler(sources, committer, projection, settings.jobtrail_batch_events),
             progress=report.progress,
         )
-        with _said_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):
+        with _explained_when_interrupted(lambda: "what was merged until then stays; run it again for the rest"):
             try:
                 yield rebuild, committer, report
             finally:
-                link.close()
+                writer.close()
                 with connect(settings.database_url) as another:
                     rebuild.end(another)
 
 
 def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:
-    return Sources(Catalogue(archive, topics), settings.kafka, topics)
+    return Sources(ArchiveCatalogue(archive, topics), settings.kafka, topics)
 
 
-def _quick_link(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> Link:
-    """Its commits do not wait for the disk."""
+def _unsynced_connection(settings: Settings, session: LiteralString, schema: str = SCHEMA) -> RetryingConnection:
+    """A connection whose commits do not wait for the disk."""
     session = f"SET synchronous_commit TO off; {session}"
-    return Link(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
+    return RetryingConnection(settings.database_url, Status(time.monotonic), _sleep, schema=schema, session=session)
 
 
 @contextmanager
-def _said_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
-    """Who interrupts this hears what has become of the tables, as it is after everything was put away."""
+def _explained_when_interrupted(standing: Callable[[], str]) -> Generator[None]:
+    """Add the state of the tables after the clean-up to a KeyboardInterrupt."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""What the tracker keeps, and for how long; once an hour the oldest goes.
+"""Retention: once an hour, deletes what is older than the settings say. Job rows stay.
 
-History goes a day's table at a time. Items, dead letters, idempotency keys, and what deleted jobs leave behind go in
-batches, each in a transaction of its own, so that nobody waits for them. Job rows stay.
+History is dropped by day tables. Items, dead letters, idempotency keys, and the history and items of deleted jobs are
+deleted in batches, each in a transaction of its own, so that locks are short.
 """
 
 import threading
@@ -12,16 +12,15 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from job_events.clock import Clock
-from job_events.sql_files import queries
 from job_tracker.domain.positions import MAX_BEHIND
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Connection
 from job_tracker.settings import Settings
+from job_tracker.store.postgres import Connection, connect
+from service_kit.clock import Clock
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
-_SQL = queries("job_tracker", "retention.sql")
-_DAYS_LOCK = queries("job_tracker", "shadow.sql")["hold_days"]
+_SQL = queries("job_tracker.store", "retention.sql")
+_DAYS_LOCK = queries("job_tracker.store", "shadow.sql")["lock_days"]
 _ROWS = 5000  # rows deleted in one transaction
 _FIRST, _EVERY = 60.0, 3600.0  # seconds from the start to the first sweep, and from one to the next
 _LATE = timedelta(days=40)  # longer than the topics keep an event of a job that was deleted
@@ -33,7 +32,7 @@ def history_since(now: datetime, settings: Settings) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def letters_since(now: datetime, settings: Settings) -> datetime:
+def dead_letters_since(now: datetime, settings: Settings) -> datetime:
     """Where the kept items and dead letters begin."""
     return now - timedelta(days=settings.jobtrail_items_days)
 
@@ -44,38 +43,38 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     `connection` commits each statement by itself. Nothing happens while another tracker sweeps.
     """
     gone: Counter[str] = Counter()
-    if connection.execute(_SQL["try_alone"]).fetchone() != (True,):
+    if connection.execute(_SQL["try_lock"]).fetchone() != (True,):
         return gone
     since = history_since(now, settings)
     days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
     for (day,) in days:
         gone["days"] += _drop_day(connection, str(day))
-    items_since = letters_since(now, settings)
+    items_since = dead_letters_since(now, settings)
     batches: list[tuple[str, dict[str, datetime | int]]] = [
-        ("forget_default_history", {"before": since}),
-        ("forget_items", {"before": items_since}),
-        ("forget_dead_letters", {"before": items_since}),
-        ("forget_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
-        ("forget_empty_offsets", {"reach": MAX_BEHIND}),
-        ("forget_deleted_history", {"since": now - _LATE}),
-        ("forget_deleted_items", {"since": now - _LATE}),
+        ("delete_default_history", {"before": since}),
+        ("delete_items", {"before": items_since}),
+        ("delete_dead_letters", {"before": items_since}),
+        ("delete_keys", {"before": now - timedelta(days=settings.jobtrail_keys_days)}),
+        ("delete_empty_offsets", {"reach": MAX_BEHIND}),
+        ("delete_deleted_history", {"since": now - _LATE}),
+        ("delete_deleted_items", {"since": now - _LATE}),
     ]
     for name, parameters in batches:
         while (rows := connection.execute(_SQL[name], parameters | {"rows": _ROWS}).rowcount) > 0:
             gone[name] += rows
-    connection.execute(_SQL["done_alone"])
+    connection.execute(_SQL["unlock"])
     return gone
 
 
 def _drop_day(connection: Connection, day: str) -> bool:
-    """Dropping waits for readers of the history, and new readers would wait behind it: so it waits briefly only."""
+    """DROP waits for readers of the history, and new readers wait for it: so the lock time-out is short."""
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout TO '2s'")
             connection.execute(_DAYS_LOCK)
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(day)))
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-        log.info("a day of the history is in use; it goes with the next sweep", table=day)
+        log.info("day table in use; retried with the next sweep", table=day)
         return False
     return True
 
@@ -93,7 +92,7 @@ class Sweeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a sweep under way is cut off and goes on after the next start."""
+        """End the thread; an interrupted sweep continues after the next start."""
         self._stop.set()
 
     def _run(self) -> None:
@@ -104,6 +103,6 @@ class Sweeper:
                 with connect(self._settings.database_url) as connection:
                     gone = sweep(connection, self._clock.now(), self._settings)
             except psycopg.Error as error:
-                log.warning("retention waits for its next turn", reason=str(error).strip())
+                log.warning("retention failed; retried with the next sweep", reason=str(error).strip())
             else:
-                log.info("swept", **gone)
+                log.info("retention done", **gone)

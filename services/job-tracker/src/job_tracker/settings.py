@@ -1,10 +1,10 @@
-"""What the environment decides."""
+"""The settings from the environment."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from job_events.settings import ServiceSettings
+from service_kit.settings import ServiceSettings
 
 Days = Annotated[int, Field(ge=1, le=36_500)]  # so many before today there is still a date
 

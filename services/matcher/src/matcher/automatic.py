@@ -1,9 +1,9 @@
-"""AUTO_MATCH_PRODUCTS and AUTO_MATCH_CUSTOMERS: plan chunks, watch agents score them, decide, write.
+"""AUTO_MATCH_PRODUCTS and AUTO_MATCH_CUSTOMERS: plan chunks, wait until agents have scored them, decide, write.
 
-1. Plan, in one page: snapshot of both sides, chunk rows, a message a chunk, cursor {"step": "scoring"}.
-2. Watch the rows. What is overdue is sent again; a message lost or doubled on the way costs time, never a result.
-3. Decide, in one page: resolve one-to-one under the account's lock, write mappings, cursor {"step": "written"}.
-A worker that dies anywhere is followed by one that goes on at the cursor with the same snapshot.
+1. Plan, in one checkpoint: snapshot of both platforms, chunk rows, a message a chunk, cursor {"step": "scoring"}.
+2. Poll the rows. An overdue chunk is sent again: a message that is lost or doubled costs time, never a result.
+3. Decide, in one checkpoint: resolve one-to-one under the account's lock, write matches, cursor {"step": "written"}.
+A worker that takes over after a crash goes on at the cursor with the same snapshot.
 """
 
 from collections.abc import Iterable
@@ -14,29 +14,30 @@ from typing import Any
 from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import Action, ErrorInfo
 from job_events.job_types import MatchParams
-from job_events.worker.inbox import SQL as INBOX
-from job_events.worker.job import Ending, Page, RunningJob, params_of
 from matcher.domain.candidates import EXACT
 from matcher.domain.mappings import Changes, Match, compare, earlier_links, known
 from matcher.domain.resolution import RESOLVERS, Bands, Decision, LinkByName
-from matcher.edits import nothing_pulled
 from matcher.messages import chunk_key, encode_chunk
+from matcher.scope import nothing_pulled, scope_of
 from matcher.store import chunks, matches, snapshots
-from matcher.store.matches import Scope
-from matcher.store.snapshots import Kind
+from matcher.store.snapshots import Scope
+from platforms.adapter import Kind
 from platforms.errors import InvalidAccount
+from service_kit.database import refresh_statistics
+from worker.errors import JobFailed
+from worker.inbox import SQL as INBOX
+from worker.job import Checkpoint, RunningJob, params_of
+from worker.job_result import JobResult
 
-_WHY = "agents score the chunks"
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # seconds between looks at the rows
+_REASON = "agents score the chunks"
+_SHORTEST_POLL, _LONGEST_POLL = 0.1, 2.0  # seconds between two polls of the rows
 
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How a job is cut up. `overdue`: how long a chunk may be silent before it is sent again."""
+    """How a job is split into chunks. overdue: time without a result after which a chunk is sent again."""
 
     chunk_size: int
     overdue: timedelta
@@ -49,86 +50,91 @@ class AutomaticMatch:
         self._kind: Kind = kind
         self._planning = planning
 
-    def __call__(self, job: RunningJob) -> Ending | None:
+    def __call__(self, job: RunningJob) -> JobResult | None:
+        params = params_of(job, MatchParams)
+        scope = scope_of(job, self._kind, params.platform)
         if job.cursor is None:
-            self._plan(job)
-        cursor: Any = job.cursor  # a dictionary since the plan's page
+            self._plan(job, scope)
+        cursor: Any = job.cursor  # a dictionary since the checkpoint of the plan
         if cursor["step"] == "scoring":
-            broken = self._watch(job)
-            if broken is not None:
-                return Ending("error", ErrorInfo("INTERNAL", "CHUNK_FAILED", broken))
+            failure = self._wait_for_scores(job)
+            if failure is not None:
+                return JobResult("error", ErrorInfo("INTERNAL", "CHUNK_FAILED", failure))
             job.progress("deciding")
-            self._decide(job)
+            self._decide(job, scope, params)
         return None
 
-    def _plan(self, job: RunningJob) -> None:
+    def _plan(self, job: RunningJob, scope: Scope) -> None:
         job.progress("planning")
-        with job.page() as page:
+        with job.checkpoint() as checkpoint:
             try:
-                left, right = snapshots.take(page.connection, self._kind, job.id, job.tenant, job.account)
+                of_hub, of_channel = snapshots.take(checkpoint.connection, scope, job.id)
             except (UndefinedTable, InvalidSchemaName):
                 raise nothing_pulled() from None
-            number = chunks.plan(page.connection, job.id, left, self._planning.chunk_size)
-            _send(page.connection, job, range(number))
-            name = self._kind.capitalize()
-            page.tally.total = left
-            page.tally.metadata.update(
-                {f"nhanh{name}sLoaded": left, f"shopify{name}sLoaded": right, "chunks": number, "chunksResent": 0}
+            number = chunks.plan(checkpoint.connection, job.id, of_hub, self._planning.chunk_size)
+            _send(checkpoint.connection, job, range(number))
+            loaded = f"{self._kind.capitalize()}sLoaded"
+            checkpoint.counters.total = of_hub
+            checkpoint.counters.metadata.update(
+                {
+                    f"{scope.hub}{loaded}": of_hub,
+                    f"{scope.platform}{loaded}": of_channel,
+                    "chunks": number,
+                    "chunksResent": 0,
+                }
             )
-            page.cursor = {"step": "scoring"}
+            checkpoint.cursor = {"step": "scoring"}
 
-    def _watch(self, job: RunningJob) -> str | None:
-        """Block until all chunks are scored; why not, if one never will be."""
-        # The same words as the wait's, so that looking is no news.
-        job.progress(f"waiting: {_WHY}")
-        pause = _SHORTEST_LOOK
+    def _wait_for_scores(self, job: RunningJob) -> str | None:
+        """Block until all chunks are scored; the reason if one cannot be scored."""
+        # The same words as those of the wait below, so that a poll makes no progress event.
+        job.progress(f"waiting: {_REASON}")
+        pause = _SHORTEST_POLL
         while True:
-            with job.around.pool.connection() as conn:
-                look = chunks.look(conn, job.id, self._planning.overdue)
-            if look.failure is not None:
-                return look.failure
-            if look.scored != job.tally.pending:
-                with job.page() as page:
-                    page.tally.pending = look.scored
-                pause = _SHORTEST_LOOK
-            if look.finished == look.total:
+            with job.context.pool.connection() as conn:
+                state = chunks.state(conn, job.id, self._planning.overdue)
+            if state.failure is not None:
+                return state.failure
+            if state.scored != job.counters.pending:
+                with job.checkpoint() as checkpoint:
+                    checkpoint.counters.pending = state.scored
+                pause = _SHORTEST_POLL
+            if state.finished == state.total:
                 return None
-            if look.overdue:
-                with job.page() as page:
-                    numbers = chunks.resend(page.connection, job.id, look.overdue)
-                    _send(page.connection, job, numbers)
-                    page.tally.count(chunksResent=len(numbers))
-            job.wait(pause, _WHY)
-            pause = min(pause * 1.5, _LONGEST_LOOK)
+            if state.overdue:
+                with job.checkpoint() as checkpoint:
+                    numbers = chunks.resend(checkpoint.connection, job.id, state.overdue)
+                    _send(checkpoint.connection, job, numbers)
+                    checkpoint.counters.count(chunksResent=len(numbers))
+            job.wait(pause, _REASON)
+            pause = min(pause * 1.5, _LONGEST_POLL)
 
-    def _decide(self, job: RunningJob) -> None:
-        scope = Scope(job.tenant, job.account, self._kind)
-        params = params_of(job, MatchParams)
-        with job.page() as page:
-            conn = page.connection
+    def _decide(self, job: RunningJob, scope: Scope, params: MatchParams) -> None:
+        with job.checkpoint() as checkpoint:
+            conn = checkpoint.connection
             results = chunks.results(conn, job.id)
             candidates = [one for result in results for one in result.candidates]
             matches.lock(conn, scope)
             rows = matches.read_all(conn, scope)
-            remembered = matches.read_former(conn, scope)
-            former = snapshots.former_links(conn, job.id, earlier_links(rows, remembered))
-            people = known(rows, former)
+            stored = matches.read_former(conn, scope)
+            former = snapshots.former_links(conn, scope, job.id, earlier_links(rows, stored))
+            decided = known(rows, former)
             bands = Bands.of(params.auto, params.review, _link_by_name(conn, scope))
-            decision = RESOLVERS[self._kind](candidates, people, bands)
+            decision = RESOLVERS[self._kind](candidates, decided, bands)
             changes = compare(rows, decision)
             matches.apply(conn, scope, job.id, changes)
-            matches.keep_former(conn, scope, remembered, decision.former)
-            confirmed = snapshots.both_present(conn, job.id, people.confirmed.items())
-            _record(page, self._kind, changes)
-            _count(page, decision, changes, confirmed)
-            page.tally.metadata["potentialMatches"] = sum(
+            matches.keep_former(conn, scope, stored, decision.former)
+            confirmed = snapshots.both_present(conn, scope, job.id, decided.confirmed.items())
+            _record(checkpoint, scope, changes)
+            _count(checkpoint, decision, changes, confirmed)
+            checkpoint.counters.metadata["potentialMatches"] = sum(
                 one.method in EXACT or one.score >= bands.review for one in candidates
             )
             for result in results:
-                page.tally.count(**result.counts)
+                checkpoint.counters.count(**result.counts)
             snapshots.drop(conn, job.id)
             refresh_statistics(conn, "match")
-            page.cursor = {"step": "written"}
+            checkpoint.cursor = {"step": "written"}
 
 
 def _link_by_name(conn: Connection, scope: Scope) -> LinkByName:
@@ -140,45 +146,46 @@ def _link_by_name(conn: Connection, scope: Scope) -> LinkByName:
 
 
 def _send(conn: Connection, job: RunningJob, numbers: Iterable[int]) -> None:
-    """Promise a message a chunk; it leaves with the page."""
-    time = job.around.clock.now()
+    """Put a message a chunk into the outbox; it is sent after the checkpoint is committed."""
+    time = job.context.clock.now()
     for number in numbers:
         value = encode_chunk(
             job.id,
             number,
             moment=f"{job.attempt}.{job.next_seq()}",
-            source=job.around.source,
+            source=job.context.source,
             time=time,
             tenant=job.tenant,
             correlationid=job.request.correlationid,
         )
-        row = {"topic": job.around.topics.chunks, "key": chunk_key(job.id, number), "value": value}
+        row = {"topic": job.context.topics.chunks, "key": chunk_key(job.id, number), "value": value}
         conn.execute(INBOX["put_outbox"], row)
 
 
-def _record(page: Page, kind: Kind, changes: Changes) -> None:
+def _record(checkpoint: Checkpoint, scope: Scope, changes: Changes) -> None:
     written: list[tuple[Action, list[Match]]] = [("created", changes.new_links), ("updated", changes.changed_links)]
     for action, rows in written:
         for row in rows:
-            page.item(f"{kind}/{row.nhanh_id}", action, {"nhanh": row.nhanh_id, "shopify": row.shopify_id})
+            ids = {scope.hub: row.hub_id, scope.platform: row.remote_id}
+            checkpoint.item(f"{scope.kind}/{row.hub_id}", action, ids)
 
 
-def _count(page: Page, decision: Decision, changes: Changes, confirmed: int) -> None:
+def _count(checkpoint: Checkpoint, decision: Decision, changes: Changes, confirmed: int) -> None:
     """matched = created + updated + unchanged; people's links count as unchanged."""
-    tally = page.tally
+    counters = checkpoint.counters
     matched = len(decision.links) + confirmed
-    tally.pending = 0
-    tally.count(successful=matched, skipped=(tally.total or 0) - matched)
-    tally.metadata.update(
+    counters.pending = 0
+    counters.count(successful=matched, skipped=(counters.total or 0) - matched)
+    counters.metadata.update(
         {
             "exactMatches": sum(one.method in EXACT for one in decision.links),
             "matched": matched,
-            "skipped": tally.skipped,
+            "skipped": counters.skipped,
             "created": len(changes.new_links),
             "updated": len(changes.changed_links),
             "unchanged": changes.unchanged_links + confirmed,
             "removed": changes.lost_links,
-            "review": len({one.nhanh_id for one in decision.reviews}),
+            "review": len({one.hub_id for one in decision.reviews}),
             "waitingByName": decision.waiting_by_name,
         }
     )

@@ -5,29 +5,27 @@ from datetime import timedelta
 
 from psycopg_pool import ConnectionPool
 
-from job_events.clock import SystemClock
-from job_events.database import migrate
-from job_events.logs import configure_logging
-from job_events.settings import read_settings
 from job_events.topics import Topics
-from job_events.worker.job import Ending
-from job_events.worker.loop import Handler
-from job_events.worker.service import prepare, run_worker
 from matcher.automatic import AutomaticMatch, Planning
 from matcher.edits import edit_match
 from matcher.settings import MatcherSettings
 from matcher.store import matches
 from platforms.migrate import migrate as migrate_accounts
+from service_kit.bootstrap import prepare, start
+from service_kit.clock import SystemClock
+from service_kit.database import migrate
+from worker.job_result import JobResult
+from worker.loop import Handler
+from worker.service import run_worker
 
 
-def _no_platform(_error: Exception) -> Ending | None:
+def _no_platform(_error: Exception) -> JobResult | None:
     return None  # the matcher calls no platform: whatever its jobs do not name themselves is a bug of ours
 
 
 def run_owner() -> None:
     """Run match jobs until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
-    configure_logging("matcher")
-    settings = read_settings(MatcherSettings, "matcher")
+    settings = start(MatcherSettings, "matcher")
     overdue = timedelta(seconds=settings.jobtrail_chunk_overdue)
 
     def handlers(_pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
@@ -51,28 +49,27 @@ def run_owner() -> None:
         migrations=[lambda: migrate_accounts(settings.database_url)],
         handlers=handlers,
         known_account=known_account,
-        explain=_no_platform,
+        result_from_error=_no_platform,
     )
 
 
 def run_agent() -> None:
     """Score chunks until SIGTERM or SIGINT; never returns. Exits with one sentence where it cannot work rightly."""
-    configure_logging("matcher-agent")
-    settings = read_settings(MatcherSettings, "matcher")
+    settings = start(MatcherSettings, "matcher", "matcher-agent")
     from matcher.agent.app import ChunkHandler, build, refuse_slow_streams
-    from matcher.agent.leaving import run_and_leave
-    from matcher.agent.letters import Letters
+    from matcher.agent.dead_letters import DeadLetterWriter
+    from matcher.agent.exit import run_and_leave
     from matcher.agent.pool import ScoringPool
     from matcher.agent.watchdog import Watchdog
 
     refuse_slow_streams()
-    topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["job_events.worker", "matcher"])])
+    topics = prepare(settings, [lambda: migrate(settings.database_url, "matcher", ["worker", "matcher"])])
     watchdog = Watchdog(
         settings.kafka,
         topics.chunks,
         idle_seconds=settings.jobtrail_agent_idle,
         chunk_seconds=settings.jobtrail_chunk_limit,
     )
-    letters = Letters(settings.database_url, topics, SystemClock())
-    handler = ChunkHandler(ScoringPool(settings.database_url), letters, watchdog)
+    dead_letters = DeadLetterWriter(settings.database_url, topics, SystemClock())
+    handler = ChunkHandler(ScoringPool(settings.database_url), dead_letters, watchdog)
     run_and_leave(build(settings, topics, handler, watchdog))

@@ -1,4 +1,4 @@
-"""The message on `matcher.chunks`: score this chunk. A CloudEvent like all messages; its content lies in the row."""
+"""The message on `matcher.chunks`: a CloudEvent that asks for the scores of one chunk, whose content is in its row."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -42,7 +42,7 @@ def chunk_key(job_id: str, chunk: Count) -> str:
 def encode_chunk(
     job_id: str, chunk: int, *, moment: str, source: str, time: datetime, tenant: str, correlationid: str
 ) -> str:
-    """The message as text. `moment` tells two sendings of one chunk apart."""
+    """The message as text. moment: differs between two messages of one chunk."""
     message = ChunkMessage(
         specversion="1.0",
         id=f"{job_id}/{chunk}/{moment}",

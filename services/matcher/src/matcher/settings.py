@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from job_events.settings import ServiceSettings
+from service_kit.settings import ServiceSettings
 
 
 class MatcherSettings(ServiceSettings):
-    """Sizes of chunks are in records of the Nhanh side, times in seconds."""
+    """Sizes of chunks are in records of the hub, times in seconds."""
 
     jobtrail_product_chunk: int = Field(default=200, ge=1, description="products that an agent scores at a time")
     jobtrail_customer_chunk: int = Field(default=2000, ge=1, description="customers that an agent scores at a time")

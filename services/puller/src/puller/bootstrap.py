@@ -4,30 +4,29 @@ import time
 
 from psycopg_pool import ConnectionPool
 
-from job_events.logs import configure_logging
-from job_events.settings import ServiceSettings, read_settings
 from job_events.topics import Topics
-from job_events.worker.job import Ending, ending_of
-from job_events.worker.loop import Handler
-from job_events.worker.service import run_worker
 from platforms.accounts import AccountStore
 from platforms.buckets import RateBuckets
 from platforms.cipher import Cipher
 from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
 from puller.pulls import Pull
-from puller.sources import SOURCES
+from puller.sources import sources
+from service_kit.bootstrap import start
+from service_kit.settings import ServiceSettings
+from worker.job_result import JobResult, result_from_category
+from worker.loop import Handler
+from worker.service import run_worker
 
 
-def explain(error: Exception) -> Ending | None:
+def result_from_platform_error(error: Exception) -> JobResult | None:
     """How a platform's error ends a job; any other error is a bug of ours."""
-    return ending_of(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
+    return result_from_category(error.category, error.code, error.message) if isinstance(error, PlatformError) else None
 
 
 def run() -> None:
     """Run the puller until SIGTERM or SIGINT. Exits with one sentence where the environment is incomplete."""
-    configure_logging("puller")
-    settings = read_settings(ServiceSettings, "puller")
+    settings = start(ServiceSettings, "puller")
     try:
         cipher = Cipher(settings.jobtrail_secret_key)
     except CredentialsUnreadable as error:
@@ -35,7 +34,7 @@ def run() -> None:
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
         accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
-        return {job_type: Pull(source, accounts, buckets) for job_type, source in SOURCES.items()}
+        return {job_type: Pull(source, accounts, buckets) for job_type, source in sources().items()}
 
     run_worker(
         "puller",
@@ -44,5 +43,5 @@ def run() -> None:
         migrations=[lambda: migrate(settings.database_url)],
         handlers=handlers,
         known_account=lambda pool: AccountStore(pool, cipher).exists,
-        explain=explain,
+        result_from_error=result_from_platform_error,
     )

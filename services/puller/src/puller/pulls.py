@@ -1,7 +1,7 @@
 """The page loop of every pull.
 
-Ask for a page, read its items, write them with the cursor behind them in one transaction. So a pull that is
-killed goes on at the first page that was not written, and its counters are those of the pages that were.
+Request a page, read its items, write them and the next cursor in one transaction. So a pull that is killed resumes at
+the first page that was not written, and its counters are those of the written pages.
 """
 
 from dataclasses import dataclass
@@ -11,37 +11,36 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from job_events.job_types import PullParams
-from job_events.worker.job import Page as JobPage
-from job_events.worker.job import RunningJob, params_of
 from platforms.accounts import AccountStore
+from platforms.adapter import Client, PageIterator, PullSource, Selection
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
+from platforms.errors import CredentialsUnreadable, InvalidCredentials, MalformedRecord, UnknownAccount
+from platforms.json_fields import identifier, mapping
+from platforms.records import ProductRecord, Record
 from platforms.results import Page
-from puller.completion import Completion, settings_of, stopped
-from puller.domain.completeness import is_endless
-from puller.domain.fields import identifier, mapping
-from puller.domain.records import MalformedRecord, ProductRecord, Record
-from puller.sources import Client, Opened, Source
+from puller.completion import Completion, is_endless, settings_of, stopped
+from puller.sources import Source
 from puller.store import catalogue
-from puller.store.catalogue import Shelf
-from puller.store.gone import knows_plan
+from puller.store.catalogue import CatalogueScope
+from puller.store.delisted import knows_plan
+from service_kit.database import refresh_statistics
+from worker.errors import JobFailed
+from worker.job import Checkpoint, RunningJob, params_of
 
 OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
 
 
-class Position(Struct, omit_defaults=True):
+class PullCursor(Struct, omit_defaults=True):
     """A pull's checkpoint.
 
-    next: the platform's cursor of the page to come. began: database time of the first attempt's first page.
-    pages: written so far; idle: of these the last ones that brought no new record.
-    blind: an item could not even be told by its id. done: the last page is written.
-    again: the page to come is the last one, asked once more because the platform counts more than the `short` records
-    that were met. incomplete: what it counts in the end, where that is still more.
+    next: the platform's cursor of the next page. began: database time of the first attempt's first page.
+    pages: written so far; idle: how many of the last ones held no new record.
+    blind: an item had no readable id. done: the last page is written.
+    again: the next page is the last one, read once more because the platform counts more than the `short` records
+    that were listed. incomplete: what the platform counts in the end, where that is still more.
     """
 
     next: Any = None
@@ -56,8 +55,8 @@ class Position(Struct, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """An item that could not be read. `record_id` is None where not even that could."""
+class UnreadableItem:
+    """An item that could not be read. `record_id` is None where its id could not be read either."""
 
     item: str
     record_id: str | None
@@ -73,23 +72,31 @@ class Pull:
         self._buckets = buckets
 
     def __call__(self, job: RunningJob) -> None:
+        source = self._pull_source()
         params = params_of(job, PullParams)
         connection = self._connection(job)
         self._check_plan(job, params)
-        opened = self._source.open(connection, params, job.wait, self._buckets)
+        selection = Selection(params.filters, params.query, params.page_size)
+        pages = source.open(connection, selection, job.wait, self._buckets)
         try:
-            position = self._walk(job, params, opened)
+            position = self._read_pages(job, params, pages)
         except InvalidCredentials as error:
             self._accounts.mark(connection, NEEDS_AUTHORISATION, error.message)
             raise
         finally:
-            opened.client.close()
+            pages.client.close()
         self._accounts.mark(connection, OK)
         if position.incomplete is not None:
             raise self._incomplete(job, position.incomplete)
-        failure = stopped(job.tally)
+        failure = stopped(job.counters)
         if failure is not None:
             raise failure
+
+    def _pull_source(self) -> PullSource:
+        if self._source.pull is None:
+            reason = f"{self._source.platform} lists no {self._source.kind}s"
+            raise JobFailed("VALIDATION_FAILED", "NOT_OFFERED", reason)
+        return self._source.pull
 
     def _connection(self, job: RunningJob) -> Connection:
         platform = self._source.platform
@@ -106,81 +113,84 @@ class Pull:
             raise JobFailed("INVALID_CREDENTIALS", "CREDENTIALS_UNREADABLE", str(error)) from None
 
     def _check_plan(self, job: RunningJob, params: PullParams) -> None:
-        """Refuse a plan token that was not handed out for these records, before the first page."""
+        """Refuse a plan token that was not issued for these records, before the first page."""
         if params.confirm is None or job.cursor:
             return
-        with job.around.pool.connection() as db:
-            if knows_plan(db, self._shelf(job), params.confirm):
+        with job.context.pool.connection() as db:
+            if knows_plan(db, self._scope(job), params.confirm):
                 return
         raise JobFailed(
             "VALIDATION_FAILED",
             "UNKNOWN_PLAN",
             f"confirm: {params.confirm!r} is no plan of {self._source.platform} {self._source.kind}s of account "
-            f"{job.account!r} from the last 14 days; pull without it, and take the planToken of a pull that is stopped",
+            f"{job.account!r} from the last 14 days; pull without it, and use the planToken of the stopped pull",
         )
 
-    def _walk(self, job: RunningJob, params: PullParams, opened: Opened) -> Position:
-        position = msgspec.convert(job.cursor or {}, Position)
-        spent = _Spent(opened.client)
+    def _read_pages(self, job: RunningJob, params: PullParams, pages: PageIterator) -> PullCursor:
+        position = msgspec.convert(job.cursor or {}, PullCursor)
+        calls = _CallCounts(pages.client)
         job.progress(f"reading {self._source.kind}s")
         try:
             while not position.done:
                 if is_endless(position.pages, position.idle):
                     raise self._endless(position)
-                answer = opened.page(position.next)
-                # Counted when the list has ended: what was added to it before then is in both numbers.
-                counted = opened.count() if answer.next is None else None
-                records, broken = self._read(answer.items, position.pages + 1)
+                answer = pages.page(position.next)
+                # Counted after the last page: what was added before then is in both numbers.
+                counted = pages.count() if answer.next is None else None
+                records, unreadable = self._read(answer.items, position.pages + 1)
                 if position.again:
-                    broken = [b for b in broken if b.record_id is not None]  # the others are counted already
-                with job.page() as page:
-                    met = page.tally.processed
-                    self._write(job, page, records, broken)
-                    position = _moved(
+                    unreadable = [b for b in unreadable if b.record_id is not None]  # the others are counted already
+                with job.checkpoint() as page:
+                    met = page.counters.processed
+                    self._write(job, page, records, unreadable)
+                    position = _next_position(
                         position,
                         answer,
                         began=position.began or catalogue.database_time(page.connection),
                         counted=answer.total if counted is None else counted,
-                        met=page.tally.processed,
-                        idle=page.tally.processed == met,
-                        blind=any(b.record_id is None for b in broken),
+                        met=page.counters.processed,
+                        idle=page.counters.processed == met,
+                        blind=any(b.record_id is None for b in unreadable),
                     )
                     if position.done:
                         self._finish(job, params, page, position)
-                    page.tally.count(pages=1, **spent.since_last())
-                    page.tally.total = answer.total
-                    _name_selection(page, params)
+                    page.counters.count(pages=1, **calls.since_last())
+                    page.counters.total = answer.total
+                    _note_selection(page, params)
                     page.cursor = msgspec.to_builtins(position)
         finally:
-            job.tally.count(**spent.since_last())  # what a failed page cost
+            job.counters.count(**calls.since_last())  # what a failed page cost
         return position
 
-    def _finish(self, job: RunningJob, params: PullParams, page: JobPage, position: Position) -> None:
+    def _finish(self, job: RunningJob, params: PullParams, page: Checkpoint, position: PullCursor) -> None:
         assert position.began is not None  # noqa: S101  set with the first page
         if position.incomplete is None and not params.filters and not params.query:
             settings = settings_of(self._accounts, job.tenant, job.account)
-            completion = Completion(self._shelf(job), job.id, params.confirm, settings)
+            completion = Completion(self._scope(job), job.id, params.confirm, settings)
             completion.finish(page, position.began, blind=position.blind)
         refresh_statistics(page.connection, *catalogue.TABLES)
 
-    def _read(self, items: list[Any], page_number: int) -> tuple[list[Record], list[Broken]]:
+    def _read(self, items: list[Any], page_number: int) -> tuple[list[Record], list[UnreadableItem]]:
         records: list[Record] = []
-        broken: list[Broken] = []
+        unreadable: list[UnreadableItem] = []
+        read = self._pull_source().read
         for place, item in enumerate(items, start=1):
             try:
-                records.append(self._source.read(mapping(item, "item")))
+                records.append(read(mapping(item, "item")))
             except MalformedRecord as error:
-                record_id = _readable_id(item)
-                broken.append(Broken(record_id or f"page {page_number} item {place}", record_id, error))
-        return records, broken
+                record_id = _record_id(item)
+                unreadable.append(UnreadableItem(record_id or f"page {page_number} item {place}", record_id, error))
+        return records, unreadable
 
-    def _write(self, job: RunningJob, page: JobPage, records: list[Record], broken: list[Broken]) -> None:
-        known = {b.record_id: b for b in broken if b.record_id is not None}
-        written = catalogue.write_page(page.connection, self._shelf(job), job.id, records, known)
+    def _write(
+        self, job: RunningJob, page: Checkpoint, records: list[Record], unreadable: list[UnreadableItem]
+    ) -> None:
+        known = {b.record_id: b for b in unreadable if b.record_id is not None}
+        written = catalogue.write_page(page.connection, self._scope(job), job.id, records, known)
         counts = written.counts()
-        nameless = [b for b in broken if b.record_id is None]
+        without_id = [b for b in unreadable if b.record_id is None]
         failed = [b for record_id, b in known.items() if written.verdicts[record_id] == "failed"]
-        for b in (*failed, *nameless):
+        for b in (*failed, *without_id):
             page.item(
                 b.item,
                 "failed",
@@ -188,44 +198,44 @@ class Pull:
                 error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(b.error)[:4096]),
             )
         fresh = {name: counts[name] for name in ("created", "updated", "unchanged")}
-        page.tally.count(successful=sum(fresh.values()), failed=len(failed) + len(nameless), **fresh)
+        page.counters.count(successful=sum(fresh.values()), failed=len(failed) + len(without_id), **fresh)
         if counts["repeated"]:
-            page.tally.count(repeated=counts["repeated"])
+            page.counters.count(repeated=counts["repeated"])
         if self._source.kind == "product":
-            page.tally.count(**_contents(records, written.verdicts))
+            page.counters.count(**_contents(records, written.verdicts))
 
     def _incomplete(self, job: RunningJob, counted: int) -> JobFailed:
         kind = self._source.kind
         return JobFailed(
             "PLATFORM_ERROR",
             "INCOMPLETE",
-            f"{self._source.platform} counts {counted} {kind}s but listed only {job.tally.processed}. What it listed "
-            f"is stored, and nothing was marked as gone. Pull again.",
+            f"{self._source.platform} counts {counted} {kind}s but listed only {job.counters.processed}. What it "
+            f"listed is stored, and nothing was marked as delisted. Pull again.",
         )
 
-    def _endless(self, position: Position) -> JobFailed:
+    def _endless(self, position: PullCursor) -> JobFailed:
         return JobFailed(
             "PLATFORM_ERROR",
             "ENDLESS_LIST",
-            f"{self._source.platform} promises further pages of {self._source.kind}s, but the last {position.idle} of "
-            f"{position.pages} brought no new one. What it listed is stored, and nothing was marked as gone.",
+            f"{self._source.platform} announces further pages of {self._source.kind}s, but the last {position.idle} of "
+            f"{position.pages} held no new one. What it listed is stored, and nothing was marked as delisted.",
         )
 
-    def _shelf(self, job: RunningJob) -> Shelf:
-        return Shelf(job.tenant, job.account, self._source.platform, self._source.kind)
+    def _scope(self, job: RunningJob) -> CatalogueScope:
+        return CatalogueScope(job.tenant, job.account, self._source.platform, self._source.kind)
 
 
-def _moved(
-    position: Position, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
-) -> Position:
-    """The checkpoint behind the page `answer`.
+def _next_position(
+    position: PullCursor, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
+) -> PullCursor:
+    """The checkpoint after the page `answer`.
 
-    met: records met so far; counted: how many the platform says there are. A list that ends before it is asked once
-    more for its last page: records may have been added between that page and the count.
+    met: records listed so far; counted: how many the platform says there are. The last page of a shorter list is read
+    once more: records may have been added between that page and the count.
     """
     short = answer.next is None and counted is not None and met < counted
     again = short and (position.short is None or met > position.short)
-    return Position(
+    return PullCursor(
         next=position.next if again else answer.next,
         began=began,
         pages=position.pages + 1,
@@ -238,8 +248,8 @@ def _moved(
     )
 
 
-class _Spent:
-    """What a client has cost since it was last asked; a job's attempts add up in its counters."""
+class _CallCounts:
+    """A client's calls since the last count; a job's attempts add up in its counters."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -247,20 +257,20 @@ class _Spent:
 
     def since_last(self) -> dict[str, int]:
         requests, hits = self._client.requests, self._client.rate_limit_hits
-        spent = {"requests": requests - self._requests, "rateLimitHits": hits - self._hits}
+        calls = {"requests": requests - self._requests, "rateLimitHits": hits - self._hits}
         self._requests, self._hits = requests, hits
-        return spent
+        return calls
 
 
-def _name_selection(page: JobPage, params: PullParams) -> None:
+def _note_selection(page: Checkpoint, params: PullParams) -> None:
     if params.filters:
-        page.tally.metadata["filters"] = params.filters
+        page.counters.metadata["filters"] = params.filters
     if params.query:
-        page.tally.metadata["query"] = params.query
+        page.counters.metadata["query"] = params.query
 
 
 def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> dict[str, int]:
-    """Products and variants of the records that count, by their last form on the page."""
+    """Products and variants of the records that were not counted before, by their last form on the page."""
     last = {record.record_id: record for record in records if isinstance(record, ProductRecord)}
     fresh = [record for record_id, record in last.items() if verdicts[record_id] != "repeated"]
     return {
@@ -269,7 +279,7 @@ def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> 
     }
 
 
-def _readable_id(item: Any) -> str | None:
+def _record_id(item: Any) -> str | None:
     try:
         return identifier(mapping(item, "item").get("id"), "id")
     except MalformedRecord:

@@ -1,7 +1,7 @@
-"""Writes Nhanh's stock, prices and customer fields to Shopify, item by item, and never blindly.
+"""Writes the hub's stock, prices and customer fields to a channel, item by item, after a read of what it holds.
 
-domain/       pure: what a shop should hold, what differs, what is too much
-store/        the schema `syncer`: plans, intents, what was written last, HTTP exchanges; views of other rooms
-jobs/         how a sync runs, and what is special to products and to customers
+domain/       pure: desired values, differences, conflicts, guards
+store/        the schema `syncer`: plans, intents, what was last written, HTTP exchanges; views of other services
+jobs/         how a sync runs, and what is special to products, to customers and to a revert
 bootstrap.py  the wiring
 """

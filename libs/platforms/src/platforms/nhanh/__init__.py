@@ -1,5 +1,5 @@
 """Nhanh.vn, the Vietnamese POS that is the master of stock and customers."""
 
-from platforms.nhanh.client import NhanhClient
+from platforms.nhanh.platform import PLATFORM
 
-__all__ = ["NhanhClient"]
+__all__ = ["PLATFORM"]

@@ -16,12 +16,12 @@ from platforms.errors import PlatformError, RateLimited, Rejected, Unavailable
 from platforms.http import HttpCaller
 from platforms.nhanh.envelope import Success, as_text, read
 from platforms.results import CheckResult, Json, OnExchange, Page, Wait
-from platforms.retry import DEFAULT_PATIENCE, Retrying
+from platforms.retry import DEFAULT_RETRY_TIMEOUT, Retrying
 
 RULE: Final = WindowRule(limit=150, seconds=30.0)
 """Per app, business and URL, as Nhanh documents it."""
 MAX_SIZE: Final = 100
-_CHECK_PATIENCE: Final = 10.0  # seconds; somebody is waiting for the answer
+_CHECK_TIMEOUT: Final = 10.0  # seconds; a person is waiting for the answer
 _MAX_DEPOT_PAGES: Final = 1000
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class NhanhClient:
     """Reads one merchant's products, customers and depots. Not thread-safe: one instance a job.
 
     Every call may raise InvalidCredentials, PermissionDenied, ValidationFailed, NotFound, Rejected at once,
-    and RateLimited or Unavailable after `patience` seconds of trying. Prices and quantities come as JSON
+    and RateLimited or Unavailable after `retry_timeout` seconds of trying. Prices and quantities come as JSON
     numbers (Nhanh's doubles): take them through `Decimal(str(value))`.
     """
 
@@ -44,14 +44,14 @@ class NhanhClient:
         clock: Callable[[], float] = time.time,
         http: httpx.Client | None = None,
         on_exchange: OnExchange | None = None,
-        patience: float = DEFAULT_PATIENCE,
+        retry_timeout: float = DEFAULT_RETRY_TIMEOUT,
     ) -> None:
         self._connection = connection
         self._wait = wait
         self._clock = clock
         self._buckets = buckets or LocalBuckets(clock)
         self._caller = HttpCaller(connection, clock=clock, http=http, on_exchange=on_exchange)
-        self._patience = patience
+        self._retry_timeout = retry_timeout
         self._guards: dict[str, CursorGuard] = {}
         self.rate_limit_hits = 0
 
@@ -83,12 +83,12 @@ class NhanhClient:
     def check(self) -> CheckResult:
         """Whether the token works. With `secret_key` among the credentials also what it may see, and until when."""
         secret_key = self._connection.credentials.get("secret_key")
-        patience = min(self._patience, _CHECK_PATIENCE)
+        retry_timeout = min(self._retry_timeout, _CHECK_TIMEOUT)
         try:
             if secret_key:
-                rights = self._call("app/checkaccesstoken", {"secretKey": secret_key}, patience).data
+                rights = self._call("app/checkaccesstoken", {"secretKey": secret_key}, retry_timeout).data
                 return CheckResult(True, _describe_rights(rights))
-            self._call("product/list", {"filters": {}, "paginator": {"size": 1}}, patience)
+            self._call("product/list", {"filters": {}, "paginator": {"size": 1}}, retry_timeout)
         except PlatformError as error:
             return CheckResult(False, error.message, error)
         return CheckResult(True, "Nhanh accepts the token")
@@ -105,13 +105,13 @@ class NhanhClient:
             paginator["sort"] = sort
         if cursor is not None:
             paginator["next"] = original(cursor)
-        answer = self._call(action, {"filters": filters or {}, "paginator": paginator}, self._patience)
+        answer = self._call(action, {"filters": filters or {}, "paginator": paginator}, self._retry_timeout)
         following = portable(answer.next)
         key = action + msgspec.json.encode(filters).decode()
         self._guards.setdefault(key, _guard()).check(cursor, following)
         return Page(items=_records(answer.data), next=following)
 
-    def _call(self, action: str, body: Json, patience: float) -> Success:
+    def _call(self, action: str, body: Json, retry_timeout: float) -> Success:
         credentials = self._connection.credentials
         app_id, business_id = credentials["app_id"], credentials["business_id"]
         url = f"{self._connection.base_url}/v3.0/{action}"
@@ -119,13 +119,13 @@ class NhanhClient:
         headers = {"Authorization": credentials["access_token"], "Content-Type": "application/json"}
         params = {"appId": app_id, "businessId": business_id}
         content = msgspec.json.encode(body)
-        retrying = Retrying(self._wait, self._clock, patience)
+        retrying = Retrying(self._wait, self._clock, retry_timeout)
         while True:
             self._buckets.take_call(key, RULE, self._wait)
             try:
                 response = self._caller.post(url, content, headers=headers, params=params)
             except Unavailable as error:
-                retrying.again(error)
+                retrying.wait_or_raise(error)
                 continue
             answer = read(response, self._clock(), self._caller.message)
             if isinstance(answer, Success):
@@ -138,7 +138,7 @@ class NhanhClient:
                 # The bucket makes everybody wait until then.
                 self._buckets.lock(key, error.until)
             if answer.passing:
-                retrying.again(error, pause=answer.pause)
+                retrying.wait_or_raise(error, pause=answer.pause)
             else:
                 raise error
 
@@ -164,5 +164,5 @@ def _describe_rights(rights: Any) -> str:
         seen = "sees all depots"
     expires = fields.get("expiredAt")
     until = datetime.fromtimestamp(expires, UTC).date().isoformat() if isinstance(expires, int) else "unknown"
-    permissions = as_text(fields.get("permissions")) or "not told"
+    permissions = as_text(fields.get("permissions")) or "unknown"
     return f"Nhanh accepts the token: valid until {until}, {seen}; permissions: {permissions}"

@@ -13,6 +13,7 @@ import httpx
 from platforms.errors import (
     InvalidCredentials,
     NotFound,
+    NotJson,
     PermissionDenied,
     PlatformError,
     RateLimited,
@@ -20,9 +21,9 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import NotJson, json_body, retry_after, span
+from platforms.http import finite_number, json_body, retry_after
 from platforms.results import Json
-from platforms.retry import LONGEST_TOLD, told
+from platforms.retry import MAX_RETRY_AFTER, bounded_retry_after
 
 _DEFAULT_LOCK: Final = 10.0  # seconds; what Nhanh's own example shows
 
@@ -52,7 +53,7 @@ class Success:
 
 @dataclass(frozen=True)
 class Failure:
-    """error: to be raised, or overcome if `passing`; pause: seconds told by the platform, None = not told."""
+    """error: to be raised, or retried if `passing`; pause: seconds that Nhanh asks to wait, None = it does not say."""
 
     error: PlatformError
     passing: bool = False
@@ -134,13 +135,13 @@ def _not_json(response: httpx.Response, now: float) -> Failure:
 
 
 def _lock_seconds(data: Any, now: float) -> float | None:
-    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if our clock can't be right; None = untold.
+    """How long the lock still lasts: until `unlockedAt`, or `lockedSeconds` if the clocks differ; None = unknown.
 
     Clocks disagree where that lies behind us, or further off than any lock.
     """
     fields: dict[str, Any] = data if isinstance(data, dict) else {}
-    left = (span(fields.get("unlockedAt")) or 0.0) - now
-    if 0 < left <= LONGEST_TOLD:
-        return told(left)
-    seconds = span(fields.get("lockedSeconds"))
-    return told(seconds) if seconds is not None and seconds > 0 else None
+    left = (finite_number(fields.get("unlockedAt")) or 0.0) - now
+    if 0 < left <= MAX_RETRY_AFTER:
+        return bounded_retry_after(left)
+    seconds = finite_number(fields.get("lockedSeconds"))
+    return bounded_retry_after(seconds) if seconds is not None and seconds > 0 else None

@@ -1,5 +1,5 @@
 """Shopify, through its Admin GraphQL API."""
 
-from platforms.shopify.client import ShopifyClient
+from platforms.shopify.platform import PLATFORM
 
-__all__ = ["ShopifyClient"]
+__all__ = ["PLATFORM"]

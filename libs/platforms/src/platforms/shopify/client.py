@@ -10,12 +10,12 @@ from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import PlatformError
 from platforms.results import CheckResult, ItemResult, Json, OnExchange, Page, Wait
-from platforms.retry import DEFAULT_PATIENCE
-from platforms.shopify.mutations import Writer
-from platforms.shopify.queries import Reader
+from platforms.retry import DEFAULT_RETRY_TIMEOUT
+from platforms.shopify.mutations import ShopifyWriter
+from platforms.shopify.queries import ShopifyReader
 from platforms.shopify.transport import GraphqlTransport
 
-_CHECK_PATIENCE: Final = 10.0  # seconds; somebody is waiting for the answer
+_CHECK_TIMEOUT: Final = 10.0  # seconds; a person is waiting for the answer
 
 
 class ShopifyClient:
@@ -23,7 +23,7 @@ class ShopifyClient:
 
     Ids are gids (`gid://shopify/Product/1`), money is text. Every call may raise InvalidCredentials,
     PermissionDenied, NotFound, ValidationFailed, Rejected at once, and RateLimited or Unavailable after
-    `patience` seconds of trying. Errors of single items stand in their ItemResult and are not raised.
+    `retry_timeout` seconds of trying. Errors of single items stand in their ItemResult and are not raised.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ShopifyClient:
         clock: Callable[[], float] = time.time,
         http: httpx.Client | None = None,
         on_exchange: OnExchange | None = None,
-        patience: float = DEFAULT_PATIENCE,
+        retry_timeout: float = DEFAULT_RETRY_TIMEOUT,
     ) -> None:
         self._transport = GraphqlTransport(
             connection,
@@ -44,11 +44,11 @@ class ShopifyClient:
             clock=clock,
             http=http,
             on_exchange=on_exchange,
-            patience=patience,
+            retry_timeout=retry_timeout,
         )
-        self._patience = patience
-        self._reader = Reader(self._transport)
-        self._writer = Writer(self._transport)
+        self._retry_timeout = retry_timeout
+        self._reader = ShopifyReader(self._transport)
+        self._writer = ShopifyWriter(self._transport)
 
     @property
     def requests(self) -> int:
@@ -82,7 +82,7 @@ class ShopifyClient:
 
     def shop(self) -> Json:
         """The shop itself: `id`, `name`, `myshopifyDomain`, `currencyCode`."""
-        return self._reader.shop(self._patience)
+        return self._reader.shop(self._retry_timeout)
 
     def locations(self) -> list[Json]:
         """All active locations by ascending id: `id`, `name`, `isActive`."""
@@ -129,7 +129,7 @@ class ShopifyClient:
     def check(self) -> CheckResult:
         """Whether the shop can be reached with this token."""
         try:
-            shop = self._reader.shop(min(self._patience, _CHECK_PATIENCE))
+            shop = self._reader.shop(min(self._retry_timeout, _CHECK_TIMEOUT))
         except PlatformError as error:
             return CheckResult(False, error.message, error)
         return CheckResult(True, f"Shopify knows {shop['name']} ({shop['myshopifyDomain']})")

@@ -27,7 +27,7 @@ class Nested:
     addresses: int = 2
 
 
-Kind = Literal["products", "variants", "customers", "variants_by_ids", "customers_by_ids"]
+PageQuery = Literal["products", "variants", "customers", "variants_by_ids", "customers_by_ids"]
 
 
 def connection(first: int, node: int) -> int:
@@ -40,7 +40,7 @@ def variant(nested: Nested) -> int:
     return 1 + 1 + connection(nested.levels, _LEVEL)
 
 
-def node(kind: Kind, nested: Nested) -> int:
+def node(kind: PageQuery, nested: Nested) -> int:
     """One record of a page."""
     match kind:
         case "products":
@@ -55,12 +55,12 @@ def node(kind: Kind, nested: Nested) -> int:
             return node("customers", nested) + 2 + METAFIELDS_FIRST
 
 
-def page(kind: Kind, first: int, nested: Nested) -> int:
+def page(kind: PageQuery, first: int, nested: Nested) -> int:
     """A whole page of `first` records."""
     return _COUNT + connection(first, node(kind, nested))
 
 
-def fitting_first(kind: Kind, nested: Nested, at_most: int) -> int:
+def fitting_first(kind: PageQuery, nested: Nested, at_most: int) -> int:
     """The largest page that stays under the limit, at least 1."""
     room = MAX_QUERY_COST - _COUNT - connection(0, 0)
     return max(1, min(at_most, MAX_FIRST, room // node(kind, nested)))

@@ -19,7 +19,7 @@ _KEYS: Final = UUID("9d3b0a52-6a3b-4f0e-9a37-8f6d1f3b7c11")  # namespace of deri
 _MAX_NEW_KEYS: Final = 5
 
 
-class Writer:
+class ShopifyWriter:
     """Writes to one shop."""
 
     def __init__(self, transport: GraphqlTransport) -> None:
@@ -79,7 +79,8 @@ class Writer:
             payload = self._mutate("set_quantities", "inventorySetQuantities", {"input": content, "key": key})
             refusals = {str(error.get("code")): error for error in payload.get("userErrors") or ()}
             if "IDEMPOTENCY_CONCURRENT_REQUEST" in refusals:
-                retrying.again(Unavailable("IDEMPOTENCY_CONCURRENT_REQUEST", "the same write is still under way"))
+                busy = Unavailable("IDEMPOTENCY_CONCURRENT_REQUEST", "the same write is still in progress")
+                retrying.wait_or_raise(busy)
             elif "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED" in refusals and new_keys < _MAX_NEW_KEYS:
                 new_keys += 1
                 key = _derived(key, items)

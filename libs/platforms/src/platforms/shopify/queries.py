@@ -10,7 +10,7 @@ from platforms.cursors import CursorGuard
 from platforms.errors import Rejected
 from platforms.results import Json, Page
 from platforms.shopify import cost
-from platforms.shopify.cost import Kind, Nested
+from platforms.shopify.cost import Nested, PageQuery
 from platforms.shopify.transport import GraphqlTransport, QueryTooDear
 
 WALK_LIMIT: Final = 24_000
@@ -20,13 +20,13 @@ _MANY: Final = 0.25  # share of records with unfinished connections from which o
 _MAX_NESTED_PAGES: Final = 1000
 
 
-class Reader:
+class ShopifyReader:
     """Reads one shop; learns while it reads how large its pages may be."""
 
     def __init__(self, transport: GraphqlTransport) -> None:
         self._transport = transport
-        self._nested: dict[Kind, Nested] = {}
-        self._ceilings: dict[Kind, int] = {}
+        self._nested: dict[PageQuery, Nested] = {}
+        self._ceilings: dict[PageQuery, int] = {}
         self._guards: dict[tuple[str, str | None], CursorGuard] = {}
 
     def products(self, cursor: Json | None, query: str | None, size: int) -> Page:
@@ -70,9 +70,9 @@ class Reader:
         self._follow(nodes, None, self._locations_page)
         return nodes
 
-    def shop(self, patience: float) -> Json:
+    def shop(self, retry_timeout: float) -> Json:
         """The shop's `id`, `name`, `myshopifyDomain` and `currencyCode`."""
-        return self._transport.execute("shop", {}, cost=1, patience=patience)["shop"]
+        return self._transport.execute("shop", {}, cost=1, retry_timeout=retry_timeout)["shop"]
 
     def _page(self, kind: Literal["products", "customers"], cursor: Json | None, query: str | None, size: int) -> Page:
         position: Json = cursor or {}
@@ -93,7 +93,7 @@ class Reader:
         guard.check(cursor and _place(cursor), page.next and _place(page.next))
         return page
 
-    def _by_ids(self, kind: Kind, ids: Sequence[str], extra: Json) -> list[Json]:
+    def _by_ids(self, kind: PageQuery, ids: Sequence[str], extra: Json) -> list[Json]:
         found: list[Json] = []
         done = 0
         while done < len(ids):
@@ -109,7 +109,7 @@ class Reader:
             found.extend(record for record in data["nodes"] if record and "id" in record)
         return found
 
-    def _sized(self, kind: Kind, at_most: int, variables: Callable[[int, Nested], Json]) -> Json:
+    def _sized(self, kind: PageQuery, at_most: int, variables: Callable[[int, Nested], Json]) -> Json:
         """Run document `kind` with the largest page that fits; halve it as often as the shop finds it too dear."""
         while True:
             nested = self._nested.setdefault(kind, Nested())
@@ -126,7 +126,7 @@ class Reader:
                     raise
                 self._nested[kind] = smaller
 
-    def _adapt_products(self, kind: Kind, products: list[Json]) -> None:
+    def _adapt_products(self, kind: PageQuery, products: list[Json]) -> None:
         """Ask for more nested records where many products needed a query of their own."""
         nested = self._nested[kind]
         if kind in self._ceilings or not products:
@@ -225,7 +225,7 @@ def _guard() -> CursorGuard:
     return CursorGuard("REPEATED_CURSOR", "Shopify promised another page behind a cursor that it had given before")
 
 
-def _sizes(kind: Kind, nested: Nested) -> Json:
+def _sizes(kind: PageQuery, nested: Nested) -> Json:
     match kind:
         case "products":
             return {"variants": nested.variants, "levels": nested.levels}

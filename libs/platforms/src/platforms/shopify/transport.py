@@ -13,6 +13,7 @@ from platforms.connections import Connection
 from platforms.errors import (
     InvalidCredentials,
     NotFound,
+    NotJson,
     PermissionDenied,
     PlatformError,
     RateLimited,
@@ -20,9 +21,9 @@ from platforms.errors import (
     Unavailable,
     ValidationFailed,
 )
-from platforms.http import HttpCaller, NotJson, json_body, retry_after, span
+from platforms.http import HttpCaller, finite_number, json_body, retry_after
 from platforms.results import Json, OnExchange, Wait
-from platforms.retry import DEFAULT_PATIENCE, SHORTEST_TOLD, Retrying
+from platforms.retry import DEFAULT_RETRY_TIMEOUT, MIN_RETRY_AFTER, Retrying
 from platforms.shopify import documents, shapes
 
 API_VERSION: Final = "2026-10"
@@ -66,7 +67,7 @@ class GraphqlTransport:
         clock: Callable[[], float] = time.time,
         http: httpx.Client | None = None,
         on_exchange: OnExchange | None = None,
-        patience: float = DEFAULT_PATIENCE,
+        retry_timeout: float = DEFAULT_RETRY_TIMEOUT,
     ) -> None:
         self._url = f"{connection.base_url}/admin/api/{API_VERSION}/graphql.json"
         self._headers = {
@@ -78,7 +79,7 @@ class GraphqlTransport:
         self._clock = clock
         self._buckets = buckets or LocalBuckets(clock)
         self._caller = HttpCaller(connection, clock=clock, http=http, on_exchange=on_exchange)
-        self._patience = patience
+        self._retry_timeout = retry_timeout
         self._version_checked = False
         self._ratios: dict[str, float] = {}
         self.rate_limit_hits = 0
@@ -88,18 +89,20 @@ class GraphqlTransport:
         """HTTP requests sent so far."""
         return self._caller.requests
 
-    def retrying(self, patience: float | None = None) -> Retrying:
+    def retrying(self, retry_timeout: float | None = None) -> Retrying:
         """A fresh series of retries, for refusals that only the caller can tell to be passing."""
-        return Retrying(self._wait, self._clock, self._patience if patience is None else patience)
+        return Retrying(self._wait, self._clock, self._retry_timeout if retry_timeout is None else retry_timeout)
 
-    def execute(self, name: str, variables: Mapping[str, Any], *, cost: int, patience: float | None = None) -> Json:
+    def execute(
+        self, name: str, variables: Mapping[str, Any], *, cost: int, retry_timeout: float | None = None
+    ) -> Json:
         """The `data` of document `name`. cost: our estimate of its points, corrected by what the shop tells.
 
         Raises InvalidCredentials, PermissionDenied, NotFound, ValidationFailed (QueryTooDear: ask for less),
-        Rejected at once; RateLimited and Unavailable after `patience` seconds of trying.
+        Rejected at once; RateLimited and Unavailable after `retry_timeout` seconds of trying.
         """
         content = msgspec.json.encode({"query": documents.text(name), "variables": dict(variables)})
-        retrying = self.retrying(patience)
+        retrying = self.retrying(retry_timeout)
         charged = 0.0
         while True:
             if not charged:
@@ -110,7 +113,7 @@ class GraphqlTransport:
             except Unavailable as error:
                 if error.sent:
                     charged = 0.0  # it may have run; what never left is sent again with the points it has
-                retrying.again(error)
+                retrying.wait_or_raise(error)
                 continue
             self._check_version(response)
             body = _graphql_body(response)
@@ -125,7 +128,7 @@ class GraphqlTransport:
                 if error is None:
                     return body["data"]
             charged = 0.0
-            self._overcome(error, retrying, retry_after(response, self._clock()), learned)
+            self._retry_or_raise(error, retrying, retry_after(response, self._clock()), learned)
 
     def close(self) -> None:
         """Close the network connections."""
@@ -135,33 +138,36 @@ class GraphqlTransport:
         """An error of `kind` whose code and message, both the shop's, are fit for an event."""
         return kind(self._caller.message(code), self._caller.message(message))
 
-    def _overcome(self, error: PlatformError, retrying: Retrying, pause: float | None, learned: bool) -> None:
+    def _retry_or_raise(self, error: PlatformError, retrying: Retrying, pause: float | None, learned: bool) -> None:
         """Wait if the error may pass, raise it if not."""
         if isinstance(error, RateLimited):
             self.rate_limit_hits += 1
             if pause is not None:
                 self._buckets.lock(self._key, self._clock() + pause)
-                retrying.again(error, pause=pause)
+                retrying.wait_or_raise(error, pause=pause)
             else:
-                # An answer that told what is left lets the bucket work out the wait; should that not
+                # An answer that reports what is left lets the bucket work out the wait; should that not
                 # have been enough, pauses of our own are added.
-                retrying.again(error, pause=0.0 if learned and retrying.failures == 0 else None)
+                retrying.wait_or_raise(error, pause=0.0 if learned and retrying.failures == 0 else None)
         elif isinstance(error, Unavailable):
-            retrying.again(error, pause=pause)
+            retrying.wait_or_raise(error, pause=pause)
         else:
             raise error
 
     def _learn(self, name: str, estimate: int, charged: float, body: Json) -> bool:
-        """Correct the bucket and the estimates; False if the answer told nothing."""
+        """Correct the bucket and the estimates; False if the answer reports nothing."""
         cost = _dict(_dict(body.get("extensions")).get("cost"))
         status = _dict(cost.get("throttleStatus"))
-        maximum, available = span(status.get("maximumAvailable")), span(status.get("currentlyAvailable"))
-        restore_rate = span(status.get("restoreRate"))
+        maximum, available = (
+            finite_number(status.get("maximumAvailable")),
+            finite_number(status.get("currentlyAvailable")),
+        )
+        restore_rate = finite_number(status.get("restoreRate"))
         if maximum is None or available is None or restore_rate is None:
             return False
         if not 0 < maximum < _MOST_POINTS or not _SLOWEST_RATE <= restore_rate < _MOST_POINTS or available < -maximum:
             return False  # a bucket that would be waited for without end, or one without bounds
-        requested, actual = span(cost.get("requestedQueryCost")), span(cost.get("actualQueryCost"))
+        requested, actual = finite_number(cost.get("requestedQueryCost")), finite_number(cost.get("actualQueryCost"))
         if requested is not None and 0 < requested <= maximum:
             self._ratios[name] = requested / estimate
         used = min(max(actual or 0.0, 0.0), maximum)
@@ -192,7 +198,7 @@ class GraphqlTransport:
         status = response.status_code
         text = f"Shopify answered HTTP {status}"
         if status == 429:
-            pause = retry_after(response, self._clock()) or SHORTEST_TOLD
+            pause = retry_after(response, self._clock()) or MIN_RETRY_AFTER
             return RateLimited("429", text, until=self._clock() + pause)
         if status in _STATUSES:
             return _STATUSES[status](str(status), text)

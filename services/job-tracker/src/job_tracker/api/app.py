@@ -1,4 +1,4 @@
-"""The FastAPI application; bootstrap hands it its parts."""
+"""The FastAPI application; `bootstrap_api` provides its parts."""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -14,9 +14,10 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, dead_letters, jobs, problems, stream, upkeep
+from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, stream
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
+from job_tracker.errors import Problem
 
 MAX_BODY = 1_048_576  # bytes
 _READING = {"GET", "HEAD", "OPTIONS"}
@@ -26,7 +27,7 @@ _TOO_LARGE = f"a body may have {MAX_BODY:,} bytes at most"
 def create_app(
     open_parts: Callable[[], AbstractAsyncContextManager[Parts]], names: frozenset[str] = frozenset()
 ) -> FastAPI:
-    """The application; `open_parts` is entered when it starts and left when it ends. `names`: see `Measured`."""
+    """The application; `open_parts` is entered when it starts and left when it ends. `names`: see `RequestGuard`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -34,7 +35,7 @@ def create_app(
             app.state.parts = parts
             yield
 
-    # Its page of all addresses works without the rest of the world, and runs no script of somebody else's.
+    # The documentation is served without a CDN, and runs no third-party script.
     app = FastAPIOffline(
         redoc_url=None,
         title="Jobtrail",
@@ -45,31 +46,31 @@ def create_app(
         dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, dead_letters, stream, upkeep):
+    for module in (jobs, commands, catalogue, dead_letters, stream, ops):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)
     async def begin() -> Response:
         return RedirectResponse("/docs")
 
-    app.add_middleware(Measured, names=names)
+    app.add_middleware(RequestGuard, names=names)
     return app
 
 
-def _refusal(method: str, headers: Headers, names: frozenset[str]) -> problems.Problem | None:
-    """What the first lines of a request tell already."""
+def _refusal(method: str, headers: Headers, names: frozenset[str]) -> Problem | None:
+    """The problem of a request that its headers show."""
     if not _is_own_name(host := headers.get("host", ""), names):
         mend = "call it by its address, or name it in JOBTRAIL_API_NAMES"
-        return problems.Problem(421, f"{host[:256]!r} is not known as a name of this API: {mend}")
+        return Problem(421, f"{host[:256]!r} is not known as a name of this API: {mend}")
     if int(headers.get("content-length") or 0) > MAX_BODY:
-        return problems.Problem(413, _TOO_LARGE)
+        return Problem(413, _TOO_LARGE)
     if method not in _READING and _from_another_site(headers):
-        return problems.Problem(403, "a page of another site asks for this; only the API's own may")
+        return Problem(403, "a page of another site asks for this; only the API's own may")
     return None
 
 
 def _from_another_site(headers: Headers) -> bool:
-    """Whether a browser sends this for a page that is not the API's own: it does so unasked, with people's rights."""
+    """Whether a browser sends this for a page of another site, which it does with the rights of its user."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site not in {"same-origin", "none"}
@@ -79,11 +80,11 @@ def _from_another_site(headers: Headers) -> bool:
         return True
 
 
-@lru_cache(64)  # asked with each request, and the answer is nearly always for the same name
+@lru_cache(64)  # called with each request, nearly always with the same name
 def _is_own_name(host: str, names: frozenset[str]) -> bool:
-    """Whether a browser's page of that name can be trusted to be the API's own.
+    """Whether a page of that host can be trusted to be the API's own.
 
-    Any site can let a name of its own lead here. No site owns an address, or a name without a dot.
+    Any site can resolve a name of its own to this address (DNS rebinding), but no IP address and no name without a dot.
     """
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
@@ -95,8 +96,8 @@ def _is_own_name(host: str, names: frozenset[str]) -> bool:
     return True
 
 
-class Measured:
-    """Counts and times every answer, up to its first byte; refuses too large bodies and other sites' pages.
+class RequestGuard:
+    """Counts and times every response up to its first byte; refuses too large bodies and requests of other sites.
 
     `names` are those with dots, in lower case, that the API answers to.
     """

@@ -1,32 +1,57 @@
-"""What the other services show through views: products, customers, matches, accounts, queues."""
+"""What other services publish through views: products, customers, matches, accounts, queues."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from psycopg import sql
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
-from job_events.sql_files import queries
+from job_events.job_types import FORMER_MATCH_NAMES, PLATFORMS, renamed_match_fields
 from job_events.topics import SERVICES
-from job_tracker.api.deps import Account, Cursor, Limit, NoWait, NoWaitForQueues, Parts, PartsNow, Tenant, Text, wanted
+from job_tracker.api.deps import (
+    Account,
+    Cursor,
+    Limit,
+    NoWait,
+    NoWaitForQueues,
+    Parts,
+    PartsNow,
+    Tenant,
+    Text,
+    list_query,
+)
 from job_tracker.api.freshness import AsyncConnection, WaitFor
-from job_tracker.api.list_statements import Listing, Question, Wanted, questions
-from job_tracker.api.listing import exists, page
+from job_tracker.api.list_statements import Listing, ListQuery, Statement, list_statements_of
+from job_tracker.api.listing import exists, has_column, page
+from job_tracker.api.tenancy import CallerScope, scope_condition, scope_values
 from job_tracker.api.waiting import waiting_at
-from job_tracker.domain.list_plans import Served
+from job_tracker.domain.list_plans import IndexedFilter
+from job_tracker.domain.scope import Scope
+from platforms import registry
+from service_kit.sql_files import queries
 
-_QUEUES = queries("job_tracker", "queues.sql")
-_READS = queries("job_tracker", "reads.sql")
+_QUEUES = queries("job_tracker.store", "queues.sql")
+_READS = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 AT_ONCE = WaitFor({}, 0)
-Platform = Literal["nhanh", "shopify", "shopee", "tiktok"]
 
 
-def _along(index: str, *columns: str) -> tuple[Served, ...]:
-    """The lists that fix none, one or more of the first columns of their own key."""
-    return tuple(Served(columns[:fixed], index) for fixed in range(len(columns) + 1))
+def _registered(platform: str) -> str:
+    if platform not in PLATFORMS:
+        raise PydanticCustomError("platform", "must be one of {known}", {"known": ", ".join(PLATFORMS)})
+    return platform
+
+
+Platform = Annotated[str, AfterValidator(_registered), Query(json_schema_extra={"enum": list(PLATFORMS)})]
+
+
+def _along(index: str, *columns: str) -> tuple[IndexedFilter, ...]:
+    """Lists that filter by none, one or more of the first columns of their own key."""
+    return tuple(IndexedFilter(columns[:fixed], index) for fixed in range(len(columns) + 1))
 
 
 PRODUCTS = Listing(
@@ -51,14 +76,17 @@ CUSTOMERS = Listing(
 )
 MATCHES = Listing(
     source=("matcher", "api_matches"),
-    key=("tenant", "account", "kind", "nhanh_id", "shopify_id"),
-    key_types=(str, str, str, str, str),
+    key=("tenant", "account", "kind", "platform", "hub_id", "remote_id"),
+    key_types=(str, str, str, str, str, str),
     served=(
-        *_along("match_pkey", "tenant", "account", "kind", "nhanh_id"),
-        Served(("tenant", "account", "kind", "shopify_id"), "match_by_shopify", few=True),
+        *_along("match_pkey", "tenant", "account", "kind", "platform"),
+        IndexedFilter(("tenant", "account", "kind", "hub_id"), "match_by_hub", few=True),
+        IndexedFilter(("tenant", "account", "kind", "platform", "hub_id"), "match_pkey"),
+        IndexedFilter(("tenant", "account", "kind", "remote_id"), "match_by_remote", few=True),
+        IndexedFilter(("tenant", "account", "kind", "platform", "remote_id"), "match_by_remote", few=True),
     ),
-    filters=("tenant", "account", "kind", "status", "method", "nhanh_id", "shopify_id"),
-    search=("nhanh_id", "shopify_id", "method", "status"),
+    filters=("tenant", "account", "kind", "platform", "status", "method", "hub_id", "remote_id"),
+    search=("platform", "hub_id", "remote_id", "method", "status"),
 )
 ACCOUNTS = Listing(
     source=("accounts", "api_accounts"),
@@ -73,27 +101,28 @@ router = APIRouter(tags=["catalogue"])
 
 async def _records(
     *,
+    scope: CallerScope,
     tenant: Tenant = None,
     account: Account = None,
     platform: Platform | None = None,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Wanted:
-    """What lists of platform records can be asked for."""
-    return wanted({"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
+) -> ListQuery:
+    """The query parameters of lists of platform records."""
+    return list_query(scope, {"tenant": tenant, "account": account, "platform": platform}, text, cursor, limit)
 
 
 @router.get("/products")
-async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, PRODUCTS, records, "products", tally=_total("puller", records, "product"))
+    return await _list(parts, PRODUCTS, records, "products", total=_total("puller", records, "product"))
 
 
 @router.get("/customers")
-async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[Wanted, Depends(_records)]) -> Response:
+async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, CUSTOMERS, records, "customers", tally=_total("puller", records, "customer"))
+    return await _list(parts, CUSTOMERS, records, "customers", total=_total("puller", records, "customer"))
 
 
 @router.get("/matches")
@@ -106,26 +135,39 @@ async def list_matches(
     kind: Literal["product", "customer"] | None = None,
     status: Literal["auto", "review", "confirmed", "rejected"] | None = None,
     method: str | None = None,
-    nhanh_id: str | None = None,
-    shopify_id: str | None = None,
+    hub_id: str | None = None,
+    platform: str | None = None,
+    remote_id: str | None = None,
+    nhanh_id: Annotated[str | None, Query(deprecated=True, description="former name of hub_id")] = None,
+    shopify_id: Annotated[str | None, Query(deprecated=True, description="former name of remote_id")] = None,
     names: Annotated[bool, Query(description="add the title and SKU of both records, or the customer's name")] = False,
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
-    """Which Nhanh record is which Shopify record, and how that is known."""
+    """Which record of the hub is which record of a channel, and how that is known."""
+    given = {"hub_id": hub_id, "remote_id": remote_id, "nhanh_id": nhanh_id, "shopify_id": shopify_id}
+    ids = {name: value for name, value in given.items() if value is not None}
     filters: dict[str, str | list[str] | None] = {
         "tenant": tenant,
         "account": account,
         "kind": kind,
         "status": status,
         "method": method,
-        "nhanh_id": nhanh_id,
-        "shopify_id": shopify_id,
+        "platform": platform,
+        **renamed_match_fields(ids),
     }
-    request = wanted(filters, text, cursor, limit)
-    add = _add_names if names else None
-    return await _list(parts, MATCHES, request, "matches", tally=_total("matcher", request), add=add)
+    request = list_query(parts.scope, filters, text, cursor, limit)
+    return await _list(
+        parts,
+        MATCHES,
+        request,
+        "matches",
+        show=_match,
+        total=_total("matcher", request),
+        add=_add_names if names else None,
+        needs="hub_id",
+    )
 
 
 @router.get("/accounts")
@@ -139,7 +181,8 @@ async def list_accounts(
     limit: Limit = 50,
 ) -> Response:
     """Accounts with their connections; no secrets stand in that view."""
-    return await _list(parts, ACCOUNTS, wanted({"tenant": tenant}, text, cursor, limit), "accounts")
+    request = list_query(parts.scope, {"tenant": tenant}, text, cursor, limit)
+    return await _list(parts, ACCOUNTS, request, "accounts")
 
 
 @router.get("/queues")
@@ -147,36 +190,44 @@ async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     """What waits and runs at each service, and what is held back."""
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        return {"queues": [await _queue(connection, service) for service in SERVICES]}
+        return {"queues": [await _queue(connection, service, parts.scope) for service in SERVICES]}
 
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _total(service: str, request: Wanted, kind: str | None = None) -> Question | None:
+def _total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
     if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
         return None
     conditions = "".join([f' AND "{column}" = ANY(%({column})s)' for column in filters])
     text = f"SELECT coalesce(sum(records), 0)::bigint AS rows, true AS whole FROM {service}.api_totals WHERE true"
-    return Question((text + conditions).encode(), filters)
+    return Statement((text + conditions).encode(), filters)
 
 
 async def _list(
     parts: Parts,
     listing: Listing,
-    request: Wanted,
+    request: ListQuery,
     name: str,
     show: Callable[[Row], Row] = dict,
-    tally: Question | None = None,
+    total: Statement | None = None,
     add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
+    needs: str | None = None,
 ) -> Response:
+    """A page of a list. needs: a column that the view of an earlier release does not have."""
+
     async def read(connection: AsyncConnection, _: datetime) -> Row:
+        service, missing = listing.source[0], None
         if not await exists(connection, listing.source):
-            questions(listing, request)  # refuses a cursor of another list
+            missing = f"{service} has never started"
+        elif needs is not None and not await has_column(connection, listing.source, needs):
+            missing = f"{service} has not been upgraded yet"
+        if missing is not None:
+            list_statements_of(listing, request)  # refuses a cursor of another list
             empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
-            return {name: [], **empty, "missing": f"{listing.source[0]} has never started"}
-        shown = await page(connection, listing, request, show, name, tally)
+            return {name: [], **empty, "missing": missing}
+        shown = await page(connection, listing, request, show, name, total)
         if add is not None:
             await add(connection, shown[name])
         return shown
@@ -184,37 +235,55 @@ async def _list(
     return await parts.reader.answer(read, AT_ONCE)
 
 
+def _match(row: Row) -> Row:
+    """A match without the columns that the view has for the last release."""
+    return {name: value for name, value in row.items() if name not in FORMER_MATCH_NAMES}
+
+
 async def _add_names(connection: AsyncConnection, matches: list[Row]) -> None:
-    """Add `nhanh` and `shopify`, each with `title` and `sku`, or null where the record is gone."""
-    for platform in ("nhanh", "shopify"):
-        for kind, view in (("product", "api_products"), ("customer", "api_customers")):
-            of_kind = [match for match in matches if match["kind"] == kind]
-            named: dict[tuple[str, str, str], Row] = {}
-            if of_kind and await exists(connection, ("puller", view)):
-                asked = {
-                    "tenants": [match["tenant"] for match in of_kind],
-                    "accounts": [match["account"] for match in of_kind],
-                    "ids": [match[f"{platform}_id"] for match in of_kind],
-                    "platform": platform,
-                }
-                rows = await (await connection.execute(_READS[f"{kind}_names"], asked, prepare=True)).fetchall()
-                named = {
-                    (row["tenant"], row["account"], row["id"]): {"title": row["title"], "sku": row["sku"]}
-                    for row in rows
-                }
-            for match in of_kind:
-                match[platform] = named.get((match["tenant"], match["account"], match[f"{platform}_id"]))
+    """Add `hub` and `remote`, each with `title` and `sku`, or null where the catalogue has no such record."""
+    hub = registry.hub().name
+    for kind, view in (("product", "api_products"), ("customer", "api_customers")):
+        of_kind = [match for match in matches if match["kind"] == kind]
+        named: dict[tuple[str, str, str, str], Row] = {}
+        if of_kind and await exists(connection, ("puller", view)):
+            keys = [key for match in of_kind for key in (_key(match, hub, "hub_id"), _key(match, None, "remote_id"))]
+            tenants, accounts, platforms, ids = map(list, zip(*keys, strict=True))
+            asked = {"tenants": tenants, "accounts": accounts, "platforms": platforms, "ids": ids}
+            rows = await (await connection.execute(_READS[f"{kind}_names"], asked, prepare=True)).fetchall()
+            named = {
+                (row["tenant"], row["account"], row["platform"], row["id"]): {"title": row["title"], "sku": row["sku"]}
+                for row in rows
+            }
+        for match in of_kind:
+            match["hub"] = named.get(_key(match, hub, "hub_id"))
+            match["remote"] = named.get(_key(match, None, "remote_id"))
 
 
-async def _queue(connection: AsyncConnection, service: str) -> Row:
+def _key(match: Row, platform: str | None, column: str) -> tuple[str, str, str, str]:
+    """The key of a record in the catalogue; platform None: the match's channel."""
+    return match["tenant"], match["account"], platform or match["platform"], match[column]
+
+
+async def _queue(connection: AsyncConnection, service: str, scope: Scope) -> Row:
     inbox, holds = (service, "api_inbox"), (service, "api_holds")
     if not (await exists(connection, inbox) and await exists(connection, holds)):
         return {"service": service, "available": False, "accounts": [], "holds": []}
+    condition = scope_condition(scope)
+    conditions: dict[str, LiteralString] = {
+        "inbox": condition,
+        "holds": f" AND (kind = 'queue' OR (true{condition}))" if condition else "",
+    }
     counts, held = [
-        await (await connection.execute(sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view)))).fetchall()
+        await (
+            await connection.execute(
+                sql.SQL(_QUEUES[name]).format(view=sql.Identifier(*view), scope=sql.SQL(conditions[name])),
+                scope_values(scope),
+            )
+        ).fetchall()
         for name, view in (("inbox", inbox), ("holds", holds))
     ]
-    newer = await waiting_at(connection, service)
+    newer = await waiting_at(connection, service, scope)
     waits = [row["oldest_waiting_seconds"] for row in counts if row["oldest_waiting_seconds"] is not None]
     return {
         "service": service,

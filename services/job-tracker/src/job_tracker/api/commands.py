@@ -1,7 +1,7 @@
-"""Asking for things: jobs, control of jobs, queues and accounts, retries, and edits of mappings.
+"""Commands: start and retry jobs, control jobs, queues and accounts, delete jobs, and edit matches.
 
-Every answer is 202 with a token; `wait_for=TOKEN` waits until it is read, on all addresses that read the log's tables.
-What a service writes when the job runs (matches, products, its queue) is no part of that: there it is refused.
+Every answer is 202 with a token; `wait_for=TOKEN` waits until it is applied, on all routes that read the tables of the
+tracker. Routes that read tables of other services (matches, products, queues) refuse it.
 """
 
 from collections.abc import Awaitable
@@ -10,22 +10,23 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
-from job_events.job_types import JOB_TYPES, check_then, job_type
+from job_events.job_types import DEFAULT_CHANNEL, JOB_TYPES, check_then, job_type, renamed_match_fields
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
-from job_events.sql_files import queries
 from job_events.topics import SERVICES
+from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash
 from job_tracker.api.deps import Parts, PartsNow
+from job_tracker.api.idempotency import IdempotencyClaim
 from job_tracker.api.jobs import find_job
 from job_tracker.api.listing import exists
-from job_tracker.api.problems import Json, Problem
+from job_tracker.api.problems import Json
 from job_tracker.domain.job_view import parents
-from job_tracker.keys import Claim, KeyReused
-from job_tracker.requests import Identity, NotAcknowledged, Verb, check_request, request_hash
+from job_tracker.errors import IdempotencyKeyReused, NotAcknowledged, Problem
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "reads.sql")
+_SQL = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Kind = Literal["product", "customer"]
@@ -39,7 +40,7 @@ def _as_written(value: str) -> str:
 
 
 class StrictBody(BaseModel):
-    """A body that takes no other fields than its own."""
+    """A body that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +65,7 @@ class JobBody(StrictBody):
 
 
 class ReasonBody(StrictBody):
-    """Why something is cancelled or held back."""
+    """Why something is cancelled or paused."""
 
     reason: Annotated[str, Field(max_length=4096)] = ""
 
@@ -78,22 +79,33 @@ class RetryBody(StrictBody):
     params: Params = Field(default_factory=dict)
 
 
-class MatchBody(StrictBody):
-    """A mapping to create."""
+class _MatchFields(StrictBody):
+    """The fields of a match; their former names nhanh_id and shopify_id are read, too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, value: Any) -> Any:
+        return renamed_match_fields(value) if isinstance(value, dict) else value
+
+
+class MatchBody(_MatchFields):
+    """A match to create: a record of the hub and a record of the channel `platform`."""
 
     tenant: Name
     account: Name
     kind: Kind
-    nhanh_id: Name
-    shopify_id: Name
+    hub_id: Name
+    platform: Name = DEFAULT_CHANNEL
+    remote_id: Name
 
 
-class CorrectionBody(StrictBody):
-    """Where a mapping shall point."""
+class CorrectionBody(_MatchFields):
+    """The record of the channel `platform` to which a record of the hub moves."""
 
     tenant: Name
     account: Name
-    shopify_id: Name
+    platform: Name = DEFAULT_CHANNEL
+    remote_id: Name
 
 
 @router.post("/jobs", status_code=202)
@@ -127,7 +139,7 @@ async def retry_job(
     if row["requested_at"] is None:
         raise Problem(409, f"the request of {job_id} is not known, so nobody knows what to repeat")
     asked = msgspec.json.decode(row["r_body"])
-    params = asked["params"] | (body.params if body else {})
+    params = _laid_over(asked["params"], body.params if body else {}, row["job_type"])
     check_params(row["job_type"], params)
     data = RequestedData(
         params=params,
@@ -191,7 +203,12 @@ async def control_queue(
     body: ReasonBody | None = None,
     actor: Actor = "api",
 ) -> Response:
-    """Hold back or let go all jobs of one service."""
+    """Pause or resume all jobs of one service.
+
+    A queue holds jobs of all tenants, so a caller of some of them may not pause it.
+    """
+    if parts.scope.tenants is not None:
+        raise Problem(403, f"the queue of {service} holds jobs of all tenants; {verb} accounts or jobs instead")
     reason = body.reason if body else ""
     sending = parts.requests.control_queue(verb, tenant="all", service=service, requested_by=actor, reason=reason)
     return _accepted({"service": service, "token": await _acknowledged(sending)})
@@ -207,7 +224,7 @@ async def control_account(
     body: ReasonBody | None = None,
     actor: Actor = "api",
 ) -> Response:
-    """Hold back or let go all jobs of one account, at every service."""
+    """Pause or resume all jobs of one account, at every service."""
     await _known_account(parts, tenant, account, status=404)
     sending = parts.requests.control_account(
         verb,
@@ -222,33 +239,37 @@ async def control_account(
 
 @router.post("/matches", status_code=202, tags=["matches"])
 async def create_match(*, parts: PartsNow, body: MatchBody, actor: Actor = "api", key: Key = None) -> Response:
-    """Say that two records are the same thing."""
-    params = {"action": "create", "kind": body.kind, "nhanh_id": body.nhanh_id, "shopify_id": body.shopify_id}
+    """Confirm that a record of the hub and a record of a channel are the same thing."""
+    ids = {"hub_id": body.hub_id, "platform": body.platform, "remote_id": body.remote_id}
+    params = {"action": "create", "kind": body.kind, **ids}
     return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
-@router.patch("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+@router.patch("/matches/{kind}/{hub_id:path}", status_code=202, tags=["matches"])
 async def correct_match(
-    *, parts: PartsNow, kind: Kind, nhanh_id: str, body: CorrectionBody, actor: Actor = "api", key: Key = None
+    *, parts: PartsNow, kind: Kind, hub_id: str, body: CorrectionBody, actor: Actor = "api", key: Key = None
 ) -> Response:
-    """Move a Nhanh record to another Shopify record."""
-    params = {"action": "correct", "kind": kind, "nhanh_id": nhanh_id, "shopify_id": body.shopify_id}
+    """Move a record of the hub to another record of the channel."""
+    ids = {"hub_id": hub_id, "platform": body.platform, "remote_id": body.remote_id}
+    params = {"action": "correct", "kind": kind, **ids}
     return await _edit(parts, body.tenant, body.account, params, actor, key)
 
 
-@router.delete("/matches/{kind}/{nhanh_id:path}", status_code=202, tags=["matches"])
+@router.delete("/matches/{kind}/{hub_id:path}", status_code=202, tags=["matches"])
 async def delete_match(
     *,
     parts: PartsNow,
     kind: Kind,
-    nhanh_id: str,
+    hub_id: str,
     tenant: Annotated[str, Query(min_length=1, max_length=128)],
     account: Annotated[str, Query(min_length=1, max_length=128)],
+    platform: Annotated[str, Query(min_length=1, max_length=128)] = DEFAULT_CHANNEL,
     actor: Actor = "api",
     key: Key = None,
 ) -> Response:
-    """Say that a Nhanh record has no partner."""
-    return await _edit(parts, tenant, account, {"action": "delete", "kind": kind, "nhanh_id": nhanh_id}, actor, key)
+    """Reject the match of a record of the hub with any record of the channel."""
+    params = {"action": "delete", "kind": kind, "hub_id": hub_id, "platform": platform}
+    return await _edit(parts, tenant, account, params, actor, key)
 
 
 async def _edit(
@@ -270,8 +291,8 @@ async def _request(
     chain: str | None = None,
     **more: str,
 ) -> Response:
-    """Ask for a job, once for a key. `asked` tells one request from another; `more` is answered too."""
-    claim = Claim(parts.requests.identity(chain=chain), None)
+    """Request a job, once for each key. `asked` identifies the request; `more` is added to the answer."""
+    claim = IdempotencyClaim(parts.requests.identity(chain=chain), None)
     if key is not None:
         check_request(claim.identity, tenant, data)  # a key that comes with what is refused stays free
         claim = await _claim(parts, tenant, key, asked, claim.identity)
@@ -286,10 +307,10 @@ async def _request(
     )
 
 
-async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> Claim:
+async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> IdempotencyClaim:
     try:
         return await parts.keys.claim(tenant, key, request_hash(asked), fresh)
-    except KeyReused:
+    except IdempotencyKeyReused:
         detail = "this Idempotency-Key came with another body before"
         raise Problem(422, detail, [("Idempotency-Key", "belongs to another request")]) from None
 
@@ -305,7 +326,8 @@ async def _acknowledged(sending: Awaitable[str], key: str | None = None) -> str:
 async def _known_account(parts: Parts, tenant: str, account: str, status: int = 422) -> None:
     async with parts.reader.snapshot() as connection:
         known = (
-            await exists(connection, ("accounts", "api_accounts"))
+            parts.scope.holds(tenant)
+            and await exists(connection, ("accounts", "api_accounts"))
             and await (
                 await connection.execute(_SQL["account_exists"], {"tenant": tenant, "account": account})
             ).fetchone()
@@ -317,7 +339,7 @@ async def _known_account(parts: Parts, tenant: str, account: str, status: int = 
 
 async def _job(parts: Parts, job_id: str) -> Row:
     async with parts.reader.snapshot() as connection:
-        row = await find_job(connection, job_id)
+        row = await find_job(connection, job_id, parts.scope)
     job_type(row["job_type"])
     return row
 
@@ -331,13 +353,20 @@ async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
         Problem: 404.
     """
     async with parts.reader.snapshot() as connection:
-        row = await find_job(connection, job_id)
+        row = await find_job(connection, job_id, parts.scope)
         known = JOB_TYPES.get(row["job_type"])
         if known is not None:
             return row, known.service
         rows = await (await connection.execute(_SQL["request_topics"], {"job_id": job_id})).fetchall()
     found = (parts.requests.service_of(row["topic"]) for row in rows)
     return row, next((service for service in found if service is not None), None)
+
+
+def _laid_over(params: Params, changes: Params, type_name: str) -> Params:
+    """The parameters of a job with those that a retry changes; both may name the fields of a match as before."""
+    if type_name != "EDIT_MATCH":
+        return params | changes
+    return renamed_match_fields(params) | renamed_match_fields(changes, "params.")
 
 
 def _info(row: Row) -> JobInfo:

@@ -1,4 +1,4 @@
-"""Dead letters: records that a consumer could not use, and the acknowledgement of those that were looked at."""
+"""Dead letters: records that a consumer refused, and their acknowledgement."""
 
 import base64
 from datetime import datetime
@@ -9,36 +9,39 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from job_events.events import MAX_COUNT
-from job_events.sql_files import queries
-from job_tracker.acknowledgements import LetterPlace, UnknownLetters
+from job_tracker.api.acknowledgements import DeadLetterPosition
 from job_tracker.api.commands import Actor, StrictBody
-from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, wanted
+from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, list_query
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
-from job_tracker.api.problems import Json, Problem
-from job_tracker.domain.list_plans import Served
+from job_tracker.api.problems import Json
+from job_tracker.domain.list_plans import IndexedFilter
+from job_tracker.errors import Problem, UnknownDeadLetters
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "dead_letters.sql")
+_SQL = queries("job_tracker.store", "dead_letters.sql")
 Row = dict[str, Any]
+# A dead letter names no tenant, but perhaps a job. One without is visible only where the scope is all tenants.
 DEAD_LETTERS = Listing(
     source=("tracker", "listed_dead_letter"),
     key=("appended_at", "topic", "partition", "offset", "consumer"),
     key_types=(datetime, str, int, int, str),
     served=(
-        Served((), "dead_letter_newest"),
-        Served(("consumer",), "dead_letter_by_consumer"),
-        Served(("topic",), "dead_letter_by_topic"),
-        Served(("job_id",), "dead_letter_by_job"),
+        IndexedFilter((), "dead_letter_newest"),
+        IndexedFilter(("consumer",), "dead_letter_by_consumer"),
+        IndexedFilter(("topic",), "dead_letter_by_topic"),
+        IndexedFilter(("job_id",), "dead_letter_by_job"),
     ),
     filters=("consumer", "topic", "job_id", "acknowledged"),
     newest_first=True,
+    visible=_SQL["visible"],
 )
 router = APIRouter(tags=["dead letters"])
 
 
-class LetterBody(StrictBody):
-    """Which letter: as the list shows it."""
+class DeadLetterKey(StrictBody):
+    """The key of a dead letter, as the list shows it."""
 
     topic: Annotated[str, Field(min_length=1, max_length=249)]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
@@ -47,9 +50,9 @@ class LetterBody(StrictBody):
 
 
 class AckBody(StrictBody):
-    """Letters that somebody has looked at, and what they say of them."""
+    """Dead letters to acknowledge, and why."""
 
-    letters: Annotated[list[LetterBody], Field(min_length=1, max_length=MAX_PAGE)]
+    letters: Annotated[list[DeadLetterKey], Field(min_length=1, max_length=MAX_PAGE)]
     reason: Annotated[str, Field(max_length=4096)] = ""
 
 
@@ -61,21 +64,23 @@ async def list_dead_letters(
     consumer: Annotated[str | None, Query(description="who refused it")] = None,
     topic: Annotated[str | None, Query(description="where the record lies")] = None,
     job_id: Annotated[str | None, Query(description="the job that the record names, where that can be read")] = None,
-    acknowledged: Annotated[
-        Literal["false", "true", "any"], Query(description="whether somebody has looked at it")
-    ] = "false",
+    acknowledged: Annotated[Literal["false", "true", "any"], Query(description="whether it is acknowledged")] = "false",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
-    """Records that a consumer could not use, newest first: where they lie, and why.
+    """Records that a consumer refused, newest first: their positions, and the reasons.
 
     `value_bytes` is the size of the whole record; `value` shows 64 KiB of it at most. Those that somebody has
     acknowledged are left out unless they are asked for. `wait_for` takes a token of the jobs' topics, or one of
-    `/jobs/{id}/items`, behind which the letters of other services come.
+    `/jobs/{id}/items`, with which the dead letters of other services come.
     """
     state = None if acknowledged == "any" else acknowledged
-    request = wanted(
-        {"consumer": consumer, "topic": topic, "job_id": job_id, "acknowledged": state}, None, cursor, limit
+    request = list_query(
+        parts.scope,
+        {"consumer": consumer, "topic": topic, "job_id": job_id, "acknowledged": state},
+        None,
+        cursor,
+        limit,
     )
     of_items = {one for one, _ in wait.positions} & set(parts.reader.topics(parts.reader.items))
 
@@ -89,11 +94,11 @@ async def list_dead_letters(
 
 @router.post("/dead-letters/ack")
 async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -> Response:
-    """Note that somebody has looked at these letters: all of them, or none. The first word on a letter stays."""
-    letters = [LetterPlace(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
+    """Acknowledge these dead letters: all of them, or none. The first acknowledgement of one stays."""
+    letters = [DeadLetterPosition(one.topic, one.partition, one.offset, one.consumer) for one in body.letters]
     try:
-        added = await parts.acknowledgements.add(letters, actor, body.reason)
-    except UnknownLetters as error:
+        added = await parts.acknowledgements.add(letters, actor, body.reason, parts.scope)
+    except UnknownDeadLetters as error:
         fields = [(f"letters[{index}]", "is unknown") for index in error.indexes]
         detail = "there is no dead letter at " + ", ".join(field for field, _ in fields) + "; none was acknowledged"
         raise Problem(404, detail, fields) from None
@@ -102,9 +107,9 @@ async def acknowledge(*, parts: PartsNow, body: AckBody, actor: Actor = "api") -
 
 async def _add_acknowledgements(connection: AsyncConnection, letters: list[Row]) -> None:
     """Add `acknowledgement`: by whom, when and why, or null."""
-    found: dict[LetterPlace, Row] = {}
+    found: dict[DeadLetterPosition, Row] = {}
     if letters:
-        asked = {f"{name}s": [one[name] for one in letters] for name in LetterPlace._fields}
+        asked = {f"{name}s": [one[name] for one in letters] for name in DeadLetterPosition._fields}
         rows = await (await connection.execute(_SQL["acknowledgements"], asked)).fetchall()
         found = {_place(row): row for row in rows}
     for letter in letters:
@@ -116,8 +121,8 @@ async def _add_acknowledgements(connection: AsyncConnection, letters: list[Row])
         }
 
 
-def _place(row: Row) -> LetterPlace:
-    return LetterPlace(row["topic"], row["partition"], row["offset"], row["consumer"])
+def _place(row: Row) -> DeadLetterPosition:
+    return DeadLetterPosition(row["topic"], row["partition"], row["offset"], row["consumer"])
 
 
 def _letter(row: Row) -> Row:

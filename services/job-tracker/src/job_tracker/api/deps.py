@@ -1,39 +1,42 @@
-"""What every route may ask for."""
+"""The dependencies of the routes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from job_tracker.acknowledgements import Acknowledgements
-from job_tracker.api.follower import Streams
-from job_tracker.api.freshness import Reader, WaitFor, wait_for_query
-from job_tracker.api.instruments import Instruments
-from job_tracker.api.list_statements import Wanted
+from job_tracker.api.acknowledgements import Acknowledgements
+from job_tracker.api.command_publisher import CommandPublisher
+from job_tracker.api.freshness import SnapshotReader, WaitFor, wait_for_query
+from job_tracker.api.idempotency import IdempotencyKeys
+from job_tracker.api.list_statements import ListQuery
 from job_tracker.api.listing import MAX_PAGE
-from job_tracker.api.problems import Problem
-from job_tracker.keys import Keys
-from job_tracker.projector.broker import Broker
-from job_tracker.requests import Requests
+from job_tracker.api.metrics import Metrics
+from job_tracker.api.stream_sessions import StreamSessions
+from job_tracker.api.tenancy import CallerScope
+from job_tracker.domain.scope import ALL_TENANTS, Scope
+from job_tracker.errors import Problem
+from job_tracker.log.broker import Broker
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of the API that bootstrap has wired."""
+    """The parts of the API, wired by `bootstrap_api`; `scope` is that of the request."""
 
-    reader: Reader
-    requests: Requests
-    keys: Keys
-    instruments: Instruments
-    streams: Streams
+    reader: SnapshotReader
+    requests: CommandPublisher
+    keys: IdempotencyKeys
+    instruments: Metrics
+    streams: StreamSessions
     broker: Broker
     acknowledgements: Acknowledgements
+    scope: Scope = ALL_TENANTS
 
 
-async def parts(request: Request) -> Parts:
+async def parts(request: Request, scope: CallerScope) -> Parts:
     found = request.app.state.parts
     assert isinstance(found, Parts)  # noqa: S101 - set by the lifespan before any request
-    return found
+    return replace(found, scope=scope)
 
 
 PartsNow = Annotated[Parts, Depends(parts)]
@@ -43,7 +46,7 @@ _Unused = Annotated[float | None, Query(description="of `wait_for`, and refused 
 
 
 async def _no_wait(wait_for: _Refused = None, deadline: _Unused = None) -> None:
-    """A token says how far the log was read; services write their own tables later, when a job runs.
+    """Refuse `wait_for`: a token says how far the log was read, and services write their tables later.
 
     Raises:
         Problem: 422, with what to do instead.
@@ -72,7 +75,7 @@ async def _no_wait_for_queues(wait_for: _Refused = None, deadline: _Unused = Non
 
 NoWait = Annotated[None, Depends(_no_wait)]
 NoWaitForQueues = Annotated[None, Depends(_no_wait_for_queues)]
-# Empty ones would mean none at all, and the rollups keep the whole house, and all accounts together, under them.
+# An empty one would mean none at all: under it the rollups keep the sums of all tenants, and of all accounts.
 Tenant = Annotated[str | None, Query(min_length=1)]
 Account = Annotated[str | None, Query(min_length=1)]
 Text = Annotated[str | None, Query(max_length=200, description="search text")]
@@ -80,9 +83,19 @@ Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
-def wanted(filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int) -> Wanted:
-    """Filters that were not given are left out."""
+def list_query(
+    scope: Scope, filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int
+) -> ListQuery:
+    """What a caller asks of a list, within `scope`. Filters that were not given are left out.
+
+    A list that can be filtered by `tenant` is narrowed by that filter, any other by its `visible` condition.
+    """
     given = {
         column: value if isinstance(value, list) else [value] for column, value in filters.items() if value is not None
     }
-    return Wanted(filters=given, text=text, cursor=cursor, limit=limit)
+    if "tenant" not in filters:
+        return ListQuery(given, text, cursor=cursor, limit=limit, tenants=scope.narrowed())
+    (tenant,) = given.pop("tenant", [None])
+    if (tenants := scope.narrowed(tenant)) is not None:
+        given["tenant"] = tenants
+    return ListQuery(given, text, cursor=cursor, limit=limit)

@@ -1,4 +1,4 @@
-"""How fresh an answer is, and waiting until it is fresh enough."""
+"""The freshness of an answer, and waiting until it is fresh enough."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,30 +14,31 @@ from fastapi.responses import Response
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from job_events.database import watched
-from job_events.sql_files import queries
 from job_events.tokens import Positions, decode_token
-from job_tracker.api.pokes import LOOK_AGAIN, Poke, Pokes
-from job_tracker.api.problems import Json, Problem, problem_response
-from job_tracker.domain.freshness import Fault, Instance, Standing, Watermark
+from job_tracker.api.commit_notifications import LOOK_AGAIN, CommitNotification, CommitNotifications
+from job_tracker.api.problems import Json, problem_response
+from job_tracker.domain.freshness import Instance, PartitionFault, Standing, Watermark
 from job_tracker.domain.positions import covers
-from job_tracker.patience import NoAnswer, in_time
+from job_tracker.errors import PostgresTimeout, Problem
+from job_tracker.store.timeouts import with_timeout
+from service_kit.database import watched
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "freshness.sql")
+_SQL = queries("job_tracker.store", "freshness.sql")
 AsyncConnection = psycopg.AsyncConnection[DictRow]
 AsyncCursor = psycopg.AsyncCursor[DictRow]
 Pool = AsyncConnectionPool[AsyncConnection]
 
-ALIVE_WITHIN = timedelta(seconds=5)  # a projector beats once a second; five missed beats mean it is dead
+ALIVE_WITHIN = timedelta(seconds=5)  # of five heartbeats that are missing: then a projector counts as dead
 MAX_WAIT = 60.0  # seconds
 _watermarks = msgspec.json.Decoder(list[Watermark])
 _instances = msgspec.json.Decoder(list[Instance])
-_faults = msgspec.json.Decoder(list[Fault])
+_faults = msgspec.json.Decoder(list[PartitionFault])
 
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """The caller's wish: positions to reach, and seconds to wait for them."""
+    """Positions to wait for, and for how many seconds."""
 
     positions: Positions
     deadline: float
@@ -64,27 +65,29 @@ Ask = Callable[[AsyncConnection, psycopg.AsyncPipeline], Awaitable[Answered]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One reading of the positions for all who wait for the same poke."""
+class _PositionsRead:
+    """One read of the positions, shared by all requests that wait for the same notification."""
 
-    poke: Poke
+    notification: CommitNotification
     begun: float
     positions: asyncio.Task[Positions]
 
 
-class Reader:
+class SnapshotReader:
     """Reads everything of one answer from one snapshot, together with its freshness."""
 
-    def __init__(self, pool: Pool, pokes: Pokes, jobs: str, items: str, topics: dict[str, list[str]]) -> None:
+    def __init__(
+        self, pool: Pool, notifications: CommitNotifications, jobs: str, items: str, topics: dict[str, list[str]]
+    ) -> None:
         self._pool = pool
-        self._pokes = pokes
+        self._pokes = notifications
         self.jobs, self.items = jobs, items
         self._topics = topics
-        self._looks: dict[str, _Look] = {}
+        self._looks: dict[str, _PositionsRead] = {}
         self._closing = False
 
     def close(self) -> None:
-        """This process ends: who waits for a token is answered now."""
+        """The process ends: requests that wait for a token are answered now."""
         self._closing = True
 
     async def answer(self, read: Read, wait: WaitFor, projection: str | None = None) -> Response:
@@ -100,7 +103,7 @@ class Reader:
     async def answer_row(self, statement: LiteralString, values: dict[str, Any], show: Show, wait: WaitFor) -> Response:
         """As `answer`, where a statement finds one row with a `job_id`, or none.
 
-        One question to PostgreSQL, and so one snapshot, where a transaction of several goes there and back three times.
+        One statement, and so one snapshot and one round trip, where a transaction takes three.
         """
 
         async def look(last: Last) -> Response | None:
@@ -111,19 +114,19 @@ class Reader:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """A read-only transaction: all that is read in it belongs together."""
+        """A read-only transaction with one snapshot."""
         async with AsyncExitStack() as stack:
             connection, _ = await self._entered(stack, lambda _, pipeline: pipeline.sync())
             yield connection
 
     @asynccontextmanager
     async def fresh_snapshot(self, projection: str) -> AsyncGenerator[tuple[AsyncConnection, Standing]]:
-        """A snapshot, and where `projection` stands in it; both are asked for at once."""
+        """A snapshot, and where `projection` stands in it, in one round trip."""
         async with AsyncExitStack() as stack:
             yield await self._entered(stack, lambda connection, _: self.standing(connection, projection))
 
     def topics(self, projection: str) -> list[str]:
-        """What `projection` is made from."""
+        """The topics from which `projection` is made."""
         return self._topics[projection]
 
     async def standing(self, connection: AsyncConnection, projection: str) -> Standing:
@@ -146,11 +149,11 @@ class Reader:
 
     async def _row(self, statement: LiteralString, values: dict[str, Any]) -> tuple[Standing, DictRow | None]:
         both = "SELECT * FROM (" + _SQL["freshness"] + ") AS fresh LEFT JOIN (" + statement + ") AS found ON true"
-        async with self._pool.connection() as connection, in_time(connection):
+        async with self._pool.connection() as connection, with_timeout(connection):
             try:
                 answer = await connection.execute(both, values | self._wanted(self.jobs), prepare=True)
             except psycopg.Error:
-                # It may have been prepared before a migration; without a rollback psycopg would keep it so.
+                # The statement may have been prepared before a migration; without a rollback psycopg would keep it.
                 await connection.close()
                 raise
             row = await _only(answer)
@@ -159,10 +162,10 @@ class Reader:
     async def _again_if_dead(self, ask: Callable[[], Awaitable[Answered]]) -> Answered:
         try:
             return await ask()
-        except (PoolTimeout, NoAnswer):
+        except (PoolTimeout, PostgresTimeout):
             raise
         except psycopg.OperationalError:
-            # PostgreSQL may have been away: then what the pool kept from before is dead, and a new one is not.
+            # After PostgreSQL was unavailable, the connections of the pool are closed; new ones are not.
             await self._pool.check()
             return await ask()
 
@@ -171,11 +174,11 @@ class Reader:
 
     @asynccontextmanager
     async def _transaction(self, ask: Ask[Answered]) -> AsyncGenerator[tuple[AsyncConnection, Answered]]:
-        """Several questions may be sent before the first answer is waited for, BEGIN with the first of them.
+        """Several statements may be sent before the first result is read, BEGIN with the first of them.
 
-        psycopg's own transaction would wait for BEGIN and for COMMIT alone. Where this breaks off, the pool rolls back.
+        psycopg's own transaction would wait for BEGIN and for COMMIT alone. After an exception the pool rolls back.
         """
-        async with self._pool.connection() as connection, in_time(connection), connection.pipeline() as pipeline:
+        async with self._pool.connection() as connection, with_timeout(connection), connection.pipeline() as pipeline:
             await connection.execute("BEGIN")
             yield connection, await ask(connection, pipeline)
             await connection.execute("COMMIT")
@@ -197,16 +200,16 @@ class Reader:
         loop = asyncio.get_running_loop()
         while not self._closing and (left := end - loop.time()) > 0:
             look = self._look(projection, loop.time())
-            # One who gives up must not end the look of the others.
+            # A request that is cancelled must not cancel the read of the others.
             if covers(await asyncio.shield(look.positions), wanted):
                 return
-            await look.poke.wait(min(left, LOOK_AGAIN))
+            await look.notification.wait(min(left, LOOK_AGAIN))
 
-    def _look(self, projection: str, now: float) -> _Look:
-        poke = self._pokes.next
+    def _look(self, projection: str, now: float) -> _PositionsRead:
+        notification = self._pokes.next
         look = self._looks.get(projection)
-        if look is None or look.poke is not poke or now - look.begun >= LOOK_AGAIN:
-            look = _Look(poke, now, asyncio.create_task(self._positions(projection)))
+        if look is None or look.notification is not notification or now - look.begun >= LOOK_AGAIN:
+            look = _PositionsRead(notification, now, asyncio.create_task(self._positions(projection)))
             self._looks[projection] = look
         return look
 
@@ -218,7 +221,7 @@ class Reader:
 
 async def _only(answer: AsyncCursor) -> DictRow:
     row = await answer.fetchone()
-    assert row is not None  # noqa: S101 - the question for freshness always has one row
+    assert row is not None  # noqa: S101 - the statement always returns one row
     return row
 
 
@@ -253,7 +256,7 @@ def reader_pool(database_url: str, size: int, options: str = "") -> Pool:
     """Connections that read from one snapshot a transaction. Opened by the caller."""
     reading = (
         r"-c timezone=UTC -c default_transaction_isolation=repeatable\ read -c default_transaction_read_only=on"
-        # One plan for all values of a question: planning would cost more than reading.
+        # One plan for all values of a statement: planning would cost more than reading.
         " -c plan_cache_mode=force_generic_plan"
     )
     pool: Pool = AsyncConnectionPool(

@@ -1,6 +1,6 @@
-"""What is checked of every request before its route reads it: parameters, headers and the JSON of its body.
+"""Checks of every request before its route reads it: parameters, headers and the JSON of its body.
 
-Whatever is unknown, given twice or no text is refused by its name: it must not be taken for something else.
+Unknown or repeated fields and invalid text are refused, with their names.
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
-from job_tracker.api.problems import Problem
+from job_tracker.errors import Problem
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 100  # characters of a name that a sentence repeats
@@ -27,7 +27,7 @@ class _Repeated(dict[str, Any]):
 
 
 async def check_input(request: Request) -> None:
-    """Refuse what the route's description does not know, what is repeated, and what is no valid text.
+    """Refuse what the OpenAPI document does not know, what is repeated, and invalid text.
 
     Raises:
         Problem: 422, naming each parameter, header or field.

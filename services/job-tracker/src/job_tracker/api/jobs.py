@@ -1,39 +1,41 @@
-"""Reading jobs: list, one job, its timeline, items and family, and the statistics."""
+"""Read jobs: lists, one job, its timeline, items and family, and statistics."""
 
 import asyncio
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from job_events.sql_files import queries
-from job_tracker.api import described
-from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, wanted
+from job_tracker.api import answer_schemas
+from job_tracker.api.deps import Account, Cursor, Limit, PartsNow, Tenant, Text, Wait, list_query
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.health_list import page_by_health
+from job_tracker.api.health_signals import read_health_signals
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE_BYTES, cut_scan, page
-from job_tracker.api.problems import Problem
-from job_tracker.api.signs import read_signs
+from job_tracker.api.rollup_totals import rollup_totals
 from job_tracker.api.summaries import summaries
-from job_tracker.api.tallies import tally_of
+from job_tracker.api.tenancy import scope_condition, scope_values, tenant_condition, tenant_value
 from job_tracker.api.waiting import waiting_reason
 from job_tracker.domain.cursors import decode_cursor, encode_cursor, list_mark
-from job_tracker.domain.health import NO_SIGNS, Health
-from job_tracker.domain.job_view import SUMMARY_COLUMNS, detail, parents
+from job_tracker.domain.health import NO_SIGNALS, Health
+from job_tracker.domain.job_row import LISTED_NAMES
+from job_tracker.domain.job_view import detail, parents
 from job_tracker.domain.list_plans import JOB_LISTS, SCAN_ROWS
+from job_tracker.domain.scope import Scope
 from job_tracker.domain.timeline import Timeline
+from job_tracker.errors import Problem
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "reads.sql")
+_SQL = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
 MAX_FAMILY = 500
 # What `summary` and `parents` need of a relative.
-_COLUMNS = ", ".join([*SUMMARY_COLUMNS, "r_body"])
-_FAMILY = {name: _SQL[name].format(columns=_COLUMNS).encode() for name in ("chain", "children", "parents", "retries")}
+_COLUMNS: LiteralString = ", ".join((*LISTED_NAMES, "r_body"))
 DAYS_SHOWN, MOST_DAYS_SHOWN = 92, 366
 
 JOBS = Listing(
@@ -42,7 +44,7 @@ JOBS = Listing(
     key_types=(datetime, str),
     served=JOB_LISTS,
     filters=("status", "job_type", "tenant", "account", "chain", "parent", "retry_of"),
-    columns=SUMMARY_COLUMNS,
+    columns=LISTED_NAMES,
     only="NOT deleted",
     search=("job_id", "job_type", "account", "chain", "batch", "requested_by", "p_phase", "e_error_category"),
     newest_first=True,
@@ -50,7 +52,7 @@ JOBS = Listing(
 router = APIRouter(tags=["jobs"])
 
 
-@router.get("/jobs", responses=described.JOBS_PAGE)
+@router.get("/jobs", responses=answer_schemas.JOBS_PAGE)
 async def list_jobs(
     *,
     parts: PartsNow,
@@ -79,38 +81,39 @@ async def list_jobs(
         "parent": parent,
         "retry_of": retry_of,
     }
-    request = wanted(filters, text, cursor, limit)
+    request = list_query(parts.scope, filters, text, cursor, limit)
     request.ranges = {"created_at": (_aware(since, "from"), _aware(until, "to"))}
 
-    tally = tally_of(JOBS, request)
+    total = rollup_totals(JOBS, request)
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         if health:
-            shown, signs = await page_by_health(connection, JOBS, request, health, now)
+            shown, signals = await page_by_health(connection, JOBS, request, health, now)
         else:
-            shown, signs = await page(connection, JOBS, request, dict, "jobs", tally), None
-        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signs)}
+            shown, signals = await page(connection, JOBS, request, dict, "jobs", total), None
+        return shown | {"jobs": await summaries(connection, shown["jobs"], now, signals)}
 
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/jobs/{job_id}", responses=described.ONE_JOB)
+@router.get("/jobs/{job_id}", responses=answer_schemas.ONE_JOB)
 async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        known, signs, reason = _known(row, job_id), NO_SIGNS, None
+        known, signals, reason = _known(row, job_id), NO_SIGNALS, None
         if known["state"] != "finished":
             async with parts.reader.snapshot() as connection:
-                signs = (await read_signs(connection, [known], now))[job_id]
+                signals = (await read_health_signals(connection, [known], now))[job_id]
                 reason = await waiting_reason(connection, job_id)
-        job = detail(known, now, signs)
+        job = detail(known, now, signals)
         if job["state"] == "finished" and job["remaining_then"]:
             async with parts.reader.snapshot() as connection:
                 reason = await waiting_reason(connection, job_id)
         return {"job": job | {"waiting_reason": reason}}
 
-    return await parts.reader.answer_row(_SQL["job"], {"job_id": job_id}, show, wait)
+    values = {"job_id": job_id} | scope_values(parts.scope)
+    return await parts.reader.answer_row(_SQL["job"].format(scope=scope_condition(parts.scope)), values, show, wait)
 
 
 @router.get("/jobs/{job_id}/events")
@@ -118,19 +121,22 @@ async def show_events(
     *, parts: PartsNow, wait: Wait, job_id: str, cursor: Cursor = None, limit: Limit = 200
 ) -> Response:
     """The job's history in log order, each event with its verdict: applied, duplicate or superseded."""
-    # By the key of its last event: one that came meanwhile, and lies before it, moves no page.
+    # By the key of the last event: one that comes later but sorts before it moves no page.
     mark = list_mark("events", job_id)
     after: Any = tuple(_decode(cursor, (datetime, str, int, int), mark)) if cursor else None
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        await connection.execute(_SQL["history"], {"job_id": job_id, "most": MAX_HISTORY + 1})
+        await _check_visible(connection, job_id, parts.scope)
+        history = _SQL["history"].format(scope=scope_condition(parts.scope))
+        asked = {"job_id": job_id, "most": MAX_HISTORY + 1} | scope_values(parts.scope)
+        await connection.execute(history, asked)
         found, rows = Timeline(limit, after, MAX_PAGE_BYTES), 0
-        # In pieces: events may be large, and all but those of a page are folded and let go of.
+        # In chunks: events may be large, and only those of the page are kept.
         while piece := await (await connection.execute(_SQL["more_history"])).fetchall():
             rows += len(piece)
             await asyncio.to_thread(found.add, piece[: MAX_HISTORY - found.total])
         if not rows:
-            await find_job(connection, job_id)
+            await find_job(connection, job_id, parts.scope)
         return {
             "events": found.shown,
             "next": encode_cursor(found.last, mark) if found.last else None,
@@ -147,7 +153,7 @@ async def show_items(
     parts: PartsNow,
     wait: Wait,
     job_id: str,
-    action: Annotated[list[str] | None, Query(description="what became of the items, such as failed")] = None,
+    action: Annotated[list[str] | None, Query(description="actions such as failed")] = None,
     held: Annotated[bool, Query(description="only those whose changes wait for a confirmation")] = False,
     cursor: Cursor = None,
     limit: Limit = 100,
@@ -160,10 +166,12 @@ async def show_items(
     wanted = {"job_id": job_id, "after_at": after[0], "after_id": after[1], "actions": action or None, "held": held}
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
+        await _check_visible(connection, job_id, parts.scope)
         asked = wanted | {"scanned": scanned, "most": limit + 2, "most_bytes": MAX_PAGE_BYTES}
-        rows = await (await connection.execute(_SQL["items"], asked)).fetchall()
+        items = _SQL["items"].format(scope=scope_condition(parts.scope))
+        rows = await (await connection.execute(items, asked | scope_values(parts.scope))).fetchall()
         if not rows and cursor is None:
-            await find_job(connection, job_id)
+            await find_job(connection, job_id, parts.scope)
         shown, last = cut_scan(rows, limit, scanned)
         partial = last is not None and len(shown) < limit
         # The bodies of rows behind those that fit into a page are not read.
@@ -179,15 +187,17 @@ async def show_items(
     return await parts.reader.answer(read, wait, parts.reader.items)
 
 
-@router.get("/jobs/{job_id}/family", responses=described.FAMILY)
+@router.get("/jobs/{job_id}/family", responses=answer_schemas.FAMILY)
 async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Parents, children, retries, and the whole chain the job belongs to."""
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
-        job = await find_job(connection, job_id)
+        job = await find_job(connection, job_id, parts.scope)
+        scope, tenants = scope_condition(parts.scope), scope_values(parts.scope)
 
         async def rows(query: str, **values: Any) -> list[Row]:
-            return await (await connection.execute(_FAMILY[query], values)).fetchall()
+            statement = _SQL[query].format(columns=_COLUMNS, scope=scope)
+            return await (await connection.execute(statement, values | tenants)).fetchall()
 
         chain = await rows("chain", chain=job["chain"], most=MAX_FAMILY)
         children = {row["job_id"]: row for row in await rows("children", job_id=job_id, most=MAX_FAMILY)}
@@ -207,7 +217,7 @@ async def show_family(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     return await parts.reader.answer(read, wait)
 
 
-@router.get("/stats", responses=described.STATS)
+@router.get("/stats", responses=answer_schemas.STATS)
 async def show_stats(
     *,
     parts: PartsNow,
@@ -222,14 +232,18 @@ async def show_stats(
     Without `from`, `by_day` shows the last 92 days, with it up to 366; the other counts are of all days.
     """
     whole = since is None and until is None
-    asked = {"tenant": tenant or "", "type": type_, "first": since or date.min, "last": until or date.max}
+    tenants = parts.scope.narrowed(tenant)
+    tenants = [""] if tenants is None else tenants
+    condition = tenant_condition(tenants)
+    stats, stats_by_day = _SQL["stats"].format(tenants=condition), _SQL["stats_by_day"].format(tenants=condition)
+    asked = {"tenant": tenant_value(tenants), "type": type_, "first": since or date.min, "last": until or date.max}
 
     async def read(connection: AsyncConnection, now: datetime) -> Row:
         last, most = until or now.date(), DAYS_SHOWN if since is None else MOST_DAYS_SHOWN
         first = max(since or date.min, date.fromordinal(max(1, last.toordinal() - most + 1)))
         totals = asked | ({"first": "-infinity", "last": "-infinity"} if whole else {})
-        summing = await connection.execute(_SQL["stats"], totals, prepare=True)
-        by_day = await connection.execute(_SQL["stats_by_day"], asked | {"first": first}, prepare=True)
+        summing = await connection.execute(stats, totals, prepare=True)
+        by_day = await connection.execute(stats_by_day, asked | {"first": first}, prepare=True)
         rows, days = await summing.fetchall(), await by_day.fetchall()
         by_status: dict[str, int] = {}
         for row in rows:
@@ -250,13 +264,25 @@ async def show_stats(
     return await parts.reader.answer(read, wait)
 
 
-async def find_job(connection: AsyncConnection, job_id: str) -> Row:
+async def find_job(connection: AsyncConnection, job_id: str, scope: Scope) -> Row:
     """The row of a job.
+
+    Raises:
+        Problem: 404, also for a job of a tenant outside of the scope.
+    """
+    statement = _SQL["job"].format(scope=scope_condition(scope))
+    reading = await connection.execute(statement, {"job_id": job_id} | scope_values(scope))
+    return _known(await reading.fetchone(), job_id)
+
+
+async def _check_visible(connection: AsyncConnection, job_id: str, scope: Scope) -> None:
+    """Refuse the events and items of a job whose row is outside of the scope.
 
     Raises:
         Problem: 404.
     """
-    return _known(await (await connection.execute(_SQL["job"], {"job_id": job_id})).fetchone(), job_id)
+    if scope.tenants is not None:
+        await find_job(connection, job_id, scope)
 
 
 def _known(row: Row | None, job_id: str) -> Row:

@@ -13,12 +13,12 @@ from job_tracker.api.list_statements import (
     COUNT_TO,
     Count,
     Listing,
-    Question,
+    ListQuery,
     Row,
-    Wanted,
+    Statement,
     cursor_after,
     found_by_index,
-    questions,
+    list_statements_of,
     rows_of,
 )
 from job_tracker.domain.list_plans import SCAN_ROWS, ListPlan
@@ -26,7 +26,7 @@ from job_tracker.domain.search_text import has_trigram
 
 MAX_PAGE = 200
 MAX_PAGE_BYTES = 4 * 2**20  # of JSON; a page has one row at least, however large it is
-# Where statistics promise few rows, the planner would rather read all of them and sort; they may be millions.
+# Where statistics predict few rows, the planner prefers to read all of them and sort; there may be millions.
 IN_INDEX_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
 IN_ANY_ORDER = IN_INDEX_ORDER.replace("'off'", "'on'")
 
@@ -50,32 +50,41 @@ class _Found:
 
 
 async def exists(connection: AsyncConnection, source: tuple[str, str]) -> bool:
-    """Whether the table or view is there: another service's appears when that service first starts."""
+    """Whether the table or view exists: a service creates its own when it first starts."""
     row = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [".".join(source)])).fetchone()
+    return bool(row and row["there"])
+
+
+async def has_column(connection: AsyncConnection, source: tuple[str, str], column: str) -> bool:
+    """Whether the table or view has the column: a service adds it when it is upgraded."""
+    found = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s) AS there"
+    row = await (await connection.execute(found, [".".join(source), column])).fetchone()
     return bool(row and row["there"])
 
 
 async def page(
     connection: AsyncConnection,
     listing: Listing,
-    wanted: Wanted,
+    query: ListQuery,
     show: Callable[[Row], Row],
     name: str,
-    tally: Question | None = None,
+    total: Statement | None = None,
 ) -> Row:
     """One page under `name`, the cursor of the next one, the total, and how far a bounded scan has come.
 
-    `tally` gives the total in a column `rows` where something cheaper than counting knows it.
+    `total` returns the total in a column `rows`, where there is something cheaper than counting.
 
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
-    there, by_index = await _search_parts(connection, listing, wanted) if wanted.forms else (False, False)
-    found = await _by_trigrams(connection, listing, wanted) if by_index else None
+    if query.is_empty:
+        return {name: [], "next": None, **count_shown(Count(0, whole=True)), "partial": False, "scanned_to": None}
+    there, by_index = await _search_parts(connection, listing, query) if query.forms else (False, False)
+    found = await _by_trigrams(connection, listing, query) if by_index else None
     if found is None or found.counted.rows > COUNT_TO:
         known = found.counted if found else None
         searched = replace(listing, folded="search") if there else listing
-        found = await _in_order(connection, searched, wanted, tally, known)
+        found = await _in_order(connection, searched, query, total, known)
     rows = await _whole(connection, listing, found.rows) if there else found.rows
     shown = within_bytes([show(row) for row in rows])
     # A page that its bytes end is complete as far as it goes.
@@ -83,7 +92,7 @@ async def page(
     last, partial = (rows[len(shown) - 1], False) if cut else (found.last, found.partial)
     return {
         name: shown,
-        "next": cursor_after(listing, wanted, last, found.counted) if last else None,
+        "next": cursor_after(listing, query, last, found.counted) if last else None,
         **count_shown(found.counted),
         "partial": partial,
         "scanned_to": {column: last[column] for column in listing.key} if partial and last else None,
@@ -100,18 +109,18 @@ def within_bytes(rows: list[Row]) -> list[Row]:
     return rows
 
 
-async def _search_parts(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> tuple[bool, bool]:
-    """Whether the list's search view is there, and whether its index can find what is wanted."""
+async def _search_parts(connection: AsyncConnection, listing: Listing, query: ListQuery) -> tuple[bool, bool]:
+    """Whether the list's search view exists, and whether its index serves the query."""
     if listing.search_view is None or listing.search_index is None:
         return False, False
     there = await exists(connection, listing.search_view)
-    indexed = there and all(map(has_trigram, wanted.forms)) and await exists(connection, listing.search_index)
+    indexed = there and all(map(has_trigram, query.forms)) and await exists(connection, listing.search_index)
     return there, indexed
 
 
-async def _by_trigrams(connection: AsyncConnection, listing: Listing, wanted: Wanted) -> _Found | None:
+async def _by_trigrams(connection: AsyncConnection, listing: Listing, query: ListQuery) -> _Found | None:
     """None where the page before has counted too many."""
-    question, counted = found_by_index(listing, wanted)
+    question, counted = found_by_index(listing, query)
     if counted is not None and counted.rows > COUNT_TO:
         return None
     await connection.execute(BY_TRIGRAMS, prepare=True)
@@ -119,7 +128,7 @@ async def _by_trigrams(connection: AsyncConnection, listing: Listing, wanted: Wa
     await connection.execute(AS_USUAL, prepare=True)
     counted = Count(rows[0]["found"], whole=True)
     keys = [row for row in rows if row[listing.key[0]] is not None]
-    return _Found(keys[: wanted.limit], counted, keys[wanted.limit - 1] if len(keys) > wanted.limit else None, False)
+    return _Found(keys[: query.limit], counted, keys[query.limit - 1] if len(keys) > query.limit else None, False)
 
 
 async def _whole(connection: AsyncConnection, listing: Listing, keys: Sequence[Row]) -> list[Row]:
@@ -128,32 +137,32 @@ async def _whole(connection: AsyncConnection, listing: Listing, keys: Sequence[R
 
 
 async def _in_order(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted, tally: Question | None, known: Count | None
+    connection: AsyncConnection, listing: Listing, query: ListQuery, total: Statement | None, known: Count | None
 ) -> _Found:
     """From an index in the list's order. `known`: what the index of trigrams has counted."""
-    asked = questions(listing, wanted)
+    asked = list_statements_of(listing, query)
     if not asked.plan.served.few:
         await connection.execute(IN_INDEX_ORDER, prepare=True)
     reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
     before = asked.counted or known
     # A scan that comes to its end, or to its bound, before it has filled a page has counted as well.
-    total = tally or (None if before or asked.plan.bounded else asked.total)
+    total = total or (None if before or asked.plan.bounded else asked.total)
     counting = await connection.execute(total.text, total.values, prepare=True) if total else None
-    shown, last = _cut(asked.plan, await reading.fetchall(), wanted.limit)
+    shown, last = _cut(asked.plan, await reading.fetchall(), query.limit)
     counted = before or Count(len(shown), last is None)
-    if total is None and before is None and len(shown) == wanted.limit:
+    if total is None and before is None and len(shown) == query.limit:
         counting = await connection.execute(asked.total.text, asked.total.values, prepare=True)
     if counting is not None:
         (row,) = await counting.fetchall()
         counted = Count(row["rows"], row["whole"])
     # Where the index has counted too many, a full page still leaves out none that lies before its end.
     many = before is not None and before.rows > COUNT_TO and listing.folded is not None
-    whole = many and len(shown) == wanted.limit
+    whole = many and len(shown) == query.limit
     return _Found(shown, counted, last, asked.plan.bounded and last is not None and not whole)
 
 
 async def scan(
-    connection: AsyncConnection, listing: Listing, wanted: Wanted
+    connection: AsyncConnection, listing: Listing, query: ListQuery
 ) -> tuple[list[Row], Row | None, Count | None]:
     """Up to SCAN_ROWS rows of a list, whatever the limit, to be judged by who asks.
 
@@ -162,7 +171,7 @@ async def scan(
     Raises:
         Problem: the cursor is none of this list, or a column is no filter.
     """
-    asked = questions(listing, replace(wanted, limit=SCAN_ROWS))
+    asked = list_statements_of(listing, replace(query, limit=SCAN_ROWS))
     if not asked.plan.served.few:
         await connection.execute(IN_INDEX_ORDER, prepare=True)
     reading = await connection.execute(asked.rows.text, asked.rows.values, prepare=True)
@@ -172,7 +181,7 @@ async def scan(
 
 
 def _cut(plan: ListPlan, rows: list[Row], limit: int) -> tuple[list[Row], Row | None]:
-    """The rows to show, and the one after which the next page begins: none when all rows have been looked at."""
+    """The rows to show, and the one after which the next page begins; None when all rows were scanned."""
     if not plan.bounded:
         return rows[:limit], rows[limit - 1] if len(rows) > limit else None
     return cut_scan(rows, limit, SCAN_ROWS)
@@ -189,7 +198,7 @@ def cut_scan(rows: list[Row], limit: int, scanned: int) -> tuple[list[Row], Row 
 
 
 def count_shown(counted: Count) -> Row:
-    """A count as lists tell it: exact up to COUNT_TO."""
+    """A count as lists show it: exact up to COUNT_TO."""
     exact = counted.whole and counted.rows <= COUNT_TO
     shown = min(counted.rows, COUNT_TO)
     return {"total": shown, "total_exact": exact, "total_text": f"{shown:,}" if exact else f"{shown:,}+"}

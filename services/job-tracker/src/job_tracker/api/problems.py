@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details, each naming the field that is wrong."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -15,26 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from job_events.errors import InvalidRequest
+from job_tracker.errors import Problem
 
 log = structlog.get_logger()
-TITLES = {
-    400: "The request cannot be understood",
-    403: "This is not for others to ask",
-    404: "There is no such thing",
-    405: "This address does not take that method",
-    409: "This is not possible in the present state",
-    413: "The request is too large",
-    421: "This name is not that of the API",
-    422: "Something in the request is wrong",
-    500: "Something went wrong here",
-    503: "A part of the system is away",
-    504: "The table has not come that far yet",
-}
-
-
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 WITHOUT_HEAD = {"/stream"}
-"""Addresses that take GET and not HEAD: their answer has no end."""
+"""Routes that take GET and not HEAD: their response has no end."""
 
 _SCHEMA = {
     "type": "object",
@@ -61,18 +48,7 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
     }
     for kind, whose in (("4XX", "the request is wrong"), ("5XX", "the system, or a part of it, is away"))
 }
-"""For the published description: what every address may answer besides what it is for."""
-
-
-class Problem(Exception):
-    """An answer that is an error. `errors` lists (field, reason); `more` are further members of the body."""
-
-    def __init__(self, status: int, detail: str, errors: Sequence[tuple[str, str]] = (), **more: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = errors
-        self.more = more
+"""For the OpenAPI document: the errors that every route may answer with."""
 
 
 class Json(Response):
@@ -85,10 +61,10 @@ class Json(Response):
 
 
 def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """The answer for a problem."""
+    """The response for a problem."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": TITLES.get(problem.status, "Error"),
+        "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
     }
@@ -98,7 +74,7 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Answer with a problem to every error of `app`."""
 
     def on_problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101 - registered for this class
@@ -122,21 +98,21 @@ def install(app: FastAPI) -> None:
         return problem_response(Problem(error.status_code, str(error.detail)), headers)
 
     def on_database(_: Request, error: Exception) -> Response:
-        log.warning("PostgreSQL is away", reason=str(error))
+        log.warning("PostgreSQL unavailable", reason=str(error))
         return problem_response(Problem(503, "PostgreSQL does not answer; try again soon"), {"Retry-After": "2"})
 
     def on_other_version(_: Request, error: Exception) -> Response:
-        # In a rolling update the API may be newer, or older, than the service whose views it reads.
-        told = str(error).splitlines()[0]
-        log.warning("tables of another version", reason=told)
-        detail = f"the tables are of another version than this API ({told}); it passes when every service is updated"
+        # During a rolling update the API may be newer, or older, than the service whose views it reads.
+        reason = str(error).splitlines()[0]
+        log.warning("incompatible tables", reason=reason)
+        detail = f"the tables are of another version than this API ({reason}); it passes when every service is updated"
         return problem_response(Problem(503, detail), {"Retry-After": "10"})
 
     def on_data(_: Request, error: Exception) -> Response:
         return problem_response(Problem(422, f"a value cannot be looked for: {str(error).splitlines()[0]}"))
 
     def on_crash(request: Request, error: Exception) -> Response:
-        log.error("unexpected", path=request.url.path, exc_info=error)
+        log.error("unexpected error", path=request.url.path, exc_info=error)
         return problem_response(Problem(500, "this is a fault of the server; it is in its log"))
 
     app.add_exception_handler(Problem, on_problem)
@@ -152,7 +128,7 @@ def install(app: FastAPI) -> None:
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """The methods that the address of `request` takes."""
+    """The methods that the path of `request` takes."""
     found = [
         method
         for method in _METHODS

@@ -12,14 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from job_tracker.api.deps import Account, Limit, PartsNow, Tenant
 from job_tracker.api.jobs import Status
-from job_tracker.api.problems import Problem, problem_response
+from job_tracker.api.problems import problem_response
 from job_tracker.domain.changes import View
-from job_tracker.domain.event_stream import Place
+from job_tracker.domain.event_stream import StreamPosition
+from job_tracker.errors import Problem
 
-MAX_READERS = 4000  # a process; more hear 503
+MAX_READERS = 4000  # in one process; further requests get 503
 PING = 15  # seconds between comments, which keep proxies from closing a quiet stream
-LAST_WORDS = 1.0  # seconds after SIGTERM until a stream that has not ended by itself is cut
-SEND_TIMEOUT = 30  # seconds; a reader that takes nothing for so long is cut, and may resume
+SHUTDOWN_GRACE = 1.0  # seconds after SIGTERM until a stream that has not ended is closed
+SEND_TIMEOUT = 30  # seconds; a reader that receives nothing for so long is disconnected, and may resume
 Token = Annotated[str | None, Header(alias="Last-Event-ID", max_length=8192)]
 router = APIRouter(tags=["jobs"])
 log = structlog.get_logger()
@@ -55,21 +56,22 @@ async def stream(
         status=frozenset(status or ()),
         job_type=frozenset(type_ or ()),
         job_id=frozenset(job_id or ()),
+        scope=parts.scope,
     )
     events = parts.streams.follow(view, limit, _place(last_event_header or last_event_id))
-    # The first one is waited for here, so that a PostgreSQL that is away is a problem and not a broken stream.
+    # The first event is read here, so that an unavailable PostgreSQL is a problem response and no broken stream.
     first = await anext(events)
-    return CutOff(_led(first, events), ping=PING, send_timeout=SEND_TIMEOUT, shutdown_grace_period=LAST_WORDS)
+    return CutOff(_led(first, events), ping=PING, send_timeout=SEND_TIMEOUT, shutdown_grace_period=SHUTDOWN_GRACE)
 
 
 class CutOff(EventSourceResponse):
-    """One whose reader takes nothing any more is cut, as it was told; that is no fault of the server."""
+    """A stream that is closed when its reader stops receiving; that is no error of the server."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            log.info("a stream was cut: its reader took nothing", seconds=SEND_TIMEOUT)
+            log.info("stream closed: reader stopped receiving", seconds=SEND_TIMEOUT)
 
 
 async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -81,10 +83,10 @@ async def _led(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[by
         await events.aclose()
 
 
-def _place(last_id: str | None) -> Place | None:
+def _place(last_id: str | None) -> StreamPosition | None:
     if not last_id:
         return None
     try:
-        return Place.read(last_id)
+        return StreamPosition.read(last_id)
     except ValueError as error:
         raise Problem(422, str(error), [("Last-Event-ID", "is not an id of this stream")]) from None

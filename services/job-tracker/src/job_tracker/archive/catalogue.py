@@ -17,14 +17,11 @@ from typing import Annotated
 
 import msgspec
 
-from job_tracker.projector.records import TopicPartition
+from job_tracker.errors import ArchiveDamaged
+from job_tracker.log.records import TopicPartition
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-
-
-class ArchiveDamaged(Exception):
-    """A file of the archive is not what its manifest says, or days do not join. The message names it."""
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -79,7 +76,7 @@ class Segment:
         return self.topic, self.part.partition
 
 
-class Catalogue:
+class ArchiveCatalogue:
     """All manifests of an archive, read once.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which days of a topic are finished and not in the archive yet, and the writing of one of them."""
+"""The days of a topic that are finished and not archived yet, and the writing of one of them."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from job_events.kafka_security import Kafka
-from job_tracker.archive.catalogue import FORMAT, Catalogue, Manifest, day_folder, sealed
+from job_tracker.archive.catalogue import FORMAT, ArchiveCatalogue, Manifest, day_folder, sealed
 from job_tracker.archive.files import PartWriter, write_manifest
 from job_tracker.archive.lines import to_archived
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.records import TopicPartition
+from job_tracker.errors import NotArchived
+from job_tracker.log.broker import Broker
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import Span, TopicPartition
+from service_kit.kafka_security import Kafka
 
 FIRST_DAY = date(1970, 1, 1)
 _BATCH = 10_000
 _LAG = timedelta(hours=1)  # a day is closed this long after its end: brokers' clocks differ a little
-
-
-class NotArchived(Exception):
-    """The log is not what an archive can go on with; the message says how, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class OpenDay:
         return sum(span.high - span.low for span in self.spans.values())
 
 
-def finished_days(catalogue: Catalogue, broker: Broker, topic: str, now: datetime) -> Iterator[OpenDay]:
+def finished_days(catalogue: ArchiveCatalogue, broker: Broker, topic: str, now: datetime) -> Iterator[OpenDay]:
     """The days to write, oldest first. Days on which nothing was appended have no files.
 
     Raises:
@@ -110,7 +107,7 @@ def write_day(folder: Path, kafka: Kafka, broker: Broker, day: OpenDay, done: Ca
 
     Raises:
         NotArchived: the topic was recreated meanwhile.
-        LogBroken, LogSilent, BrokerAway
+        LogBroken, LogTimeout, BrokerAway
     """
     place = day_folder(folder, day.topic, day.topic_id, day.day)
     place.mkdir(parents=True, exist_ok=True)

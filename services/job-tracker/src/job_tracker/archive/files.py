@@ -12,20 +12,17 @@ from typing import IO, BinaryIO, cast
 import msgspec
 import zstandard
 
-from job_tracker.archive.catalogue import MANIFEST, ArchiveDamaged, Manifest, Part, Segment, part_name
+from job_tracker.archive.catalogue import MANIFEST, Manifest, Part, Segment, part_name
 from job_tracker.archive.lines import Archived, read_line, write_line
-from job_tracker.projector.records import Record
+from job_tracker.errors import ArchiveBusy, ArchiveDamaged
+from job_tracker.log.records import Record
 
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
 
 
-class ArchiveBusy(Exception):
-    """Another process writes into the archive."""
-
-
 @contextmanager
-def alone(folder: Path) -> Generator[None]:
-    """Nobody else writes into this archive meanwhile: two writers of one file would leave it broken.
+def exclusive_lock(folder: Path) -> Generator[None]:
+    """Hold the lock of the archive: two writers of one file would corrupt it.
 
     Raises:
         ArchiveBusy
@@ -69,7 +66,7 @@ class PartWriter:
 
     def discard(self) -> None:
         """Leave nothing of a file that was not finished."""
-        with suppress(OSError):  # of what could not be written, perhaps because the disk is full
+        with suppress(OSError):  # the file may not be writable, for example on a full disk
             self._file.close()
         _temporary(self._path).unlink(missing_ok=True)
 

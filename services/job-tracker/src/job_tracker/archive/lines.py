@@ -1,7 +1,7 @@
 """One message as one line of JSON: its position, its key and headers, and the CloudEvent as it was sent.
 
-A value that stands in JSON as it is (one object, one line, UTF-8) is put in untouched, so that any tool reads the
-events. Everything else travels as base64. Either way the very bytes of the message come back.
+A value that is JSON on one line in UTF-8 is stored as it is, so that any tool can read the events; any other as base64.
+Either way the bytes of the message are restored exactly.
 """
 
 import base64
@@ -13,8 +13,9 @@ import msgspec
 from confluent_kafka import Message
 
 from job_events.envelope import too_deep
-from job_tracker.projector.messages import as_bytes, to_record
-from job_tracker.projector.records import Record
+from job_tracker.errors import InvalidLine
+from job_tracker.log.messages import as_bytes, to_record
+from job_tracker.log.records import Record
 
 
 class Archived(NamedTuple):
@@ -50,10 +51,6 @@ class Line(msgspec.Struct, omit_defaults=True):
     headers: list[Header] = []
 
 
-class BadLine(ValueError):
-    """A line that no archive has written."""
-
-
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
 _any_json = msgspec.json.Decoder(msgspec.Raw)
@@ -80,7 +77,7 @@ def read_line(topic: str, partition: int, line: bytes) -> Archived:
     """The message of a line.
 
     Raises:
-        BadLine: this is no line of an archive.
+        InvalidLine: this is no line of an archive.
     """
     try:
         read = _decoder.decode(line)
@@ -95,7 +92,7 @@ def read_line(topic: str, partition: int, line: bytes) -> Archived:
         )
         return Archived(record, tuple((header.name, _bytes(header.text, header.base64)) for header in read.headers))
     except (msgspec.DecodeError, binascii.Error, RecursionError, ValueError) as error:
-        raise BadLine(str(error)) from None
+        raise InvalidLine(str(error)) from None
 
 
 def _stands_in_json(value: bytes) -> bool:

@@ -1,1 +1,1 @@
-"""Rules without I/O."""
+"""The rules of the tracker, without I/O."""

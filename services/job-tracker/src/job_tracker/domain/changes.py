@@ -1,7 +1,7 @@
-"""What live streams tell: batches of changed jobs, kept for a while, coalesced and filtered. No I/O.
+"""The changes that live streams send: batches of changed jobs, kept for a while, coalesced and filtered, without I/O.
 
 A batch covers the log up to its positions. Its rows were read from one snapshot of the database that
-is at least as new, so a reader that takes batches in order never sees a job go back.
+is at least as new, so a reader that takes batches in order never sees an older state of a job.
 """
 
 from collections import deque
@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from job_events.tokens import Positions
 from job_tracker.domain.positions import covers
+from job_tracker.domain.scope import ALL_TENANTS, Scope
 
 
 class Key(NamedTuple):
-    """What a view looks at."""
+    """The fields of a job by which a view filters."""
 
     tenant: str
     account: str
@@ -25,10 +26,10 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class JobChange:
     """A job as it is now. `body` is its summary in JSON, encoded once for all readers; None: deleted.
 
-    `former` is the key that the batch before told; None: not known.
+    `former` is the key in the last batch with this job; None: not known.
     """
 
     job_id: str
@@ -39,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which jobs a reader wants. None, or an empty set, wants any."""
+    """Which jobs a reader wants. None, or an empty set, wants any that are in its scope."""
 
     tenant: str | None = None
     account: str | None = None
@@ -47,20 +48,22 @@ class View:
     status: frozenset[str] = frozenset()
     job_type: frozenset[str] = frozenset()
     job_id: frozenset[str] = frozenset()
+    scope: Scope = ALL_TENANTS
 
     def holds(self, job_id: str, key: Key) -> bool:
         """Whether a job with this key is in the view."""
         return (not self.status or key.status in self.status) and self._is_about(job_id, key)
 
-    def lost(self, change: Change, *, former_known: bool) -> bool:
-        """Whether a job that is not in the view now may have been told before, so that the reader must hear."""
+    def lost(self, change: JobChange, *, former_known: bool) -> bool:
+        """Whether a job that is not in the view now may have been in it before, so that its removal is sent."""
         if not former_known or change.former is None:
             return self._is_about(change.job_id, change.key)
         return self.holds(change.job_id, change.former)
 
     def _is_about(self, job_id: str, key: Key) -> bool:
         return (
-            (self.tenant is None or key.tenant == self.tenant)
+            self.scope.holds(key.tenant)
+            and (self.tenant is None or key.tenant == self.tenant)
             and (self.account is None or key.account == self.account)
             and (self.chain is None or key.chain == self.chain)
             and (not self.job_type or key.job_type in self.job_type)
@@ -68,16 +71,16 @@ class View:
         )
 
 
-class Told(NamedTuple):
-    """What a reader of one view is told of some changes: summaries in JSON, and ids that left the view."""
+class ViewChanges(NamedTuple):
+    """Changes in one view: summaries in JSON, and ids of jobs that left it."""
 
     jobs: list[bytes]
     removed: list[str]
 
 
-def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Told:
-    """What `view` shows of `changes`; without `former_known` it is rather told too much than too little."""
-    told = Told([], [])
+def changes_in_view(view: View, changes: Iterable[JobChange], *, former_known: bool) -> ViewChanges:
+    """`changes` as `view` shows them; without `former_known` ids may be removed that were never in it."""
+    told = ViewChanges([], [])
     for change in changes:
         if change.body is not None and view.holds(change.job_id, change.key):
             told.jobs.append(change.body)
@@ -87,38 +90,38 @@ def seen_by(view: View, changes: Iterable[Change], *, former_known: bool) -> Tol
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ChangeBatch:
     """Changes by job, and the positions that they cover together with all batches before.
 
-    All before `since` had been told when they were read.
+    All changes before `since` were in earlier batches when they were read.
     """
 
     positions: Positions
-    changes: dict[str, Change]
+    changes: dict[str, JobChange]
     since: Positions
 
 
-class Taken(NamedTuple):
+class TakenChanges(NamedTuple):
     """Coalesced changes, the number of the last batch among them, and what is covered with it."""
 
     number: int
     positions: Positions
-    changes: list[Change]
+    changes: list[JobChange]
 
 
 class ChangeLog:
     """The newest batches, numbered; shared by all readers, each of which only remembers a number.
 
-    `most` changes are kept at least; of twice as many jobs it is remembered what was told last.
+    At least `most` changes are kept, and the last keys of twice as many jobs.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[ChangeBatch] = deque()
         self._base: Positions = {}
         self._last = 0
         self._kept = 0
-        self._told: dict[str, Key] = {}
+        self._last_keys: dict[str, Key] = {}
 
     @property
     def last(self) -> int:
@@ -131,20 +134,20 @@ class ChangeLog:
         return self._batches[-1].positions if self._batches else self._base
 
     def restart(self, positions: Positions) -> None:
-        """Forget everything: the next batch begins at `positions`. Readers at older numbers have fallen off."""
+        """Drop everything: the next batch begins at `positions`. Readers at older numbers must read the history."""
         self._batches.clear()
-        self._told.clear()
+        self._last_keys.clear()
         self._kept = 0
         self._base = positions
         self._last += 1
 
-    def add(self, positions: Positions, changes: Iterable[Change], since: Positions) -> None:
-        """The next batch. Changes learn here what was told of their jobs before."""
-        batch = Batch(positions, {}, since)
+    def add(self, positions: Positions, changes: Iterable[JobChange], since: Positions) -> None:
+        """Append a batch. Its changes get the former keys of their jobs."""
+        batch = ChangeBatch(positions, {}, since)
         for change in changes:
-            batch.changes[change.job_id] = replace(change, former=self._told.pop(change.job_id, None))
+            batch.changes[change.job_id] = replace(change, former=self._last_keys.pop(change.job_id, None))
             if change.body is not None:
-                self._told[change.job_id] = change.key
+                self._last_keys[change.job_id] = change.key
         self._batches.append(batch)
         self._last += 1
         self._kept += _size(batch)
@@ -152,11 +155,11 @@ class ChangeLog:
             dropped = self._batches.popleft()
             self._kept -= _size(dropped)
             self._base = dropped.positions
-        while len(self._told) > 2 * self._most:
-            del self._told[next(iter(self._told))]
+        while len(self._last_keys) > 2 * self._most:
+            del self._last_keys[next(iter(self._last_keys))]
 
     def join(self, positions: Positions) -> int | None:
-        """The batch after which a reader goes on that has read the table at `positions`; None: not kept any more."""
+        """The number of the batch after which a reader of the table at `positions` continues; None: dropped."""
         if not covers(positions, self._base):
             return None
         behind = 0
@@ -179,15 +182,15 @@ class ChangeLog:
             number += 1
         return number, False
 
-    def take(self, number: int, most: int) -> Taken | None:
-        """What came after batch `number`: whole batches until `most` changes; None: fallen off.
+    def take(self, number: int, most: int) -> TakenChanges | None:
+        """What came after batch `number`: whole batches until `most` changes; None: dropped.
 
         A job that changed several times is there once, as it was last, with what was told before the first.
         """
         first = len(self._batches) - (self._last - number)
         if first < 0:
             return None
-        found: dict[str, Change] = {}
+        found: dict[str, JobChange] = {}
         positions = self._batches[first - 1].positions if first else self._base
         for batch in islice(self._batches, first, None):
             for job_id, change in batch.changes.items():
@@ -196,9 +199,9 @@ class ChangeLog:
             number, positions = number + 1, batch.positions
             if len(found) >= most:
                 break
-        return Taken(number, positions, list(found.values()))
+        return TakenChanges(number, positions, list(found.values()))
 
 
-def _size(batch: Batch) -> int:
-    """A batch without changes takes room too."""
+def _size(batch: ChangeBatch) -> int:
+    """A batch without changes counts too."""
     return len(batch.changes) + 1

@@ -11,7 +11,7 @@ import msgspec
 
 
 def list_mark(*parts: object) -> str:
-    """What tells one list, with its filters, from another: a cursor with another mark is refused."""
+    """The mark of a list with its filters; a cursor with another mark is refused."""
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:8]
 
 

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import msgspec
 
 from job_events.tokens import Positions, decode_token, encode_token
-from job_tracker.domain.changes import Told
+from job_tracker.domain.changes import ViewChanges
 
 PIECE = 65536  # bytes after which the jobs of one batch go on in another event
 
 
-class Place(NamedTuple):
-    """Where a stream stands: all up to `positions` was told, of the table with the number `epoch` (None: of any)."""
+class StreamPosition(NamedTuple):
+    """The position of a stream: all up to `positions` was sent, of the table with the number `epoch` (None: any)."""
 
     positions: Positions
     epoch: int | None = None
@@ -24,8 +24,8 @@ class Place(NamedTuple):
         return token if self.epoch is None else f"{token}.{self.epoch}"
 
     @classmethod
-    def read(cls, text: str) -> "Place":
-        """The place of an id.
+    def read(cls, text: str) -> "StreamPosition":
+        """The position of an id.
 
         Raises:
             ValueError: it is none.
@@ -36,25 +36,25 @@ class Place(NamedTuple):
         return cls(decode_token(text), int(epoch) if epoch else None)
 
 
-def event(name: str, data: bytes, place: Place | None = None) -> bytes:
-    """One event; `data` is JSON on one line. With a place the client resumes after this event, if it is cut."""
+def event(name: str, data: bytes, place: StreamPosition | None = None) -> bytes:
+    """One event; `data` is JSON on one line. With a position, a client can resume after it."""
     head = f"event: {name}\n" if place is None else f"event: {name}\nid: {place.id}\n"
     return b"%bdata: %b\n\n" % (head.encode(), data)
 
 
 def retry(milliseconds: int) -> bytes:
-    """How long a client that was cut shall wait before it comes back."""
+    """How long a disconnected client waits before it reconnects."""
     return b"retry: %d\n\n" % milliseconds
 
 
-def jobs(told: Told, place: Place) -> Iterator[bytes]:
-    """One batch as `jobs` events. Only the last one has the place: who is cut before it gets the batch again."""
-    if not told.jobs and not told.removed:
+def jobs(changes: ViewChanges, place: StreamPosition) -> Iterator[bytes]:
+    """One batch as `jobs` events. Only the last has the position, so a client resumes with a whole batch."""
+    if not changes.jobs and not changes.removed:
         return
-    pieces = list(_pieces(told.jobs))
+    pieces = list(_pieces(changes.jobs))
     for piece in pieces[:-1]:
         yield event("jobs", b'{"jobs":[%b],"removed":[]}' % b",".join(piece))
-    data = b'{"jobs":[%b],"removed":%b}' % (b",".join(pieces[-1]), msgspec.json.encode(told.removed))
+    data = b'{"jobs":[%b],"removed":%b}' % (b",".join(pieces[-1]), msgspec.json.encode(changes.removed))
     yield event("jobs", data, place)
 
 

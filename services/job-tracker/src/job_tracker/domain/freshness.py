@@ -1,4 +1,4 @@
-"""How fresh a snapshot of the tables is, from positions, the topics' ends and the projectors' beats."""
+"""The freshness of a snapshot of the tables, from positions, ends of the topics and heartbeats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def lag(self) -> int:
-        """Events known to lie in the log and not in the table."""
+        """Events known to be in the log and not in the table."""
         return max(0, (self.end_offset or 0) - self.next_offset)
 
     @property
@@ -51,7 +51,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Instance(msgspec.Struct, frozen=True, array_like=True):
-    """A projector's last beat; silent for some seconds, it is not `alive`."""
+    """The last heartbeat of a projector; it is not `alive` when that is some seconds old."""
 
     instance: str
     state: str
@@ -68,12 +68,12 @@ class Instance(msgspec.Struct, frozen=True, array_like=True):
         }
 
     def sentence(self) -> str:
-        """For people."""
+        """The state in one sentence."""
         does = self.state if self.alive else f"is silent since {self.beat_at.isoformat()}"
         return f"{self.instance} {does}" + (f": {self.detail}" if self.detail else "")
 
 
-class Fault(msgspec.Struct, frozen=True, array_like=True):
+class PartitionFault(msgspec.Struct, frozen=True, array_like=True):
     """A partition that no projector reads since `since`; of a topic that is missing the partition is -1."""
 
     topic: str
@@ -98,7 +98,7 @@ class Freshness(msgspec.Struct, frozen=True):
 
     `lag_events` counts events known to lie in the log and not in the table. `alive` says whether a
     projector is at work: an idle log is fresh, a dead projector is not, and only this tells them apart. `state` is
-    partial where one works, but not on all topics: then `as_of` stands still.
+    partial where one works, but not on all topics: then `as_of` does not advance.
     """
 
     token: str
@@ -129,7 +129,7 @@ class Standing:
     epoch: int
     partitions: Sequence[Watermark]
     projectors: Sequence[Instance]
-    faults: Sequence[Fault] = ()
+    faults: Sequence[PartitionFault] = ()
     topics: Sequence[str] = ()
 
     @property
@@ -145,7 +145,7 @@ def assess(
     partitions: Sequence[Watermark],
     projectors: Sequence[Instance],
     now: datetime,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[PartitionFault] = (),
     topics: Sequence[str] = (),
 ) -> Freshness:
     """Freshness of all partitions together: as fresh as the one that is furthest behind.
@@ -172,6 +172,6 @@ def assess(
     )
 
 
-def _as_of(one: Watermark, faults: Sequence[Fault]) -> datetime | None:
+def _as_of(one: Watermark, faults: Sequence[PartitionFault]) -> datetime | None:
     times = [fault.since for fault in faults if fault.is_of(one.topic, one.partition)]
     return min([one.as_of, *times]) if one.as_of is not None else None

@@ -1,4 +1,4 @@
-"""Health: derived when read, from the last sign of life and from what is paused. It never ends a job, and it heals."""
+"""Health: derived when read, from the last sign of life and from pauses. It is reversible and never ends a job."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,25 +9,25 @@ Health = Literal["ok", "paused", "late", "stalled", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """After how long without a sign each word is said."""
+    """The time without a sign of life after which each word applies."""
 
     late: timedelta
     stalled: timedelta
     lost: timedelta
 
 
-# A running job signs at least every few seconds (progress is its heartbeat); a platform's lock may take minutes.
+# A running job reports progress every few seconds; a lock of a platform may take minutes.
 RUNNING = Thresholds(late=timedelta(minutes=1), stalled=timedelta(minutes=10), lost=timedelta(hours=1))
-# A queued job waits for a worker: behind a long queue that is no fault, so the words come later.
+# A queued job waits for a worker; in a long queue that is no fault, so the limits are longer.
 QUEUED = Thresholds(late=timedelta(minutes=10), stalled=timedelta(hours=2), lost=timedelta(hours=24))
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """What is known of an unfinished job besides its row. Times are the broker's (LogAppendTime).
+class HealthSignals:
+    """What decides the health of an unfinished job besides its row. Times are the broker's (LogAppendTime).
 
     `appended_at`: of its newest request, start or progress; None where the history does not hold it.
-    `resumed_at`: when it, its account or its queue was last resumed: until then it was not to give any sign.
+    `resumed_at`: when it, its account or its queue was last resumed: until then no sign was due.
     `paused`: an operator paused it, its account or its queue.
     """
 
@@ -36,14 +36,14 @@ class Signs:
     paused: bool = False
 
 
-NO_SIGNS = Signs()
+NO_SIGNALS = HealthSignals()
 
 
-def last_sign(told: datetime, signs: Signs, now: datetime) -> datetime:
-    """When a job was last heard of, if its own events say `told`: a clock that is ahead counts as the broker's."""
-    heard = min(told, signs.appended_at or now, now)
-    resumed, appended = signs.resumed_at, signs.appended_at
-    # Events that came after the resumption, however old they are, tell more than it.
+def last_signal(reported: datetime, signals: HealthSignals, now: datetime) -> datetime:
+    """The time of the last sign of life; `reported` is that of the job's own events, by clocks that may be ahead."""
+    heard = min(reported, signals.appended_at or now, now)
+    resumed, appended = signals.resumed_at, signals.appended_at
+    # Events appended after the resumption, however old they are, are the better evidence.
     return max(heard, resumed) if resumed and (appended is None or resumed > appended) else heard
 
 

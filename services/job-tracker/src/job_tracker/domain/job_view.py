@@ -1,66 +1,37 @@
-"""What the API shows of a row of `tracker.job`."""
+"""A job as the API shows it, from its row in `tracker.job`."""
 
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from job_tracker.domain.health import NO_SIGNS, Health, Signs, health, last_sign
+from job_tracker.domain.health import NO_SIGNALS, Health, HealthSignals, health, last_signal
+from job_tracker.domain.job_row import COUNTERS, SHOWN
 
 Row = dict[str, Any]
 YEAR = 366 * 86_400  # seconds
 
-# The columns that `summary` needs; the registers' bodies are not among them.
-SUMMARY_COLUMNS = (
-    *("job_id", "job_type", "tenant", "account", "chain", "parent", "batch", "retry_of", "priority", "requested_by"),
-    *("state", "outcome", "status", "attempt", "s_at", "s_worker", "p_at", "p_phase", "e_at", "e_error_category"),
-    *("total", "processed", "successful", "failed", "skipped", "e_duration_ms"),
-    *("created_at", "requested_at", "updated_at"),
-)
 
-
-def summary(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
-    """The row as lists show it; `signs` are needed of an unfinished job.
+def summary(row: Row, now: datetime, signals: HealthSignals = NO_SIGNALS) -> Row:
+    """The row as lists show it; `signals` are needed of an unfinished job.
 
     Times are UTC, `duration_ms` milliseconds, `eta_seconds` seconds from `now`.
     """
-    return {
-        "job_id": row["job_id"],
-        "type": row["job_type"],
-        "tenant": row["tenant"],
-        "account": row["account"],
-        "chain": row["chain"],
-        "parent": row["parent"],
-        "batch": row["batch"],
-        "retry_of": row["retry_of"],
-        "priority": row["priority"],
-        "requested_by": row["requested_by"],
-        "state": row["state"],
-        "outcome": row["outcome"],
-        "status": row["status"],
-        "health": health_of(row, now, signs),
-        "attempt": row["attempt"],
+    return {column.shown_as: row[column.name] for column in SHOWN} | {
+        "health": health_of(row, now, signals),
         "phase": row["p_phase"] if row["state"] == "running" else None,
-        "worker": row["s_worker"],
-        "counters": {name: row[name] for name in ("total", "processed", "successful", "failed", "skipped")},
+        "counters": {name: row[name] for name in COUNTERS},
         "percent": percent(row),
         "eta_seconds": eta_seconds(row, now),
-        "error_category": row["e_error_category"],
-        "created_at": row["created_at"],
-        "requested_at": row["requested_at"],
-        "started_at": row["s_at"],
-        "finished_at": row["e_at"],
-        "updated_at": row["updated_at"],
-        "duration_ms": row["e_duration_ms"],
     }
 
 
-def detail(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
-    """Everything that is known of one job."""
+def detail(row: Row, now: datetime, signals: HealthSignals = NO_SIGNALS) -> Row:
+    """Everything known of one job."""
     request = _read(row["r_body"])
     progress, end = _read(row["p_body"]), _read(row["e_body"])
     return (
-        summary(row, now, signs)
+        summary(row, now, signals)
         | how_it_ended(row["e_body"])
         | {
             "about": request.get("job", {}).get("about"),
@@ -70,7 +41,9 @@ def detail(row: Row, now: datetime, signs: Signs = NO_SIGNS) -> Row:
             "metadata": (end or progress).get("metadata") or {},
             "error": end.get("error"),
             "remaining_then": end.get("then") or [],
-            "last_sign_at": told_sign(row) if row["state"] == "finished" else last_sign(told_sign(row), signs, now),
+            "last_sign_at": last_event_at(row)
+            if row["state"] == "finished"
+            else last_signal(last_event_at(row), signals, now),
         }
     )
 
@@ -91,15 +64,15 @@ def parents(row: Row) -> list[str]:
     return list(dict.fromkeys([*listed, *([row["parent"]] if row["parent"] else [])]))
 
 
-def health_of(row: Row, now: datetime, signs: Signs) -> Health:
-    """The word for the job of a row; `signs` are needed of an unfinished one."""
-    return health(row["state"], last_sign(told_sign(row), signs, now), now, paused=signs.paused)
+def health_of(row: Row, now: datetime, signals: HealthSignals) -> Health:
+    """The word for the job of a row; `signals` are needed of an unfinished one."""
+    return health(row["state"], last_signal(last_event_at(row), signals, now), now, paused=signals.paused)
 
 
-def told_sign(row: Row) -> datetime:
-    """When the job was last heard of by its own clocks: its latest start or progress, else when it was created."""
-    signs = [at for at in (row["s_at"], row["p_at"]) if at is not None]
-    return max(signs) if signs else row["created_at"]
+def last_event_at(row: Row) -> datetime:
+    """The time of its latest start or progress by its own clocks, else of its creation."""
+    signals = [at for at in (row["s_at"], row["p_at"]) if at is not None]
+    return max(signals) if signals else row["created_at"]
 
 
 def percent(row: Row) -> float | None:

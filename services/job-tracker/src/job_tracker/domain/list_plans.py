@@ -16,7 +16,7 @@ MAX_RANGES = 36  # ranges of an index that one answer merges at most
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class IndexedFilter:
     """Lists that fix exactly `filters`, in the order of their key, read from `index`.
 
     `each` names further leading columns of the index with all values they can have: such a list is the merge of
@@ -33,7 +33,7 @@ class Served:
 class ListPlan:
     """How to read a list: the ranges (column -> value) of one index, merged; `rest` is left to a bounded scan."""
 
-    served: Served
+    served: IndexedFilter
     ranges: tuple[Mapping[str, str], ...]
     rest: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     searched: bool = False
@@ -47,25 +47,25 @@ class ListPlan:
 _EACH_STATUS = (("status", STATUSES),)
 
 # Every list of jobs is in the order (created_at, job_id), newest first, and may be cut by `from` and `to`.
-# From the widest to the narrowest: of the entries that fit a question, a bounded scan takes the last.
+# From the widest to the narrowest: of the entries that fit a query, a bounded scan takes the last.
 JOB_LISTS = (
-    Served((), "job_newest"),
-    Served(("tenant",), "job_by_status", _EACH_STATUS),
-    Served(("tenant", "status"), "job_by_status"),
-    Served(("tenant", "job_type"), "job_by_type", _EACH_STATUS),
-    Served(("tenant", "job_type", "status"), "job_by_type"),
-    Served(("tenant", "account"), "job_by_account", _EACH_STATUS),
-    Served(("tenant", "account", "status"), "job_by_account"),
-    Served(("chain",), "job_by_chain"),
-    Served(("parent",), "job_by_parent"),
-    Served(("retry_of",), "job_by_retry_of"),
+    IndexedFilter((), "job_newest"),
+    IndexedFilter(("tenant",), "job_by_status", _EACH_STATUS),
+    IndexedFilter(("tenant", "status"), "job_by_status"),
+    IndexedFilter(("tenant", "job_type"), "job_by_type", _EACH_STATUS),
+    IndexedFilter(("tenant", "job_type", "status"), "job_by_type"),
+    IndexedFilter(("tenant", "account"), "job_by_account", _EACH_STATUS),
+    IndexedFilter(("tenant", "account", "status"), "job_by_account"),
+    IndexedFilter(("chain",), "job_by_chain"),
+    IndexedFilter(("parent",), "job_by_parent"),
+    IndexedFilter(("retry_of",), "job_by_retry_of"),
 )
 
 
-def plan_list(lists: Sequence[Served], filters: Mapping[str, Sequence[str]], searched: bool = False) -> ListPlan:
+def plan_list(lists: Sequence[IndexedFilter], filters: Mapping[str, Sequence[str]], searched: bool = False) -> ListPlan:
     """The plan for a list that fixes `filters` (each to one or more values), and whether text is searched besides.
 
-    `lists` holds an entry without filters, which fits any question.
+    `lists` has an entry without filters, which fits any query.
     """
     given = {column: tuple(dict.fromkeys(values)) for column, values in filters.items()}
     fitting = [one for one in lists if set(one.filters) <= set(given) and _count(one, given) <= MAX_RANGES]
@@ -78,17 +78,17 @@ def plan_list(lists: Sequence[Served], filters: Mapping[str, Sequence[str]], sea
     )
 
 
-def _choices(served: Served, given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _choices(served: IndexedFilter, given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {column: given[column] for column in served.filters} | dict(served.each)
 
 
-def _count(served: Served, given: Mapping[str, tuple[str, ...]]) -> int:
+def _count(served: IndexedFilter, given: Mapping[str, tuple[str, ...]]) -> int:
     count = 1
     for values in _choices(served, given).values():
         count *= len(values)
     return count
 
 
-def _ranges(served: Served, given: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, str], ...]:
+def _ranges(served: IndexedFilter, given: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, str], ...]:
     choices = _choices(served, given)
     return tuple(dict(zip(choices, values, strict=True)) for values in product(*choices.values()))

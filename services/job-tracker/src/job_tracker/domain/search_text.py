@@ -1,4 +1,4 @@
-"""What people search for, in the form that stored text has: without accents, in lower case, with single blanks."""
+"""Search text in the form of stored text: without accents, in lower case, with single blanks."""
 
 import re
 from unicodedata import normalize

@@ -1,4 +1,4 @@
-"""A job's history with the verdict on each event, computed when read by folding in log order."""
+"""The history of a job with a verdict on each event, computed when read by folding in log order."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from job_events.events import AnyEvent, Control, ItemRecorded
 from job_events.fold import JobState
 
 Row = dict[str, Any]
-Place = tuple[datetime, str, int, int]
+HistoryPosition = tuple[datetime, str, int, int]
 
 
 def restore(row: Row) -> AnyEvent:
@@ -64,12 +64,12 @@ class Timeline:
     held something greater, so this one changed nothing.
     """
 
-    def __init__(self, most: int, after: Place | None = None, most_bytes: int = 4 * 2**20) -> None:
+    def __init__(self, most: int, after: HistoryPosition | None = None, most_bytes: int = 4 * 2**20) -> None:
         self.shown: list[Row] = []
         self.total = 0
-        self.last: Place | None = None  # of the last one shown, if others follow it
+        self.last: HistoryPosition | None = None  # of the last one shown, if others follow it
         self._most, self._after, self._room = most, after, most_bytes
-        self._end: Place | None = None
+        self._end: HistoryPosition | None = None
         self._state = JobState()
         self._known: set[tuple[str, bytes]] = set()
 
@@ -97,7 +97,7 @@ class Timeline:
         return "applied" if _changes(self._state, event) else "superseded"
 
 
-def place(row: Row) -> Place:
+def place(row: Row) -> HistoryPosition:
     """The key of the history, in whose order it is read."""
     return row["appended_at"], row["topic"], row["partition"], row["offset"]
 

@@ -1,1 +1,1 @@
-"""From the log to the tables by one commit protocol; each projection says only what it writes."""
+"""The projections: each turns records of the log into rows of its tables, all by one commit protocol."""

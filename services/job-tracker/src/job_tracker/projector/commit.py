@@ -2,14 +2,14 @@
 
 One transaction a batch:
 
-1. compare-and-set of the positions, from where the batch begins to where it ends. A partition that
-   answers with no row was moved by another owner: its slice is dropped. A batch may have no record at all: transaction
-   markers at the end of a partition move its position too.
+1. compare-and-set of the positions, from where the batch begins to where it ends. Another owner has moved a
+   partition for which no row is returned: its part of the batch is dropped. A batch may have no record at all:
+   transaction markers at the end of a partition move its position too.
 2. the projection's own writes, and a dead letter for what could not be read.
-3. what must be sure before the commit, such as that the records came from the log the positions belong to.
+3. the precondition of the commit: the records came from the log that the positions belong to.
 
-A value that PostgreSQL refuses is searched for by halving the batch; the record that fails alone
-becomes a dead letter. So no poison stops a partition, and no good record is lost beside a bad one.
+A batch that PostgreSQL refuses because of a value is halved until the record with that value is found; it becomes a
+dead letter. So no invalid record stops a partition, and no valid record is lost with it.
 """
 
 from collections.abc import Callable
@@ -19,57 +19,48 @@ from typing import Generic
 import psycopg
 import structlog
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import Link
-from job_tracker.projector.records import DATA_ERRORS, Batch, Content, Cursor, Projection, TopicPartition
+from job_tracker.errors import Fenced, ForeignLog
+from job_tracker.log.records import TopicPartition
+from job_tracker.projector.batch import Batch, Content, Projection
+from job_tracker.store.postgres import DATA_ERRORS, Cursor, RetryingConnection
+from service_kit.sql_files import queries
 
 log = structlog.get_logger()
-_SQL = queries("job_tracker", "commit.sql")
-_SURE_WITHIN = 3.0  # seconds that a transaction waits at most
+_SQL = queries("job_tracker.store", "commit.sql")
+_PRECONDITION_TIMEOUT = 3.0  # seconds that a transaction waits at most
 
 
-def nowhere(_point: str) -> None:
-    """Called at the named points of the protocol; trials that kill the process there hand in another."""
-
-
-class Fenced(Exception):
-    """Another owner moved these partitions on."""
-
-    def __init__(self, partitions: set[TopicPartition]) -> None:
-        super().__init__(f"moved by another owner: {sorted(partitions)}")
-        self.partitions = partitions
-
-
-class Unusable(Exception):
-    """The log that these partitions' records came from is not the one that the positions belong to."""
-
-    def __init__(self, partitions: set[TopicPartition]) -> None:
-        super().__init__(f"not of the log that the positions belong to: {sorted(partitions)}")
-        self.partitions = partitions
+def no_failpoint(_point: str) -> None:
+    """The default for `failpoint`, which is called at the named points of the protocol; tests inject crashes there."""
 
 
 class Committer(Generic[Content]):
     """Writes sealed batches through one connection.
 
-    `fenced_batches` counts those that lost a partition; `rows` and `letters` count what commits have changed in the
-    projection's tables, and the dead letters that they have added.
+    `fenced_batches` counts batches that lost a partition, `rows` the rows that commits have changed in the projection's
+    tables, `dead_letters` those that they have added.
     """
 
-    def __init__(self, link: Link, projection: Projection[Content], at: Callable[[str], None] = nowhere) -> None:
-        self._link = link
+    def __init__(
+        self,
+        connection: RetryingConnection,
+        projection: Projection[Content],
+        failpoint: Callable[[str], None] = no_failpoint,
+    ) -> None:
+        self._connection = connection
         self._projection = projection
-        self._at = at
+        self._failpoint = failpoint
         self.fenced_batches = 0
-        self.rows = self.letters = 0
+        self.rows = self.dead_letters = 0
 
-    def commit(self, batch: Batch[Content], sure: Future[set[str]] | None = None) -> set[TopicPartition]:
-        """Write a batch, wholly or but for the partitions returned: another owner moved them on, or their topic is
-        among those that `sure` names as unusable.
+    def commit(self, batch: Batch[Content], precondition: Future[set[str]] | None = None) -> set[TopicPartition]:
+        """Write a batch without the partitions that are returned: another owner has moved them, or their topic is among
+        those that `precondition` names as unusable.
 
-        Nothing is committed before `sure` is done; what it raises is raised here.
+        Nothing is committed before `precondition` is done; its exception is raised here.
 
         Raises:
-            Stopped: the process is asked to end while PostgreSQL is away; nothing of the rest was written.
+            Stopped: the process is asked to end while PostgreSQL is away; the rest was not written.
         """
         lost: set[TopicPartition] = set()
         todo = [batch]
@@ -80,20 +71,20 @@ class Committer(Generic[Content]):
             if not batch.moves:
                 continue
             try:
-                self._write(batch, sure)
+                self._write(batch, precondition)
             except Fenced as fenced:
-                log.warning("another owner moved on", partitions=sorted(fenced.partitions))
+                log.warning("fenced: another owner has moved the positions", partitions=sorted(fenced.partitions))
                 self.fenced_batches += 1
                 lost |= fenced.partitions
                 todo.append(batch)
-            except Unusable as unusable:
+            except ForeignLog as unusable:
                 lost |= unusable.partitions
                 todo.append(batch)
             except DATA_ERRORS as error:
                 todo.extend(self._smaller(batch, error))
             except psycopg.errors.TransactionTimeout:
-                # Slow as the server is now, half of it may be in time; the least there is must be, some day.
-                log.warning("the transaction took too long", records=len(batch.records))
+                # Half of the batch may be in time; a single record must eventually fit.
+                log.warning("transaction timed out", records=len(batch.records))
                 todo.extend(batch.halves()[::-1])
         return lost
 
@@ -102,38 +93,40 @@ class Committer(Generic[Content]):
         if len(batch.records) > 1:
             return batch.halves()[::-1]
         if batch.dead or not batch.records:
-            raise error  # what the projector itself has written was refused: no data of the log can do that
+            raise error  # PostgreSQL refuses a dead letter, which no data of the log can cause
         batch.refused(_reason(error))
         return [batch]
 
-    def _write(self, batch: Batch[Content], sure: Future[set[str]] | None) -> None:
+    def _write(self, batch: Batch[Content], precondition: Future[set[str]] | None) -> None:
         if batch.unpackable is not None:
             raise batch.unpackable
 
         def transaction(cursor: Cursor) -> tuple[int, int]:
             self._move(cursor, batch)
-            self._at("before_copy")
+            self._failpoint("before_copy")
             rows = self._projection.write(cursor, batch.content) if batch.records else 0
-            self._at("after_copy")
-            letters = sum(cursor.execute(_SQL["bury"], letter.row()).rowcount for letter in batch.dead)
-            if sure is not None:
-                unusable = sure.result(_SURE_WITHIN)
+            self._failpoint("after_copy")
+            dead_letters = sum(
+                cursor.execute(_SQL["insert_dead_letter"], dead_letter.row()).rowcount for dead_letter in batch.dead
+            )
+            if precondition is not None:
+                unusable = precondition.result(_PRECONDITION_TIMEOUT)
                 if partitions := {partition for partition in batch.starts if partition[0] in unusable}:
-                    raise Unusable(partitions)
-            self._at("before_commit")
-            return rows, letters
+                    raise ForeignLog(partitions)
+            self._failpoint("before_commit")
+            return rows, dead_letters
 
         try:
-            rows, letters = self._link.transact(transaction, whole=False)
+            rows, dead_letters = self._connection.transact(transaction, whole=False)
         except TimeoutError:
-            # Nobody keeps rows locked while waiting for Kafka.
-            if sure is not None:
-                wait([sure])
-            rows, letters = self._link.transact(transaction, whole=False)
-        self._at("after_commit")
+            # Rows must not stay locked while Kafka is waited for.
+            if precondition is not None:
+                wait([precondition])
+            rows, dead_letters = self._connection.transact(transaction, whole=False)
+        self._failpoint("after_commit")
         self.rows += rows
-        self.letters += letters
-        self._link.poke()
+        self.dead_letters += dead_letters
+        self._connection.notify()
 
     def _move(self, cursor: Cursor, batch: Batch[Content]) -> None:
         ends = batch.ends()
@@ -153,7 +146,7 @@ class Committer(Generic[Content]):
             raise Fenced(lost)
         if batch.empty:
             cursor.execute(
-                _SQL["note_empty"],
+                _SQL["insert_empty_offsets"],
                 {
                     "projection": self._projection.name,
                     "topics": [topic for (topic, _), _, _ in batch.empty],

@@ -1,6 +1,6 @@
-"""The projection `items`: the sync log, and the dead letters that other services wrote.
+"""The projection `items`: the sync log, and the dead letters of other services.
 
-It has a group of its own, so that a flood of items never delays jobs.
+It has a consumer group of its own, so that many items do not delay jobs.
 """
 
 import base64
@@ -14,19 +14,20 @@ from msgspec import UNSET
 from job_events.envelope import canonical, decode, job_id_in, read_dead_letter
 from job_events.errors import InvalidEvent
 from job_events.events import ItemRecorded
-from job_events.sql_files import queries
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
-from job_tracker.projector.records import Cursor, DeadLetter, Record
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
+from job_tracker.store.binary_copy import EncodedRows, column_list, copy_rows, type_oids
+from job_tracker.store.postgres import Cursor
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "items.sql")
-# Bytes. Kafka allows no longer topics, and a key of the table must fit into its index.
+# Bytes: the longest name of a topic in Kafka, and what fits into the index of the table's key.
 _LONGEST_TOPIC, _LONGEST_CONSUMER = 249, 255
-_LAST_PARTITION = 2**31 - 1  # as Kafka counts them, and the table
+_LAST_PARTITION = 2**31 - 1  # the greatest int4, in Kafka and in the table
 
 
 class ItemRow(NamedTuple):
-    """One row of `item`; `body` is the canonical JSON of the whole event, and decides between copies."""
+    """One row of `item`. `body` is the canonical JSON of the event; of copies the one with the greater body stays."""
 
     event_id: str
     topic: str
@@ -52,24 +53,30 @@ class ItemRow(NamedTuple):
         return mine > theirs or (mine == theirs and place < their_place)
 
 
-_ITEM_TYPES = type_oids(
-    [
-        *("text", "text", "int4", "int8", "timestamptz", "text", "timestamptz", "text", "text", "text"),
-        *("int4", "text", "text", "int8", "text", "text", "text"),
-    ]
-)
+# The columns of an item in the order of ItemRow, with their PostgreSQL types.
+_ITEM: dict[LiteralString, str] = {
+    **{"event_id": "text", "topic": "text", "partition": "int4", "offset": "int8", "appended_at": "timestamptz"},
+    **{"job_id": "text", "at": "timestamptz", "tenant": "text", "account": "text", "job_type": "text"},
+    **{"attempt": "int4", "item": "text", "action": "text", "response_ms": "int8", "worker": "text"},
+    **{"error_category": "text", "body": "text"},
+}
+_ITEM_TYPES = type_oids(_ITEM.values())
+_replaced: list[LiteralString] = [f'"{column}" = excluded."{column}"' for column in list(_ITEM)[1:]]
+_SQL = dict(queries("job_tracker.store", "items.sql"))
+_SQL["stage_items"] = _SQL["stage_items"].format(columns=column_list(_ITEM))
+_SQL["merge_items"] = _SQL["merge_items"].format(columns=column_list(_ITEM), replacements=", ".join(_replaced))
 
 
 @dataclass(slots=True)
 class ItemsContent:
-    """The batch's items by event id, until `pack` makes rows of them."""
+    """The items of a batch by event id, until `pack` encodes them as rows."""
 
     items: dict[str, ItemRow] = field(default_factory=dict)
     rows: EncodedRows = field(default_factory=lambda: EncodedRows(_ITEM_TYPES))
 
 
 class ItemsProjection:
-    """Keeps `item` and the other services' share of `dead_letter`."""
+    """Maintains `item`, and in `dead_letter` the rows of other services."""
 
     remedy = "`jobtrail rebuild --items` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_items"]
@@ -89,17 +96,17 @@ class ItemsProjection:
     def begin(self) -> ItemsContent:
         return ItemsContent()
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
-        dead: list[DeadLetter] = []
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+        dead: list[DeadLetterRow] = []
         items = content.items
         for record in records:
             try:
                 if record.topic == self._dead_letters:
-                    dead.append(_letter(record))
+                    dead.append(_dead_letter(record))
                     continue
                 row = _item(record)
             except InvalidEvent as error:
-                dead.append(DeadLetter.of(record, error))
+                dead.append(DeadLetterRow.of(record, error))
                 continue
             held = items.get(row.event_id)
             if held is None or row.beats(held):
@@ -118,7 +125,7 @@ class ItemsProjection:
         return self.merge(cursor)
 
     def merge(self, cursor: Cursor) -> int:
-        """Bring what was staged into the table."""
+        """Merge the staged rows into the table."""
         return cursor.execute(_SQL["merge_items"]).rowcount
 
 
@@ -140,16 +147,18 @@ def _item(record: Record) -> ItemRow:
     )
 
 
-def _letter(record: Record) -> DeadLetter:
-    """The row of a letter stands at the position of the record that was refused.
+def _dead_letter(record: Record) -> DeadLetterRow:
+    """The dead letter that another service has sent, stored at the position of the record that it refused.
 
-    A letter with no place in the table is a dead letter itself: a row that PostgreSQL refuses would stop everything.
+    One that does not fit into the table is a dead letter itself: a row that PostgreSQL refuses would stop all.
     """
-    letter = read_dead_letter(record.value)
-    data = letter.data
+    dead_letter = read_dead_letter(record.value)
+    data = dead_letter.data
     fits = len(data.topic.encode()) <= _LONGEST_TOPIC and len(data.consumer.encode()) <= _LONGEST_CONSUMER
     if not fits or data.partition > _LAST_PARTITION or "\0" in data.topic + data.consumer:
-        raise InvalidEvent(f"names no place that a record could have: {data.topic!r}[{data.partition}]", letter.subject)
+        raise InvalidEvent(
+            f"names no place that a record could have: {data.topic!r}[{data.partition}]", dead_letter.subject
+        )
     refused = record._replace(
         topic=data.topic,
         partition=data.partition,
@@ -157,9 +166,9 @@ def _letter(record: Record) -> DeadLetter:
         key=data.key.encode() if data.key is not None else None,
         value=_bytes(data.value, data.encoding),
     )
-    job_id = letter.subject or job_id_in(refused.value)
+    job_id = dead_letter.subject or job_id_in(refused.value)
     size = None if data.value_bytes is UNSET else data.value_bytes
-    return DeadLetter(refused, data.reason, job_id, data.consumer, size)
+    return DeadLetterRow(refused, data.reason, job_id, data.consumer, size)
 
 
 def _bytes(text: str | None, encoding: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The projection `jobs`: lifecycle events become history rows and one merged row a job."""
+"""The projection `jobs`: lifecycle events become rows of the history and one merged row for each job."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,79 +22,40 @@ from job_events.events import (
     Resume,
     Started,
 )
-from job_events.fold import JobState, Registers
-from job_events.sql_files import queries
+from job_events.fold import JobState
 from job_events.topics import Topics
-from job_tracker.projector.binary_copy import EncodedRows, copy_rows, type_oids
-from job_tracker.projector.records import DATA_ERRORS, Connection, Cursor, DeadLetter, Record
+from job_tracker.domain.job_row import STORED, STORED_NAMES, job_row
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
+from job_tracker.store.binary_copy import EncodedRows, copy_rows, copy_statement, type_oids
+from job_tracker.store.job_statements import JOB_STATEMENTS
+from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
 
-_SQL = queries("job_tracker", "jobs.sql")
+_SQL = JOB_STATEMENTS
 _encoder = msgspec.json.Encoder()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
-# So few jobs, of so many characters together, are merged sooner from JSON than by way of the stage.
+# Up to so many jobs, and characters, are merged faster from JSON than by way of the staging table.
 _FEW, _SMALL = 50, 2**20
 
-REQUEST_COLUMNS = (
-    *("r_time", "r_id", "r_body", "tenant", "account", "job_type", "chain", "parent"),
-    *("batch", "priority", "retry_of", "requested_by"),
-)
-START_COLUMNS = ("s_attempt", "s_seq", "s_body", "s_at", "s_worker", "s_total")
-PROGRESS_COLUMNS = (
-    *("p_attempt", "p_seq", "p_body", "p_at", "p_phase"),
-    *("p_total", "p_processed", "p_successful", "p_failed", "p_skipped"),
-)
-END_COLUMNS = (
-    *("e_attempt", "e_seq", "e_body", "e_at", "e_outcome"),
-    *("e_total", "e_processed", "e_successful", "e_failed", "e_skipped", "e_duration_ms", "e_error_category"),
-)
-DELETION_COLUMNS = ("d_time", "d_id")
-JOB_COLUMNS = ("job_id", *REQUEST_COLUMNS, *START_COLUMNS, *PROGRESS_COLUMNS, *END_COLUMNS, *DELETION_COLUMNS)
-
-_TEXT, _TIME, _INT, _BIG = ["text"], ["timestamptz"], ["int4"], ["int8"]
-_KEY = [*_INT, *_BIG, *_TEXT, *_TIME, *_TEXT]
-_JOB_TYPES = type_oids(
-    [
-        *(_TEXT + _TIME + _TEXT * 11),
-        *(_KEY + _BIG),
-        *(_KEY + _BIG * 5),
-        *(_KEY + _BIG * 6 + _TEXT),
-        *(_TIME + _TEXT),
-    ]
-)
-_HISTORY_TYPES = type_oids(
-    [
-        *(_TIME + _TEXT + _INT + _BIG),
-        *(_TEXT * 3 + _TIME + _TEXT * 2),
-        *(_TEXT * 3),
-        *(_TEXT * 2 + _INT + _BIG + _TEXT * 3 + _BIG * 5 + _TEXT),
-    ]
-)
-
-
-def _absent(columns: tuple[str, ...]) -> tuple[object, ...]:
-    return (-1, -1, "", *(None for _ in columns[3:]))
-
-
-_NO_START, _NO_PROGRESS, _NO_END = _absent(START_COLUMNS), _absent(PROGRESS_COLUMNS), _absent(END_COLUMNS)
-
-
-def job_row(job_id: str, registers: Registers) -> tuple[object, ...]:
-    """One row in the order of JOB_COLUMNS; an absent register has attempt and seq -1 and body ''."""
-    return (
-        job_id,
-        *registers.request,
-        *(registers.start or _NO_START),
-        *(registers.progress or _NO_PROGRESS),
-        *(registers.end or _NO_END),
-        *(registers.deletion or (None, None)),
-    )
+_JOB_TYPES = type_oids(column.type for column in STORED)
+# The columns of the history in the order of its rows, with their PostgreSQL types.
+_HISTORY: dict[LiteralString, str] = {
+    **{"appended_at": "timestamptz", "topic": "text", "partition": "int4", "offset": "int8"},
+    **{"job_id": "text", "event_id": "text", "type": "text", "at": "timestamptz", "source": "text", "tenant": "text"},
+    **{"chain": "text", "parent": "text", "traceparent": "text", "job_type": "text", "account": "text"},
+    **{"attempt": "int4", "seq": "int8", "phase": "text", "outcome": "text", "worker": "text"},
+    **dict.fromkeys(("total", "processed", "successful", "failed", "skipped"), "int8"),
+    "body": "text",
+}
+_HISTORY_TYPES = type_oids(_HISTORY.values())
+_COPY_HISTORY = copy_statement("event", _HISTORY)
 
 
 @dataclass(slots=True)
 class JobsContent:
-    """History rows in log order, and the folded jobs of the batch by id, until `pack` makes `rows` of them, or JSON.
+    """History rows in log order, and the folded jobs of the batch by id, until `pack` encodes them as `rows` or JSON.
 
-    The history comes in blocks: one that grows to a whole batch takes a sixth more memory.
+    The history is a list of blocks: one block for a whole batch takes a sixth more memory.
     """
 
     history: list[EncodedRows] = field(default_factory=list)
@@ -104,18 +65,23 @@ class JobsContent:
 
 
 class JobsProjection:
-    """Keeps `event`, `job` and, if it `rolls`, `rollup`; of `event` the rows appended at `history_since` or later."""
+    """Maintains `job`, `event` from `history_since` on, and `rollup` if `with_rollups`."""
 
     remedy = "`jobtrail rebuild --swap` brings table and log together again, `jobtrail skip-gap` goes on behind it"
     session: LiteralString = _SQL["stage_jobs"]
 
     def __init__(
-        self, topics: Topics, name: str = "tracker-jobs", history_since: datetime = _ALWAYS, *, rolls: bool = True
+        self,
+        topics: Topics,
+        name: str = "tracker-jobs",
+        history_since: datetime = _ALWAYS,
+        *,
+        with_rollups: bool = True,
     ) -> None:
         self._topics = topics.lifecycle()
         self._name = topics.prefix + name
         self._history_since = history_since
-        rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if rolls else ""
+        rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if with_rollups else ""
         self._merge: LiteralString = _SQL["merge_jobs"] + rolling + _SQL["changed"]
 
     @property
@@ -129,8 +95,8 @@ class JobsProjection:
     def begin(self) -> JobsContent:
         return JobsContent()
 
-    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetter]:
-        dead: list[DeadLetter] = []
+    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+        dead: list[DeadLetterRow] = []
         history = EncodedRows(_HISTORY_TYPES)
         content.history.append(history)
         jobs, since = content.jobs, self._history_since
@@ -139,13 +105,13 @@ class JobsProjection:
                 event = decode(record.value, record.appended_at)
                 row = history_row(record, event)
             except InvalidEvent as error:
-                dead.append(DeadLetter.of(record, error))
+                dead.append(DeadLetterRow.of(record, error))
                 continue
             try:
                 if record.appended_at >= since:
                     history.add(row)
             except DATA_ERRORS as error:
-                dead.append(DeadLetter(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
+                dead.append(DeadLetterRow(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
                 continue
             if isinstance(event, Lifecycle):
                 state = jobs.get(event.job_id)
@@ -159,7 +125,7 @@ class JobsProjection:
         rows = (job_row(job_id, content.jobs[job_id].registers()) for job_id in sorted(content.jobs))
         if 0 < len(content.jobs) <= _FEW:
             rows = list(rows)
-            few = _encoder.encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in rows]).decode()
+            few = _encoder.encode([dict(zip(STORED_NAMES, row, strict=True)) for row in rows]).decode()
             if len(few) <= _SMALL:
                 content.few, rows = few, []
         for row in rows:
@@ -167,7 +133,7 @@ class JobsProjection:
         content.jobs.clear()
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:
-        copy_rows(cursor, _SQL["copy_history"], content.history)
+        copy_rows(cursor, _COPY_HISTORY, content.history)
         if content.few:
             merging = cursor.execute(_SQL["sent"] + self._merge, {"rows": content.few})
         elif content.rows.data:
@@ -179,25 +145,25 @@ class JobsProjection:
         return int(str(changed))
 
     def merge_staged(self, cursor: Cursor) -> None:
-        """Bring rows that were put into `job_stage` otherwise into the tables that the cursor finds."""
+        """Merge rows that something else has put into `job_stage` into the tables that the cursor finds."""
         cursor.execute(_SQL["staged"] + self._merge)
 
 
-def roll_all(connection: Connection) -> None:
-    """Fill the rollups, whatever they were, from all jobs there are."""
+def refill_rollups(connection: Connection) -> None:
+    """Compute the rollups anew from all jobs."""
     with connection.transaction():
         connection.execute("TRUNCATE rollup")
         connection.execute(_SQL["all_jobs"] + _SQL["roll"] + _SQL["rolled"])
 
 
 def history_row(record: Record, event: AnyEvent) -> tuple[object, ...]:
-    """One row in the order of `copy_history`.
+    """The values of an event in the order of the history's columns.
 
     `body` holds the data that no column holds: of progress only its metadata and the job's batch and
     subject, where there are any; of the rarer types the whole data.
 
     Raises:
-        InvalidEvent: an event that has no place on this topic, or a value that JSON cannot carry back.
+        InvalidEvent: the event does not belong on this topic, or holds a value that JSON cannot represent.
     """
     make = _ROWS.get(type(event))
     if make is None:
@@ -218,7 +184,7 @@ def _progress(record: Record, event: Progress) -> tuple[object, ...]:
         rest["batch"] = job.batch
     if job.about is not None:
         rest["about"] = job.about
-    # By far the most rows are made here: a plain tuple takes half the time of one put together from several.
+    # Most rows are made here: a plain tuple takes half the time of one that is concatenated from several.
     # fmt: off
     return (
         record.appended_at, record.topic, record.partition, record.offset,

@@ -1,7 +1,7 @@
-"""The projector's two threads: one reads and folds, one writes, and has Kafka asked meanwhile by a third.
+"""The threads of a projector: one reads and folds, one writes, and a third asks Kafka in the meantime.
 
-The reader hands its batch over as soon as the writer is free. So batches adapt by themselves: a few
-records when the log is quiet, which are visible at once, and many when it is behind, which are cheap.
+The reader hands its batch over as soon as the writer is free, so the size of batches adapts: few records, visible at
+once, while the projector keeps up, and many, at less cost each, while it is behind.
 """
 
 import gc
@@ -12,77 +12,79 @@ from typing import Generic
 
 import structlog
 
-from job_tracker.projector.commit import Committer, nowhere
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.postgres import Link, Stopped
-from job_tracker.projector.records import Batch, Content, Projection, TopicPartition
+from job_tracker.errors import Stopped
+from job_tracker.log.records import TopicPartition
+from job_tracker.projector.batch import Batch, Content, Projection
+from job_tracker.projector.commit import Committer, no_failpoint
 from job_tracker.projector.source import KafkaSource
-from job_tracker.projector.status import Status
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.postgres import RetryingConnection
+from job_tracker.store.status import Status
 
 log = structlog.get_logger()
-_IDLE = 0.25  # seconds until the reader looks whether it shall end
-_BRIEF = 0.005  # seconds until it looks for more while a begun batch waits for the writer
+_IDLE = 0.25  # seconds that the reader waits for records before it checks `stop`
+_BRIEF = 0.005  # seconds that it waits for more records while a begun batch waits for the writer
 _CHUNK = 1000  # records read at once, so that the writer is not left waiting for the reader
-_HANDING_ON = 10.0  # seconds a partition's next owner waits at most for what was read of it
+_FLUSH_TIMEOUT = 10.0  # seconds a partition's next owner waits at most for what was read of it
 
 
 class Projector(Generic[Content]):
-    """Keeps one projection until `stop` is set. Everything it uses is handed in by bootstrap."""
+    """Runs one projection until `stop` is set. `bootstrap` constructs all that it uses."""
 
     def __init__(
         self,
         *,
         projection: Projection[Content],
         committer: Committer[Content],
-        link: Link,
+        connection: RetryingConnection,
         store: PositionStore,
         open_source: Callable[[Callable[[], None]], KafkaSource],
         status: Status,
         stop: threading.Event,
         batch_events: int,
-        at: Callable[[str], None] = nowhere,
+        failpoint: Callable[[str], None] = no_failpoint,
     ) -> None:
         self._projection = projection
         self._committer = committer
-        self._link = link
+        self._connection = connection
         self._store = store
         self._open_source = open_source
         self._status = status
         self._stop = stop
         self._most = batch_events
-        self._at = at
+        self._failpoint = failpoint
         self._batch = Batch(projection)
         self._writing: Future[set[TopicPartition]] | None = None
         self._lost: set[TopicPartition] = set()
 
     def run(self) -> None:
-        """Run until stopped; leaves the group and closes the connection whatever happens."""
+        """Run until stopped; leave the group and close the connection in any case."""
         with (
             ThreadPoolExecutor(1, f"checker of {self._projection.name}") as self._checker,
             ThreadPoolExecutor(1, f"writer of {self._projection.name}") as writer,
         ):
             while not self._stop.is_set():
                 self._follow(writer)
-        self._link.close()
+        self._connection.close()
 
     def _follow(self, writer: ThreadPoolExecutor) -> None:
-        """With one source, until stopped, or until it is deaf."""
+        """Read from one source until stopped, or until the source is stalled."""
         self._batch, self._lost = Batch(self._projection), set()
-        source = self._open_source(lambda: self._hand_on(source, writer))
+        source = self._open_source(lambda: self._flush_before_revoke(source, writer))
         try:
-            while not (self._stop.is_set() or source.deaf):
+            while not (self._stop.is_set() or source.is_stalled):
                 self._turn(source, writer)
             self._settle(None)
             source.report(at_once=True)
         except Stopped:
-            log.info("ended while waiting")
+            log.info("stopped while waiting")
         finally:
             source.close()
 
     def _turn(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
-        self._status.turned()
+        self._status.record_turn()
         self._settle(0)
-        # A partition that left may have come back, at a place where another owner has brought it.
+        # A revoked partition may be assigned again, at a position to which another owner has moved it.
         self._lost |= source.left
         if self._lost:
             self._batch = self._batch.without(self._lost)
@@ -102,7 +104,7 @@ class Projector(Generic[Content]):
             self._wait_for_writer(self._writing, source, self._most - begun)
 
     def _wait_for_writer(self, writing: Future[set[TopicPartition]], source: KafkaSource, most: int) -> None:
-        """Nothing more has come. What was read goes on as soon as the writer is free, with what comes until then."""
+        """No more records: write the batch as soon as the writer is free, with the records that come until then."""
         self._settle(_BRIEF)
         if writing.done() and not (self._lost or source.left):
             self._read(source, most, 0)
@@ -111,9 +113,9 @@ class Projector(Generic[Content]):
         """Add up to `most` records to the batch, or a chunk of them; whether there were any."""
         records = source.poll(min(most, _CHUNK), timeout)
         if records:
-            self._at("after_poll")
+            self._failpoint("after_poll")
         elif not self._batch.records:
-            gc.collect()  # bootstrap has switched the collector off: it would look through each batch in vain
+            gc.collect()  # bootstrap has disabled automatic collection, which finds nothing in a batch
         self._batch.add(records)
         self._batch.pass_over(source.take_empty())
         return bool(records)
@@ -134,7 +136,7 @@ class Projector(Generic[Content]):
         return self._committer.commit(batch, right_log)
 
     def _settle(self, timeout: float | None) -> None:
-        """Wait up to `timeout` seconds (None: without end) for the writer, and take what it answers."""
+        """Wait up to `timeout` seconds (None: without limit) for the writer, and take its result."""
         if self._writing is None:
             return
         wait([self._writing], timeout)
@@ -142,14 +144,14 @@ class Projector(Generic[Content]):
             self._lost |= self._writing.result()
             self._writing = None
 
-    def _hand_on(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
-        """A partition goes to another owner: write what was read, so that nothing of it is read twice.
+    def _flush_before_revoke(self, source: KafkaSource, writer: ThreadPoolExecutor) -> None:
+        """A partition goes to another owner: write what was read, so that it is not read again.
 
-        Whoever is too late is fenced by the positions.
+        A write that is too late is fenced by the positions.
         """
-        self._settle(_HANDING_ON)
+        self._settle(_FLUSH_TIMEOUT)
         if self._writing is None and self._batch.moves:
-            # What left may have come back meanwhile, at a place where another owner has brought it.
+            # A revoked partition may be assigned again, at a position to which another owner has moved it.
             self._batch = self._batch.without(self._lost | source.left)
             self._hand_over(source, writer)
-            self._settle(_HANDING_ON)
+            self._settle(_FLUSH_TIMEOUT)

@@ -1,4 +1,4 @@
-"""The Kafka side: one consumer, owned by one thread, whose positions come from PostgreSQL."""
+"""The Kafka source of a projector: one consumer, owned by one thread, whose positions come from PostgreSQL."""
 
 import time
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from collections.abc import Callable
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from job_events.kafka import Listener
-from job_events.kafka_diagnosis import UNREACHABLE, ConnectionErrors
-from job_events.kafka_security import Kafka
-from job_tracker.projector import records
-from job_tracker.projector.messages import reading, to_record
-from job_tracker.projector.positions import PositionStore
-from job_tracker.projector.records import EmptyRange, Positions, Record
-from job_tracker.projector.status import Status
+from job_tracker.log import records
+from job_tracker.log.messages import reading, to_record
+from job_tracker.log.records import EmptyRange, Positions, Record
+from job_tracker.store.positions import PositionStore
+from job_tracker.store.status import Status
+from service_kit.kafka import MonitoredConsumer
+from service_kit.kafka_diagnosis import UNREACHABLE, ConnectionErrors
+from service_kit.kafka_security import Kafka
 
 log = structlog.get_logger()
 _REPORT_EVERY = 1.0  # seconds between two commits to Kafka
-_LOOK_EVERY = 2.0  # seconds between two looks at partitions that are not read
+_CHECK_EVERY = 2.0  # seconds between two checks of stopped partitions
 
 _END = KafkaError._PARTITION_EOF  # pyright: ignore[reportPrivateUsage]
 _UNKNOWN = {
@@ -35,13 +35,13 @@ class KafkaSource:
     """Reads records in order from the positions that `store` gives on assignment.
 
     `begins` says where the next batch of each assigned partition begins: assignment puts partitions in,
-    revocation takes them out, sealing a batch moves them. `hand_on` is called before a partition leaves;
-    `left` names those that did, until the reader has let go of what it read of them. Once it is `deaf`, nothing
-    comes any more, and another source must take its place.
+    revocation takes them out, sealing a batch moves them. `flush_before_revoke` is called before a partition is
+    revoked; `left` names the revoked ones until the reader has dropped what it read of them. Once `is_stalled`, no more
+    records come, and another source must replace this one.
 
-    A partition that the log does not hold any more is stopped: it stays assigned, and nothing of it is read. When it
-    can be read again, another source must begin, too; so it must where the group gives a recreated topic to this one:
-    librdkafka (2.16) may never fetch from it.
+    A partition whose position the log no longer holds is stopped: it stays assigned, and is not read. When it can be
+    read again, another source must replace this one; likewise when the group assigns a recreated topic, from which
+    librdkafka (2.16) may never fetch.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class KafkaSource:
         instance: str,
         store: PositionStore,
         status: Status,
-        hand_on: Callable[[], None],
-        at: Callable[[str], None],
+        flush_before_revoke: Callable[[], None],
+        failpoint: Callable[[str], None],
     ) -> None:
         self._store = store
         self._status = status
-        self._hand_on = hand_on
-        self._at = at
+        self._flush_before_revoke = flush_before_revoke
+        self._failpoint = failpoint
         self.begins: Positions = {}
         self.left: set[records.TopicPartition] = set()
-        self.deaf = False
+        self.is_stalled = False
         self._read: Positions = {}
         self._empty: list[EmptyRange] = []  # passed, and not taken yet
         # Pairs of a record's expected and its true offset, as they were seen at a first look; while that look lasts,
@@ -70,13 +70,13 @@ class KafkaSource:
         self._holes: dict[records.TopicPartition, set[tuple[int, int]]] = {}
         self._doubted: Positions = {}
         self._stopped: dict[records.TopicPartition, str] = {}
-        self._next_look = 0.0
-        self._outlived = False  # a topic was recreated under this source, and was given to it
+        self._next_check = 0.0
+        self._outlived = False  # a topic was recreated during the life of this source, and was assigned to it
         self._seen: object = None
         self._broken: Exception | None = None
         self._reported: Positions = {}
         self._next_report = 0.0
-        self._consumer = Listener(
+        self._consumer = MonitoredConsumer(
             reading(kafka, group)
             | {
                 "enable.partition.eof": True,
@@ -86,22 +86,22 @@ class KafkaSource:
             }
         )
         self._leaving = False
-        status.stopped({})
+        status.record_stopped({})
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         """Up to `most` records, in order within each partition; waits `timeout` seconds for the first.
 
         Raises:
-            Stopped: the process shall end while a server is away.
-            KafkaException: the broker refuses for a reason that waiting does not mend.
+            Stopped: the process is asked to end while a server is away.
+            KafkaException: the broker refuses for a reason that does not pass.
         """
-        self._look_at_topics()
+        self._check_topics()
         first = self._consumer.poll(timeout)
         if self._broken is not None:
             raise self._broken
         heard = first is not None and first.error() is None
-        self.deaf = self._outlived or self._consumer.deaf(heard=heard) or self._can_read_again()
+        self.is_stalled = self._outlived or self._consumer.is_stalled(received=heard) or self._can_read_again()
         if first is None:
             return []
         messages = [first]
@@ -113,16 +113,16 @@ class KafkaSource:
         accept = self._accept
         records = [record for message in messages if (record := accept(message)) is not None]
         if records:
-            self._status.present("Kafka")
+            self._status.record_present("Kafka")
         return records
 
     def take_empty(self) -> list[EmptyRange]:
-        """The offsets without a record that the last `poll` passed; its records and they belong into one batch."""
+        """The offsets without a record that the last `poll` passed; they belong into the batch of its records."""
         empty, self._empty = self._empty, []
         return empty
 
     def rewind(self, partitions: set[records.TopicPartition]) -> None:
-        """Take these partitions up again where another owner left them, as far as they are still assigned and read."""
+        """Seek to where another owner has moved these partitions, as far as they are still assigned and read."""
         self._stop_unusable()
         mine = sorted(partition for partition in partitions if partition in self.begins)
         if not mine:
@@ -132,7 +132,7 @@ class KafkaSource:
             self._seek(partition, position)
 
     def report(self, at_once: bool = False) -> None:
-        """Commit to Kafka where the written batches end, once a second at most: only lag tools read it."""
+        """Commit the positions of written batches to Kafka, once a second at most: only lag tools read them."""
         now = time.monotonic()
         if self.begins == self._reported or (now < self._next_report and not at_once):
             return
@@ -142,11 +142,11 @@ class KafkaSource:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            log.info("Kafka did not take the positions for its lag tools", reason=str(error))
+            log.info("offset commit for lag tools failed", reason=str(error))
 
     def close(self) -> None:
-        """Hand on what was read, and leave the group."""
-        self._let_go()
+        """Write what was read, and leave the group."""
+        self._flush()
         self._leaving = True
         self._consumer.leave()
 
@@ -154,7 +154,7 @@ class KafkaSource:
         error = message.error()
         at_end = error is not None and error.code() == _END
         if error is not None and not at_end:
-            self._judge(error, message)
+            self._on_record_error(error, message)
             return None
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
@@ -167,13 +167,13 @@ class KafkaSource:
         return None if at_end else to_record(message, topic, number, offset)
 
     def _belongs(self, partition: records.TopicPartition, offset: int, expected: int | None, following: int) -> bool:
-        """Whether a record, or an end of the partition, that is not at the expected offset is to be taken all the same.
+        """Whether a record, or an end of the partition, at another than the expected offset is accepted.
 
-        It is either one of an older fetch, or it stands behind a true hole (a transaction marker). Looking again from
-        the expected offset tells: only true holes show twice. What was fetched together with it is let go until then.
+        It comes from an older fetch, or it follows a gap without records (a transaction marker). A second read from the
+        expected offset decides: only a true gap appears twice. What was fetched together with it is dropped until then.
         """
         if expected is None or offset < expected:
-            return False  # below the held position, or of a partition that was taken away meanwhile
+            return False  # below the position, or of a partition that was revoked in the meantime
         seen = self._doubted.get(partition)
         if seen is None:
             if (expected, offset) in self._holes.get(partition, ()):
@@ -186,7 +186,7 @@ class KafkaSource:
         self._doubted[partition] = following
         return False
 
-    def _judge(self, error: KafkaError, message: Message) -> None:
+    def _on_record_error(self, error: KafkaError, message: Message) -> None:
         if error.code() in _GONE:
             partition = (message.topic() or "", message.partition() or 0)
             if partition in self.begins:
@@ -195,13 +195,13 @@ class KafkaSource:
             return
         if error.fatal():
             raise KafkaException(error)
-        if error.code() not in _UNKNOWN:  # the heartbeat tells of topics that are missing
-            log.warning("Kafka", reason=error.str())
+        if error.code() not in _UNKNOWN:  # the heartbeat reports missing topics
+            log.warning("Kafka error", reason=error.str())
 
-    def _look_at_topics(self) -> None:
-        """Whether the topics are still the ones that are read, as the heartbeat has seen them last.
+    def _check_topics(self) -> None:
+        """Stop partitions of topics that are not, or no longer, those that are read, as the heartbeat has found.
 
-        A topic that is idle is compared here only: no batch of it is checked.
+        An idle topic is checked here only, since it has no batches.
         """
         seen = self._status.seen
         if seen is not self._seen:
@@ -215,31 +215,31 @@ class KafkaSource:
             self._stop({p: unusable[p[0]] for p in self.begins if p[0] in unusable})
 
     def _stop(self, reasons: dict[records.TopicPartition, str]) -> None:
-        """Read these partitions no more; what was read of them and is not written is let go."""
+        """Stop reading these partitions, and drop what was read of them and is not written."""
         if not reasons:
             return
         for partition in reasons:
             self._forget(partition)
         self.left |= reasons.keys()
         self._stopped |= reasons
-        self._next_look = time.monotonic() + _LOOK_EVERY
-        self._status.stopped(self._stopped)
+        self._next_check = time.monotonic() + _CHECK_EVERY
+        self._status.record_stopped(self._stopped)
         try:
             self._consumer.pause([TopicPartition(*partition) for partition in reasons])
-        except KafkaException as error:  # of a topic that is gone; nothing of it is accepted any more
-            log.info("Kafka", reason=str(error))
+        except KafkaException as error:  # the topic was deleted; none of its records is accepted any more
+            log.info("Kafka error", reason=str(error))
 
     def _can_read_again(self) -> bool:
-        """Whether something that was stopped could be taken now; looked at every _LOOK_EVERY seconds."""
-        if not self._stopped or time.monotonic() < self._next_look:
+        """Whether a stopped partition can be read again; checked every _CHECK_EVERY seconds."""
+        if not self._stopped or time.monotonic() < self._next_check:
             return False
-        self._next_look = time.monotonic() + _LOOK_EVERY
+        self._next_check = time.monotonic() + _CHECK_EVERY
         looked = self._store.look(sorted(self._stopped))
         if looked.positions:
-            log.info("reading again", partitions=sorted(f"{topic}[{n}]" for topic, n in looked.positions))
+            log.info("partitions readable again", partitions=sorted(f"{topic}[{n}]" for topic, n in looked.positions))
             return True
         self._stopped |= looked.refused
-        self._status.stopped(self._stopped)
+        self._status.record_stopped(self._stopped)
         return False
 
     def _forget(self, partition: records.TopicPartition) -> None:
@@ -256,7 +256,7 @@ class KafkaSource:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._leaving:
             return
-        self._at("in_rebalance")
+        self._failpoint("in_rebalance")
         try:
             taken = self._store.take([(p.topic, p.partition) for p in partitions])
         except Exception as error:
@@ -273,9 +273,9 @@ class KafkaSource:
         self._stop(taken.refused)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._at("in_rebalance")
+        self._failpoint("in_rebalance")
         if not self._leaving:
-            self._let_go()
+            self._flush()
         self._on_lost(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -283,13 +283,13 @@ class KafkaSource:
             self.left.add((p.topic, p.partition))
             self._forget((p.topic, p.partition))
             self._stopped.pop((p.topic, p.partition), None)
-        self._status.stopped(self._stopped)
+        self._status.record_stopped(self._stopped)
         consumer.incremental_unassign(partitions)
         log.info("revoked", partitions=sorted(f"{p.topic}[{p.partition}]" for p in partitions))
 
-    def _let_go(self) -> None:
+    def _flush(self) -> None:
         try:
-            self._hand_on()
+            self._flush_before_revoke()
         except Exception as error:
             self._broken = error
 
@@ -297,6 +297,6 @@ class KafkaSource:
         if self._leaving:
             return
         if error.code() in UNREACHABLE:
-            self._status.away("Kafka", reason)
+            self._status.record_away("Kafka", reason)
         else:
-            log.warning("Kafka", reason=reason)
+            log.warning("Kafka error", reason=reason)

@@ -1,1 +1,1 @@
-"""The job table once more from the log: beside the live one, compared with it, and put in its place."""
+"""Rebuilds the job table from the log in a shadow, compares both, and swaps them."""

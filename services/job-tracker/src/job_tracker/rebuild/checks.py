@@ -1,18 +1,16 @@
-"""What must hold before the log is read once more, and after: alone, without a loss, the same topics all the while."""
+"""Checks before and after the log is read: one process, no loss, the same topics."""
 
 from collections.abc import Mapping
 
-from job_tracker.projector.broker import Broker
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild.plan import Log, Plan
+from job_tracker.errors import RebuildRefused
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import TopicPartition
+from job_tracker.rebuild.plan import LogRange, Plan
+from job_tracker.store.postgres import Connection
 
 
-class RebuildRefused(Exception):
-    """What was asked cannot be done without a loss, or not now; the message says why and what to do."""
-
-
-def take_alone(connection: Connection, name: str) -> None:
-    """Nobody else does the work of this name as long as the connection lives.
+def take_lock(connection: Connection, name: str) -> None:
+    """Take the lock of this name for the life of the connection.
 
     Raises:
         RebuildRefused
@@ -21,7 +19,7 @@ def take_alone(connection: Connection, name: str) -> None:
         raise RebuildRefused("another one is at work; wait for its end")
 
 
-def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
+def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, LogRange]:
     """What the broker holds of each partition of these topics.
 
     Raises:
@@ -33,11 +31,11 @@ def look_at_log(broker: Broker, topics: list[str]) -> dict[TopicPartition, Log]:
         raise RebuildRefused(f"the broker has no topic {', '.join(sorted(missing))}; start the tracker first")
     partitions = [(topic, number) for topic, (_, count) in found.items() for number in range(count)]
     spans = broker.spans(partitions, stable=True)
-    return {partition: Log(found[partition[0]][0], spans[partition]) for partition in partitions}
+    return {partition: LogRange(found[partition[0]][0], spans[partition]) for partition in partitions}
 
 
 def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
-    """Is there anything that neither the log nor the archive holds? `may_accept`: people may go on all the same.
+    """Refuse if something is in neither the log nor the archive. `may_accept`: the operator may accept the loss.
 
     Raises:
         RebuildRefused
@@ -48,7 +46,7 @@ def refuse_losses(plan: Plan, *, may_accept: bool) -> None:
 
 
 def check_topics(broker: Broker, topic_ids: Mapping[TopicPartition, str]) -> None:
-    """Was all of it read from the topics with these ids?
+    """Check that all of it was read from the topics with these ids.
 
     Raises:
         RebuildRefused

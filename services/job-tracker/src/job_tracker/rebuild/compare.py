@@ -1,4 +1,4 @@
-"""Where the live tables and a shadow disagree: a hash per range of job ids first, then the rows where it differs."""
+"""Differences between the live tables and a shadow: by a hash per range of job ids, then row by row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 
-from job_events.sql_files import queries
-from job_tracker.projector.records import Connection
 from job_tracker.rebuild.projection import Sample
+from job_tracker.store.postgres import Connection
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "compare.sql")
+_SQL = queries("job_tracker.store", "compare.sql")
 _RANGE = 5000  # jobs hashed at once, and the most rows of each side in memory
 _FETCH = 1000  # rows fetched at once of the smaller tables
 _PLACE_KEY = ("topic", "partition", "offset")
@@ -47,7 +47,7 @@ def count_jobs(connection: Connection) -> int:
 def job_differences(
     live: Connection, shadow: Connection, sample: Sample | None, done: Callable[[int], None]
 ) -> Iterator[Difference]:
-    """Jobs that differ in any column. `done` is told how many jobs each range held.
+    """Jobs that differ in any column. `done` is called with the number of jobs of each range.
 
     Both connections must be in a transaction that sees one state throughout.
     """
@@ -55,7 +55,7 @@ def job_differences(
     after = ""
     while True:
         ends = _both(live, shadow, "range_end", chosen | {"after": after, "most": _RANGE})
-        # A side without another full range has no say in where this one ends.
+        # A side without another full range does not limit this one.
         upto = min((str(last) for [(last, count)] in ends if count == _RANGE), default=None)
         bounds = chosen | {"after": after, "upto": upto}
         [(kept, kept_hash)], [(_, folded_hash)] = _both(live, shadow, "range_hash", bounds)
@@ -94,7 +94,7 @@ def dead_letter_differences(
 
 
 def miscounted(live: Connection) -> Iterator[Difference]:
-    """Live rollups that are not the sums of the live jobs: what is known of them where not all jobs are folded."""
+    """Live rollups that are not the sums of the live jobs; all that a sample shows of rollups."""
     sides = _rows(live, "rollups", {}), _rows(live, "counted_rollups", {})
     return _differences("rollup", _ROLLUP_KEY, *sides, source="the live jobs")
 
@@ -117,7 +117,7 @@ def _differences(
 def _both(
     live: Connection, shadow: Connection, query: LiteralString, parameters: dict[str, Any]
 ) -> list[list[tuple[Any, ...]]]:
-    """What each side answers; they work at the same time."""
+    """The rows of each side, queried at the same time."""
 
     def ask(side: Connection) -> list[tuple[Any, ...]]:
         return side.execute(_SQL[query], parameters).fetchall()

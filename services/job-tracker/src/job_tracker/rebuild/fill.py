@@ -1,18 +1,16 @@
-"""Stretches of the log into tables, by the projector's own fold and commit protocol: one thread reads, one writes."""
+"""Writes ranges of the log into tables by the projector's fold and commit protocol: one thread reads, one writes."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic
 
+from job_tracker.errors import PositionsMoved
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import Batch, Content, Projection
 from job_tracker.projector.commit import Committer
-from job_tracker.projector.records import Batch, Content, Projection, Record
 from job_tracker.rebuild.plan import Spans, TopicIds
 from job_tracker.rebuild.sources import Sources
-
-
-class PositionsMoved(Exception):
-    """The positions under which a filler writes are not where it left them."""
 
 
 class Filler(Generic[Content]):
@@ -36,7 +34,7 @@ class Filler(Generic[Content]):
         """Write the records of all stretches, at whose beginnings the positions stand. `done` counts records.
 
         Raises:
-            PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
+            PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout
         """
         starts = {partition: span.low for partition, span in spans.items()}
         with closing(self._sources.read(topic_ids, spans)) as pieces, ThreadPoolExecutor(1, "reader") as reader:

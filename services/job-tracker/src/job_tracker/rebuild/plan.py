@@ -1,24 +1,14 @@
-"""From where to where each partition is read, and what neither the log nor the archive holds any more. Pure."""
+"""Plans which ranges of each partition are read, and finds what neither log nor archive holds. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from job_tracker.projector.broker import Span
-from job_tracker.projector.records import TopicPartition
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """Where the live table stands in a partition: it holds [first_offset, next_offset) of the topic with that id."""
-
-    topic_id: str
-    first_offset: int
-    next_offset: int
+from job_tracker.log.records import Span, TopicPartition
+from job_tracker.store.offsets import LivePosition, Stretch
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogRange:
     """What the broker holds of a partition."""
 
     topic_id: str
@@ -38,34 +28,26 @@ Stretches = Mapping[str, Mapping[TopicPartition, Span]]
 """Offsets by topic id and partition: what the archive holds."""
 
 
-class Stretch(NamedTuple):
-    """Offsets of one partition of the topic with that id."""
-
-    topic_id: str
-    partition: TopicPartition
-    span: Span
-
-
 @dataclass(slots=True)
 class Plan:
     """The `earlier` stretches, which only the archive has; then each partition from its `start` to its `target`.
 
-    In the `parted` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
-    `losses` must be accepted; `beginnings` is only told: no table ever held what was before. `gone` is what the live
-    table has read and nobody can read again.
+    In the `detached` ones the live position belongs to a log that is no longer there: the shadow does not follow it.
+    `losses` must be accepted; `beginnings` is only reported: no table held what was before. `gone` is what the live
+    table has read and that cannot be read again.
     """
 
     earlier: dict[str, dict[TopicPartition, Span]] = field(default_factory=dict)
     topic_ids: dict[TopicPartition, str] = field(default_factory=dict)
     start: dict[TopicPartition, int] = field(default_factory=dict)
     target: dict[TopicPartition, int] = field(default_factory=dict)
-    parted: set[TopicPartition] = field(default_factory=set)
+    detached: set[TopicPartition] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
     gone: list[Stretch] = field(default_factory=list[Stretch])
     beginnings: list[str] = field(default_factory=list)
 
-    def told(self) -> list[str]:
-        """What people must know of this plan, a sentence each."""
+    def sentences(self) -> list[str]:
+        """What an operator must know of this plan, one sentence each."""
         return [*(f"Lost: {loss}" for loss in self.losses), *self.beginnings]
 
     def spans(self) -> dict[TopicPartition, Span]:
@@ -74,9 +56,9 @@ class Plan:
 
 def make_plan(
     *,
-    live: Mapping[TopicPartition, Live],
+    live: Mapping[TopicPartition, LivePosition],
     live_earlier: Sequence[Stretch],
-    log: Mapping[TopicPartition, Log],
+    log: Mapping[TopicPartition, LogRange],
     archived: Stretches,
     archived_ids: Mapping[str, Sequence[str]],
     whole_log: bool,
@@ -96,7 +78,7 @@ def make_plan(
         if begun is not None or whole_log:
             _plan_partition(plan, partition, begun, log[partition], archived, whole_log)
     for partition in sorted(live.keys() - log.keys()):
-        plan.parted.add(partition)
+        plan.detached.add(partition)
         _check_old(plan, partition, live[partition], archived, "is in the table, but the broker does not have it")
     for topic_id, partition, span in live_earlier:
         for gone in _missing(span, _kept(archived, topic_id, partition)):
@@ -109,7 +91,12 @@ def make_plan(
 
 
 def _plan_partition(
-    plan: Plan, partition: TopicPartition, live: Live | None, log: Log, archived: Stretches, whole_log: bool
+    plan: Plan,
+    partition: TopicPartition,
+    live: LivePosition | None,
+    log: LogRange,
+    archived: Stretches,
+    whole_log: bool,
 ) -> None:
     low, high = log.span
     kept = _kept(archived, log.topic_id, partition)
@@ -124,11 +111,11 @@ def _plan_partition(
         # A projector that stands before the log's beginning cannot go on from there.
         target = min(max(live.next_offset, low) if whole_log else live.next_offset, high)
         if live.next_offset > high:
-            plan.parted.add(partition)
+            plan.detached.add(partition)
     else:
         wanted, target = Span(min(kept.low, low) if kept is not None else low, high), high
         if live is not None:
-            plan.parted.add(partition)
+            plan.detached.add(partition)
             _check_old(plan, partition, live, archived, "was recreated")
         elif 0 < wanted.low < high:
             plan.beginnings.append(
@@ -150,7 +137,7 @@ def _plan_partition(
     plan.start[partition], plan.target[partition] = min(start, target), target
 
 
-def _check_old(plan: Plan, partition: TopicPartition, live: Live, archived: Stretches, what: str) -> None:
+def _check_old(plan: Plan, partition: TopicPartition, live: LivePosition, archived: Stretches, what: str) -> None:
     """The table holds what the broker held before: only the archive can still have that."""
     kept = _kept(archived, live.topic_id, partition)
     for gone in _missing(Span(live.first_offset, live.next_offset), kept):

@@ -1,17 +1,19 @@
-"""The projections as a rebuild needs them: the same fold, the same merge, without what retention has taken."""
+"""The projections for a rebuild: the same fold and merge, without what retention has deleted."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from job_events.sql_files import queries
 from job_events.topics import Topics
+from job_tracker.log.records import Record
+from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
 from job_tracker.projector.jobs_projection import JobsContent, JobsProjection
-from job_tracker.projector.records import Cursor, DeadLetter, Record
+from job_tracker.store.postgres import Cursor
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "items.sql")
+_SQL = queries("job_tracker.store", "items.sql")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -42,9 +44,9 @@ class ShadowProjection(JobsProjection):
     """
 
     def __init__(
-        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, rolls: bool = True
+        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, with_rollups: bool = True
     ) -> None:
-        super().__init__(topics, history_since=_NEVER if sample else history_since, rolls=rolls)
+        super().__init__(topics, history_since=_NEVER if sample else history_since, with_rollups=with_rollups)
         self._sample = sample
 
     def pack(self, content: JobsContent) -> None:
@@ -54,14 +56,14 @@ class ShadowProjection(JobsProjection):
         super().pack(content)
 
 
-class ItemsAgain(ItemsProjection):
-    """Items and dead letters appended before `since`, and items of deleted jobs, have been dropped and stay away."""
+class ItemsReplay(ItemsProjection):
+    """Leaves out what retention has deleted: what was appended before `since`, and items of deleted jobs."""
 
     def __init__(self, topics: Topics, since: datetime) -> None:
         super().__init__(topics, "tracker-items.again")
         self._since = since
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetter]:
+    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
         return super().add(content, (record for record in records if record.appended_at >= self._since))
 
     def merge(self, cursor: Cursor) -> int:

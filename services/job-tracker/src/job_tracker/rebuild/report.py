@@ -1,4 +1,4 @@
-"""What a rebuild or an audit tells people: bars while it works, then what differs."""
+"""The output of a rebuild or audit: progress bars, then the differences."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,14 +23,14 @@ from job_events.texts import printable
 from job_tracker.rebuild.compare import Difference
 
 Progress = Callable[[str, int], Callable[[int], None]]
-"""Begins a step with a title and a total (0: unknown); what it returns is told of every advance."""
+"""Begins a step with a title and a total (0: unknown); what it returns is called with every advance."""
 
 SHOWN = 20  # rows that differ are printed up to this number; all are counted
 _LONGEST = 200  # characters of a value
 
 
-class Report:
-    """A context manager around the work; bars go when it is left."""
+class RebuildReport:
+    """A context manager around the work; it removes the bars at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,7 +47,7 @@ class Report:
         )
         self._task: TaskID | None = None
 
-    def __enter__(self) -> "Report":
+    def __enter__(self) -> "RebuildReport":
         self._bars.start()
         return self
 
@@ -81,8 +81,8 @@ class Report:
             if count > SHOWN:
                 self.say(f"{table}: {count:,} rows differ; the first {SHOWN} are shown")
         if fields:
-            told = ", ".join(f"{name} in {count:,}" for name, count in fields.most_common())
-            self.say(f"fields that differ between job rows: {told}")
+            summary = ", ".join(f"{name} in {count:,}" for name, count in fields.most_common())
+            self.say(f"fields that differ between job rows: {summary}")
         return rows.total()
 
 

@@ -8,36 +8,37 @@ from datetime import date, datetime
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
-from job_events.sql_files import queries
-from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.jobs_projection import roll_all
-from job_tracker.projector.postgres import connect
-from job_tracker.projector.records import Connection, Positions, TopicPartition
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Positions, Span, TopicPartition
+from job_tracker.projector.jobs_projection import refill_rollups
 from job_tracker.rebuild import compare
-from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_alone
+from job_tracker.rebuild.checks import check_topics, look_at_log, refuse_losses, take_lock
 from job_tracker.rebuild.compare import Difference
-from job_tracker.rebuild.keep import EVERY_JOB, Keeper
-from job_tracker.rebuild.offsets import (
-    hold_positions,
-    live_earlier,
-    live_positions,
-    note_earlier,
-    set_positions,
-)
-from job_tracker.rebuild.plan import Live, Plan, Spans, TopicIds, make_plan, offsets
+from job_tracker.rebuild.keep import EVERY_JOB, RowKeeper
+from job_tracker.rebuild.plan import Plan, Spans, TopicIds, make_plan, offsets
 from job_tracker.rebuild.projection import Sample, ShadowProjection
 from job_tracker.rebuild.report import Progress
-from job_tracker.rebuild.shadow import Shadow
+from job_tracker.rebuild.shadow import ShadowTables
 from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
-from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_hindrances
+from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_blockers
+from job_tracker.store.offsets import (
+    LivePosition,
+    insert_earlier,
+    live_earlier,
+    live_positions,
+    lock_positions,
+    set_positions,
+)
+from job_tracker.store.postgres import Connection, connect
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 _NEAR = 20_000  # records behind the live table at which the shadow is close enough to be compared
 
 
 @dataclass(slots=True)
-class Refold:
+class ShadowRebuild:
     """One shadow on its way from an empty schema to the live table's positions."""
 
     database_url: str
@@ -45,11 +46,11 @@ class Refold:
     broker: Broker
     sources: Sources
     projection: ShadowProjection
-    shadow: Shadow
+    shadow: ShadowTables
     filler: SharedFiller
     sample: Sample | None
     history_since: Callable[[], datetime]
-    letters_since: Callable[[], datetime]
+    dead_letters_since: Callable[[], datetime]
     progress: Progress
     ensure_days: Callable[[set[date]], None]
     _plan: Plan = field(default_factory=Plan, init=False)
@@ -57,16 +58,16 @@ class Refold:
     _locked: bool = field(default=False, init=False)
 
     def begin(self, *, whole_log: bool, accept_loss: bool, lost_jobs: Collection[str] = ()) -> list[str]:
-        """Plan, make the shadow, and read everything up to where the live table stands now; what people must know.
+        """Plan, make the shadow, and read everything up to where the live table stands now; what an operator must know.
 
         Where the log is incomplete, the live rows that know more are taken over, but those of `lost_jobs`; of none if
         EVERY_JOB is among these.
 
         Raises:
             RebuildRefused: the log has lost what the table may hold, and no archive has it.
-            ArchiveDamaged, LogBroken, LogSilent, BrokerAway
+            ArchiveDamaged, LogBroken, LogTimeout, BrokerAway
         """
-        take_alone(self.connection, self.shadow.name)
+        take_lock(self.connection, self.shadow.name)
         self._locked = True
         if whole_log:  # an audit may run beside a swap
             drop_replaced(self.connection)
@@ -81,15 +82,15 @@ class Refold:
         self._fill(self._plan.target)
         while self._behind(live := self.live()) > _NEAR:
             self.advance(live)
-        return [*self._plan.told(), *self._kept(lost_jobs), *self._days_left_out()]
+        return [*self._plan.sentences(), *self._kept(lost_jobs), *self._days_left_out()]
 
-    def live(self, connection: Connection | None = None) -> dict[TopicPartition, Live]:
+    def live(self, connection: Connection | None = None) -> dict[TopicPartition, LivePosition]:
         """Where the live table stands, as `connection` sees it."""
         return live_positions(connection or self.connection, self.projection.name)
 
-    def advance(self, live: Mapping[TopicPartition, Live]) -> None:
+    def advance(self, live: Mapping[TopicPartition, LivePosition]) -> None:
         """Read on to the live table's positions, and stand exactly there."""
-        for partition in live.keys() - self._positions.keys() - self._plan.parted:
+        for partition in live.keys() - self._positions.keys() - self._plan.detached:
             # A projector has begun it since.
             begun = live[partition]
             self._plan.topic_ids[partition] = begun.topic_id
@@ -106,7 +107,7 @@ class Refold:
             live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
             self.advance(self.live(live))
             # As of now: what retention took from the live tables since this began is in the shadow still.
-            history_since, letters_since = self.history_since(), self.letters_since()
+            history_since, dead_letters_since = self.history_since(), self.dead_letters_since()
             done = self.progress("comparing jobs", compare.count_jobs(live))
             yield from compare.job_differences(live, shadow, self.sample, done)
             if self.sample is not None:
@@ -115,13 +116,13 @@ class Refold:
                 self.progress("comparing counts, history and dead letters", 0)
                 yield from compare.rollup_differences(live, shadow)
                 yield from compare.history_differences(live, shadow, history_since, rows=history_rows)
-                yield from compare.dead_letter_differences(live, shadow, letters_since, self.projection.topics)
+                yield from compare.dead_letter_differences(live, shadow, dead_letters_since, self.projection.topics)
 
     def swap(self) -> None:
         """Put the shadow in the live table's place.
 
         Raises:
-            SwapHindered: nothing has changed.
+            SwapBlocked: nothing has changed.
         """
         self.check_swap()
         self.progress("building indexes", 0)
@@ -132,19 +133,19 @@ class Refold:
         self.progress("swapping", 0)
         with connect(self.database_url) as exchanging:
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
-                self.projection.topics, self._plan.parted, self.advance, self.letters_since()
+                self.projection.topics, self._plan.detached, self.advance, self.dead_letters_since()
             )
 
     def check_swap(self) -> None:
-        """Before the work that it would waste: is there anything that no swap can carry?
+        """Before a long run: refuse if there are dependent objects that no swap can preserve.
 
         Raises:
-            SwapHindered
+            SwapBlocked
         """
-        refuse_hindrances(self.connection)
+        refuse_blockers(self.connection)
 
     def end(self, connection: Connection) -> None:
-        """Leave nothing of the shadow, unless it belongs to another process.
+        """Drop the shadow, unless it belongs to another process.
 
         `connection` is one like the own: an interrupt may have met that within a command, and it answers nothing more.
         """
@@ -159,9 +160,9 @@ class Refold:
             return []
         with connect(self.database_url) as holding, connect(self.database_url, self.shadow.name) as keeping:
             keeping.execute(self.projection.session)
-            keeper = Keeper(keeping, self.projection, self.ensure_days)
+            keeper = RowKeeper(keeping, self.projection, self.ensure_days)
             with holding.transaction():  # projectors wait: what differs now differs because of the log
-                self.advance(hold_positions(holding, self.projection.name))
+                self.advance(lock_positions(holding, self.projection.name))
                 return keeper.keep(self._plan.gone, lost_jobs, self.history_since())
 
     def _days_left_out(self) -> list[str]:
@@ -187,8 +188,8 @@ class Refold:
         )
 
     def _fill_earlier(self, topic_id: str, spans: Mapping[TopicPartition, Span]) -> None:
-        self._stand({partition: Live(topic_id, span.low, span.low) for partition, span in spans.items()})
-        note_earlier(self.connection, self.projection.name, topic_id, spans)
+        self._stand({partition: LivePosition(topic_id, span.low, span.low) for partition, span in spans.items()})
+        insert_earlier(self.connection, self.projection.name, topic_id, spans)
         self._read("reading what only the archive has", dict.fromkeys(spans, topic_id), spans)
 
     def _fill(self, targets: Positions) -> None:
@@ -203,20 +204,22 @@ class Refold:
     def _read(self, what: str, topic_ids: TopicIds, spans: Spans) -> None:
         if not self.filler.fill(topic_ids, spans, self.progress(what, offsets(spans))):
             self.progress("counting jobs", 0)
-            roll_all(self.connection)
+            refill_rollups(self.connection)
 
     def _settle(self) -> None:
         """The shadow stands where it was read to, also behind offsets that hold no record."""
         plan = self._plan
-        self._stand({p: Live(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()})
+        self._stand(
+            {p: LivePosition(plan.topic_ids[p], plan.start[p], position) for p, position in self._positions.items()}
+        )
 
-    def _stand(self, places: Mapping[TopicPartition, Live]) -> None:
+    def _stand(self, places: Mapping[TopicPartition, LivePosition]) -> None:
         set_positions(self.connection, self.projection.name, places)
 
-    def _targets(self, live: Mapping[TopicPartition, Live]) -> Positions:
-        return {p: held.next_offset for p, held in live.items() if p not in self._plan.parted}
+    def _targets(self, live: Mapping[TopicPartition, LivePosition]) -> Positions:
+        return {p: held.next_offset for p, held in live.items() if p not in self._plan.detached}
 
-    def _behind(self, live: Mapping[TopicPartition, Live]) -> int:
+    def _behind(self, live: Mapping[TopicPartition, LivePosition]) -> int:
         targets = self._targets({p: held for p, held in live.items() if p in self._positions})
         return sum(max(0, end - self._positions[p]) for p, end in targets.items())
 

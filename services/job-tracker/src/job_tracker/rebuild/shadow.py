@@ -1,4 +1,4 @@
-"""A second set of the projection's tables, in a schema of its own, alike to the last index and name."""
+"""A second set of the projection's tables in a schema of its own, with the same indexes and names."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -6,22 +6,22 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection
-from job_tracker.rebuild import carry
+from job_tracker.rebuild import preserve_ddl
+from job_tracker.store.postgres import SCHEMA as LIVE
+from job_tracker.store.postgres import Connection
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 
 REPLACED = ("job", "rollup", "event")  # the tables that a swap exchanges whole
 DEFAULT_DAY = "event_default"  # the table for events of days that have none of their own
-# The load looks for what is there already.
+# The load searches these for existing rows.
 _MERGED = ("job", "rollup", "dead_letter", "consumer_offset", "earlier_stretch")
 _TABLES = (*_MERGED, "event")
 _LOOK = 0.1  # seconds
 
 
-class Shadow:
+class ShadowTables:
     """Owns the schema `name`. The connection commits each statement by itself and finds unqualified tables in it."""
 
     def __init__(self, connection: Connection, name: str) -> None:
@@ -30,7 +30,7 @@ class Shadow:
         self._job: object = None  # the number of its job table, which a swap does not change
 
     def create(self) -> None:
-        """Make empty tables; what an earlier run left is dropped."""
+        """Create empty tables; drop those of an earlier run."""
         self.drop(self._connection)
         self._run(self._connection, "CREATE SCHEMA {shadow}")
         for table in _TABLES:
@@ -59,7 +59,7 @@ class Shadow:
                 self._index(self._connection, _MERGED)
                 history.result()
             except BaseException:
-                while not history.done():  # nobody wants it any more
+                while not history.done():
                     other.cancel_safe()
                     wait([history], _LOOK)
                 raise
@@ -83,7 +83,7 @@ class Shadow:
         if options:
             statement += f" WITH ({options})"
         self._run(self._connection, statement, table=sql.Identifier(table))
-        for statement in carry.column_settings(self._connection, table, self.name):
+        for statement in preserve_ddl.column_settings(self._connection, table, self.name):
             self._connection.execute(statement)
 
     def _index_history(self, connection: Connection) -> None:
@@ -99,7 +99,7 @@ class Shadow:
                     text = text.replace(only, f" ON {self.name}.", 1)
                 connection.execute(sql.SQL(text))  # pyright: ignore[reportArgumentType] - from the catalogue
         for table in tables:
-            # Of the other columns, some of them long, no list's plan depends: PostgreSQL learns them by itself later.
+            # No list's plan depends on the other columns, some of them long: autovacuum analyzes them later.
             columns = [sql.Identifier(str(name)) for (name,) in _ask(connection, "indexed_columns", table)]
             self._run(
                 connection,

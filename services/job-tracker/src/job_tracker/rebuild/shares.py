@@ -1,24 +1,21 @@
-"""A long reading divided among processes, by partition: folding takes a core, and a machine has more than one."""
+"""Divides a long read among processes by partition, since folding takes a core."""
 
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from job_events.children import children
-from job_tracker.projector.broker import Span
+from job_tracker.errors import ShareLost
+from job_tracker.log.records import Span, TopicPartition
 from job_tracker.projector.jobs_projection import JobsContent
-from job_tracker.projector.records import Connection, TopicPartition
 from job_tracker.rebuild.fill import Filler
-from job_tracker.rebuild.offsets import reached
 from job_tracker.rebuild.plan import Spans, TopicIds, offsets
+from job_tracker.store.offsets import reached
+from job_tracker.store.postgres import Connection
+from service_kit.children import children
 
 WORTH = 100_000  # offsets: what one process folds while others start
 _LOOK = 0.25  # seconds between two looks at how far they are
-
-
-class ShareLost(Exception):
-    """A process that folded a share of the log is gone, or could not go on."""
 
 
 class SharedFiller:
@@ -45,7 +42,7 @@ class SharedFiller:
         """As `Filler.fill`; whether the rollups have kept pace.
 
         Raises:
-            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogSilent
+            ShareLost, PositionsMoved, ArchiveDamaged, LogBroken, LogTimeout
         """
         shares = divide(spans, processes()) if offsets(spans) >= WORTH else []
         if len(shares) < 2:
@@ -56,7 +53,7 @@ class SharedFiller:
         return False
 
     def _watch(self, working: set[Future[None]], spans: Spans, done: Callable[[int], None]) -> None:
-        told = sum(span.low for span in spans.values())
+        reported = sum(span.low for span in spans.values())
         while working:
             ended, working = wait(working, _LOOK, FIRST_EXCEPTION)
             try:
@@ -68,8 +65,8 @@ class SharedFiller:
                     "with smaller batches (JOBTRAIL_BATCH_EVENTS)"
                 ) from None
             now = reached(self._connection, self._projection, spans)
-            done(now - told)
-            told = now
+            done(now - reported)
+            reported = now
 
 
 def processes() -> int:

@@ -1,31 +1,33 @@
-"""Positions that the log cannot serve go on behind the gap: what is lost is told first, and no row changes."""
+"""Moves positions that the log cannot serve behind the gap. The loss is reported first, and no row changes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from job_events.sql_files import queries
-from job_tracker.projector.broker import Broker, Span
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild.checks import RebuildRefused
-from job_tracker.rebuild.offsets import (
-    forget_empty,
-    forget_ends,
-    forget_faults,
-    forget_positions,
-    hold_positions,
+from job_tracker.errors import RebuildRefused
+from job_tracker.log.broker import Broker
+from job_tracker.log.records import Span, TopicPartition
+from job_tracker.store.offsets import (
+    LivePosition,
+    Stretch,
+    delete_empty,
+    delete_ends,
+    delete_faults,
+    delete_positions,
+    insert_stretches,
     live_positions,
-    note_stretches,
+    lock_positions,
     set_positions,
 )
-from job_tracker.rebuild.plan import Live, Stretch
+from job_tracker.store.postgres import Connection
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "skip.sql")
-_TOLD = 50  # jobs
+_SQL = queries("job_tracker.store", "skip.sql")
+_NAMED = 50  # jobs
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class LogGap:
     """A position that the log cannot serve. `resume` is where reading goes on; None: the broker has no such partition.
 
     `since` and `until` are the broker's times of the last record read before the gap and of the first one behind it,
@@ -33,8 +35,8 @@ class Gap:
     """
 
     partition: TopicPartition
-    held: Live
-    resume: Live | None
+    held: LivePosition
+    resume: LivePosition | None
     what: str
     since: datetime | None
     until: datetime | None
@@ -82,7 +84,7 @@ class GapSkipper:
         self._topics = list(topics)
         self._first_time = first_time
 
-    def find(self) -> tuple[list[Gap], list[str]]:
+    def find(self) -> tuple[list[LogGap], list[str]]:
         """The gaps, and the topics that the broker does not have: those are no gap until they are made again.
 
         Raises:
@@ -93,7 +95,7 @@ class GapSkipper:
         there = [partition for partition in live if partition[0] in ids and partition[1] < ids[partition[0]][1]]
         spans = self._broker.spans(there, stable=True) if there else {}
         applied = self._applied()
-        gaps: list[Gap] = []
+        gaps: list[LogGap] = []
         for partition, held in live.items():
             if partition[0] not in ids:
                 continue
@@ -103,60 +105,60 @@ class GapSkipper:
                 continue
             resume, what = found
             until = self._first_time(partition, span) if span is not None and held.next_offset <= span.high else None
-            gaps.append(Gap(partition, held, resume, what, applied.get(partition), until))
+            gaps.append(LogGap(partition, held, resume, what, applied.get(partition), until))
         return gaps, sorted(set(self._topics) - ids.keys())
 
-    def affected(self, gap: Gap) -> tuple[int, list[str]]:
+    def affected(self, gap: LogGap) -> tuple[int, list[str]]:
         """Jobs that are not finished and may have an event in the gap: how many, and the first of them in words."""
         topic, number = gap.partition
-        asked = {"topic": topic, "partition": number, "until": gap.until, "most": _TOLD}
+        asked = {"topic": topic, "partition": number, "until": gap.until, "most": _NAMED}
         rows = self._connection.execute(_SQL["affected"], asked).fetchall()
-        told = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
-        return (int(str(rows[0][3])) if rows else 0), told
+        described = [f"{job_id} ({status}, last sign {_time(at)})" for job_id, status, at, _ in rows]
+        return (int(str(rows[0][3])) if rows else 0), described
 
-    def skip(self, gaps: list[Gap]) -> None:
+    def skip(self, gaps: list[LogGap]) -> None:
         """Move the positions behind the gaps, and note what the tables hold from in front of them.
 
         Raises:
             RebuildRefused: a position has moved since the gaps were found; nothing has changed.
         """
         with self._connection.transaction():
-            now = hold_positions(self._connection, self._projection)
+            now = lock_positions(self._connection, self._projection)
             if any(now.get(gap.partition) != gap.held for gap in gaps):
                 raise RebuildRefused("a position has moved meanwhile; look again")
             kept = [gap.held_alone for gap in gaps]
-            note_stretches(self._connection, self._projection, [one for one in kept if one.span.low < one.span.high])
+            insert_stretches(self._connection, self._projection, [one for one in kept if one.span.low < one.span.high])
             on = {gap.partition: gap.resume for gap in gaps if gap.resume is not None}
             off = [gap.partition for gap in gaps if gap.resume is None]
             set_positions(self._connection, self._projection, on)
-            forget_positions(self._connection, self._projection, off)
-            forget_faults(self._connection, self._projection, off)
-            forget_ends(self._connection, [gap.partition for gap in gaps])
+            delete_positions(self._connection, self._projection, off)
+            delete_faults(self._connection, self._projection, off)
+            delete_ends(self._connection, [gap.partition for gap in gaps])
             again = [gap.partition for gap in gaps if gap.gives_offsets_again]
-            forget_empty(self._connection, self._projection, again)
+            delete_empty(self._connection, self._projection, again)
 
     def _applied(self) -> dict[TopicPartition, datetime]:
         rows = self._connection.execute(_SQL["applied"], {"projection": self._projection}).fetchall()
         return {(str(topic), int(str(n))): at for topic, n, at in rows if isinstance(at, datetime)}
 
 
-def _gap(held: Live, topic_id: str, span: Span | None) -> tuple[Live | None, str] | None:
+def _gap(held: LivePosition, topic_id: str, span: Span | None) -> tuple[LivePosition | None, str] | None:
     """Where to go on, and what is lost in words; None: there is no gap."""
     at = held.next_offset
     if span is None:
         return None, f"the broker does not have this partition any more; what followed offset {at} in it is lost"
     if topic_id != held.topic_id:
         what = f"the topic was recreated; what followed offset {at} in the former one is lost, how much is not known"
-        return Live(topic_id, span.low, span.low), what
+        return LivePosition(topic_id, span.low, span.low), what
     if at < span.low:
         what = f"offsets {at} to {span.low} are lost, up to {span.low - at:,} records"
-        return Live(topic_id, span.low, span.low), what
+        return LivePosition(topic_id, span.low, span.low), what
     if at > span.high:
         what = (
             f"the log ends at {span.high}, but the table has read up to {at}: the broker has lost what it had "
             "acknowledged, and gives these offsets once more"
         )
-        return Live(topic_id, min(held.first_offset, span.high), span.high), what
+        return LivePosition(topic_id, min(held.first_offset, span.high), span.high), what
     return None
 
 

@@ -1,16 +1,15 @@
-"""The stretches of a plan as lists of records: from the archive where it has them, else from the log."""
+"""Reads the ranges of a plan: from the archive where it has them, else from the log."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 
-from job_events.kafka_security import Kafka
-from job_tracker.archive.catalogue import Catalogue, Segment
+from job_tracker.archive.catalogue import ArchiveCatalogue, Segment
 from job_tracker.archive.files import read_segment
-from job_tracker.log_reader import read_log
-from job_tracker.projector.broker import Span
-from job_tracker.projector.messages import to_record
-from job_tracker.projector.records import Record, TopicPartition
+from job_tracker.log.messages import to_record
+from job_tracker.log.reader import read_log
+from job_tracker.log.records import Record, Span, TopicPartition
 from job_tracker.rebuild.plan import Spans, Stretches, TopicIds
+from service_kit.kafka_security import Kafka
 
 # Records read at once: the fewer, the more of a record is still in the processor's cache when it is folded.
 _PIECE = 1000
@@ -19,7 +18,7 @@ _PIECE = 1000
 class Sources:
     """One archive (it may be empty) and one cluster."""
 
-    def __init__(self, catalogue: Catalogue, kafka: Kafka, topics: list[str]) -> None:
+    def __init__(self, catalogue: ArchiveCatalogue, kafka: Kafka, topics: list[str]) -> None:
         self._catalogue = catalogue
         self._kafka = kafka
         self.archived_ids = {topic: catalogue.topic_ids(topic) for topic in topics}
@@ -29,7 +28,7 @@ class Sources:
         """Each partition's records in [low, high), in order within the partition.
 
         Raises:
-            ArchiveDamaged, LogBroken, LogSilent
+            ArchiveDamaged, LogBroken, LogTimeout
         """
         rest: dict[TopicPartition, Span] = {}
         archived: list[tuple[Segment, Span]] = []

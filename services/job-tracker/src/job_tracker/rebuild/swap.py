@@ -6,10 +6,10 @@ One transaction:
 2. lock the positions. Every projector compares and sets them first, so all of them wait here.
 3. the shadow catches up to those positions, in transactions of its own.
 4. wait until no transaction is left that began before that: it would find the new tables half empty.
-5. lock the tables. If a projector has begun a partition meanwhile, which no lock forbids, let go and start again.
-6. exchange the tables, carry over what hangs on them and the positions, commit. The projectors go on from there.
+5. lock the tables. If a projector has begun a partition meanwhile, which no lock prevents, unlock them and go to 2.
+6. exchange the tables, recreate dependent objects, copy the positions, commit. The projectors go on from there.
 
-Readers keep their tables while they hold them; the next statement finds the new ones, complete. Names of tables,
+Readers keep their tables to the end of a transaction; the next one finds the new ones, complete. Names of tables,
 indexes and constraints are the same as before, and so is everything that other migrations rely on.
 """
 
@@ -20,41 +20,38 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from job_events.sql_files import queries
-from job_tracker.projector.postgres import SCHEMA as LIVE
-from job_tracker.projector.records import Connection, TopicPartition
-from job_tracker.rebuild import carry
-from job_tracker.rebuild.offsets import forget_ends, hold_positions, live_positions
-from job_tracker.rebuild.plan import Live
+from job_tracker.errors import SwapBlocked, TrackerError
+from job_tracker.log.records import TopicPartition
+from job_tracker.rebuild import preserve_ddl
 from job_tracker.rebuild.shadow import DEFAULT_DAY, REPLACED
+from job_tracker.store.offsets import LivePosition, delete_ends, live_positions, lock_positions
+from job_tracker.store.postgres import SCHEMA as LIVE
+from job_tracker.store.postgres import Connection
+from service_kit.sql_files import queries
 
-_SQL = queries("job_tracker", "shadow.sql")
+_SQL = queries("job_tracker.store", "shadow.sql")
 _OLD = "tracker_replaced"
-_PATIENCE = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
+_TIMEOUT = 60.0  # seconds to wait for transactions of others, while the projectors wait for us
 _LOOK = 0.05
-# Readers lock tables in any order. Who waits for less than a deadlock takes to be noticed never becomes one.
-_BRIEFLY = "SET LOCAL lock_timeout TO '200ms'"
+# Readers lock tables in any order. A wait shorter than deadlock_timeout never becomes a deadlock.
+_SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout TO '200ms'"
 # No reader's lock stands in the way of the rest. But PostgreSQL may be vacuuming a table, and gives way only to those
 # who wait for a second.
-_PATIENTLY = f"SET LOCAL lock_timeout TO '{_PATIENCE:.0f}s'"
+_LONG_LOCK_TIMEOUT = f"SET LOCAL lock_timeout TO '{_TIMEOUT:.0f}s'"
 
 
-class SwapHindered(Exception):
-    """Something of somebody else stands in the way; the live table is as it was."""
-
-
-class _Begun(Exception):
+class _NewPartition(TrackerError):
     """A projector has begun a partition that the shadow does not know."""
 
 
-def refuse_hindrances(connection: Connection) -> None:
-    """Is there anything that hangs on the live tables and cannot be carried?
+def refuse_blockers(connection: Connection) -> None:
+    """Refuse a swap that would drop dependent objects which cannot be preserved.
 
     Raises:
-        SwapHindered
+        SwapBlocked
     """
-    if found := carry.hindrances(connection):
-        raise SwapHindered(
+    if found := preserve_ddl.blockers(connection):
+        raise SwapBlocked(
             f"a swap would drop what stands on the tables that it replaces: {', '.join(found)}; "
             "drop it, swap, and make it again"
         )
@@ -75,34 +72,34 @@ class Swap:
     def run(
         self,
         topics: list[str],
-        parted: Collection[TopicPartition],
-        catch_up: Callable[[Mapping[TopicPartition, Live]], None],
-        letters_since: datetime,
+        detached: Collection[TopicPartition],
+        catch_up: Callable[[Mapping[TopicPartition, LivePosition]], None],
+        dead_letters_since: datetime,
     ) -> None:
-        """`catch_up` brings the shadow to the given positions while the projectors wait; `parted` are the partitions
-        whose live positions it does not follow. Retention has taken dead letters of before `letters_since`.
+        """`catch_up` brings the shadow to the given positions while the projectors wait; `detached` are the partitions
+        whose live positions it does not follow. Retention has deleted dead letters of before `dead_letters_since`.
 
         Raises:
-            SwapHindered
+            SwapBlocked
         """
         with self._connection.transaction():
-            self._connection.execute(_SQL["hold_days"])
-            self._keep_vacuum_off()
+            self._connection.execute(_SQL["lock_days"])
+            self._block_vacuum()
             while True:
-                held = hold_positions(self._connection, self._projection)
+                held = lock_positions(self._connection, self._projection)
                 catch_up(held)
                 self._wait_for_older_readers()
                 if self._lock_tables(held):
                     break
             try:
-                self._exchange(topics, parted, letters_since)
+                self._exchange(topics, detached, dead_letters_since)
             except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
-                raise SwapHindered(f"PostgreSQL refuses to exchange the tables: {error}") from None
+                raise SwapBlocked(f"PostgreSQL refuses to exchange the tables: {error}") from None
         drop_replaced(self._connection)
 
-    def _exchange(self, topics: list[str], parted: Collection[TopicPartition], letters_since: datetime) -> None:
-        refuse_hindrances(self._connection)
-        standing = carry.standing(self._connection)
+    def _exchange(self, topics: list[str], detached: Collection[TopicPartition], dead_letters_since: datetime) -> None:
+        refuse_blockers(self._connection)
+        dependents = preserve_ddl.dependents(self._connection)
         self._run("CREATE SCHEMA {old}")
         for source, target in ((LIVE, _OLD), (self._shadow, LIVE)):
             for table in (*REPLACED, *self._day_tables(source)):
@@ -112,32 +109,32 @@ class Swap:
                     table=sql.Identifier(table),
                     target=sql.Identifier(target),
                 )
-        carry.rights(self._connection, _OLD)
-        for statement in standing:
+        preserve_ddl.grants(self._connection, _OLD)
+        for statement in dependents:
             self._connection.execute(statement)
-        self._connection.execute(_SQL["unbury"], {"topics": topics})
-        self._connection.execute(_SQL["bury_new"], {"since": letters_since})
-        self._connection.execute(_SQL["drop_positions"], {"projection": self._projection})
-        self._connection.execute(_SQL["carry_positions"])
-        self._connection.execute(_SQL["carry_earlier"])
-        forget_ends(self._connection, parted)
+        self._connection.execute(_SQL["delete_dead_letters"], {"topics": topics})
+        self._connection.execute(_SQL["copy_dead_letters"], {"since": dead_letters_since})
+        self._connection.execute(_SQL["delete_positions"], {"projection": self._projection})
+        self._connection.execute(_SQL["copy_positions"])
+        self._connection.execute(_SQL["copy_earlier"])
+        delete_ends(self._connection, detached)
 
     def _wait_for_older_readers(self) -> None:
         """Transactions that hold a snapshot from before the shadow's last commit would read a part of it only."""
         (since,) = self._watch.execute("SELECT clock_timestamp()").fetchone() or (None,)
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         wanted = {"since": since, "own": self._connection.info.backend_pid}
         while readers := self._watch.execute(_SQL["older_readers"], wanted).fetchall():
             if time.monotonic() > until:
                 pid, name, begun = readers[0]
-                raise SwapHindered(
+                raise SwapBlocked(
                     f"a transaction of {name or 'an unnamed program'} (process {pid}) has been reading since {begun}; "
                     "end it, or swap when it is done"
                 )
             time.sleep(_LOOK)
 
-    def _keep_vacuum_off(self) -> None:
-        self._run(_PATIENTLY)
+    def _block_vacuum(self) -> None:
+        self._run(_LONG_LOCK_TIMEOUT)
         try:
             self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN SHARE UPDATE EXCLUSIVE MODE")
             # Of the shadow the large ones: catching up may empty the rollups, and divide the history's default table.
@@ -149,30 +146,30 @@ class Swap:
                         table=sql.Identifier(table),
                     )
         except psycopg.errors.LockNotAvailable:
-            raise SwapHindered(
-                f"somebody vacuums, analyzes or indexes the job table for more than {_PATIENCE:.0f} s; try again when "
+            raise SwapBlocked(
+                f"somebody vacuums, analyzes or indexes the job table for more than {_TIMEOUT:.0f} s; try again when "
                 "that is done"
             ) from None
         self._run("SET LOCAL lock_timeout TO DEFAULT")  # the positions are waited for as long as it takes
 
-    def _lock_tables(self, held: Mapping[TopicPartition, Live]) -> bool:
+    def _lock_tables(self, held: Mapping[TopicPartition, LivePosition]) -> bool:
         """Whether the positions are still the ones that are held; if not, nothing is locked."""
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         while True:
             try:
                 with self._connection.transaction():  # a savepoint: what it has locked is free when it fails
-                    self._run(_BRIEFLY)
+                    self._run(_SHORT_LOCK_TIMEOUT)
                     self._run("LOCK TABLE {live}.job, {live}.rollup, {live}.event IN ACCESS EXCLUSIVE MODE")
-                    self._run(_PATIENTLY)
+                    self._run(_LONG_LOCK_TIMEOUT)
                     if live_positions(self._connection, self._projection) != held:
-                        raise _Begun
+                        raise _NewPartition
                     return True
-            except _Begun:
+            except _NewPartition:
                 return False
             except psycopg.errors.LockNotAvailable:
                 if time.monotonic() > until:
-                    raise SwapHindered(
-                        f"others kept the job table busy for {_PATIENCE:.0f} s; try again when they are done"
+                    raise SwapBlocked(
+                        f"others kept the job table busy for {_TIMEOUT:.0f} s; try again when they are done"
                     ) from None
             time.sleep(_LOOK)
 
@@ -185,9 +182,9 @@ class Swap:
 
 
 def drop_replaced(connection: Connection) -> None:
-    """Forget the tables that were replaced, now or by a run that was killed just then.
+    """Drop the tables that were replaced, now or by a run that was killed before it dropped them.
 
-    Never with what depends on them: all of that has been carried, or the swap was refused.
+    Without CASCADE: dependent objects were preserved, or the swap was refused.
     """
     _execute(connection, "DROP TABLE IF EXISTS {old}.job, {old}.rollup, {old}.event")
     _execute(connection, "DROP SCHEMA IF EXISTS {old}")

@@ -1,6 +1,6 @@
-"""The Faust app: one agent on one topic. The settings are those that stood a trial under kills and rebalances.
+"""The Faust app: one agent on one topic. Its settings were tested under kills and rebalances.
 
-Why each of them: docs/adr says it; in short, Faust's defaults stand still for minutes when members come and go.
+With Faust's defaults, processing stops for minutes when members join or leave; docs/adr explains each setting.
 """
 
 import asyncio
@@ -13,47 +13,47 @@ import faust
 from faust import streams
 
 from job_events.errors import InvalidEvent
-from job_events.kafka_security import KafkaSecurity
 from job_events.topics import Topics
-from job_events.worker.letters import Place
-from matcher.agent.letters import Letters
+from matcher.agent.dead_letters import DeadLetterWriter
 from matcher.agent.pool import ScoringPool
 from matcher.agent.watchdog import Watchdog
 from matcher.messages import decode_chunk
 from matcher.settings import MatcherSettings
+from service_kit.kafka_security import KafkaSecurity
+from worker.dead_letters import DeadLetterSource
 
 _DATABASE_PAUSE = 1.0  # seconds
 
 
 class ChunkHandler:
-    """What an agent does with one message. Never raises for what it holds.
+    """Handles one message. It raises nothing, whatever the message holds.
 
-    An exception out of an agent's body would leave a hole in the acknowledged offsets.
+    An exception out of an agent's body would leave a gap in the acknowledged offsets.
     """
 
-    def __init__(self, pool: ScoringPool, letters: Letters, watchdog: Watchdog) -> None:
+    def __init__(self, pool: ScoringPool, dead_letters: DeadLetterWriter, watchdog: Watchdog) -> None:
         self._pool = pool
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._watchdog = watchdog
 
-    async def handle(self, place: Place, key: bytes | None, value: bytes | None) -> None:
-        """Score the chunk, or put the message away as a dead letter; waits as long as the database is away."""
+    async def handle(self, place: DeadLetterSource, key: bytes | None, value: bytes | None) -> None:
+        """Score the chunk, or store the message as a dead letter; waits while the database is unreachable."""
         self._watchdog.began()
         while not await self._try(place, key, value):
             await asyncio.sleep(_DATABASE_PAUSE)
             self._watchdog.began()
         self._watchdog.done()
 
-    async def _try(self, place: Place, key: bytes | None, value: bytes | None) -> bool:
+    async def _try(self, place: DeadLetterSource, key: bytes | None, value: bytes | None) -> bool:
         try:
             message = decode_chunk(value)
         except InvalidEvent as error:
-            return await asyncio.to_thread(self._letters.put, place, key, value, error.reason)
+            return await asyncio.to_thread(self._dead_letters.put, place, key, value, error.reason)
         return await self._pool.score(message.job_id, message.data.chunk) != "database away"
 
 
 def refuse_slow_streams() -> None:
-    """Exit unless Faust's compiled stream is there: the pure Python one acknowledges messages that it skips."""
+    """Exit where Faust's compiled stream is missing: the pure Python one acknowledges messages that it skips."""
     if streams.NO_CYTHON or getattr(streams, "_CStreamIterator", None) is None:
         raise SystemExit(
             "matcher agent: faust-streaming came without its compiled parts (or NO_CYTHON is set), and without them "
@@ -81,7 +81,7 @@ def build(settings: MatcherSettings, topics: Topics, handler: ChunkHandler, watc
         group,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")),
         broker_credentials=credentials(settings.kafka.security),
-        # Faust makes it in any case. Without tables nothing is kept there, so all agents of a user share one.
+        # Faust always creates it. Without tables nothing is stored there, so all agents of a user share one.
         datadir=Path(tempfile.gettempdir(), f"matcher-agent-{os.getuid()}"),
         consumer_group_instance_id=settings.jobtrail_agent_slot or None,
         consumer_auto_offset_reset="earliest",
@@ -104,10 +104,12 @@ def build(settings: MatcherSettings, topics: Topics, handler: ChunkHandler, watc
     topic = app.topic(topics.chunks, key_serializer="raw", value_serializer="raw", internal=False)
 
     async def score_chunks(stream: Any) -> None:
-        # Acknowledged after the write and by hand: Faust's own way acknowledges what a SIGTERM interrupts.
+        # Acknowledged here after the write: Faust's own acknowledgement includes a message that SIGTERM interrupts.
         async for event in stream.noack().events():
             message = event.message
-            await handler.handle(Place(message.topic, message.partition, message.offset), message.key, message.value)
+            await handler.handle(
+                DeadLetterSource(message.topic, message.partition, message.offset), message.key, message.value
+            )
             event.ack()
 
     app.agent(topic, name="score_chunks")(score_chunks)

@@ -5,9 +5,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 import structlog
 
-from job_events.children import child_pool
-from matcher.agent.leaving import CHILD_LOST, leave
+from matcher.agent.exit import CHILD_LOST, leave
 from matcher.agent.scoring import Outcome, score_chunk, warm_up
+from service_kit.children import child_pool
 
 log = structlog.get_logger(__name__)
 
@@ -21,10 +21,10 @@ class ScoringPool:
         self._executor.submit(warm_up)
 
     async def score(self, job_id: str, chunk_no: int) -> Outcome:
-        """Score a chunk in the child. A child that is gone (no memory, a signal) ends this process: see leaving.py."""
+        """Score a chunk in the child. A child that was killed (memory, a signal) ends this process: see exit.py."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._executor, score_chunk, self._database_url, job_id, chunk_no)
         except BrokenProcessPool:
-            log.exception("the scoring process is gone", job=job_id, chunk=chunk_no)
+            log.exception("scoring process killed", job=job_id, chunk=chunk_no)
             leave(CHILD_LOST)

@@ -1,4 +1,4 @@
-"""One chunk, start to end, in a child process: read the row, score, write the result once."""
+"""Scores one chunk in a child process: read the row, score, write the result once."""
 
 import os
 import socket
@@ -10,30 +10,29 @@ import psycopg
 import structlog
 from psycopg import Connection, OperationalError
 
-from job_events.database import watched
-from job_events.logs import configure_logging
 from matcher.domain.candidates import ChunkResult
 from matcher.store import chunks, snapshots
-from matcher.store.snapshots import Platform
+from platforms import registry
+from service_kit.bootstrap import configure_logging
+from service_kit.database import watched
 
 log = structlog.get_logger(__name__)
 
 Outcome = Literal["written", "known", "nothing to do", "held", "broken", "database away"]
-_SIDES: tuple[Platform, Platform] = ("nhanh", "shopify")
 INDEXES = 2
-"""Jobs whose catalogues a process keeps ready; chunks of few jobs at a time come by."""
+"""Jobs whose indexes a process keeps in memory."""
 MAX_TRIES = 10
-"""Agents that may die over one chunk before it counts as unscorable."""
+"""Agents that may crash while they score one chunk before it counts as unscorable."""
 
 
 class Index(Protocol):
-    """Both sides of a job, ready to score."""
+    """The records of both platforms of a job, ready to score."""
 
     def score(self, first: int, last: int) -> ChunkResult: ...
 
 
 class Scorer:
-    """Lives as long as its process. Opens its connection again after a loss."""
+    """Scores chunks over one connection, which is opened again after a loss."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = watched(database_url)
@@ -42,11 +41,11 @@ class Scorer:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def score(self, job_id: str, chunk_no: int) -> Outcome:
-        """Score a chunk if there is still something to do; never raises for what the chunk holds."""
+        """Score a chunk unless it is finished; never raises for what the chunk holds."""
         try:
             return self._score(self._connect(), job_id, chunk_no)
         except OperationalError as error:
-            log.warning("no database", reason=str(error).strip())
+            log.warning("database unreachable", reason=str(error).strip())
             self._connection = None
             return "database away"
 
@@ -68,14 +67,16 @@ class Scorer:
             chunks.put_back(conn, job_id, chunk_no)
             return "held"
         if task.tries > MAX_TRIES:
-            chunks.fail(conn, job_id, chunk_no, f"{MAX_TRIES} agents died over chunk {chunk_no}", self._name)
+            chunks.fail(
+                conn, job_id, chunk_no, f"{MAX_TRIES} agents crashed while they scored chunk {chunk_no}", self._name
+            )
             return "broken"
         try:
             result = self._index(conn, job_id, task.job_type).score(task.first_position, task.last_position)
         except OperationalError:
             raise
         except Exception as error:
-            # The same records would fail again: the job's owner ends the job, and this log has the details.
+            # The same records would fail again, so the job's owner ends the job.
             log.exception("chunk cannot be scored", job=job_id, chunk=chunk_no)
             chunks.fail(conn, job_id, chunk_no, f"{type(error).__name__} while scoring chunk {chunk_no}", self._name)
             return "broken"
@@ -91,21 +92,28 @@ class Scorer:
         return index
 
 
-def _build(job_type: str, sides: dict[Platform, dict[str, Any]]) -> Index:
-    # scikit-learn stays out of the parent, which only passes messages on.
+def _build(job_type: str, records: dict[str, dict[str, Any]]) -> Index:
+    """The index of a job's records by platform: of the hub and of one channel."""
+    # scikit-learn is not imported in the parent process, which only receives messages.
     from matcher.domain.customers import Customer, CustomerIndex
     from matcher.domain.products import Product, ProductIndex
 
+    hub, platforms = registry.hub(), registry.platforms()
+    channel = next((name for name in records if name != hub.name), "")
+    titles = (hub.title, platforms[channel].title if channel in platforms else channel)
+    of_hub, of_channel = records.get(hub.name, {}), records.get(channel, {})
     if job_type == "AUTO_MATCH_PRODUCTS":
-        return ProductIndex(*(msgspec.convert(sides[side], dict[str, Product]) for side in _SIDES))
-    return CustomerIndex(*(msgspec.convert(sides[side], dict[str, Customer]) for side in _SIDES))
+        products = dict[str, Product]
+        return ProductIndex(msgspec.convert(of_hub, products), msgspec.convert(of_channel, products), titles)
+    customers = dict[str, Customer]
+    return CustomerIndex(msgspec.convert(of_hub, customers), msgspec.convert(of_channel, customers), titles)
 
 
 _scorers: dict[str, Scorer] = {}
 
 
 def score_chunk(database_url: str, job_id: str, chunk_no: int) -> Outcome:
-    """What the pool calls: this process's scorer, made at its first chunk."""
+    """Score a chunk by the scorer of this process, which is made for its first chunk. Called by the pool."""
     if database_url not in _scorers:
         configure_logging("matcher-agent")
         _scorers[database_url] = Scorer(database_url)
@@ -113,5 +121,5 @@ def score_chunk(database_url: str, job_id: str, chunk_no: int) -> Outcome:
 
 
 def warm_up() -> None:
-    """Import what scoring needs, so that the first chunk finds a ready process."""
-    _build("AUTO_MATCH_PRODUCTS", {"nhanh": {}, "shopify": {}})
+    """Import what scoring needs, so that the first chunk does not wait for it."""
+    _build("AUTO_MATCH_PRODUCTS", {})

@@ -1,7 +1,7 @@
-"""Ends an agent that stands still: one chunk takes too long, or work waits on its partitions and nothing is done.
+"""Ends a stalled agent: one chunk takes too long, or messages wait on its partitions and none is processed.
 
-Seen in trials: a stream can stop silently while its heartbeats go on. The sign is the process's own (time since
-the last chunk), because one partition may rightly wait while another is worked on.
+A Faust stream can stop without an error while its heartbeats go on. What counts is the time since the last chunk,
+because one partition may wait while another is processed.
 """
 
 import threading
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
-from job_events.kafka_diagnosis import ConnectionErrors, quiet_config
-from job_events.kafka_security import Kafka, connection_of
-from matcher.agent.leaving import STOOD_STILL, leave
+from matcher.agent.exit import STOOD_STILL, leave
+from service_kit.kafka_diagnosis import ConnectionErrors, quiet_config
+from service_kit.kafka_security import Kafka, connection_of
 
 log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
@@ -21,7 +21,7 @@ _KAFKA_SECONDS = 5.0
 
 
 class Watchdog:
-    """Told of every chunk's begin and end; looks from a thread of its own. `leave` is for tests."""
+    """Knows the begin and end of every chunk; checks in a thread of its own. leave: replaced by tests."""
 
     def __init__(
         self,
@@ -44,20 +44,20 @@ class Watchdog:
         self._missing = False
 
     def began(self) -> None:
-        """A chunk is being worked on."""
+        """Note that a chunk is begun."""
         self._began = self._clock()
 
     def done(self) -> None:
-        """A chunk was finished, or there is a good reason that none is."""
+        """Note that a chunk is finished, or that there is an outside reason that none is."""
         self._began = None
         self._last = self._clock()
 
     def start(self, group: str, partitions: Callable[[], Iterable[int]]) -> None:
-        """Watch until the process ends. `partitions`: those of the topic that this process owns now."""
+        """Check until the process ends. partitions: those of the topic that this process owns now."""
         threading.Thread(target=self._run, args=(group, partitions), name="watchdog", daemon=True).start()
 
     def look(self, lag: Callable[[], int]) -> None:
-        """One look; `lag` is asked only after a silence.
+        """Check once; `lag` is read only where no chunk was finished for `idle_seconds`.
 
         Raises:
             KafkaException: from `lag`.
@@ -65,18 +65,18 @@ class Watchdog:
         now = self._clock()
         if self._began is not None:
             if now - self._began > self._chunk_seconds:
-                log.error("a chunk takes too long", seconds=round(now - self._began))
+                log.error("chunk stalled", seconds=round(now - self._began))
                 self._leave(STOOD_STILL)
         elif now - self._last > self._idle_seconds:
             waiting = lag()
             if waiting > 0 and self._began is None and self._clock() - self._last > self._idle_seconds:
-                log.error("work waits and nothing is done", messages=waiting, seconds=round(now - self._last))
+                log.error("agent stalled", messages=waiting, seconds=round(now - self._last))
                 self._leave(STOOD_STILL)
             elif waiting == 0:
                 self._last = now
 
     def _run(self, group: str, partitions: Callable[[], Iterable[int]]) -> None:
-        # It never joins the group; it only asks what the group has committed.
+        # It does not join the group; it only reads what the group has committed.
         consumer = Consumer(
             quiet_config(self._kafka)
             | {"group.id": group, "enable.auto.commit": False, "error_cb": ConnectionErrors(self._kafka)}
@@ -87,12 +87,12 @@ class Watchdog:
                 self._look_for_topic(consumer)
                 self.look(lambda: self._lag(consumer, list(partitions())))
             except KafkaException as error:
-                consumer.poll(0)  # the connection's errors are logged from here
+                consumer.poll(0)  # logs the errors of the connection
                 log.warning("lag unknown", reason=error.args[0].str())
-                self.done()  # a broker that is away is no fault of this process
+                self.done()  # an unreachable broker is no stall of this process
 
     def _look_for_topic(self, consumer: Consumer) -> None:
-        """Say once that the topic is missing; when it is there again, end: another process begins with it anew."""
+        """Log once that the topic is missing; when it exists again, end, so that the next process subscribes anew."""
         missing = self._topic not in consumer.list_topics(timeout=_KAFKA_SECONDS).topics
         if missing and not self._missing:
             log.error("topic missing", topic=self._topic)

@@ -1,4 +1,4 @@
-"""What scoring says of two records, and what resolving makes of it."""
+"""Candidates, which are pairs of records that may be the same, and what is known of pairs from before."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,9 @@ from msgspec import Struct
 
 Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]
-"""(nhanh_id, shopify_id)."""
+"""(hub_id, remote_id)."""
+STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
+"""The names under which results of chunks are stored: an agent or a matcher of the last release may read them."""
 
 LABELS: dict[Method, str] = {
     "sku": "SKU",
@@ -19,10 +21,12 @@ LABELS: dict[Method, str] = {
     "manual": "confirmation",
 }
 """What the methods are called in sentences."""
+TITLES = ("the hub", "the channel")
+"""What the two platforms of a job are called in sentences where their titles are unknown."""
 EXACT: frozenset[str] = frozenset({"sku", "barcode", "phone", "email"})
 
 
-class Candidate(Struct, frozen=True, omit_defaults=True):
+class Candidate(Struct, frozen=True, omit_defaults=True, rename=STORED_NAMES):
     """Two records that may be the same. `score` is 0 to 1; `doubt` says why they must not link by themselves.
 
     hint: the code that agrees is no evidence, only a reason to ask a person.
@@ -30,8 +34,8 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
     same_name: the names are the same words, accents counted.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     method: Method
     score: float
     doubt: str | None = None
@@ -41,7 +45,7 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 class ChunkResult(Struct, frozen=True):
@@ -55,15 +59,15 @@ class ChunkResult(Struct, frozen=True):
 class FormerLink:
     """A pair that an earlier run linked, and which of its records the snapshot still has."""
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     method: Method
-    nhanh_present: bool = True
-    shopify_present: bool = True
+    hub_present: bool = True
+    remote_present: bool = True
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Known:
             (
                 one
                 for one in candidates
-                if one.nhanh_id not in self.confirmed and one.shopify_id not in partners and one.pair not in rejected
+                if one.hub_id not in self.confirmed and one.remote_id not in partners and one.pair not in rejected
             ),
             key=lambda one: one.pair,
         )

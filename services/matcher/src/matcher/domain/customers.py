@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from matcher.domain.candidates import Candidate, ChunkResult
+from matcher.domain.candidates import TITLES, Candidate, ChunkResult
 from matcher.domain.emails import email_key
 from matcher.domain.phones import Phone, is_filler, read_phones
 from matcher.domain.text import same_words
@@ -14,7 +14,7 @@ from platforms.company_names import is_company_name
 from platforms.person_names import compare
 
 SHARED = 5
-"""A number or address that more customers of one side have is the shop's own or a filler, and is ignored."""
+"""A number or address that more customers of one platform have is the shop's own or a filler, and is ignored."""
 RENUMBERING = datetime(2018, 9, 15, tzinfo=UTC)
 
 
@@ -43,16 +43,22 @@ class Customer(Struct, frozen=True, omit_defaults=True):
 
 
 class CustomerIndex:
-    """All customers of an account, sorted by id, ready to score any slice of the Nhanh side."""
+    """All customers of an account, sorted by id, ready to score any range of the hub's.
 
-    def __init__(self, nhanh: Mapping[str, Customer], shopify: Mapping[str, Customer]) -> None:
-        self._left, self._right = _Side(nhanh), _Side(shopify)
+    Left: of the hub; right: of the channel. titles: what the two platforms are called in sentences.
+    """
+
+    def __init__(
+        self, hub: Mapping[str, Customer], channel: Mapping[str, Customer], titles: tuple[str, str] = TITLES
+    ) -> None:
+        self._titles = titles
+        self._left, self._right = _CustomersByKey(hub), _CustomersByKey(channel)
 
     def score(self, first: int, last: int) -> ChunkResult:
-        """Candidates of the Nhanh positions first..last (both counted) in the order of ids.
+        """Candidates of the hub's positions first..last (both counted) in the order of ids.
 
-        Counts: phoneVariations (usable numbers read) and sharedKeysIgnored; the Shopify side is counted with the
-        first slice.
+        Counts: phoneVariations (usable numbers read) and sharedKeysIgnored; the channel's customers are counted with
+        the first range.
         """
         candidates: list[Candidate] = []
         for left in range(first, last + 1):
@@ -76,11 +82,11 @@ class CustomerIndex:
         if email is not None and email not in ours.shared and email not in theirs.shared:
             by_email.update(theirs.by_key.get(email, ()))
         return [
-            self._judge(left, right, by_phone.get(right, []), right in by_email)
+            self._candidate(left, right, by_phone.get(right, []), right in by_email)
             for right in sorted(by_phone.keys() | by_email)
         ]
 
-    def _judge(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
+    def _candidate(self, left: int, right: int, numbers: list[str], same_email: bool) -> Candidate:
         doubts = self._doubts(left, right, numbers, same_email)
         score = 0.6 if doubts else 1.0 if numbers and same_email else 0.99 if numbers else 0.95
         return Candidate(
@@ -106,19 +112,20 @@ class CustomerIndex:
             doubts.append("the e-mails differ, too")
         if not same_email and all(self._old_landline(left, right, number) for number in numbers):
             doubts.append("083 may be an old landline of Ho Chi Minh City")
-        for side, at, shop in ((self._left, left, "Nhanh"), (self._right, right, "Shopify")):
-            doubts.extend(f"another customer of {shop} has the same {kind}" for kind in side.shares(at))
+        platforms = zip((self._left, self._right), (left, right), self._titles, strict=True)
+        for customers, position, title in platforms:
+            doubts.extend(f"another customer of {title} has the same {kind}" for kind in customers.shares(position))
         return doubts
 
     def _old_landline(self, left: int, right: int, number: str) -> bool:
-        sides = ((self._left, left), (self._right, right))
+        pair = ((self._left, left), (self._right, right))
         return any(
-            side.phones[at][number].ambiguous and side.customers[at].may_have_old_landline() for side, at in sides
+            side.phones[at][number].ambiguous and side.customers[at].may_have_old_landline() for side, at in pair
         )
 
 
-class _Side:
-    """One side's customers with their keys; `shared` keys belong to too many of them."""
+class _CustomersByKey:
+    """The customers of one platform with their keys. shared: keys that too many of them have."""
 
     def __init__(self, customers: Mapping[str, Customer]) -> None:
         self.ids = sorted(customers)
@@ -132,7 +139,7 @@ class _Side:
         self.shared = {key for key, owners in self.by_key.items() if len(owners) > SHARED}
 
     def shares(self, position: int) -> list[str]:
-        """Which of a customer's keys another customer of this side has, too; keys of too many are none."""
+        """Which of a customer's keys another customer of this platform has, too, without the shared ones."""
         kinds = [("phone", key) for key in self.phones[position]]
         email = self.emails[position]
         kinds += [] if email is None else [("e-mail", email)]

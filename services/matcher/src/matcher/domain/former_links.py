@@ -1,10 +1,10 @@
-"""What becomes of a link whose evidence is gone or leads elsewhere. Nothing that was linked moves silently.
+"""Links whose evidence no longer exists or leads elsewhere: no record changes its partner without a person.
 
-- A pair that still links is linked, also if it waited for a person in between.
-- A pair that does not, while both its records are there, waits for a person, and so does whatever else would link
-  one of the two. That lasts until a person decides or the evidence leads back.
-- A record whose partner is gone (or was given to another by a person) is never given away by name, and by a code
-  only to a record whose name is the same words.
+- A pair that the evidence links again is linked, also if it waited for a person in between.
+- A pair that the evidence no longer links waits for a person while both its records exist, and so does any other pair
+  that would link one of the two. That lasts until a person decides or the evidence links the pair again.
+- A record whose partner was deleted (or was linked to another by a person) is not linked to another record by name, and
+  by a code only to a record whose name has the same words.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,15 +14,15 @@ from msgspec.structs import replace
 
 from matcher.domain.candidates import LABELS, Candidate, FormerLink, Known, Method, Pair
 
-_GONE = "is no longer there"
+_DELETED = "is no longer there"
 _CONFIRMED = "is now confirmed with another record"
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """`links` link; `waiting` would if names did; `held` wait for a person by reason of an earlier link.
+class CheckedLinks:
+    """links: to be linked. waiting: would be linked if names did. held: wait for a person because of an earlier link.
 
-    waiting_records: records of Nhanh that wait only because names do not link. former: pairs to remember.
+    waiting_records: records of the hub that wait only because names do not link. former: pairs to store.
     """
 
     links: list[Candidate]
@@ -33,14 +33,14 @@ class Settled:
     former: frozenset[tuple[Pair, Method]]
 
 
-def settle(
+def check_former_links(
     links: Collection[Candidate],
     waiting: Collection[Candidate],
     leads: Collection[Candidate],
     others: Collection[Candidate],
     known: Known,
-) -> Settled:
-    """Hold back the links that would move an earlier one, and show the earlier ones that no longer hold.
+) -> CheckedLinks:
+    """Hold back the links that would replace an earlier one, and list the earlier ones that no longer hold.
 
     Args:
         links: what the present evidence links.
@@ -50,16 +50,16 @@ def settle(
         known: what people and earlier runs decided.
     """
     if not known.former:
-        return Settled([*links], [*waiting], [], [*others], len(waiting), frozenset())
-    memory = _Memory(known, {one.pair for one in links})
+        return CheckedLinks([*links], [*waiting], [], [*others], len(waiting), frozenset())
+    former_links = _FormerLinks(known, {one.pair for one in links})
     kept: list[Candidate] = []
     kept_waiting: list[Candidate] = []
     held: dict[Pair, Candidate] = {}
     for chosen, pool in ((kept, links), (kept_waiting, waiting)):
         for one in pool:
-            if one.pair in memory.broken:
+            if one.pair in former_links.broken:
                 continue
-            reason = memory.against(one)
+            reason = former_links.against(one)
             if reason is None:
                 chosen.append(one)
             else:
@@ -67,38 +67,38 @@ def settle(
     present = {one.pair: one for one in (*leads, *others)}
     would_wait = {one.pair for one in waiting}
     elsewhere = _by_record([*leads, *waiting])
-    for pair, former in memory.broken.items():
+    for pair, former in former_links.broken.items():
         reason = _broken(former, elsewhere, present.get(pair), waits=pair in would_wait)
         shown = present.get(pair) or next((one for one in waiting if one.pair == pair), None)
         held[pair] = (
             replace(shown, doubt=reason)
             if shown is not None
-            else Candidate(former.nhanh_id, former.shopify_id, former.method, 0.0, reason)
+            else Candidate(former.hub_id, former.remote_id, former.method, 0.0, reason)
         )
     codes = {one.pair for one in leads}
     rest: list[Candidate] = []
     for one in others:
-        if one.pair in held or memory.only_a_name_beside(one):
+        if one.pair in held or former_links.only_a_name_beside(one):
             continue
-        shown = memory.explained(one)
+        shown = former_links.explained(one)
         if shown is not one and one.pair in codes:
             held[one.pair] = shown
         else:
             rest.append(shown)
-    return Settled(
+    return CheckedLinks(
         kept,
         kept_waiting,
         [held[pair] for pair in sorted(held)],
         rest,
         len(
-            {one.nhanh_id for one in kept_waiting}
-            | {left for left, right in memory.broken if (left, right) in would_wait}
+            {one.hub_id for one in kept_waiting}
+            | {left for left, right in former_links.broken if (left, right) in would_wait}
         ),
-        memory.to_remember(kept, known),
+        former_links.to_store(kept, known),
     )
 
 
-class _Memory:
+class _FormerLinks:
     """Earlier links that the present evidence does not give again."""
 
     def __init__(self, known: Known, linked: set[Pair]) -> None:
@@ -111,18 +111,18 @@ class _Memory:
         for former in sorted(known.former, key=lambda former: former.pair):
             if former.pair in linked or former.pair in rejected:
                 continue
-            if known.confirmed.get(former.nhanh_id) == former.shopify_id:
+            if known.confirmed.get(former.hub_id) == former.remote_id:
                 continue
-            left_free = former.nhanh_present and former.nhanh_id not in known.confirmed
-            right_free = former.shopify_present and former.shopify_id not in taken
+            left_free = former.hub_present and former.hub_id not in known.confirmed
+            right_free = former.remote_present and former.remote_id not in taken
             if left_free and right_free:
                 self.broken[former.pair] = former
             if left_free:
-                self._left.setdefault(former.nhanh_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.shopify_present else _GONE
+                self._left.setdefault(former.hub_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.remote_present else _DELETED
             if right_free:
-                self._right.setdefault(former.shopify_id, []).append(former)
-                self._lost[former.pair] = _CONFIRMED if former.nhanh_present else _GONE
+                self._right.setdefault(former.remote_id, []).append(former)
+                self._lost[former.pair] = _CONFIRMED if former.hub_present else _DELETED
 
     def against(self, one: Candidate) -> str | None:
         """Why a pair that the evidence would link must wait: an earlier link of one of its records."""
@@ -138,17 +138,17 @@ class _Memory:
         """Whether a suggestion by name would only hide the two partners between which a person chooses."""
         return one.method == "title" and any(former.pair in self.broken for former in self._beside(one))
 
-    def to_remember(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
-        """All that is still open; a record with a new link has no former one."""
+    def to_store(self, links: Iterable[Candidate], known: Known) -> frozenset[tuple[Pair, Method]]:
+        """The earlier links that are still undecided; a record with a new link has none."""
         every = list(links)
-        lefts, rights = {one.nhanh_id for one in every}, {one.shopify_id for one in every}
+        lefts, rights = {one.hub_id for one in every}, {one.remote_id for one in every}
         # What would link again but is held back by another earlier link is still an earlier link.
         held_back = (former for former in known.former if former.pair in self._linked)
         open_links = {former for row in (*self._left.values(), *self._right.values()) for former in row}
         return frozenset(
             (former.pair, former.method)
             for former in (*open_links, *held_back)
-            if former.nhanh_id not in lefts and former.shopify_id not in rights
+            if former.hub_id not in lefts and former.remote_id not in rights
         )
 
     def _reasons(self, one: Candidate) -> list[str]:
@@ -157,25 +157,25 @@ class _Memory:
 
     def _beside(self, one: Candidate) -> list[FormerLink]:
         """Earlier links of either record; a pair's own is one of each."""
-        lefts = self._left.get(one.nhanh_id, [])
-        return [*lefts, *(former for former in self._right.get(one.shopify_id, []) if former not in lefts)]
+        lefts = self._left.get(one.hub_id, [])
+        return [*lefts, *(former for former in self._right.get(one.remote_id, []) if former not in lefts)]
 
     def _reason(self, one: Candidate, former: FormerLink) -> str | None:
-        was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+        was = f"{former.hub_id} was linked to {former.remote_id} by its {LABELS[former.method]} until now"
         if former.pair in self.broken:
             return was
         if one.method != "title" and one.same_name:
             return None
-        gone = former.shopify_id if former.nhanh_id == one.nhanh_id else former.nhanh_id
-        return f"{was}, and {gone} {self._lost[former.pair]}"
+        lost = former.remote_id if former.hub_id == one.hub_id else former.hub_id
+        return f"{was}, and {lost} {self._lost[former.pair]}"
 
 
 def _by_record(candidates: Iterable[Candidate]) -> tuple[dict[str, list[Candidate]], dict[str, list[Candidate]]]:
     lefts: dict[str, list[Candidate]] = {}
     rights: dict[str, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda one: one.pair):
-        lefts.setdefault(one.nhanh_id, []).append(one)
-        rights.setdefault(one.shopify_id, []).append(one)
+        lefts.setdefault(one.hub_id, []).append(one)
+        rights.setdefault(one.remote_id, []).append(one)
     return lefts, rights
 
 
@@ -187,17 +187,17 @@ def _broken(
     waits: bool,
 ) -> str:
     """Why a pair that was linked waits: where its evidence leads now, or what is left of it."""
-    was = f"{former.nhanh_id} was linked to {former.shopify_id} by its {LABELS[former.method]} until now"
+    was = f"{former.hub_id} was linked to {former.remote_id} by its {LABELS[former.method]} until now"
     moves = [
         *(
-            f"the {LABELS[one.method]} of {one.nhanh_id} now leads to {one.shopify_id}"
-            for one in elsewhere[0].get(former.nhanh_id, [])
-            if one.shopify_id != former.shopify_id
+            f"the {LABELS[one.method]} of {one.hub_id} now leads to {one.remote_id}"
+            for one in elsewhere[0].get(former.hub_id, [])
+            if one.remote_id != former.remote_id
         ),
         *(
-            f"the {LABELS[one.method]} of {one.shopify_id} now leads to {one.nhanh_id}"
-            for one in elsewhere[1].get(former.shopify_id, [])
-            if one.nhanh_id != former.nhanh_id
+            f"the {LABELS[one.method]} of {one.remote_id} now leads to {one.hub_id}"
+            for one in elsewhere[1].get(former.remote_id, [])
+            if one.hub_id != former.hub_id
         ),
     ]
     if moves:

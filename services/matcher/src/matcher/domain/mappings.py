@@ -1,4 +1,4 @@
-"""From what an account has to what a run decided: which rows are new, changed, unchanged or gone."""
+"""Compares the stored matches of an account with what a run decided: new, changed, unchanged and removed rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from matcher.domain.candidates import Candidate, FormerLink, Known, Method, Pair
 from matcher.domain.resolution import Decision
 
 DRIFT = 0.05
-"""Every new record moves all scores of names a little; a link is not said to have changed for less than this."""
+"""Each new record changes all scores of names a little; a smaller change of a link is not reported."""
 
 Status = Literal["auto", "review", "confirmed", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A stored mapping. `confirmed` and `rejected` are a person's word; `reason`: why a review waits for one."""
+    """A stored match. A person has set `confirmed` and `rejected`; reason: why a review waits for a person."""
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     status: Status
     method: Method
     score: float
@@ -26,7 +26,7 @@ class Match:
 
     @property
     def pair(self) -> Pair:
-        return self.nhanh_id, self.shopify_id
+        return self.hub_id, self.remote_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ def known(rows: Iterable[Match], former: Iterable[FormerLink] = ()) -> Known:
     """What people decided, out of all rows; `former` as `earlier_links` and the snapshot give them."""
     every = list(rows)
     return Known(
-        confirmed={row.nhanh_id: row.shopify_id for row in every if row.status == "confirmed"},
+        confirmed={row.hub_id: row.remote_id for row in every if row.status == "confirmed"},
         rejected=frozenset(row.pair for row in every if row.status == "rejected"),
         former=tuple(former),
     )
 
 
-def earlier_links(rows: Iterable[Match], remembered: Mapping[Pair, Method]) -> dict[Pair, Method]:
-    """Every pair that the last run linked, or that it remembered as linked before; with the method of the link."""
-    return {**remembered, **{row.pair: row.method for row in rows if row.status == "auto"}}
+def earlier_links(rows: Iterable[Match], stored: Mapping[Pair, Method]) -> dict[Pair, Method]:
+    """Every pair that the last run linked, or that was stored as linked before; with the method of the link."""
+    return {**stored, **{row.pair: row.method for row in rows if row.status == "auto"}}
 
 
 def compare(rows: Iterable[Match], decision: Decision) -> Changes:
@@ -87,8 +87,8 @@ def _same(before: Match, after: Match) -> bool:
 def _rows(candidates: list[Candidate], status: Status) -> Mapping[Pair, Match]:
     return {
         one.pair: Match(
-            one.nhanh_id,
-            one.shopify_id,
+            one.hub_id,
+            one.remote_id,
             status,
             one.method,
             one.score,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from matcher.domain.candidates import LABELS, Candidate, ChunkResult, Method
+from matcher.domain.candidates import LABELS, TITLES, Candidate, ChunkResult, Method
 from matcher.domain.keys import barcode_hint, barcode_key, sku_code, sku_hints, sku_key
 from matcher.domain.overlap import TitleOverlap
 from matcher.domain.text import fold, full_name, same_words, without_markup
@@ -13,7 +13,7 @@ from matcher.domain.titles import Described, Neighbour, TitleIndex
 from platforms.spelling import visible
 
 FILLER = 10
-"""A key that more records of one side carry is no key but a filler, and is ignored."""
+"""A key that more records of one platform have is a filler and is ignored."""
 KEEP = 5
 """Names kept for one record; the second best is needed to know the margin."""
 OTHER_BRAND = 0.5
@@ -44,12 +44,18 @@ class Product(Struct, frozen=True, omit_defaults=True):
 
 
 class ProductIndex:
-    """All products of an account, sorted by id, ready to score any slice of the Nhanh side."""
+    """All products of an account, sorted by id, ready to score any range of the hub's.
 
-    def __init__(self, nhanh: Mapping[str, Product], shopify: Mapping[str, Product]) -> None:
-        self._left_ids, self._right_ids = sorted(nhanh), sorted(shopify)
-        self._left = [nhanh[one] for one in self._left_ids]
-        self._right = [shopify[one] for one in self._right_ids]
+    Left: of the hub; right: of the channel. titles: what the two platforms are called in sentences.
+    """
+
+    def __init__(
+        self, hub: Mapping[str, Product], channel: Mapping[str, Product], titles: tuple[str, str] = TITLES
+    ) -> None:
+        self._platform_titles = titles
+        self._left_ids, self._right_ids = sorted(hub), sorted(channel)
+        self._left = [hub[one] for one in self._left_ids]
+        self._right = [channel[one] for one in self._right_ids]
         self._titles = TitleIndex([p.described() for p in self._left], [p.described() for p in self._right])
         self._overlap = TitleOverlap([p.name for p in self._left], [p.name for p in self._right])
         self._skus = _Keys([sku_key(p.sku) for p in self._left], [sku_key(p.sku) for p in self._right])
@@ -58,7 +64,7 @@ class ProductIndex:
         self._loose_barcodes = _Hints(_barcode_hints(self._left), _barcode_hints(self._right))
 
     def score(self, first: int, last: int) -> ChunkResult:
-        """Candidates of the Nhanh positions first..last (both counted) in the order of ids."""
+        """Candidates of the hub's positions first..last (both counted) in the order of ids."""
         near: dict[int, list[Neighbour]] = {}
         for neighbour in self._titles.neighbours(first, last):
             near.setdefault(neighbour.left, []).append(neighbour)
@@ -145,7 +151,9 @@ class ProductIndex:
     def _shared(self, left: int, right: int, method: Method) -> str:
         ours, theirs = self._keys(method).carriers(left)
         holders = [
-            f"{number} records of {shop}" for number, shop in ((ours, "Nhanh"), (theirs, "Shopify")) if number > 1
+            f"{number} records of {title}"
+            for number, title in zip((ours, theirs), self._platform_titles, strict=True)
+            if number > 1
         ]
         return f"the {LABELS[method]} {self._quoted(left, method)} belongs to {' and '.join(holders)}"
 

@@ -1,7 +1,7 @@
-"""From candidates to links and reviews. One-to-one; whoever has several candidates is never linked silently.
+"""Turns candidates into links and reviews. Links are one-to-one; a record with several candidates waits for a person.
 
-The order of the candidates and how they were chunked make no difference. former_links.py says what becomes of a link
-that no longer holds.
+The result does not depend on the order of the candidates, nor on how they were split into chunks. former_links.py
+handles links that no longer hold.
 """
 
 from collections.abc import Callable, Collection
@@ -11,14 +11,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from matcher.domain.candidates import LABELS, Candidate, Known, Method, Pair
-from matcher.domain.former_links import settle
+from matcher.domain.former_links import check_former_links
 
 AUTO = 0.45
 REVIEW = 0.3
 MARGIN = 0.03
 """A pair links by its names only if both its records like each other better than anybody else by this much."""
 MAX_REVIEWS = 5
-"""Suggestions that a person is shown for one record of Nhanh."""
+"""Suggestions that a person is shown for one record of the hub."""
 
 LinkByName = Literal["review", "auto"]
 _NAMES_WAIT = "only the names agree; set link_by_name to auto to link such pairs"
@@ -49,7 +49,7 @@ class Bands:
 class Decision:
     """`links` are one-to-one; `reviews` touch no linked record and wait for a person, `doubt` being the reason.
 
-    waiting_by_name: records of Nhanh that wait only because names do not link by themselves.
+    waiting_by_name: records of the hub that wait only because names do not link by themselves.
     former: pairs that were linked before and are not now, with the method, to be remembered.
     """
 
@@ -61,7 +61,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """What the present evidence alone says. `links` would link, `waiting` too if names did; `others` are for review.
+    """What the present evidence alone gives. links: to be linked; waiting: if names did; others: for review.
 
     leads: all pairs that a code speaks for, doubted ones too.
     """
@@ -73,7 +73,7 @@ class _Proposal:
 
 
 def resolve_products(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Which products belong together.
+    """Link the products.
 
     An exact key links where it is undoubted and the only one; SKU and barcode that name different partners link
     nothing. Names decide, where the account lets them, among the records that no exact key speaks for.
@@ -86,8 +86,8 @@ def resolve_products(candidates: Collection[Candidate], known: Known, bands: Ban
     by_name, others = names.decide()
     undecided = [one for one in _explained(leads) if one.doubt is not None]
     if bands.link_by_name == "auto":
-        return _settled(_Proposal([*links, *by_name], [], [*undecided, *others], leads), known)
-    return _settled(_Proposal(links, by_name, [*undecided, *others], leads), known)
+        return _decision(_Proposal([*links, *by_name], [], [*undecided, *others], leads), known)
+    return _decision(_Proposal(links, by_name, [*undecided, *others], leads), known)
 
 
 class _Names:
@@ -96,9 +96,9 @@ class _Names:
     def __init__(
         self, remaining: list[Candidate], links: list[Candidate], leads: list[Candidate], bands: Bands
     ) -> None:
-        linked = {one.nhanh_id for one in links}, {one.shopify_id for one in links}
-        spoken_for = {one.nhanh_id for one in leads}, {one.shopify_id for one in leads}
-        free = [one for one in remaining if one.nhanh_id not in linked[0] and one.shopify_id not in linked[1]]
+        linked = {one.hub_id for one in links}, {one.remote_id for one in links}
+        spoken_for = {one.hub_id for one in leads}, {one.remote_id for one in leads}
+        free = [one for one in remaining if one.hub_id not in linked[0] and one.remote_id not in linked[1]]
         self._titles = [one for one in free if one.method == "title"]
         self._hints = [one for one in free if one.hint]
         self._bands = bands
@@ -126,7 +126,7 @@ class _Names:
         return linked, others
 
     def _against(self, one: Candidate) -> str | None:
-        if one.nhanh_id in self._spoken_for[0] or one.shopify_id in self._spoken_for[1]:
+        if one.hub_id in self._spoken_for[0] or one.remote_id in self._spoken_for[1]:
             return _CODE_ELSEWHERE
         if one.score < self._bands.auto:
             return _TOO_LITTLE
@@ -134,7 +134,7 @@ class _Names:
 
 
 def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Bands) -> Decision:
-    """Who is who.
+    """Link the customers.
 
     A pair links where neither record has another candidate by any key: a phone that says A and an e-mail that says
     B link nothing, nor does a longer chain. `bands` are for names and mean nothing here.
@@ -145,42 +145,42 @@ def resolve_customers(candidates: Collection[Candidate], known: Known, bands: Ba
     links = [one for one in remaining if one.pair in alone and one.doubt is None]
     chain = "a chain of shared phones and e-mails joins several customers: "
     undecided = [one for one in _explained(remaining, chain) if one.doubt is not None]
-    return _settled(_Proposal(links, [], undecided, remaining), known)
+    return _decision(_Proposal(links, [], undecided, remaining), known)
 
 
 Resolver = Callable[[Collection[Candidate], Known, Bands], Decision]
 RESOLVERS: dict[str, Resolver] = {"product": resolve_products, "customer": resolve_customers}
 
 
-def _settled(proposal: _Proposal, known: Known) -> Decision:
+def _decision(proposal: _Proposal, known: Known) -> Decision:
     """Hold back what would move a link, then choose for each record without a link the best of the rest."""
-    settled = settle(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
-    waiting = [replace(one, doubt=_NAMES_WAIT) for one in settled.waiting]
-    linked_left, linked_right = _records(settled.links)
+    checked = check_former_links(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
+    waiting = [replace(one, doubt=_NAMES_WAIT) for one in checked.waiting]
+    linked_left, linked_right = _records(checked.links)
     waiting_left, waiting_right = _records(waiting)
-    reviews = [*settled.held, *waiting]
+    reviews = [*checked.held, *waiting]
     shown: dict[str, int] = {}
     for one in reviews:
-        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
-    for one in sorted(settled.others, key=lambda one: (-one.score, one.pair)):
-        if one.nhanh_id in linked_left or one.shopify_id in linked_right or shown.get(one.nhanh_id, 0) >= MAX_REVIEWS:
+        shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
+    for one in sorted(checked.others, key=lambda one: (-one.score, one.pair)):
+        if one.hub_id in linked_left or one.remote_id in linked_right or shown.get(one.hub_id, 0) >= MAX_REVIEWS:
             continue
         # Other names are less alike than the pair that waits; an equal code is something a person must see.
-        if not one.hint and (one.nhanh_id in waiting_left or one.shopify_id in waiting_right):
+        if not one.hint and (one.hub_id in waiting_left or one.remote_id in waiting_right):
             continue
-        shown[one.nhanh_id] = shown.get(one.nhanh_id, 0) + 1
+        shown[one.hub_id] = shown.get(one.hub_id, 0) + 1
         reviews.append(one)
     return Decision(
-        sorted(settled.links, key=lambda one: one.pair),
+        sorted(checked.links, key=lambda one: one.pair),
         sorted(reviews, key=lambda one: one.pair),
-        settled.waiting_records,
-        settled.former,
+        checked.waiting_records,
+        checked.former,
     )
 
 
 def _records(pairs: Collection[Candidate]) -> tuple[set[str], set[str]]:
     """The records of both sides that are in any of the pairs."""
-    return {one.nhanh_id for one in pairs}, {one.shopify_id for one in pairs}
+    return {one.hub_id for one in pairs}, {one.remote_id for one in pairs}
 
 
 def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
@@ -188,9 +188,9 @@ def _only_partners(candidates: Collection[Candidate]) -> list[Candidate]:
     lefts: dict[str, set[str]] = {}
     rights: dict[str, set[str]] = {}
     for one in candidates:
-        lefts.setdefault(one.nhanh_id, set()).add(one.shopify_id)
-        rights.setdefault(one.shopify_id, set()).add(one.nhanh_id)
-    return [one for one in candidates if len(lefts[one.nhanh_id]) == 1 and len(rights[one.shopify_id]) == 1]
+        lefts.setdefault(one.hub_id, set()).add(one.remote_id)
+        rights.setdefault(one.remote_id, set()).add(one.hub_id)
+    return [one for one in candidates if len(lefts[one.hub_id]) == 1 and len(rights[one.remote_id]) == 1]
 
 
 def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
@@ -198,13 +198,11 @@ def _mutual_best(candidates: list[Candidate]) -> set[Pair]:
     by_left: dict[str, list[float]] = {}
     by_right: dict[str, list[float]] = {}
     for one in candidates:
-        by_left.setdefault(one.nhanh_id, []).append(one.score)
-        by_right.setdefault(one.shopify_id, []).append(one.score)
+        by_left.setdefault(one.hub_id, []).append(one.score)
+        by_right.setdefault(one.remote_id, []).append(one.score)
     for scores in (*by_left.values(), *by_right.values()):
         scores.sort(reverse=True)
-    return {
-        one.pair for one in candidates if _leads(one, by_left[one.nhanh_id]) and _leads(one, by_right[one.shopify_id])
-    }
+    return {one.pair for one in candidates if _leads(one, by_left[one.hub_id]) and _leads(one, by_right[one.remote_id])}
 
 
 def _leads(one: Candidate, scores: list[float]) -> bool:
@@ -213,7 +211,7 @@ def _leads(one: Candidate, scores: list[float]) -> bool:
 
 def _as_name(one: Candidate) -> Candidate:
     """A hint taken for its names alone."""
-    return Candidate(one.nhanh_id, one.shopify_id, "title", one.name_score)
+    return Candidate(one.hub_id, one.remote_id, "title", one.name_score)
 
 
 def _explained(candidates: Collection[Candidate], introduction: str = "") -> list[Candidate]:
@@ -221,17 +219,13 @@ def _explained(candidates: Collection[Candidate], introduction: str = "") -> lis
     lefts: dict[str, list[Candidate]] = {}
     rights: dict[str, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda one: one.pair):
-        lefts.setdefault(one.nhanh_id, []).append(one)
-        rights.setdefault(one.shopify_id, []).append(one)
+        lefts.setdefault(one.hub_id, []).append(one)
+        rights.setdefault(one.remote_id, []).append(one)
     explained: list[Candidate] = []
     for one in candidates:
         ways = [
-            *(
-                f"the {LABELS[o.method]} of {o.nhanh_id} leads to {o.shopify_id}"
-                for o in lefts[one.nhanh_id]
-                if o != one
-            ),
-            *(f"the {LABELS[o.method]} of {o.shopify_id} to {o.nhanh_id}" for o in rights[one.shopify_id] if o != one),
+            *(f"the {LABELS[o.method]} of {o.hub_id} leads to {o.remote_id}" for o in lefts[one.hub_id] if o != one),
+            *(f"the {LABELS[o.method]} of {o.remote_id} to {o.hub_id}" for o in rights[one.remote_id] if o != one),
         ]
         if not ways:
             explained.append(one)

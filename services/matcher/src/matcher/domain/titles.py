@@ -66,7 +66,7 @@ class TitleIndex:
     """Both sides of a catalogue, ready to compare any slice of the left with all of the right."""
 
     def __init__(self, left: Sequence[Described], right: Sequence[Described]) -> None:
-        self._left, self._right = _Side(left), _Side(right)
+        self._left, self._right = _TitleWords(left), _TitleWords(right)
         counts: dict[str, int] = {}
         for side in (self._left, self._right):
             for numbers in side.models:
@@ -148,7 +148,7 @@ class TitleIndex:
         return best
 
 
-class _Side:
+class _TitleWords:
     """One side's texts in the forms that the views read."""
 
     def __init__(self, products: Sequence[Described]) -> None:

@@ -2,9 +2,9 @@
 insert into chunk (job_id, chunk_no, first_position, last_position)
 values (%(job_id)s, %(chunk_no)s, %(first)s, %(last)s)
 
--- name: look
--- Overdue: put back by an agent, or neither the chunk nor any sister moved for a while, which doubles with each
--- sending, so that a long queue is not sent over and over.
+-- name: state
+-- Overdue: put back by an agent, or no chunk of the job was sent or finished for some time, which doubles with each
+-- sending, so that a long queue is not sent again and again.
 with newest as (select max(finished_at) as finished_at from chunk where job_id = %(job_id)s)
 select count(*) as total,
        count(c.finished_at) as finished,
@@ -27,24 +27,20 @@ returning chunk_no
 select result from chunk where job_id = %(job_id)s order by chunk_no
 
 -- name: begin
--- An agent begins; nothing comes back where nothing is to be done. `held`: its job is paused.
+-- No row where the chunk is finished or its job has ended. held: its job is paused.
 update chunk c
 set tries = c.tries + 1
-from inbox i
+from job_state i
 where c.job_id = %(job_id)s and c.chunk_no = %(chunk_no)s and c.finished_at is null
   and i.job_id = c.job_id and i.state <> 'finished' and i.cancel_requested is null
-returning i.job_type, c.first_position, c.last_position, c.tries,
-    i.paused or exists (
-        select from hold h
-        where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
-    ) as held
+returning i.job_type, c.first_position, c.last_position, c.tries, i.paused as held
 
 -- name: put_back
 update chunk set sent_at = '-infinity', tries = tries - 1
 where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
 
 -- name: write
--- Once: whoever comes second changes nothing.
+-- The first result stays.
 update chunk
 set result = %(result)s, finished_at = now(), finished_by = %(agent)s
 where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
@@ -55,5 +51,5 @@ set failure = %(failure)s, finished_at = now(), finished_by = %(agent)s
 where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
 
 -- name: drop_old
-delete from chunk c using inbox i
+delete from chunk c using job_state i
 where i.job_id = c.job_id and i.state = 'finished' and i.finished_at < now() - interval '14 days'

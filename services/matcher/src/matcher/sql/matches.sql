@@ -1,47 +1,47 @@
 -- name: lock
--- An automatic run and a person's edit of one account and kind stand in line.
+-- One at a time of an account and kind: an automatic run or a person's edit. The key is the last release's, too.
 select pg_advisory_xact_lock(hashtextextended(concat_ws('/', 'match', %(tenant)s::text, %(account)s::text, %(kind)s::text), 0))
 
 -- name: all
-select nhanh_id, shopify_id, status, method, score, reason
-from match where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
+select hub_id, remote_id, status, method, score, reason
+from match where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
 
 -- name: touching
 -- Every row of either record.
-select nhanh_id, shopify_id, status, method, score, reason
+select hub_id, remote_id, status, method, score, reason
 from match
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
-  and (nhanh_id = %(nhanh_id)s or shopify_id = %(shopify_id)s)
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+  and (hub_id = %(hub_id)s or remote_id = %(remote_id)s)
 
 -- name: put
-insert into match (tenant, account, kind, nhanh_id, shopify_id, status, method, score, reason, job_id)
-values (%(tenant)s, %(account)s, %(kind)s, %(nhanh_id)s, %(shopify_id)s, %(status)s, %(method)s, %(score)s, %(reason)s,
-    %(job_id)s)
-on conflict (tenant, account, kind, nhanh_id, shopify_id) do update
+insert into match (tenant, account, kind, platform, hub_id, remote_id, status, method, score, reason, job_id)
+values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(hub_id)s, %(remote_id)s, %(status)s, %(method)s,
+    %(score)s, %(reason)s, %(job_id)s)
+on conflict (tenant, account, kind, platform, hub_id, remote_id) do update
 set status = excluded.status, method = excluded.method, score = excluded.score, reason = excluded.reason,
     job_id = excluded.job_id, updated_at = now()
 
 -- name: delete
 delete from match
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
-  and nhanh_id = %(nhanh_id)s and shopify_id = %(shopify_id)s
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+  and hub_id = %(hub_id)s and remote_id = %(remote_id)s
 
 -- name: account_exists
 select exists (select from accounts.api_accounts where tenant = %(tenant)s and account = %(account)s)
 
 -- name: former
-select nhanh_id, shopify_id, method from former_link
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
+select hub_id, remote_id, method from former_link
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
 
--- name: keep_former
-insert into former_link (tenant, account, kind, nhanh_id, shopify_id, method)
-values (%(tenant)s, %(account)s, %(kind)s, %(nhanh_id)s, %(shopify_id)s, %(method)s)
-on conflict (tenant, account, kind, nhanh_id, shopify_id) do update set method = excluded.method
+-- name: put_former
+insert into former_link (tenant, account, kind, platform, hub_id, remote_id, method)
+values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(hub_id)s, %(remote_id)s, %(method)s)
+on conflict (tenant, account, kind, platform, hub_id, remote_id) do update set method = excluded.method
 
--- name: forget_former
+-- name: delete_former
 delete from former_link
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
-  and nhanh_id = %(nhanh_id)s and shopify_id = %(shopify_id)s
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+  and hub_id = %(hub_id)s and remote_id = %(remote_id)s
 
 -- name: settings
 select settings from accounts.api_accounts where tenant = %(tenant)s and account = %(account)s

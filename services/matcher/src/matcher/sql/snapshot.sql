@@ -6,7 +6,7 @@ select %(job_id)s, platform, variant_id,
            'description', left(description, 4000), 'sku', sku, 'barcode', barcode
        ))
 from puller.api_products
-where tenant = %(tenant)s and account = %(account)s and platform in ('nhanh', 'shopify')
+where tenant = %(tenant)s and account = %(account)s and platform in (%(hub)s, %(platform)s)
 
 -- name: take_customer
 insert into snapshot (job_id, side, record_id, record)
@@ -16,25 +16,25 @@ select %(job_id)s, platform, customer_id,
            'updated_at', updated_at
        ))
 from puller.api_customers
-where tenant = %(tenant)s and account = %(account)s and platform in ('nhanh', 'shopify')
+where tenant = %(tenant)s and account = %(account)s and platform in (%(hub)s, %(platform)s)
 
 -- name: sizes
-select count(*) filter (where side = 'nhanh'), count(*) filter (where side = 'shopify')
+select count(*) filter (where side = %(hub)s), count(*) filter (where side <> %(hub)s)
 from snapshot where job_id = %(job_id)s
 
 -- name: both_present
 -- How many of the pairs have both their records in the snapshot.
 select count(*)
-from unnest(%(nhanh_ids)s::text[], %(shopify_ids)s::text[]) as pair (nhanh_id, shopify_id)
-where exists (select from snapshot where job_id = %(job_id)s and side = 'nhanh' and record_id = nhanh_id)
-  and exists (select from snapshot where job_id = %(job_id)s and side = 'shopify' and record_id = shopify_id)
+from unnest(%(hub_ids)s::text[], %(remote_ids)s::text[]) as pair (hub_id, remote_id)
+where exists (select from snapshot where job_id = %(job_id)s and side = %(hub)s and record_id = hub_id)
+  and exists (select from snapshot where job_id = %(job_id)s and side = %(platform)s and record_id = remote_id)
 
 -- name: presence
--- Of each pair: whether the snapshot has its record of Nhanh, and its record of Shopify.
-select pair.nhanh_id, pair.shopify_id, n.record_id is not null, s.record_id is not null
-from unnest(%(nhanh_ids)s::text[], %(shopify_ids)s::text[]) as pair (nhanh_id, shopify_id)
-left join snapshot n on n.job_id = %(job_id)s and n.side = 'nhanh' and n.record_id = pair.nhanh_id
-left join snapshot s on s.job_id = %(job_id)s and s.side = 'shopify' and s.record_id = pair.shopify_id
+-- Of each pair: whether the snapshot has its record of the hub, and its record of the channel.
+select pair.hub_id, pair.remote_id, h.record_id is not null, r.record_id is not null
+from unnest(%(hub_ids)s::text[], %(remote_ids)s::text[]) as pair (hub_id, remote_id)
+left join snapshot h on h.job_id = %(job_id)s and h.side = %(hub)s and h.record_id = pair.hub_id
+left join snapshot r on r.job_id = %(job_id)s and r.side = %(platform)s and r.record_id = pair.remote_id
 
 -- name: records
 select side, record_id, record from snapshot where job_id = %(job_id)s
@@ -43,8 +43,8 @@ select side, record_id, record from snapshot where job_id = %(job_id)s
 delete from snapshot where job_id = %(job_id)s
 
 -- name: drop_finished
--- What cancelled and broken jobs have left behind.
-delete from snapshot s using inbox i where i.job_id = s.job_id and i.state = 'finished'
+-- Snapshots of jobs that were cancelled or broke off.
+delete from snapshot s using api_inbox i where i.job_id = s.job_id and i.state = 'finished'
 
 -- name: product_exists
 select exists (

@@ -1,4 +1,4 @@
-"""Chunk rows: planned and watched by the job's owner, scored by agents. The rows are the truth, Kafka only a bell."""
+"""Chunk rows: the job's owner plans and polls them, agents score them. A message only refers to a row."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,14 +8,14 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import ChunkResult
+from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "chunks.sql")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ChunkState:
     """How far a job's chunks are.
 
     `scored`: records in finished chunks; `failure`: why one can never be finished; `overdue`: to be sent again.
@@ -29,8 +29,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What an agent has to do: score the positions first..last, both counted. `held`: not now."""
+class ChunkTask:
+    """What an agent has to do: score the positions first..last, both counted. held: the job is paused."""
 
     job_type: str
     first_position: int
@@ -51,11 +51,11 @@ def plan(conn: Connection, job_id: str, records: int, size: int) -> int:
     return len(rows)
 
 
-def look(conn: Connection, job_id: str, overdue: timedelta) -> Look:
-    """How far the job's chunks are; `overdue`: how long a chunk may be silent after its first sending."""
+def state(conn: Connection, job_id: str, overdue: timedelta) -> ChunkState:
+    """How far the job's chunks are; overdue: time without a result after the first sending."""
     values = {"job_id": job_id, "overdue": overdue}
-    with conn.cursor(row_factory=class_row(Look)) as cursor:
-        return cursor.execute(_SQL["look"], values).fetchone() or Look(0, 0, 0, None, [])
+    with conn.cursor(row_factory=class_row(ChunkState)) as cursor:
+        return cursor.execute(_SQL["state"], values).fetchone() or ChunkState(0, 0, 0, None, [])
 
 
 def resend(conn: Connection, job_id: str, numbers: list[int]) -> list[int]:
@@ -70,23 +70,23 @@ def results(conn: Connection, job_id: str) -> list[ChunkResult]:
     return [msgspec.convert(result, ChunkResult) for (result,) in rows]
 
 
-def begin(conn: Connection, job_id: str, chunk_no: int) -> Task | None:
+def begin(conn: Connection, job_id: str, chunk_no: int) -> ChunkTask | None:
     """Begin a chunk; None where it is finished or its job has ended, so that there is nothing to do."""
-    with conn.cursor(row_factory=class_row(Task)) as cursor:
+    with conn.cursor(row_factory=class_row(ChunkTask)) as cursor:
         return cursor.execute(_SQL["begin"], {"job_id": job_id, "chunk_no": chunk_no}).fetchone()
 
 
 def put_back(conn: Connection, job_id: str, chunk_no: int) -> None:
-    """Not now: the owner sends the chunk again as soon as the job goes on."""
+    """Give a chunk back unscored: the owner sends it again as soon as the job goes on."""
     conn.execute(_SQL["put_back"], {"job_id": job_id, "chunk_no": chunk_no})
 
 
 def write(conn: Connection, job_id: str, chunk_no: int, result: ChunkResult, agent: str) -> bool:
-    """Write a result once; False where somebody else had written it."""
+    """Write a result once; False where another agent had written it."""
     values = {"job_id": job_id, "chunk_no": chunk_no, "result": Jsonb(msgspec.to_builtins(result)), "agent": agent}
     return conn.execute(_SQL["write"], values).rowcount == 1
 
 
 def fail(conn: Connection, job_id: str, chunk_no: int, failure: str, agent: str) -> None:
-    """The chunk can never be scored; its job's owner ends the job."""
+    """Note that the chunk cannot be scored; its job's owner ends the job."""
     conn.execute(_SQL["fail"], {"job_id": job_id, "chunk_no": chunk_no, "failure": failure, "agent": agent})

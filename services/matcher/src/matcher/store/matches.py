@@ -1,46 +1,33 @@
-"""Mappings. People's rows are only ever changed by people's jobs; the caller holds `lock` while it decides."""
+"""Matches. Only an EDIT_MATCH job changes what a person decided; the caller holds `lock` while it decides."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import Method, Pair
 from matcher.domain.mappings import Changes, Match
-from matcher.store.snapshots import Kind
+from matcher.store.snapshots import Scope
 from platforms.settings import AccountSettings, stored_settings
+from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "matches.sql")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose mappings, and of what."""
-
-    tenant: str
-    account: str
-    kind: Kind
-
-    def values(self) -> dict[str, object]:
-        return {"tenant": self.tenant, "account": self.account, "kind": self.kind}
-
-
 def lock(conn: Connection, scope: Scope) -> None:
-    """Hold the scope until the transaction ends."""
+    """Lock the account's matches of this kind until the transaction ends."""
     conn.execute(_SQL["lock"], scope.values())
 
 
 def read_all(conn: Connection, scope: Scope) -> list[Match]:
-    """Every mapping of the scope."""
+    """Every match of the scope."""
     with conn.cursor(row_factory=class_row(Match)) as cursor:
         return cursor.execute(_SQL["all"], scope.values()).fetchall()
 
 
-def touching(conn: Connection, scope: Scope, nhanh_id: str, shopify_id: str | None) -> list[Match]:
-    """Every mapping of either record."""
-    values = {**scope.values(), "nhanh_id": nhanh_id, "shopify_id": shopify_id}
+def touching(conn: Connection, scope: Scope, hub_id: str, remote_id: str | None) -> list[Match]:
+    """Every match of either record."""
+    values = scope.values(hub_id=hub_id, remote_id=remote_id)
     with conn.cursor(row_factory=class_row(Match)) as cursor:
         return cursor.execute(_SQL["touching"], values).fetchall()
 
@@ -52,7 +39,7 @@ def apply(conn: Connection, scope: Scope, job_id: str, changes: Changes) -> None
 
 
 def put(conn: Connection, scope: Scope, job_id: str, rows: Iterable[Match]) -> None:
-    """Insert rows, or replace what is said of their pairs.
+    """Insert rows, or replace those of the same pairs.
 
     Raises:
         psycopg.errors.UniqueViolation: a record of a link has another partner.
@@ -62,7 +49,7 @@ def put(conn: Connection, scope: Scope, job_id: str, rows: Iterable[Match]) -> N
 
 
 def delete(conn: Connection, scope: Scope, rows: Iterable[Match]) -> None:
-    """Forget rows."""
+    """Delete rows."""
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["delete"], [_values(scope, row) for row in rows])
 
@@ -70,25 +57,25 @@ def delete(conn: Connection, scope: Scope, rows: Iterable[Match]) -> None:
 def read_former(conn: Connection, scope: Scope) -> dict[Pair, Method]:
     """The pairs that were linked before and are not now, with the method of their link."""
     rows = conn.execute(_SQL["former"], scope.values()).fetchall()
-    return {(nhanh_id, shopify_id): method for nhanh_id, shopify_id, method in rows}
+    return {(hub_id, remote_id): method for hub_id, remote_id, method in rows}
 
 
 def keep_former(
     conn: Connection, scope: Scope, before: Mapping[Pair, Method], after: Collection[tuple[Pair, Method]]
 ) -> None:
-    """Remember these pairs as linked before, and no others; writes what differs from `before`."""
+    """Store these pairs as linked before, and no others; writes what differs from `before`."""
     kept = dict(after)
-    gone = [pair for pair in before if pair not in kept]
+    removed = [pair for pair in before if pair not in kept]
     new = [(pair, method) for pair, method in kept.items() if before.get(pair) != method]
     with conn.cursor() as cursor:
-        cursor.executemany(_SQL["forget_former"], [{**scope.values(), **_ids(pair)} for pair in gone])
+        cursor.executemany(_SQL["delete_former"], [_pair_values(scope, pair) for pair in removed])
         cursor.executemany(
-            _SQL["keep_former"], [{**scope.values(), **_ids(pair), "method": method} for pair, method in new]
+            _SQL["put_former"], [{**_pair_values(scope, pair), "method": method} for pair, method in new]
         )
 
 
 def settings(conn: Connection, tenant: str, account: str) -> AccountSettings:
-    """The account's settings; the defaults for an account that is gone.
+    """The account's settings; the defaults for an account that was deleted.
 
     Raises:
         InvalidAccount: they were stored by another version.
@@ -103,15 +90,13 @@ def account_exists(conn: Connection, tenant: str, account: str) -> bool:
     return row is not None and row[0]
 
 
-def _ids(pair: Pair) -> dict[str, str]:
-    return {"nhanh_id": pair[0], "shopify_id": pair[1]}
+def _pair_values(scope: Scope, pair: Pair) -> dict[str, object]:
+    return scope.values(hub_id=pair[0], remote_id=pair[1])
 
 
 def _values(scope: Scope, row: Match) -> dict[str, object]:
     return {
-        **scope.values(),
-        "nhanh_id": row.nhanh_id,
-        "shopify_id": row.shopify_id,
+        **_pair_values(scope, row.pair),
         "status": row.status,
         "method": row.method,
         "score": row.score,

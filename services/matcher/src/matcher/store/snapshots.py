@@ -1,68 +1,88 @@
 """A job's inputs as they were when it was planned, so that every agent and every attempt sees the same records."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from psycopg import Connection
 
-from job_events.sql_files import queries
 from matcher.domain.candidates import FormerLink, Method, Pair
+from platforms.adapter import Kind
+from service_kit.sql_files import queries
 
-Kind = Literal["product", "customer"]
-Platform = Literal["nhanh", "shopify"]
 _SQL = queries("matcher", "snapshot.sql")
 
 
-def take(conn: Connection, kind: Kind, job_id: str, tenant: str, account: str) -> tuple[int, int]:
-    """Copy the catalogue's records of an account; the numbers of Nhanh's and of Shopify's.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose matches, of which kind of record, and between which two platforms: the hub and a channel (`platform`)."""
+
+    tenant: str
+    account: str
+    kind: Kind
+    platform: str
+    hub: str
+
+    def values(self, **more: object) -> dict[str, object]:
+        """The scope as query parameters."""
+        return {
+            "tenant": self.tenant,
+            "account": self.account,
+            "kind": self.kind,
+            "platform": self.platform,
+            "hub": self.hub,
+            **more,
+        }
+
+
+def take(conn: Connection, scope: Scope, job_id: str) -> tuple[int, int]:
+    """Copy the catalogue's records of both platforms; the numbers of the hub's and of the channel's.
 
     Raises:
         psycopg.errors.UndefinedTable, InvalidSchemaName: the puller has never run on this database.
     """
     conn.execute(_SQL["drop_finished"])
-    conn.execute(_SQL[f"take_{kind}"], {"job_id": job_id, "tenant": tenant, "account": account})
-    return sizes(conn, job_id)
-
-
-def sizes(conn: Connection, job_id: str) -> tuple[int, int]:
-    """The numbers of Nhanh's and of Shopify's records."""
-    row = conn.execute(_SQL["sizes"], {"job_id": job_id}).fetchone()
+    conn.execute(_SQL[f"take_{scope.kind}"], scope.values(job_id=job_id))
+    row = conn.execute(_SQL["sizes"], scope.values(job_id=job_id)).fetchone()
     return (0, 0) if row is None else (row[0], row[1])
 
 
-def both_present(conn: Connection, job_id: str, pairs: Iterable[Pair]) -> int:
+def both_present(conn: Connection, scope: Scope, job_id: str, pairs: Iterable[Pair]) -> int:
     """How many of the pairs have both their records in the snapshot."""
-    every = list(pairs)
-    values = {"job_id": job_id, "nhanh_ids": [left for left, _ in every], "shopify_ids": [right for _, right in every]}
-    row = conn.execute(_SQL["both_present"], values).fetchone()
+    row = conn.execute(_SQL["both_present"], _pair_values(scope, job_id, pairs)).fetchone()
     return 0 if row is None else row[0]
 
 
-def former_links(conn: Connection, job_id: str, pairs: Mapping[Pair, Method]) -> list[FormerLink]:
+def former_links(conn: Connection, scope: Scope, job_id: str, pairs: Mapping[Pair, Method]) -> list[FormerLink]:
     """The pairs with what the snapshot still has of them."""
-    values = {"job_id": job_id, "nhanh_ids": [left for left, _ in pairs], "shopify_ids": [right for _, right in pairs]}
-    rows = conn.execute(_SQL["presence"], values).fetchall()
+    rows = conn.execute(_SQL["presence"], _pair_values(scope, job_id, pairs)).fetchall()
     return [
-        FormerLink(nhanh_id, shopify_id, pairs[nhanh_id, shopify_id], nhanh_present, shopify_present)
-        for nhanh_id, shopify_id, nhanh_present, shopify_present in rows
+        FormerLink(hub_id, remote_id, pairs[hub_id, remote_id], hub_present, remote_present)
+        for hub_id, remote_id, hub_present, remote_present in rows
     ]
 
 
-def records(conn: Connection, job_id: str) -> dict[Platform, dict[str, Any]]:
-    """All records of both sides by id, as JSON objects."""
-    sides: dict[Platform, dict[str, Any]] = {"nhanh": {}, "shopify": {}}
-    for side, record_id, record in conn.execute(_SQL["records"], {"job_id": job_id}):
-        sides[side][record_id] = record
-    return sides
+def records(conn: Connection, job_id: str) -> dict[str, dict[str, Any]]:
+    """Platform -> record id -> record as a JSON object; without a platform that has no records."""
+    found: dict[str, dict[str, Any]] = {}
+    for platform, record_id, record in conn.execute(_SQL["records"], {"job_id": job_id}):
+        found.setdefault(platform, {})[record_id] = record
+    return found
 
 
 def drop(conn: Connection, job_id: str) -> None:
-    """The job is resolved; nobody needs its inputs any more."""
+    """Delete the snapshot of a job."""
     conn.execute(_SQL["drop"], {"job_id": job_id})
 
 
-def exists(conn: Connection, kind: Kind, platform: Platform, tenant: str, account: str, record_id: str) -> bool:
-    """Whether the catalogue has this record now. Raises as `take` does."""
-    values = {"tenant": tenant, "account": account, "platform": platform, "record_id": record_id}
-    row = conn.execute(_SQL[f"{kind}_exists"], values).fetchone()
+def exists(conn: Connection, scope: Scope, platform: str, record_id: str) -> bool:
+    """Whether the catalogue has this record of the hub or of the channel now. Raises as `take` does."""
+    values = scope.values(record_id=record_id) | {"platform": platform}
+    row = conn.execute(_SQL[f"{scope.kind}_exists"], values).fetchone()
     return row is not None and row[0]
+
+
+def _pair_values(scope: Scope, job_id: str, pairs: Iterable[Pair]) -> dict[str, object]:
+    every = list(pairs)
+    hub_ids, remote_ids = [hub_id for hub_id, _ in every], [remote_id for _, remote_id in every]
+    return scope.values(job_id=job_id, hub_ids=hub_ids, remote_ids=remote_ids)

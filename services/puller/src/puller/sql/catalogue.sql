@@ -128,13 +128,13 @@ from (
       and gone_at is null
 ) records
 
--- name: mark_gone
+-- name: mark_delisted
 update record
 set gone_at = now(), changed_at = now()
 where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s
   and gone_at is null and seen_at < %(began)s
 
--- name: mark_approved_gone
+-- name: mark_approved_delisted
 with plan as (
     select record_ids, made_at from gone_plan
     where token = %(token)s and tenant = %(tenant)s and account = %(account)s and platform = %(platform)s
@@ -146,10 +146,10 @@ where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s 
   and gone_at is null and seen_at < %(began)s
   and seen_at <= (select made_at from plan) and record_id in (select unnest(record_ids) from plan)
 
--- name: forget_plans
+-- name: delete_old_plans
 delete from gone_plan where made_at < now() - interval '14 days'
 
--- name: plan_gone
+-- name: plan_delisted
 insert into gone_plan (token, tenant, account, platform, kind, record_ids)
 select %(token)s, %(tenant)s, %(account)s, %(platform)s, %(kind)s, coalesce(array_agg(record_id), '{}')
 from record

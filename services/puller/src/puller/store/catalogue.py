@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 from psycopg import Connection
 
-from job_events.sql_files import queries
-from puller.domain.records import CustomerRecord, Kind, ProductRecord, Record, content_hash
+from platforms.adapter import Kind
+from platforms.records import CustomerRecord, ProductRecord, Record, content_hash
+from service_kit.sql_files import queries
 
 _SQL = queries("puller", "catalogue.sql")
 TABLES = ("record", "product", "variant", "stock", "customer")
@@ -20,8 +21,8 @@ Verdict = Literal["created", "updated", "unchanged", "failed", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Whose records: the part of every key that is the same for all rows of a pull."""
+class CatalogueScope:
+    """The part of every key that is the same for all rows of a pull."""
 
     tenant: str
     account: str
@@ -35,7 +36,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a page. `verdicts`: per record id; a record that this job had counted before is 'repeated'."""
+    """The result of writing a page. verdicts: by record id; 'repeated': this job had counted the record before."""
 
     verdicts: dict[str, Verdict]
 
@@ -45,9 +46,9 @@ class Written:
 
 
 def write_page(
-    connection: Connection, shelf: Shelf, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
+    connection: Connection, scope: CatalogueScope, job_id: str, records: Sequence[Record], failed_ids: Iterable[str]
 ) -> Written:
-    """Store a page. `failed_ids` are seen but keep the content of their last readable state.
+    """Store a page. Records of `failed_ids` keep the content of their last readable state.
 
     A record that comes twice on a page counts once; its last form stays.
     """
@@ -58,17 +59,17 @@ def write_page(
         return Written({})
     seen = connection.execute(
         _SQL["see_records"],
-        {**shelf.key(), "job_id": job_id, "record_ids": list(hashes), "hashes": list(hashes.values())},
+        {**scope.key(), "job_id": job_id, "record_ids": list(hashes), "hashes": list(hashes.values())},
     ).fetchall()
     changed = [by_id[record_id] for record_id, _, write in seen if write]
     if changed:
-        _put(connection, shelf, changed)
+        _put(connection, scope, changed)
     return Written({record_id: verdict for record_id, verdict, _ in seen})
 
 
-def mark_gone(connection: Connection, shelf: Shelf, began: datetime) -> int:
+def mark_delisted(connection: Connection, scope: CatalogueScope, began: datetime) -> int:
     """Mark what no pull has seen since `began`; returns how many records that were."""
-    return connection.execute(_SQL["mark_gone"], {**shelf.key(), "began": began}).rowcount
+    return connection.execute(_SQL["mark_delisted"], {**scope.key(), "began": began}).rowcount
 
 
 def database_time(connection: Connection) -> datetime:
@@ -78,16 +79,16 @@ def database_time(connection: Connection) -> datetime:
     return row[0]
 
 
-def _put(connection: Connection, shelf: Shelf, changed: list[Record]) -> None:
+def _put(connection: Connection, scope: CatalogueScope, changed: list[Record]) -> None:
     products = [record for record in changed if isinstance(record, ProductRecord)]
     customers = [record for record in changed if isinstance(record, CustomerRecord)]
     if products:
-        values = {**shelf.key(), "record_ids": [record.record_id for record in products]}
+        values = {**scope.key(), "record_ids": [record.record_id for record in products]}
         for statement, rows in _product_rows(products).items():
             connection.execute(_SQL[statement], {**values, "rows": _encoder.encode(rows).decode()})
     if customers:
         rows = [_customer_row(record) for record in customers]
-        connection.execute(_SQL["put_customers"], {**shelf.key(), "rows": _encoder.encode(rows).decode()})
+        connection.execute(_SQL["put_customers"], {**scope.key(), "rows": _encoder.encode(rows).decode()})
 
 
 def _product_rows(records: list[ProductRecord]) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What a shop's customer should hold, from Nhanh's record. An empty field on Nhanh never blanks one in the shop."""
+"""The values that a channel's customer should hold, from the hub's. An empty field of the hub clears none."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from platforms import field_names
 from platforms.person_names import same_person
 from platforms.placeholders import is_placeholder_email
 from platforms.spelling import tidy
@@ -14,25 +15,17 @@ from syncer.domain.names import name_to_write
 from syncer.domain.phones import present_form
 from syncer.domain.plan import Change
 
-METAFIELD_TYPES: Final[Mapping[str, str]] = {
-    "customer_id": "single_line_text_field",
-    "total_amount": "number_decimal",
-    "points": "number_integer",
-    "level": "single_line_text_field",
-}
-"""Key in our namespace -> Shopify's metafield type."""
-
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _VIETNAM = re.compile(r"\+84(?:[35789]\d{8}|2\d{8,9})")
 _SAME_DIGITS = re.compile(r"(\d)\1{5}$")
 _LONGEST_TEXT = 255
-_SPOKEN: Final = {fields.NAME: "name", fields.PHONE: "phone", fields.EMAIL: "e-mail"}
+_SPOKEN: Final = {field_names.NAME: "name", field_names.PHONE: "phone", field_names.EMAIL: "e-mail"}
 
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """Name, phone numbers and e-mail of one side's customer, as that side has them."""
+    """Name, phone numbers and e-mail of a customer, as one platform has them."""
 
     name: str | None = None
     phones: Sequence[str] = ()
@@ -48,7 +41,7 @@ def phone(phones: Sequence[str], held: str | None = None, taken: Collection[str]
     """The number that the shop's customer should have; None: whatever there is stays.
 
     A number in the shop (`held`) that is any of Nhanh's stays. Else the first that a shop would take: E.164, and in
-    Vietnam a mobile or landline of today's numbering. A filler such as 0900000000 is nobody's number.
+    Vietnam a mobile or landline of today's numbering. A filler such as 0900000000 is no number.
 
     taken: numbers in today's form that the shop can't give to this customer alone.
     """
@@ -64,7 +57,7 @@ def _is_number(text: str) -> bool:
 
 
 def email(text: str | None) -> str | None:
-    """The address in lower case, None if it can't be one or stands for nobody."""
+    """The address in lower case, None if it is no address or a placeholder."""
     address = tidy(text).lower()
     return address if _EMAIL.fullmatch(address) and not is_placeholder_email(address) else None
 
@@ -79,9 +72,9 @@ def contact_fields(
     """
     address = email(hub.email) if with_email else None
     wanted = {
-        fields.NAME: name_to_write(hub.name, shop.name),
-        fields.PHONE: phone(hub.phones, next(iter(shop.phones), None), taken),
-        fields.EMAIL: None if address in taken else address,
+        field_names.NAME: name_to_write(hub.name, shop.name),
+        field_names.PHONE: phone(hub.phones, next(iter(shop.phones), None), taken),
+        field_names.EMAIL: None if address in taken else address,
     }
     return {field: value for field, value in wanted.items() if value is not None}
 
@@ -101,26 +94,20 @@ def person_note(changes: Iterable[Change]) -> str | None:
 
 
 def _differs(change: Change) -> bool:
-    if change.field == fields.NAME:
+    if change.field == field_names.NAME:
         return not same_person(change.before, change.after)
     return fields.key_of(change.field, change.before) != fields.key_of(change.field, change.after)
 
 
 def metafields(customer_id: str, totals: Mapping[str, Any]) -> dict[str, str]:
-    """Our metafields with what Nhanh tells; values that fit no type of theirs are left out."""
+    """The metafields with the hub's values; a value that does not fit its field's type is left out."""
     wanted = {
         "customer_id": customer_id,
         "total_amount": _number(totals.get("total_amount")),
         "points": _number(totals.get("points"), whole=True),
         "level": _text(totals.get("level")),
     }
-    return {fields.metafield(key): value for key, value in wanted.items() if value is not None}
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """(first name, last name) of a Vietnamese name: the family name stands first, the rest is given."""
-    family, _, given = name.partition(" ")
-    return (given, family) if given else (family, "")
+    return {field_names.metafield(key): value for key, value in wanted.items() if value is not None}
 
 
 def _number(value: Any, *, whole: bool = False) -> str | None:

@@ -1,30 +1,29 @@
-"""Where stock goes: which of Nhanh's depots belongs to which location of the shop, or why that is not known."""
+"""Which depot of the hub belongs to which location of the channel, or why that is not known."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-_LOCATION: Final = re.compile(r"(?:gid://shopify/Location/)?\d+")
+from platforms.adapter import Location
+
 _SHOWN: Final = 20  # depots or locations that a sentence names
-_NUMBER: Final = "gid://shopify/Location/"
 _FORM: Final = 'it maps each depot\'s id to a location\'s id, such as {"120001": "90100000001"}'
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """One active location of the shop; `name` as people know it."""
-
-    gid: str
-    name: str = ""
-
-
-def map_problem(depot_locations: Mapping[str, str]) -> str | None:
-    """Why a depot map can't be right as it stands, whatever the shop has."""
-    bad = [place for place in depot_locations.values() if not _LOCATION.fullmatch(place.strip())]
+def map_problem(depot_locations: Mapping[str, str], location_id: Callable[[str], str]) -> str | None:
+    """Why a depot map cannot be right, whatever locations the channel has. location_id: raises ValueError for text that
+    is no location's id.
+    """
+    bad = [place for place in depot_locations.values() if not _is_location(place, location_id)]
     if not bad:
         return None
     return f"depot_locations names {_listed([repr(one) for one in bad])}, which is no location id: {_FORM}"
+
+
+def _is_location(place: str, location_id: Callable[[str], str]) -> bool:
+    try:
+        return location_id(place) != ""
+    except ValueError:
+        return False
 
 
 def unknown_depots(depot_locations: Mapping[str, str], depots: Sequence[str]) -> str:
@@ -42,8 +41,8 @@ def is_plain(depots: Sequence[str], locations: Sequence[object]) -> bool:
 
 def choices(depots: Sequence[str], locations: Sequence[Location]) -> str:
     """The sentence that refuses a sync without a map, with everything that a map can name."""
-    places = [f"{one.gid.removeprefix(_NUMBER)} ({one.name})" for one in locations]
-    example = f'{{"{depots[0]}": "{locations[0].gid.removeprefix(_NUMBER)}"}}'
+    places = [f"{one.short_id or one.id} ({one.name})" for one in locations]
+    example = f'{{"{depots[0]}": "{locations[0].short_id or locations[0].id}"}}'
     return (
         f"the account does not say which depot's stock goes to which location: Nhanh has {_count(depots, 'depot')} "
         f"({_listed(depots)}), the shop {_count(locations, 'location')} ({_listed(places)}). Set depot_locations, such "

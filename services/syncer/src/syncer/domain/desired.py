@@ -1,9 +1,10 @@
-"""What a shop's variant should hold, from Nhanh's catalogue and the account's settings."""
+"""The values that a channel's variant should hold, from the hub's catalogue and the account's settings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
+from platforms import field_names
 from platforms.settings import PriceRule, SafetyStock
 from platforms.spelling import word_set
 from syncer.domain import fields
@@ -86,12 +87,6 @@ def _decimals(number: Decimal) -> int:
     return len(decimals)
 
 
-def location_gid(location: str) -> str:
-    """A location's full id; settings may name it by its number alone."""
-    name = location.strip()
-    return name if name.startswith("gid://") else f"gid://shopify/Location/{name}"
-
-
 def stock(
     by_depot: Iterable[tuple[str, Decimal | None]],
     depot_locations: Mapping[str, str],
@@ -101,18 +96,15 @@ def stock(
     """Field -> quantity for every location that gets stock: the sum of its depots less `safety_stock`, floored, never
     below 0.
 
-    Without `depot_locations` all depots go to `first_location`. A location none of whose depots is known gets
-    nothing written; a depot that says null counts as unknown, never as zero.
+    Without `depot_locations` all depots go to `first_location`; both name locations by their full ids. A location
+    without a known depot gets nothing written; a depot whose stock is null is unknown, not zero.
     """
     sums: dict[str, Decimal] = {}
-    locations = {depot.strip(): location for depot, location in depot_locations.items()}
     for depot, available in by_depot:
-        location = locations.get(depot) if locations else first_location
-        if location is None or available is None:
-            continue
-        gid = location_gid(location)
-        sums[gid] = sums.get(gid, Decimal(0)) + available
-    return {fields.stock_at(gid): _quantity(total, safety_stock) for gid, total in sorted(sums.items())}
+        location = depot_locations.get(depot) if depot_locations else first_location
+        if location is not None and available is not None:
+            sums[location] = sums.get(location, Decimal(0)) + available
+    return {field_names.stock_at(place): _quantity(total, safety_stock) for place, total in sorted(sums.items())}
 
 
 def _quantity(total: Decimal, safety_stock: SafetyStock) -> str:

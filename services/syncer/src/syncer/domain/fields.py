@@ -1,52 +1,25 @@
-"""The fields that a sync writes, by name, and the four forms of a value.
+"""The four forms of a value that a sync writes. platforms/field_names.py has the names of the fields.
 
-value   what is sent to the platform, as text
-key     what is compared: two values with one key are the same to a shop
-memory  what is kept of a written value: the key, or a hash of it where the value is personal
-shown   what people may see: personal values masked
-
-Names: `price`, `stock@<location gid>`, `name`, `phone`, `email`, `nhanh.<key>` (metafields of that namespace).
+value         what is sent to the channel, as text
+key           what is compared: two values with one key are the same to a channel
+last written  what is stored of a written value: the key, or a hash of it where the value is personal
+shown         what people may see: personal values masked
 """
 
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
+from platforms.field_names import EMAIL, NAME, PHONE, metafield_key
 from platforms.spelling import tidy
 from syncer.domain.phones import present_form
 
 Values = Mapping[str, str]
 Present = Mapping[str, str | None]
-"""None: the platform has the field and it is empty. A missing name: nobody knows."""
+"""None: the channel has the field and it is empty. A missing name: the value is unknown."""
 
-PRICE = "price"
-NAME = "name"
-PHONE = "phone"
-EMAIL = "email"
-METAFIELDS = "nhanh"
-_STOCK = "stock@"
 _PERSONAL = frozenset({NAME, PHONE, EMAIL})
 _SHOWN_LENGTH = 200  # well under the 512 of an event's text
-
-
-def stock_at(location_id: str) -> str:
-    """The name of the stock at a location."""
-    return _STOCK + location_id
-
-
-def location_of(field: str) -> str | None:
-    """The location whose stock this is, None for any other field."""
-    return field.removeprefix(_STOCK) if field.startswith(_STOCK) else None
-
-
-def metafield(key: str) -> str:
-    """The name of one of our metafields."""
-    return f"{METAFIELDS}.{key}"
-
-
-def metafield_key(field: str) -> str | None:
-    """The metafield's key, None for any other field."""
-    return field.removeprefix(f"{METAFIELDS}.") if field.startswith(f"{METAFIELDS}.") else None
 
 
 def plain_number(value: Decimal) -> str:
@@ -82,8 +55,8 @@ def is_personal(field: str) -> bool:
     return field in _PERSONAL or metafield_key(field) is not None
 
 
-def memory_of(field: str, value: str | None) -> str:
-    """What to keep of a written value, so that a later one can be told from it."""
+def last_written_of(field: str, value: str | None) -> str:
+    """What is stored of a written value, so that a later one can be compared with it."""
     key = key_of(field, value)
     if is_personal(field):
         return "sha256:" + hashlib.sha256(f"{field}\0{key}".encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Which changes look like accidents: those of single items, which are held back, and those that stop a whole run.
+"""The guards: which changes are held back, item by item, and which stop a whole run, because they may be mistakes.
 
-Three rules. Changes that a person has confirmed are judged by none of them.
+There are three rules. None applies to changes that a person has confirmed.
 
 1. A price that would go to zero, to ten times or to a tenth of what it was, and a name that would become another
    person's, hold the item back.
@@ -10,7 +10,8 @@ Three rules. Changes that a person has confirmed are judged by none of them.
    whole run stops. Known are items that a sync has written or found right before. The same for the share of all
    customers whose name would become another person's.
 
-Rules 2 and 3 look at the whole account and at the last hour, so that many small jobs meet what one large job would.
+Rules 2 and 3 count all syncs of the account to the channel within the last hour, so that many small jobs have the same
+limit as one large job.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,19 +20,20 @@ from decimal import Decimal, InvalidOperation
 
 from msgspec import Struct
 
+from platforms.field_names import NAME, PRICE, location_of, metafield_key
 from platforms.settings import AccountSettings
-from syncer.domain.fields import NAME, PRICE, location_of, memory_of, metafield_key
+from syncer.domain.fields import last_written_of
 from syncer.domain.plan import Change
 
 _TIMES = 10
 
 Approved = Mapping[tuple[str, str], tuple[str, str]]
-"""(Shopify id, field) -> memories of the value before and after: what a person has confirmed."""
+"""(remote id, field) -> value before and after, as stored: what a person has confirmed."""
 SamePerson = Callable[[str | None, str | None], bool]
 
 
 class AccountTotals(Struct, frozen=True):
-    """Numbers of an account's mapped items: all, those that are known, and those that have stock in the shop."""
+    """Numbers of an account's linked items of one channel: all, known ones, and those with stock in the channel."""
 
     mapped: int = 0
     known: int = 0
@@ -40,9 +42,9 @@ class AccountTotals(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What an account holds, and what its syncs of the last hour have changed without a confirmation.
+    """The totals of an account, and what its syncs of the last hour have changed without a confirmation.
 
-    changed, sold_out: numbers of other items than those under judgement that were known and have changed, and whose
+    changed, sold_out: numbers of items, without those that are checked now, that were known and have changed, and whose
     stock went to zero.
     """
 
@@ -53,9 +55,9 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class ItemChanges:
-    """An item under judgement: its changes as far as nobody has confirmed them."""
+    """An item that is checked: its changes without those that a person has confirmed."""
 
-    shopify_id: str
+    remote_id: str
     known: bool
     changes: tuple[Change, ...]
 
@@ -76,31 +78,31 @@ class ChangeCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """held: Shopify id -> why it is held back. stop: why the whole run stops. counts: what counted for it."""
+class GuardDecision:
+    """held: remote id -> why it is held back. stop: why the whole run stops. counts: what counted for it."""
 
     held: Mapping[str, str]
     stop: str | None
     counts: ChangeCounts
 
 
-def unapproved(shopify_id: str, changes: Iterable[Change], approved: Approved, *, exactly: bool) -> tuple[Change, ...]:
-    """The changes that nobody has confirmed.
+def unapproved(remote_id: str, changes: Iterable[Change], approved: Approved, *, exactly: bool) -> tuple[Change, ...]:
+    """The changes that no person has confirmed.
 
-    exactly: the value before must be the confirmed one too. False is for a plan, which knows it by belief only.
+    exactly: the value before must be the confirmed one, too. False is for a plan, which has the believed value only.
     """
 
     def confirmed(change: Change) -> bool:
-        found = approved.get((shopify_id, change.field))
-        if found is None or found[1] != memory_of(change.field, change.after):
+        found = approved.get((remote_id, change.field))
+        if found is None or found[1] != last_written_of(change.field, change.after):
             return False
-        return not exactly or found[0] == memory_of(change.field, change.before)
+        return not exactly or found[0] == last_written_of(change.field, change.before)
 
     return tuple(change for change in changes if not confirmed(change))
 
 
 def suspicion(change: Change, same_person: SamePerson) -> str | None:
-    """Why this one change looks like an accident, None if it does not."""
+    """Why this one change may be a mistake, None if it is usual."""
     if renames(change, same_person):
         return "the name would become another person's"
     if change.field != PRICE:
@@ -131,18 +133,18 @@ def sells_out(changes: Iterable[Change]) -> bool:
 
 
 def counts_as_changed(changes: Iterable[Change]) -> bool:
-    """Whether anything but our own metafields changes: those are totals that move every day and that nobody buys by."""
+    """Whether anything but our own metafields changes: those are totals that change every day."""
     return any(metafield_key(change.field) is None for change in changes)
 
 
-def judge(
+def check_batch(
     items: Sequence[ItemChanges],
     state: AccountState,
     settings: AccountSettings,
     same_person: SamePerson,
     sellouts: str | None = None,
-) -> Judgement:
-    """Judge the changes of a batch as a whole, before the first of them is written.
+) -> GuardDecision:
+    """Check the changes of a batch as a whole, before the first of them is written.
 
     sellouts: why the plan of the whole run holds back every item whose stock goes to zero; None: it does not.
     """
@@ -156,8 +158,8 @@ def judge(
         if sellouts is not None and sells_out(item.changes):
             reasons.append(sellouts)
         if reasons:
-            held[item.shopify_id] = "; ".join(reasons)
-    return Judgement(held, stop_reason(counts, state, settings), counts)
+            held[item.remote_id] = "; ".join(reasons)
+    return GuardDecision(held, stop_reason(counts, state, settings), counts)
 
 
 def sellout_reason(counts: ChangeCounts, state: AccountState, settings: AccountSettings) -> str | None:

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from platforms.field_names import NAME
 from platforms.person_names import called_by, count_titles, is_contained
 from platforms.placeholders import is_placeholder_name
 from platforms.spelling import accents, is_initial, letter_words, tidy, without_accents
-from syncer.domain.fields import NAME, key_of
+from syncer.domain.fields import key_of
 
 LONGEST_NAME: Final = 255
 

@@ -1,12 +1,12 @@
-"""What is done with a mapped pair: unchanged, update, or conflict by the account's rule.
+"""What is done with a linked pair: unchanged, update, or conflict by the account's rule.
 
-Planning works on what is *believed* of the platform: the value of the last pull, or the value that we wrote if we
-wrote after that pull. An item that is as it should be by that belief costs nothing, not even a read. All others are
-read afresh right before they are written, and `decide` has the last word.
+A plan compares with the *believed* values of the channel: those of the last pull, or those that a sync wrote after that
+pull. An item that holds its desired values by that belief costs nothing, not even a read. All others are read again
+right before they are written, and `decide` decides.
 
-Conflict: the platform's value differs from what it should be AND from what we wrote last or found right last. A value
-that we were about to write when a worker died (`pending`) counts as ours. A field of which nothing is remembered can't
-be in conflict.
+Conflict: the channel's value differs from the desired one AND from what a sync wrote, or found as it should be, last. A
+value that a sync was about to write when its worker crashed (`pending`) counts as written by it. A field without a last
+written value cannot be in conflict.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from platforms.field_names import location_of
 from platforms.settings import ConflictRule
-from syncer.domain.fields import Present, Values, is_personal, key_of, location_of, memory_of
+from syncer.domain.fields import Present, Values, is_personal, key_of, last_written_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class ConflictRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What we wrote last to one item, or found right there: field -> memory of its value."""
+class LastWritten:
+    """What a sync last wrote to one item, or found there as it should be: field -> value as stored."""
 
     written: Mapping[str, str] = field(default_factory=dict[str, str])
     pending: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -49,9 +50,9 @@ class Change(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`write`: to be written. `same`: already right. `overwritten` and `kept`: fields in conflict, by the rule.
+    """write: to be written. same: already as desired. overwritten, kept: fields in conflict, by the rule.
 
-    `moved`: fields that a revert leaves alone, because they no longer hold what the sync wrote.
+    moved: fields that a revert does not write, because they no longer hold what the sync wrote.
     """
 
     write: tuple[Change, ...] = ()
@@ -62,41 +63,41 @@ class Decision(Struct, frozen=True):
 
 
 def expected_changes(
-    desired: Values, catalogue: Present, pulled_at: datetime | None, memory: Memory
+    desired: Values, catalogue: Present, pulled_at: datetime | None, last_written: LastWritten
 ) -> tuple[Change, ...]:
-    """The fields that differ from what is believed of the platform, in the order of their names.
+    """The fields that differ from the believed values of the channel, in the order of their names.
 
-    `before` is the believed value where it can be told. A field that no pull knows (metafields) is believed to be
-    what we wrote.
+    `before` is the believed value where it is stored. A field that no pull reads (metafields) is believed to hold the
+    last written value.
     """
-    ours_is_newer = memory.written_at is not None and (pulled_at is None or memory.written_at > pulled_at)
+    sync_is_newer = last_written.written_at is not None and (pulled_at is None or last_written.written_at > pulled_at)
     changes: list[Change] = []
     for name, value in sorted(desired.items()):
-        ours = memory.written.get(name)
-        if ours is not None and (ours_is_newer or name not in catalogue):
-            if ours != memory_of(name, value):
-                changes.append(Change(name, None if is_personal(name) else ours, value))
+        stored = last_written.written.get(name)
+        if stored is not None and (sync_is_newer or name not in catalogue):
+            if stored != last_written_of(name, value):
+                changes.append(Change(name, None if is_personal(name) else stored, value))
         elif name not in catalogue or key_of(name, catalogue[name]) != key_of(name, value):
             changes.append(Change(name, catalogue.get(name), value))
     return tuple(changes)
 
 
-def new_agreements(desired: Values, catalogue: Present, memory: Memory) -> dict[str, str]:
-    """The fields that a pull shows right and of which something else, or nothing, is remembered, with their memories.
+def new_agreements(desired: Values, catalogue: Present, last_written: LastWritten) -> dict[str, str]:
+    """The fields that a pull found as desired, with the value to store, where another one or none is stored.
 
-    A value found right is as good as one that we wrote: it makes the item known, and ours to change.
+    A value found as desired counts as written: it makes the item known, and a later difference a conflict.
     """
     return {
-        name: memory_of(name, value)
+        name: last_written_of(name, value)
         for name, value in sorted(desired.items())
         if name in catalogue
         and key_of(name, catalogue[name]) == key_of(name, value)
-        and memory.written.get(name) != memory_of(name, value)
+        and last_written.written.get(name) != last_written_of(name, value)
     }
 
 
-def decide(desired: Values, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
-    """Compare with the values just read from the platform. Deterministic: fields in the order of their names."""
+def decide(desired: Values, present: Present, last_written: LastWritten, rules: ConflictRules) -> Decision:
+    """Compare with the values just read from the platform. Fields are in the order of their names."""
     write: list[Change] = []
     same: list[str] = []
     overwritten: list[str] = []
@@ -107,7 +108,7 @@ def decide(desired: Values, present: Present, memory: Memory, rules: ConflictRul
             same.append(name)
             continue
         change = Change(name, now, value)
-        if not _changed_by_others(name, now, memory):
+        if not _changed_by_others(name, now, last_written):
             write.append(change)
         elif rules.of(name) == "nhanh_wins":
             write.append(change)
@@ -144,13 +145,13 @@ def decide_revert(desired: Values, wrote: Values, present: Present) -> Decision:
     return Decision(tuple(write), tuple(same), moved=tuple(moved))
 
 
-def decide_again(decision: Decision, present: Present, memory: Memory, rules: ConflictRules) -> Decision:
+def decide_again(decision: Decision, present: Present, last_written: LastWritten, rules: ConflictRules) -> Decision:
     """A decision of an earlier attempt, which may have been carried out, looked at with the values read just now.
 
     A field that holds neither what it held then nor what was to be written has been changed since, and is decided anew.
     """
     moved = moved_since(decision, present)
-    anew = decide(moved, present, memory, rules)
+    anew = decide(moved, present, last_written, rules)
     unmoved = [change for change in decision.write if change.field not in moved]
     return Decision(
         write=tuple(sorted([*unmoved, *anew.write], key=lambda change: change.field)),
@@ -170,6 +171,6 @@ def moved_since(decision: Decision, present: Present) -> dict[str, str]:
     }
 
 
-def _changed_by_others(name: str, now: str | None, memory: Memory) -> bool:
-    ours = {memory.written.get(name), memory.pending.get(name)} - {None}
-    return bool(ours) and name in memory.written and memory_of(name, now) not in ours
+def _changed_by_others(name: str, now: str | None, last_written: LastWritten) -> bool:
+    stored = {last_written.written.get(name), last_written.pending.get(name)} - {None}
+    return bool(stored) and name in last_written.written and last_written_of(name, now) not in stored

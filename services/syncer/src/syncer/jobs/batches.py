@@ -1,17 +1,17 @@
-"""One batch: read, decide, judge, note the intent, write, note the outcome.
+"""One batch: read, decide, check, store the intent, write, store the outcome.
 
-1. Without an intent of an earlier attempt: read the platform's present values and decide. In one transaction that only
-   the owner of the lease can commit, judge the batch as a whole and store the intent: which values are pending, and
-   every change with its value before.
-2. Call the platform, outside of any transaction.
-3. Stock that changed between 1 and 2 is read again, decided again, noted as step 2 and written once more.
-4. One transaction: what the platform now holds, an event an item, the counters, the checkpoint.
+1. Without an intent of an earlier attempt: read the channel's present values and decide. In one transaction that only
+   the owner of the lease can commit, check the batch as a whole by the guards and store the intent: which values are
+   pending, and every change with its value before.
+2. Call the channel, outside of any transaction.
+3. Stock that changed between 1 and 2 is read again, decided again, stored as step 2 and written once more.
+4. One transaction: what the channel now holds, an event an item, the counters, the checkpoint.
 
-Killed before 1 is committed, nothing was sent. Killed between 1 and 4, the next attempt finds the intent and sends
-the same values under the same idempotency keys. Killed after 4, the batch is behind the checkpoint.
+After a crash before 1 is committed, nothing was sent. After a crash between 1 and 4, the next attempt finds the intent
+and sends the same values under the same idempotency keys. After a crash behind 4, the batch is done.
 
-Between the plan and 1, and between two attempts, hours may lie: a job may be paused. What the catalogue wants by now
-otherwise is not written, and what the platform holds by now otherwise is decided anew.
+Hours may pass between the plan and 1, and between two attempts, because a job may be paused. A value that the catalogue
+no longer wants is not written, and a value that the channel no longer holds is decided anew.
 """
 
 import dataclasses
@@ -23,45 +23,65 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from job_events.events import ErrorInfo
-from job_events.worker.job import Page, RunningJob
+from platforms.adapter import FieldWrite, RemoteRecord, Writer
 from platforms.errors import PlatformError
 from platforms.person_names import same_person
 from platforms.settings import AccountSettings
-from platforms.shopify.client import ShopifyClient
-from syncer.domain.fields import Present, Values, memory_of
-from syncer.domain.guard import Approved, ItemChanges, Judgement, judge, sells_out, unapproved
+from syncer.domain.fields import Present, Values, last_written_of
+from syncer.domain.guard import Approved, GuardDecision, ItemChanges, check_batch, sells_out, unapproved
 from syncer.domain.plan import (
     ConflictRules,
     Decision,
-    Memory,
+    LastWritten,
     decide,
     decide_again,
     decide_revert,
     is_outdated,
     moved_since,
 )
-from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import Position
-from syncer.jobs.side import Read, Side, Writing, error_info
-from syncer.jobs.verdicts import OUTDATED, Verdict, judge_item, judge_listed, kept_error
+from syncer.jobs.item_results import OUTDATED, ItemResult, kept_error, result_of_item, result_of_listed
+from syncer.jobs.planning import PlanCursor
+from syncer.jobs.targets import SyncTarget, error_info
 from syncer.store import changes, plans, tokens, written
 from syncer.store.changes import IntendedChange
 from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
+from worker.job import Checkpoint, RunningJob
+from worker.job_result import JobCounters
 
 STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
-_GONE: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
+"""The code of a stock that was not written because it had changed since it was read."""
+_NOT_IN_CHANNEL: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
+
+
+class RequestCounter:
+    """Adds the HTTP requests of a writer to the job's metadata, checkpoint by checkpoint.
+
+    A checkpoint that is rolled back ends the attempt, and its counts with it.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._requests = 0
+        self._hits = 0
+
+    def count(self, counters: JobCounters) -> None:
+        """Add `requests` and `rateLimitHits` since the last call."""
+        requests, hits = self._writer.requests, self._writer.rate_limit_hits
+        counters.count(requests=requests - self._requests, rateLimitHits=hits - self._hits)
+        self._requests, self._hits = requests, hits
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """How a batch ended. stop: its changes were too many, and nothing of it was written.
+    """How a batch ended. items: as planned. stop: why nothing of it was written: its changes were too many.
 
     broken_off: what ended it before all was sent. listed: what its changes count for the guards, if it was listed.
     """
 
-    verdicts: Sequence[Verdict] = ()
+    items: Sequence[Item]
+    results: Sequence[ItemResult] = ()
     stop: str | None = None
     broken_off: PlatformError | None = None
     listed: tuple[int, int] = (0, 0)
@@ -72,22 +92,22 @@ class BatchRunner:
     """Runs the batches of one job. approved: the changes that its plan token stands for."""
 
     job: RunningJob
-    side: Side
+    target: SyncTarget
     scope: Scope
     settings: AccountSettings
-    client: ShopifyClient
+    writer: Writer
     log: ExchangeLog
-    calls: CallCounter
+    requests: RequestCounter
     approved: Approved
 
-    def write(self, position: Position) -> BatchResult:
+    def write(self, position: PlanCursor) -> BatchResult:
         """Carry out steps 1 to 3 of a batch; `record` is step 4. Raises PlatformError, Interrupted."""
         items, intent = self._open(position)
         if intent is None:
             decided = self._decide(items)
             intent, stop = self._intend_first(position, items, decided)
             if stop is not None:
-                return BatchResult(stop=stop)
+                return BatchResult(items, stop=stop)
         elif intent.step == 1:
             again = self._decide_again(items, intent.items)
             intent = self._intend_again(position, items, again)
@@ -97,258 +117,270 @@ class BatchRunner:
             if intent.step == 1:
                 intent = self._first_step(position, intent, items, outcomes)
                 outcomes.clear()
-            outcomes.extend(intent.settled)
+            outcomes.extend(intent.ended)
             for outcome in self._write(position.next, 2, intent.again):
-                outcomes.append(outcome)  # noqa: PERF402  what was told before an error stays
+                outcomes.append(outcome)  # noqa: PERF402  what was written before an error stays
         except PlatformError as error:
             broken_off = error
-        return BatchResult(_verdicts(intent, items, outcomes, broken_off), broken_off=broken_off)
+        return BatchResult(items, _results(intent, items, outcomes, broken_off), broken_off=broken_off)
 
-    def compare(self, position: Position) -> BatchResult:
+    def compare(self, position: PlanCursor) -> BatchResult:
         """What a run that writes would do with a batch. Raises PlatformError, Interrupted."""
         items, _ = self._open(position)
         decided = self._decide(items)
-        with self.job.around.pool.connection() as conn:
-            judgement = self._judge(conn, position, items, decided)
-        stop = position.stop or judgement.stop
-        verdicts = [judge_listed(one, stop) for one in _with_holds(decided, judgement)]
-        return BatchResult(verdicts, stop, listed=(judgement.counts.changed, judgement.counts.sold_out))
+        with self.job.context.pool.connection() as conn:
+            checked = self._check(conn, position, items, decided)
+        stop = position.stop or checked.stop
+        results = [result_of_listed(one, stop) for one in _with_holds(decided, checked)]
+        return BatchResult(items, results, stop, listed=(checked.counts.changed, checked.counts.sold_out))
 
-    def record(self, result: BatchResult, position: Position, next_cursor: object) -> None:
-        """Step 4. Even a job that was asked to stop says what it has already done."""
-        items = {item.shopify_id: item for item in self._open(position)[0]}
-        with self.job.page(work_done=True) as page:
-            for verdict in result.verdicts:
-                self._record_item(page, items[verdict.item.shopify_id], verdict)
-            shown = {verdict.item.shopify_id: verdict.shown for verdict in result.verdicts if verdict.shown}
+    def record(self, batch: BatchResult, next_cursor: object) -> None:
+        """Step 4. A job that was asked to stop records what it has already done, too."""
+        items = {item.remote_id: item for item in batch.items}
+        with self.job.checkpoint(work_done=True) as checkpoint:
+            for result in batch.results:
+                self._record_item(checkpoint, items[result.item.remote_id], result)
+            shown = {result.item.remote_id: result.shown for result in batch.results if result.shown}
             if shown:
-                page.tally.metadata["planToken"] = tokens.show(page.connection, self.scope, self.job.id, shown)
-            page.tally.count(batches=1)
-            self.calls.count(page.tally)
-            page.cursor = next_cursor
+                checkpoint.counters.metadata["planToken"] = tokens.show(
+                    checkpoint.connection, self.scope, self.job.id, shown
+                )
+            checkpoint.counters.count(batches=1)
+            self.requests.count(checkpoint.counters)
+            checkpoint.cursor = next_cursor
 
-    def _record_item(self, page: Page, item: Item, verdict: Verdict) -> None:
-        page.tally.count(**verdict.counts)
-        if verdict.memories is not None:
-            written.settle(
-                page.connection,
+    def _record_item(self, checkpoint: Checkpoint, item: Item, result: ItemResult) -> None:
+        checkpoint.counters.count(**result.counts)
+        if result.last_written is not None:
+            written.confirm(
+                checkpoint.connection,
                 self.scope,
                 self.job.id,
-                item.nhanh_id,
-                item.shopify_id,
-                verdict.memories,
-                settled=(*verdict.written, *verdict.refused),
-                fresh=verdict.right,
+                item.hub_id,
+                item.remote_id,
+                result.last_written,
+                ended=(*result.written, *result.refused),
+                up_to_date=result.up_to_date,
             )
-            changes.settle(page.connection, self.job.id, item.shopify_id, verdict.written, verdict.refused)
-        if verdict.action is not None:
-            page.item(
-                item.nhanh_id,
-                verdict.action,
-                {"nhanh": item.nhanh_id, "shopify": item.shopify_id},
-                error=verdict.error,
-                changes=verdict.changes,
-                response_ms=verdict.ms,
-                held=verdict.held,
-                about=self._about(item, verdict),
+            changes.confirm(checkpoint.connection, self.job.id, item.remote_id, result.written, result.refused)
+        if result.action is not None:
+            checkpoint.item(
+                item.hub_id,
+                result.action,
+                {self.scope.hub: item.hub_id, self.scope.platform: item.remote_id},
+                error=result.error,
+                changes=result.changes,
+                response_ms=result.ms,
+                held=result.held,
+                about=self._about(item, result),
             )
 
-    def _about(self, item: Item, verdict: Verdict) -> dict[str, str]:
-        decision = verdict.item.decision
-        note = self.side.note([*decision.write, *decision.kept, *decision.moved])
+    def _about(self, item: Item, result: ItemResult) -> dict[str, str]:
+        decision = result.item.decision
+        note = self.target.note([*decision.write, *decision.kept, *decision.moved])
         return item.about if note is None else {**item.about, "note": note}
 
-    def _open(self, position: Position) -> tuple[Sequence[Item], Intent | None]:
+    def _open(self, position: PlanCursor) -> tuple[Sequence[Item], Intent | None]:
         self.log.batch = position.next
-        with self.job.around.pool.connection() as conn:
-            return plans.batch(conn, self.scope, self.job.id, position.next), plans.intent(
-                conn, self.job.id, position.next
-            )
+        with self.job.context.pool.connection() as conn:
+            items = plans.batch(conn, self.scope, self.job.id, position.next)
+            return items, plans.intent(conn, self.job.id, position.next)
 
     def _rules(self) -> ConflictRules:
         return ConflictRules(self.settings.conflict_rule, self.settings.stock_conflict_rule)
 
     def _decide(self, items: Sequence[Item]) -> Sequence[Intended]:
-        """Compare with the values that the platform holds now."""
-        now = self._look(items)
+        """Compare with the values that the channel holds now."""
+        now = self._read(items)
 
-        def how(item: Item, present: Present, memory: Memory) -> Decision:
+        def how(item: Item, present: Present, last_written: LastWritten) -> Decision:
             if item.wrote:
                 return decide_revert(item.desired, item.wrote, present)
-            return decide(item.desired, present, memory, self._rules())
+            return decide(item.desired, present, last_written, self._rules())
 
         return [_decided(now, item, how) for item in items]
 
     def _decide_again(self, items: Sequence[Item], intended: Sequence[Intended]) -> Sequence[Intended]:
-        """Look once more at what an earlier attempt was about to write."""
-        before = {one.shopify_id: one for one in intended if one.writes}
-        writing = [item for item in items if item.shopify_id in before]
-        now = self._look(writing)
+        """Decide again what an earlier attempt was about to write."""
+        before = {one.remote_id: one for one in intended if one.writes}
+        writing = [item for item in items if item.remote_id in before]
+        now = self._read(writing)
 
-        def how(item: Item, present: Present, memory: Memory) -> Decision:
-            earlier = before[item.shopify_id].decision
+        def how(item: Item, present: Present, last_written: LastWritten) -> Decision:
+            earlier = before[item.remote_id].decision
             if not item.wrote:
-                return decide_again(earlier, present, memory, self._rules())
+                return decide_again(earlier, present, last_written, self._rules())
             left = moved_since(earlier, present)
             moved = tuple(change for change in earlier.write if change.field in left)
             kept = tuple(change for change in earlier.write if change.field not in left)
             return replace(earlier, write=kept, moved=(*earlier.moved, *moved))
 
-        again = {item.shopify_id: _decided(now, item, how) for item in writing}
-        return [again.get(one.shopify_id, one) for one in intended]
+        again = {item.remote_id: _decided(now, item, how) for item in writing}
+        return [again.get(one.remote_id, one) for one in intended]
 
-    def _look(self, items: Sequence[Item]) -> "_Now":
+    def _read(self, items: Sequence[Item]) -> "_Present":
         if not items:
-            return _Now({}, {}, {})
-        ids = [item.shopify_id for item in items]
-        present = self.side.read(self.client, ids)
-        scope = dataclasses.replace(self.scope, only=tuple(item.nhanh_id for item in items))
-        with self.job.around.pool.connection() as conn:
-            pairs = [pair for page in self.side.pages(conn, scope) for pair in page]
-            memories = written.load(conn, self.scope, ids)
-        wanted = {(pair.nhanh_id, pair.shopify_id): pair.desired for pair in pairs if pair.problem is None}
-        return _Now(present, wanted, memories)
+            return _Present({}, {}, {})
+        ids = [item.remote_id for item in items]
+        records = self.writer.read(ids)
+        scope = dataclasses.replace(self.scope, only=tuple(item.hub_id for item in items))
+        with self.job.context.pool.connection() as conn:
+            pairs = [pair for page in self.target.pages(conn, scope, records) for pair in page]
+            last_written = written.load(conn, self.scope, ids)
+        desired = {(pair.hub_id, pair.remote_id): pair.desired for pair in pairs if pair.problem is None}
+        return _Present(records, desired, last_written)
 
-    def _judge(
-        self, conn: Connection, position: Position, items: Sequence[Item], decided: Sequence[Intended]
-    ) -> Judgement:
-        """Judge a batch with what the account's syncs, this one included, have changed within the last hour."""
-        known = {item.shopify_id: item.known for item in items}
+    def _check(
+        self, conn: Connection, position: PlanCursor, items: Sequence[Item], decided: Sequence[Intended]
+    ) -> GuardDecision:
+        """Check a batch with what the account's syncs, this one included, have changed within the last hour."""
+        known = {item.remote_id: item.known for item in items}
         state = changes.account_state(conn, self.scope, position.totals, self.job.id, position.next)
         state = dataclasses.replace(
             state, changed=state.changed + position.changed, sold_out=state.sold_out + position.sold_out
         )
-        judged = [
+        checked = [
             ItemChanges(
-                one.shopify_id,
-                known[one.shopify_id],
-                unapproved(one.shopify_id, one.writes, self.approved, exactly=True),
+                one.remote_id,
+                known[one.remote_id],
+                unapproved(one.remote_id, one.writes, self.approved, exactly=True),
             )
             for one in decided
         ]
-        return judge(judged, state, self.settings, same_person, position.sellouts)
+        return check_batch(checked, state, self.settings, same_person, position.sellouts)
 
     def _intend_first(
-        self, position: Position, items: Sequence[Item], decided: Sequence[Intended]
+        self, position: PlanCursor, items: Sequence[Item], decided: Sequence[Intended]
     ) -> tuple[Intent, str | None]:
         """The intent of a batch, stored if it writes anything, and why the run stops before it."""
-        with self.job.page() as page:
-            changes.lock(page.connection, self.scope)
-            judgement = self._judge(page.connection, position, items, decided)
-            intent = Intent(1, tuple(_with_holds(decided, judgement)))
-            if judgement.stop is None:
-                self._store(page, position, items, intent)
-        return intent, judgement.stop
+        with self.job.checkpoint() as checkpoint:
+            changes.lock(checkpoint.connection, self.scope)
+            checked = self._check(checkpoint.connection, position, items, decided)
+            intent = Intent(1, tuple(_with_holds(decided, checked)))
+            if checked.stop is None:
+                self._store(checkpoint, position, items, intent)
+        return intent, checked.stop
 
-    def _intend_again(self, position: Position, items: Sequence[Item], again: Sequence[Intended]) -> Intent:
-        """An intent of an earlier attempt, looked at anew: it may have been carried out, so it does not stop any more.
+    def _intend_again(self, position: PlanCursor, items: Sequence[Item], again: Sequence[Intended]) -> Intent:
+        """The intent of an earlier attempt, decided anew: it may have been carried out, so it does not stop the run.
 
         Values that were decided anew may be held back.
         """
-        with self.job.page() as page:
-            changes.lock(page.connection, self.scope)
-            judgement = self._judge(page.connection, position, items, again)
-            intent = Intent(1, tuple(_with_holds(again, judgement)))
-            self._store(page, position, items, intent)
+        with self.job.checkpoint() as checkpoint:
+            changes.lock(checkpoint.connection, self.scope)
+            checked = self._check(checkpoint.connection, position, items, again)
+            intent = Intent(1, tuple(_with_holds(again, checked)))
+            self._store(checkpoint, position, items, intent)
         return intent
 
-    def _store(self, page: Page, position: Position, items: Sequence[Item], intent: Intent) -> None:
-        """Note what is about to be sent; nothing if nothing will be, as nothing could then be sent twice."""
+    def _store(self, checkpoint: Checkpoint, position: PlanCursor, items: Sequence[Item], intent: Intent) -> None:
+        """Store what is about to be sent; nothing if nothing will be, as nothing can then be sent twice."""
         writing = [one for one in (intent.items if intent.step == 1 else intent.again) if one.writes]
         if not writing:
             return
-        known = {item.shopify_id: item.known for item in items}
-        plans.put_intent(page.connection, self.job.id, position.next, intent)
+        known = {item.remote_id: item.known for item in items}
+        plans.put_intent(checkpoint.connection, self.job.id, position.next, intent)
         for one in writing:
-            pending = {change.field: memory_of(change.field, change.after) for change in one.writes}
-            written.pend(page.connection, self.scope, self.job.id, one.nhanh_id, one.shopify_id, pending)
-        noted = [
+            pending = {change.field: last_written_of(change.field, change.after) for change in one.writes}
+            written.mark_pending(checkpoint.connection, self.scope, self.job.id, one.hub_id, one.remote_id, pending)
+        intended = [
             IntendedChange(
-                one.nhanh_id,
-                one.shopify_id,
+                one.hub_id,
+                one.remote_id,
                 change,
-                known=known[one.shopify_id],
-                approved=not unapproved(one.shopify_id, [change], self.approved, exactly=True),
+                known=known[one.remote_id],
+                approved=not unapproved(one.remote_id, [change], self.approved, exactly=True),
                 sold_out=sells_out([change]),
             )
             for one in writing
             for change in one.writes
         ]
-        changes.intend(page.connection, self.scope, self.job.id, noted)
+        changes.intend(checkpoint.connection, self.scope, self.job.id, intended)
 
     def _first_step(
-        self, position: Position, intent: Intent, items: Sequence[Item], outcomes: list[FieldOutcome]
+        self, position: PlanCursor, intent: Intent, items: Sequence[Item], outcomes: list[FieldOutcome]
     ) -> Intent:
-        """Write step 1 and decide on step 2. `outcomes` holds what was told so far, should the platform break off."""
+        """Write step 1 and decide on step 2. outcomes: gets what was written so far, also if the channel breaks off."""
         for outcome in self._write(position.next, 1, intent.items):
-            outcomes.append(outcome)  # noqa: PERF402  what was told before an error stays
-        stale = {(one.shopify_id, one.field) for one in outcomes if one.error is not None and one.error.code == STALE}
-        settled = tuple(one for one in outcomes if (one.shopify_id, one.field) not in stale)
+            outcomes.append(outcome)  # noqa: PERF402  what was written before an error stays
+        stale = {(one.remote_id, one.field) for one in outcomes if one.error is not None and one.error.code == STALE}
+        ended = tuple(one for one in outcomes if (one.remote_id, one.field) not in stale)
         if not stale:
-            return Intent(2, intent.items, settled)
+            return Intent(2, intent.items, ended)
         narrowed = [
-            replace(item, desired={f: v for f, v in item.desired.items() if (item.shopify_id, f) in stale})
+            replace(item, desired={f: v for f, v in item.desired.items() if (item.remote_id, f) in stale})
             for item in items
         ]
         again = self._decide([item for item in narrowed if item.desired])
-        found = (*settled, *(outcome for item in again for outcome in _without_writing(item, stale)))
+        found = (*ended, *(outcome for item in again for outcome in _without_writing(item, stale)))
         second = Intent(2, intent.items, found, tuple(again))
-        with self.job.page() as page:
-            self._store(page, position, items, second)
+        with self.job.checkpoint() as checkpoint:
+            self._store(checkpoint, position, items, second)
         return second
 
     def _write(self, number: int, step: int, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
-        if not any(item.writes for item in items):
-            return []
-        return self.side.write(Writing(self.client, self.log, self.job.id, number, step), items)
+        values = [
+            FieldWrite(item.remote_id, change.field, change.before, change.after, item.refs)
+            for item in items
+            for change in item.writes
+        ]
+        if not values:
+            return
+
+        def key(content: object) -> str:
+            return plans.idempotency_key(self.job.id, number, step, content)
+
+        for outcome in self.writer.write(values, key):
+            error = None if outcome.error is None else error_info(outcome.error)
+            yield FieldOutcome(outcome.remote_id, outcome.name, error, outcome.response_ms)
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
-    """What the platform holds, what the catalogue wants by (Nhanh id, Shopify id), and what we remember."""
+class _Present:
+    """What the channel holds now, what the catalogue wants by (hub id, remote id), and what was last written."""
 
-    present: Mapping[str, Read]
-    wanted: Mapping[tuple[str, str], Values]
-    memories: Mapping[str, Memory]
+    records: Mapping[str, RemoteRecord]
+    desired: Mapping[tuple[str, str], Values]
+    last_written: Mapping[str, LastWritten]
 
     def error(self, item: Item) -> ErrorInfo | None:
         """Why nothing of the item is to be written."""
-        wanted = self.wanted.get((item.nhanh_id, item.shopify_id), {})
-        if is_outdated(item.desired, wanted):
+        desired = self.desired.get((item.hub_id, item.remote_id), {})
+        if is_outdated(item.desired, desired):
             return OUTDATED
-        return None if item.shopify_id in self.present else _GONE
+        return None if item.remote_id in self.records else _NOT_IN_CHANNEL
 
 
-def _decided(now: _Now, item: Item, how: Callable[[Item, Present, Memory], Decision]) -> Intended:
+def _decided(now: _Present, item: Item, how: Callable[[Item, Present, LastWritten], Decision]) -> Intended:
     error = now.error(item)
     if error is not None:
-        return Intended(item.nhanh_id, item.shopify_id, error=error)
-    read, memory = now.present[item.shopify_id], now.memories.get(item.shopify_id, Memory())
-    return Intended(item.nhanh_id, item.shopify_id, how(item, read.fields, memory), read.refs)
+        return Intended(item.hub_id, item.remote_id, error=error)
+    record, last_written = now.records[item.remote_id], now.last_written.get(item.remote_id, LastWritten())
+    return Intended(item.hub_id, item.remote_id, how(item, record.fields, last_written), dict(record.refs))
 
 
-def _with_holds(decided: Iterable[Intended], judgement: Judgement) -> list[Intended]:
-    return [replace(one, held=one.held or judgement.held.get(one.shopify_id)) for one in decided]
+def _with_holds(decided: Iterable[Intended], checked: GuardDecision) -> list[Intended]:
+    return [replace(one, held=one.held or checked.held.get(one.remote_id)) for one in decided]
 
 
-def _verdicts(
+def _results(
     intent: Intent, items: Sequence[Item], outcomes: Sequence[FieldOutcome], broken_off: PlatformError | None
-) -> list[Verdict]:
+) -> list[ItemResult]:
     by_item: dict[str, list[FieldOutcome]] = {}
     for outcome in outcomes:
-        by_item.setdefault(outcome.shopify_id, []).append(outcome)
-    desired = {item.shopify_id: item.desired for item in items}
+        by_item.setdefault(outcome.remote_id, []).append(outcome)
+    desired = {item.remote_id: item.desired for item in items}
     error = None if broken_off is None else error_info(broken_off)
-    found = [judge_item(one, desired[one.shopify_id], by_item.get(one.shopify_id, []), error) for one in intent.items]
-    return [verdict for verdict in found if verdict is not None]
+    found = [result_of_item(one, desired[one.remote_id], by_item.get(one.remote_id, []), error) for one in intent.items]
+    return [result for result in found if result is not None]
 
 
 def _without_writing(item: Intended, stale: set[tuple[str, str]]) -> Iterable[FieldOutcome]:
-    """What the second look settles without a write: gone, right by now, or kept by the rule."""
+    """What the second read ends without a write: not in the channel, as desired by now, or kept by the rule."""
     if item.error is not None:
-        names = [name for shopify_id, name in sorted(stale) if shopify_id == item.shopify_id]
-        return [FieldOutcome(item.shopify_id, name, item.error) for name in names]
-    right = [FieldOutcome(item.shopify_id, name) for name in item.decision.same]
+        names = [name for remote_id, name in sorted(stale) if remote_id == item.remote_id]
+        return [FieldOutcome(item.remote_id, name, item.error) for name in names]
+    same = [FieldOutcome(item.remote_id, name) for name in item.decision.same]
     left = [*item.decision.kept, *item.decision.moved]
-    kept = [FieldOutcome(item.shopify_id, change.field, kept_error([change.field])) for change in left]
-    return [*right, *kept]
+    kept = [FieldOutcome(item.remote_id, change.field, kept_error([change.field])) for change in left]
+    return [*same, *kept]

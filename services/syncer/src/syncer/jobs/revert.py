@@ -1,68 +1,59 @@
-"""REVERT_SYNC: the values that a sync overwrote, written back where the shop still holds what the sync wrote."""
+"""REVERT_SYNC: the values that a sync overwrote, written back where the channel still holds what the sync wrote."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from job_events.events import ErrorInfo
+from platforms.adapter import Kind, Writer
+from platforms.field_names import EMAIL, NAME, PHONE
 from platforms.settings import AccountSettings
-from platforms.shopify.client import ShopifyClient
-from syncer.domain.fields import EMAIL, NAME, PHONE, key_of
-from syncer.domain.plan import Change, Memory
-from syncer.jobs.side import Pair, Read, Side, Writing
+from syncer.domain.fields import key_of
+from syncer.domain.plan import Change, LastWritten
+from syncer.jobs.targets import Pair, Records, SyncTarget
 from syncer.store import changes
-from syncer.store.plans import FieldOutcome, Intended
-from syncer.store.rows import Kind, Row, Scope
+from syncer.store.rows import Row, Scope
 
 _NO_VALUE: Final = ErrorInfo(
     "VALIDATION_FAILED", "NO_VALUE_BEFORE", "the shop had no value before, and this one cannot be taken out again"
 )
 _CLEARABLE: Final = frozenset({NAME, PHONE, EMAIL})
-"""Fields that a shop can hold empty; stock and our metafields cannot be emptied by a write."""
+"""Fields that a channel can hold empty; a write cannot clear stock and metafields."""
 
 
-class RevertSide:
-    """Takes back what one job wrote; it reads and writes the shop as the side of that job does."""
+class RevertTarget:
+    """The values before the writes of one job, whose target was `target`."""
 
-    def __init__(self, side: Side, reverted: str) -> None:
-        self._side = side
+    def __init__(self, target: SyncTarget, reverted: str) -> None:
+        self._target = target
         self._reverted = reverted
 
     @property
     def kind(self) -> Kind:
-        return self._side.kind
+        return self._target.kind
 
-    @property
-    def batch_size(self) -> int:
-        return self._side.batch_size
-
-    def prepare(self, client: ShopifyClient, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
+    def prepare(self, writer: Writer, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         """Nothing: a revert needs neither depots nor prices of the hub."""
 
     def check_writable(self) -> None:
-        """Nothing: the values come from the shop itself."""
+        """Nothing: the values come from the channel itself."""
 
     def note(self, changes: Sequence[Change]) -> str | None:
-        return self._side.note(changes)
+        return self._target.note(changes)
 
     def count(self, conn: Connection, scope: Scope) -> int:
         return changes.count_of_job(conn, scope, self._reverted)
 
-    def pages(self, conn: Connection, scope: Scope) -> Iterator[list[Pair]]:
+    def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
+        del read  # the desired values are those of before
         for found in changes.pages_of_job(conn, scope, self._reverted):
             yield [_pair(row) for row in found]
 
-    def read(self, client: ShopifyClient, shopify_ids: Sequence[str]) -> dict[str, Read]:
-        return self._side.read(client, shopify_ids)
-
-    def write(self, writing: Writing, items: Sequence[Intended]) -> Iterable[FieldOutcome]:
-        return self._side.write(writing, items)
-
 
 def _pair(row: Row) -> Pair:
-    """An item whose fields should hold what they held before; by belief they hold what the job wrote."""
+    """An item whose fields should hold their values of before; they are believed to hold what the job wrote."""
     before: dict[str, str] = {}
     wrote: dict[str, str] = {}
     for name, (old, new) in row["changes"].items():
@@ -70,11 +61,11 @@ def _pair(row: Row) -> Pair:
             before[name], wrote[name] = old or "", new
     about = {"title": _title(row), "sku": row["sku"] or ""}
     return Pair(
-        row["nhanh_id"],
-        row["shopify_id"],
+        row["hub_id"],
+        row["remote_id"],
         before,
         dict(wrote),
-        memory=Memory(row["written"] or {}, row["pending"] or {}, row["written_at"]),
+        last_written=LastWritten(row["written"] or {}, row["pending"] or {}, row["written_at"]),
         problem=None if before else _NO_VALUE,
         skipped=True,
         about={name: text for name, text in about.items() if text},

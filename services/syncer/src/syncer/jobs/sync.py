@@ -1,4 +1,4 @@
-"""A sync from its request to its end: plan once, stop if it is too much, then write batch by batch."""
+"""A sync from its request to its end: plan once, stop if it changes too much, then write batch by batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,82 +9,92 @@ import structlog
 from msgspec.structs import replace
 from psycopg.errors import UndefinedTable
 
-from job_events.database import refresh_statistics
-from job_events.errors import JobFailed
 from job_events.events import ErrorInfo
 from job_events.job_types import RevertParams, SyncParams
-from job_events.worker.job import Ending, RunningJob, params_of
+from platforms import registry
 from platforms.accounts import AccountStore
+from platforms.adapter import Kind, Platform
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
+from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount, UnknownChannel
 from platforms.settings import AccountSettings
-from platforms.shopify.client import ShopifyClient
+from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
-from syncer.jobs.batches import BatchResult, BatchRunner
-from syncer.jobs.calls import CallCounter
-from syncer.jobs.planning import PlanRequest, Position, make_plan, read_position, with_totals
-from syncer.jobs.revert import RevertSide
-from syncer.jobs.side import Side
+from syncer.jobs.batches import BatchResult, BatchRunner, RequestCounter
+from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_cursor, with_totals
+from syncer.jobs.revert import RevertTarget
+from syncer.jobs.targets import SyncTarget
 from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
-from syncer.store.rows import Kind, Scope
+from syncer.store.rows import Scope
+from worker.errors import JobFailed
+from worker.job import RunningJob, params_of
+from worker.job_result import JobResult
 
 log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
 _PRUNE_ROUNDS: Final = 20
 
-SIDE_OF: Final[dict[str, Kind]] = {"PRODUCT_SYNC": "product", "CUSTOMER_SYNC": "customer"}
+KIND_OF: Final[dict[str, Kind]] = {"PRODUCT_SYNC": "product", "CUSTOMER_SYNC": "customer"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The handler of the sync job types. sides: how to make the side of a kind."""
+    """The handler of the sync job types. targets: how to make the target of a kind of record."""
 
     accounts: AccountStore
     buckets: Buckets
-    sides: dict[Kind, Callable[[], Side]]
+    targets: dict[Kind, Callable[[], SyncTarget]]
 
-    def __call__(self, job: RunningJob) -> Ending | None:
-        """Run one attempt; how it ended, None = by its counters. Raises JobFailed, PlatformError, Interrupted."""
+    def __call__(self, job: RunningJob) -> JobResult | None:
+        """Run one attempt; its result, None = by the counters. Raises JobFailed, PlatformError, Interrupted."""
         _prune(job)
-        settings, connection = self._whose(job)
-        exchange_log = ExchangeLog(job.around.pool, job.id)
-        client = ShopifyClient(connection, wait=job.wait, buckets=self.buckets, on_exchange=exchange_log)
+        params, target, scope = self._read_request(job)
+        open_writer = _channel(scope).writers.get(scope.kind)
+        if open_writer is None:
+            reason = f"{scope.kind}s cannot be written to {scope.platform}"
+            raise JobFailed("VALIDATION_FAILED", "NOT_WRITABLE", reason)
+        settings, connection = self._account(job, scope)
+        exchange_log = ExchangeLog(job.context.pool, job.id)
+        writer = open_writer(connection, job.wait, self.buckets, exchange_log)
         try:
-            params, side, scope = self._what(job)
             approved = _approved(job, scope, params.confirm)
-            runner = BatchRunner(job, side, scope, settings, client, exchange_log, CallCounter(client), approved)
+            requests = RequestCounter(writer)
+            runner = BatchRunner(job, target, scope, settings, writer, exchange_log, requests, approved)
             return _run(runner, dry_run=params.dry_run)
         except InvalidCredentials as error:
             self.accounts.mark(connection, "needs re-authorisation", error.message)
             raise
         finally:
-            client.close()
+            writer.close()
 
-    def _what(self, job: RunningJob) -> tuple[SyncParams | RevertParams, Side, Scope]:
-        kind = SIDE_OF.get(job.type)
+    def _read_request(self, job: RunningJob) -> tuple[SyncParams | RevertParams, SyncTarget, Scope]:
+        """What the job is about. A revert writes to the channel of the job that it takes back."""
+        hub = registry.hub().name
+        kind = KIND_OF.get(job.type)
         if kind is not None:
             params = params_of(job, SyncParams)
-            return params, self.sides[kind](), Scope(job.tenant, job.account, kind, params.only or None)
+            scope = Scope(job.tenant, job.account, kind, params.platform, hub, params.only or None)
+            return params, self.targets[kind](), scope
         params = params_of(job, RevertParams)
-        with job.around.pool.connection() as conn:
-            kind = changes.kind_of_job(conn, job.tenant, job.account, params.job_id, params.only or None)
-        if kind is None:
+        with job.context.pool.connection() as conn:
+            found = changes.written_by_job(conn, job.tenant, job.account, params.job_id, params.only or None)
+        if found is None:
             reason = (
                 f"nothing is known of writes of job {params.job_id} in account {job.account}"
                 f"{' to these items' if params.only else ''}: it wrote nothing, was no sync, or is older than "
                 f"{KEEP.days} days"
             )
             raise JobFailed("NOT_FOUND", "NOTHING_TO_REVERT", reason)
-        side = RevertSide(self.sides[kind](), params.job_id)
-        return params, side, Scope(job.tenant, job.account, kind, params.only or None)
+        kind, platform = found
+        target = RevertTarget(self.targets[kind](), params.job_id)
+        return params, target, Scope(job.tenant, job.account, kind, platform, hub, params.only or None)
 
-    def _whose(self, job: RunningJob) -> tuple[AccountSettings, Connection]:
+    def _account(self, job: RunningJob, scope: Scope) -> tuple[AccountSettings, Connection]:
         try:
             return (
                 self.accounts.settings(job.tenant, job.account),
-                self.accounts.connection(job.tenant, job.account, "shopify"),
+                self.accounts.connection(job.tenant, job.account, scope.platform),
             )
         except UnknownAccount as error:
             advice = f"{error}; add it with `jobtrail accounts add`"
@@ -94,11 +104,18 @@ class Sync:
             raise JobFailed("INVALID_CREDENTIALS", "UNREADABLE", advice) from error
 
 
+def _channel(scope: Scope) -> Platform:
+    try:
+        return registry.channel(scope.platform)
+    except UnknownChannel as error:
+        raise JobFailed("VALIDATION_FAILED", "UNKNOWN_CHANNEL", str(error)) from None
+
+
 def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
     """The changes that the job's plan token stands for."""
     if token is None:
         return {}
-    with job.around.pool.connection() as conn:
+    with job.context.pool.connection() as conn:
         found = tokens.approved(conn, scope, token)
     if found is None:
         reason = (
@@ -109,21 +126,21 @@ def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
     return found
 
 
-def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
+def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
     job = runner.job
     try:
-        runner.side.prepare(runner.client, runner.settings, job.around.pool, runner.scope)
+        runner.target.prepare(runner.writer, runner.settings, job.context.pool, runner.scope)
         if job.cursor is None:
             _plan(runner, dry_run=dry_run)
     except UndefinedTable as error:
-        log.warning("a view of another service is missing", job=job.id, reason=str(error).splitlines()[0])
+        log.warning("view missing", job=job.id, reason=str(error).splitlines()[0])
         advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
         raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
-    position = read_position(job.cursor, dry_run=dry_run)
-    with job.around.pool.connection() as conn:
+    position = read_cursor(job.cursor, dry_run=dry_run)
+    with job.context.pool.connection() as conn:
         position = with_totals(conn, runner.scope, position, job.cursor)
     if position.next < position.batches:
-        runner.side.check_writable()
+        runner.target.check_writable()
     while position.next < position.batches:
         job.check()
         verb = "comparing" if position.phase == "list" else "writing"
@@ -131,19 +148,19 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> Ending | None:
         result = runner.compare(position) if position.phase == "list" else runner.write(position)
         following = _following(position, result)
         if position.phase == "write" and result.stop is not None:
-            with job.page() as page:
-                page.cursor = msgspec.to_builtins(following)
+            with job.checkpoint() as checkpoint:
+                checkpoint.cursor = msgspec.to_builtins(following)
         else:
-            runner.record(result, position, msgspec.to_builtins(following))
+            runner.record(result, msgspec.to_builtins(following))
         if result.broken_off is not None:
             raise result.broken_off
         position = following
-    with job.around.pool.connection() as conn:
+    with job.context.pool.connection() as conn:
         refresh_statistics(conn, "written", "written_change")
-    return _ending(job, position, dry_run=dry_run)
+    return _result(job, position, dry_run=dry_run)
 
 
-def _following(position: Position, result: BatchResult) -> Position:
+def _following(position: PlanCursor, result: BatchResult) -> PlanCursor:
     """Where the job goes on after a batch."""
     if position.phase == "write":
         if result.stop is not None:
@@ -159,48 +176,50 @@ def _following(position: Position, result: BatchResult) -> Position:
     )
 
 
-def _ending(job: RunningJob, position: Position, *, dry_run: bool) -> Ending | None:
-    """How a run that came to its end has ended, None = by its counters. Raises JobFailed for one that was stopped."""
-    told = job.tally.metadata
+def _result(job: RunningJob, position: PlanCursor, *, dry_run: bool) -> JobResult | None:
+    """The result of a run whose batches are done, None = by its counters. Raises JobFailed for one that was stopped."""
+    metadata = job.counters.metadata
     confirm = f"`jobtrail jobs confirm {job.id}` lets exactly these changes through"
     if position.stop is not None and not dry_run:
-        written = told["updated"]
+        written = metadata["updated"]
         wrote = f"{written} items were written before" if written else "Nothing was written"
         advice = f"{wrote}; the job's items list every change that was stopped. {confirm}."
         raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.stop}. {advice}")
     if position.stop is not None:
         return _partial("WOULD_STOP", f"A run that writes would stop: {position.stop}. {confirm}.")
-    if told.get("held"):
+    if metadata.get("held"):
         held = "would be held" if dry_run else "are held"
-        return _partial("ITEMS_HELD", f"{told['held']} items {held} back; the job's items say why. {confirm}.")
-    if told.get("partlyFailed"):
-        reason = f"{told['partlyFailed']} items were written in part; the job's items say what was not"
-        return Ending("partial", ErrorInfo("PLATFORM_ERROR", "PARTLY_WRITTEN", reason))
+        return _partial("ITEMS_HELD", f"{metadata['held']} items {held} back; the job's items say why. {confirm}.")
+    if metadata.get("partlyFailed"):
+        reason = f"{metadata['partlyFailed']} items were written in part; the job's items say what was not"
+        return JobResult("partial", ErrorInfo("PLATFORM_ERROR", "PARTLY_WRITTEN", reason))
     return None
 
 
-def _partial(code: str, reason: str) -> Ending:
-    return Ending("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
+def _partial(code: str, reason: str) -> JobResult:
+    return JobResult("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
 
 
 def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
     job = runner.job
     job.progress("planning")
-    with job.page() as page:
-        request = PlanRequest(job, runner.side, runner.scope, runner.settings, runner.approved, dry_run)
-        position = make_plan(page, request)
-        page.tally.metadata["dryRun"] = dry_run
+    with job.checkpoint() as checkpoint:
+        request = PlanRequest(
+            job, runner.target, runner.scope, runner.settings, runner.approved, runner.writer.batch_size, dry_run
+        )
+        position = make_plan(checkpoint, request)
+        checkpoint.counters.metadata["dryRun"] = dry_run
         if position.stop is not None:
-            page.tally.metadata["tooLarge"] = position.stop
-        page.cursor = msgspec.to_builtins(position)
-        runner.calls.count(page.tally)
+            checkpoint.counters.metadata["tooLarge"] = position.stop
+        checkpoint.cursor = msgspec.to_builtins(position)
+        runner.requests.count(checkpoint.counters)
 
 
 def _prune(job: RunningJob) -> None:
-    """Bounded work a job: what is left goes with the next one."""
+    """Delete old rows, at most so many a job: the next job deletes the rest."""
     for prune in (exchanges.prune, plans.prune, changes.prune, tokens.prune):
         for _ in range(_PRUNE_ROUNDS):
             job.check()
-            with job.around.pool.connection() as conn:
+            with job.context.pool.connection() as conn:
                 if prune(conn, KEEP, _PRUNE_ROWS) == 0:
                     break

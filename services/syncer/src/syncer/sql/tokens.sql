@@ -1,21 +1,22 @@
 -- name: put_token
-insert into plan_token (token, job_id, tenant, account, kind)
-values (%(token)s, %(job_id)s, %(tenant)s, %(account)s, %(kind)s)
+insert into plan_token (token, job_id, tenant, account, kind, platform)
+values (%(token)s, %(job_id)s, %(tenant)s, %(account)s, %(kind)s, %(platform)s)
 on conflict (token) do nothing
 
 -- name: put_change
-insert into shown_change (token, shopify_id, field, before, after)
-values (%(token)s, %(shopify_id)s, %(field)s, %(before)s, %(after)s)
-on conflict (token, shopify_id, field) do update set before = excluded.before, after = excluded.after
+insert into shown_change (token, remote_id, field, before, after)
+values (%(token)s, %(remote_id)s, %(field)s, %(before)s, %(after)s)
+on conflict (token, remote_id, field) do update set before = excluded.before, after = excluded.after
 
 -- name: exists
 select exists (
     select from plan_token
     where token = %(token)s and tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
+      and platform = %(platform)s
 )
 
 -- name: changes
-select shopify_id, field, before, after from shown_change where token = %(token)s
+select remote_id, field, before, after from shown_change where token = %(token)s
 
 -- name: prune
 with old as (

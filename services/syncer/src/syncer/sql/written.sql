@@ -1,28 +1,29 @@
 -- name: load
-select shopify_id, fields, pending, written_at
+select remote_id, fields, pending, written_at
 from written
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and shopify_id = any(%(ids)s)
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+  and remote_id = any(%(ids)s)
 
--- name: pend
-insert into written (tenant, account, kind, shopify_id, nhanh_id, pending, job_id)
-values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(pending)s, %(job_id)s)
-on conflict (tenant, account, kind, shopify_id) do update
-set pending = written.pending || excluded.pending, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
+-- name: mark_pending
+insert into written (tenant, account, kind, platform, remote_id, hub_id, pending, job_id)
+values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(remote_id)s, %(hub_id)s, %(pending)s, %(job_id)s)
+on conflict (tenant, account, kind, platform, remote_id) do update
+set pending = written.pending || excluded.pending, hub_id = excluded.hub_id, job_id = excluded.job_id
 
 -- name: agree
--- A pull shows these values right. The time stays: the pull itself is the newer word.
-insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id)
-values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s)
-on conflict (tenant, account, kind, shopify_id) do update
-set fields = written.fields || excluded.fields, nhanh_id = excluded.nhanh_id, job_id = excluded.job_id
+-- The last pull found these values. written_at stays: the pull is newer.
+insert into written (tenant, account, kind, platform, remote_id, hub_id, fields, job_id)
+values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(remote_id)s, %(hub_id)s, %(fields)s, %(job_id)s)
+on conflict (tenant, account, kind, platform, remote_id) do update
+set fields = written.fields || excluded.fields, hub_id = excluded.hub_id, job_id = excluded.job_id
 
--- name: settle
--- `fresh`: every field is as it should be. Otherwise the time stays, so that the next plan believes the pull.
--- What was sent and never answered stays pending.
-insert into written (tenant, account, kind, shopify_id, nhanh_id, fields, job_id, written_at)
-values (%(tenant)s, %(account)s, %(kind)s, %(shopify_id)s, %(nhanh_id)s, %(fields)s, %(job_id)s,
-        case when %(fresh)s then clock_timestamp() end)
-on conflict (tenant, account, kind, shopify_id) do update
-set fields = written.fields || excluded.fields, pending = written.pending - %(settled)s::text[],
-    nhanh_id = excluded.nhanh_id,
+-- name: confirm
+-- up_to_date: every field is as it should be. Otherwise written_at stays, so that the next plan goes by the pull.
+-- A field that was sent and not answered stays pending.
+insert into written (tenant, account, kind, platform, remote_id, hub_id, fields, job_id, written_at)
+values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(remote_id)s, %(hub_id)s, %(fields)s, %(job_id)s,
+        case when %(up_to_date)s then clock_timestamp() end)
+on conflict (tenant, account, kind, platform, remote_id) do update
+set fields = written.fields || excluded.fields, pending = written.pending - %(ended)s::text[],
+    hub_id = excluded.hub_id,
     job_id = excluded.job_id, written_at = coalesce(excluded.written_at, written.written_at)

@@ -1,1 +1,1 @@
-"""Everything this service keeps in PostgreSQL, and the views of other rooms that it reads."""
+"""The tables of this service, and the views of other services that it reads."""

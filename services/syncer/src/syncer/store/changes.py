@@ -1,4 +1,4 @@
-"""What was written field by field: the guards' view of the last hour, and what a revert takes back."""
+"""What was written, field by field: the changes of the last hour for the guards, and what a revert takes back."""
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from itertools import islice
 from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 
-from job_events.sql_files import queries
+from platforms.adapter import Kind
+from service_kit.sql_files import queries
 from syncer.domain.guard import AccountState, AccountTotals
 from syncer.domain.plan import Change
-from syncer.store.rows import PAGE, Kind, Row, Scope
+from syncer.store.rows import PAGE, Row, Scope
 
 _SQL = queries("syncer", "changes.sql")
 
@@ -22,8 +23,8 @@ class IntendedChange:
     to zero by it.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     change: Change
     known: bool
     approved: bool
@@ -31,12 +32,12 @@ class IntendedChange:
 
 
 def lock(conn: Connection, scope: Scope) -> None:
-    """Hold the account's judgement until the transaction ends."""
+    """Lock the guards of the account's syncs of this kind until the transaction ends."""
     conn.execute(_SQL["lock"], scope.values())
 
 
 def account_totals(conn: Connection, scope: Scope) -> AccountTotals:
-    """The numbers of the account's mapped items, whatever `scope.only` says."""
+    """The numbers of the account's matched items of the channel, whatever `scope.only` is."""
     with conn.cursor(row_factory=class_row(AccountTotals)) as cursor:
         return cursor.execute(_SQL["totals"], scope.values()).fetchone() or AccountTotals()
 
@@ -57,8 +58,8 @@ def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[Intend
     rows = [
         scope.values(
             job_id=job_id,
-            nhanh_id=one.nhanh_id,
-            shopify_id=one.shopify_id,
+            hub_id=one.hub_id,
+            remote_id=one.remote_id,
             field=one.change.field,
             before=one.change.before,
             after=one.change.after,
@@ -72,26 +73,28 @@ def intend(conn: Connection, scope: Scope, job_id: str, changes: Iterable[Intend
         cursor.executemany(_SQL["intend"], rows)
 
 
-def settle(conn: Connection, job_id: str, shopify_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
-    """Note which fields of an item were written, and forget those that the platform refused."""
-    values = {"job_id": job_id, "shopify_id": shopify_id}
+def confirm(conn: Connection, job_id: str, remote_id: str, written: Sequence[str], refused: Sequence[str]) -> None:
+    """Note which fields of an item were written, and delete those that the channel refused."""
+    values = {"job_id": job_id, "remote_id": remote_id}
     if written:
-        conn.execute(_SQL["settle"], {**values, "fields": list(written)})
+        conn.execute(_SQL["confirm"], {**values, "fields": list(written)})
     if refused:
         conn.execute(_SQL["refuse"], {**values, "fields": list(refused)})
 
 
-def kind_of_job(conn: Connection, tenant: str, account: str, job_id: str, only: Sequence[str] | None) -> Kind | None:
-    """Whether a job of this account has written products or customers; None if nothing is known of its writes."""
+def written_by_job(
+    conn: Connection, tenant: str, account: str, job_id: str, only: Sequence[str] | None
+) -> tuple[Kind, str] | None:
+    """The kind of record and the channel that a job of this account has written; None if no write of it is stored."""
     values = {"reverted": job_id, "tenant": tenant, "account": account, "only": None if only is None else list(only)}
-    row = conn.execute(_SQL["kind_of_job"], values).fetchone()
-    return None if row is None else row[0]
+    row = conn.execute(_SQL["written_of_job"], values).fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def count_of_job(conn: Connection, scope: Scope, job_id: str) -> int:
     """How many items a job of this account has written."""
-    row = conn.execute(_SQL["kind_of_job"], scope.values(reverted=job_id)).fetchone()
-    return 0 if row is None else row[1]
+    row = conn.execute(_SQL["written_of_job"], scope.values(reverted=job_id)).fetchone()
+    return 0 if row is None else row[2]
 
 
 def pages_of_job(conn: Connection, scope: Scope, job_id: str) -> Generator[list[Row], None, None]:

@@ -6,28 +6,26 @@ from typing import Final
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.sql_files import queries
 from platforms.results import Exchange
+from service_kit.sql_files import queries
 
 _SQL = queries("syncer", "exchanges.sql")
 KEEP: Final = timedelta(days=14)
 
 
 class ExchangeLog:
-    """Stores what a client reports; secrets are out and bodies bounded before they come here.
+    """Stores the exchanges that a client reports, without secrets and with bounded bodies.
 
-    `batch` says what is being written now; `last_ms` how long the last answer took.
+    batch: the number of the batch that is carried out now.
     """
 
     def __init__(self, pool: ConnectionPool, job_id: str) -> None:
         self._pool = pool
         self._job_id = job_id
         self.batch: int | None = None
-        self.last_ms = 0
 
     def __call__(self, exchange: Exchange) -> None:
-        """Store one exchange in a transaction of its own: it stays, whatever becomes of the batch."""
-        self.last_ms = round(exchange.duration_ms)
+        """Store one exchange in a transaction of its own: it stays if the batch is rolled back."""
         values = {
             "job_id": self._job_id,
             "batch": self.batch,

@@ -1,8 +1,13 @@
-"""Plans and intents: what a job will write, in fixed batches, and what a batch is about to send."""
+"""Plans and intents: what a job will write, in fixed batches, and what a batch is about to send.
+
+Both are stored as JSON under the names of the last release (STORED_NAMES): its processes read them during an upgrade,
+and this release reads what they have stored.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import Struct
@@ -11,22 +16,25 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from job_events.events import ErrorInfo
-from job_events.sql_files import queries
+from service_kit.sql_files import queries
 from syncer.domain.plan import Change, Decision
 from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "plans.sql")
+STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
+_KEYS: Final = UUID("7a1c9a36-5a50-5c1e-9a2f-2b6f4c1d8e05")
+"""Namespace of idempotency keys."""
 
 
-class Item(Struct, frozen=True):
-    """An item that differs by what is believed of it: what it should be and the changes expected.
+class Item(Struct, frozen=True, rename=STORED_NAMES):
+    """An item that seems to differ: its desired values and the changes expected.
 
-    known: a sync had written it, or found it right, before this job. about: what people are shown of it.
+    known: a sync had written it, or found it as it should be, before this job. about: what people are shown of it.
     wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     desired: dict[str, str]
     expected: tuple[Change, ...]
     known: bool = False
@@ -34,15 +42,15 @@ class Item(Struct, frozen=True):
     wrote: dict[str, str] = {}
 
 
-class Intended(Struct, frozen=True):
-    """What a batch decided for one item after reading it. refs: the platform's ids that the write needs.
+class Intended(Struct, frozen=True, rename=STORED_NAMES):
+    """What a batch decided for one item after reading it. refs: the channel's ids that the write needs.
 
     held: why its changes, `decision.write`, are not written until somebody confirms them. withheld: these changes in
     an intent as it is stored.
     """
 
-    nhanh_id: str
-    shopify_id: str
+    hub_id: str
+    remote_id: str
     decision: Decision = Decision()
     refs: dict[str, str] = {}
     error: ErrorInfo | None = None
@@ -55,37 +63,47 @@ class Intended(Struct, frozen=True):
         return () if self.held or self.error else self.decision.write
 
 
-class FieldOutcome(Struct, frozen=True):
-    """How one field's write ended; error None = written. ms: the platform's answer time."""
+class FieldOutcome(Struct, frozen=True, rename=STORED_NAMES):
+    """How the write of one field ended; error None = written. ms: the channel's response time."""
 
-    shopify_id: str
+    remote_id: str
     field: str
     error: ErrorInfo | None = None
     ms: int = 0
 
 
-class Intent(Struct, frozen=True):
+class Intent(Struct, frozen=True, rename={"ended": "settled"}):
     """Everything that a resumed attempt needs to repeat a batch with the same values.
 
-    step 1 writes `items`. Step 2 writes `again`: fields whose platform value had changed between reading and
-    writing, read anew; `settled` then holds how all other fields of step 1 ended.
+    Step 1 writes `items`. Step 2 writes `again`: fields whose value in the channel had changed between reading and
+    writing, read anew; `ended` then holds how all other fields of step 1 ended.
     """
 
     step: int
     items: tuple[Intended, ...]
-    settled: tuple[FieldOutcome, ...] = ()
+    ended: tuple[FieldOutcome, ...] = ()
     again: tuple[Intended, ...] = ()
+
+
+def idempotency_key(job_id: str, batch: int, step: int, content: object) -> str:
+    """The key of one call of a batch: the same for the same content, also in another attempt or release.
+
+    step: of the intent. job_id: the job's own id, also of a retry: its values were read anew, and a channel that knows
+    the old key would repeat its old answer without writing them.
+    """
+    return str(uuid5(_KEYS, f"{job_id}/{batch}/{step}/{content}"))
 
 
 class PlanWriter:
     """Writes a job's plan anew, in batches of `batch_size`."""
 
-    def __init__(self, conn: Connection, job_id: str, batch_size: int) -> None:
+    def __init__(self, conn: Connection, platform: str, job_id: str, batch_size: int) -> None:
         self._conn = conn
+        self._platform = platform
         self._job_id = job_id
         self._batch_size = batch_size
         self.count = 0
-        conn.execute(_SQL["forget_plan"], {"job_id": job_id})
+        conn.execute(_SQL["delete_plan"], {"job_id": job_id})
 
     def add(self, items: Sequence[Item]) -> None:
         """Append items behind those added before."""
@@ -94,8 +112,9 @@ class PlanWriter:
                 "job_id": self._job_id,
                 "position": position,
                 "batch": position // self._batch_size,
-                "nhanh_id": item.nhanh_id,
-                "shopify_id": item.shopify_id,
+                "platform": self._platform,
+                "hub_id": item.hub_id,
+                "remote_id": item.remote_id,
                 "content": Jsonb(msgspec.to_builtins(item)),
             }
             for position, item in enumerate(items, start=self.count)
@@ -123,7 +142,7 @@ def put_intent(conn: Connection, job_id: str, number: int, intent: Intent) -> No
 
 
 def intent(conn: Connection, job_id: str, number: int) -> Intent | None:
-    """What an earlier attempt was about to send, if it got so far."""
+    """What an earlier attempt was about to send, None if it stored nothing."""
     row = conn.execute(_SQL["intent"], {"job_id": job_id, "batch": number}).fetchone()
     return None if row is None else read_intent(row[0])
 
@@ -131,8 +150,8 @@ def intent(conn: Connection, job_id: str, number: int) -> Intent | None:
 def stored_form(intent: Intent) -> dict[str, Any]:
     """An intent as it is stored.
 
-    A process of a release that holds nothing back may carry it out: in what it reads, a held item has an error and
-    nothing to write.
+    A process of a release that holds nothing back may carry it out: there a held item has an error and nothing to
+    write.
     """
 
     def hide(one: Intended) -> Intended:
@@ -147,7 +166,7 @@ def stored_form(intent: Intent) -> dict[str, Any]:
 
 
 def read_intent(content: Any) -> Intent:
-    """What `stored_form` was made of; also of a release that held nothing back."""
+    """The intent behind its stored form, which a release that held nothing back may have written."""
 
     def show(one: Intended) -> Intended:
         if not one.withheld:

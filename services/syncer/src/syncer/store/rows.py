@@ -1,42 +1,52 @@
-"""The mapped pairs with what both sides and our memory know of them, as the views give them."""
+"""The matched pairs with both records of the catalogue and what was last written, as the views give them."""
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from job_events.sql_files import queries
+from platforms.adapter import Kind
+from service_kit.sql_files import queries
 from syncer.domain.phones import present_form, spellings
-from syncer.domain.plan import Memory
+from syncer.domain.plan import LastWritten
 
 _SQL = queries("syncer", "catalogue.sql")
 PAGE = 500
 
-Kind = Literal["product", "customer"]
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose pairs, of which kind; `only`: these Nhanh ids alone, None = all."""
+    """Whose pairs, of which kind, of the hub and which channel (`platform`); only: these ids of the hub, None = all."""
 
     tenant: str
     account: str
     kind: Kind
+    platform: str
+    hub: str
     only: tuple[str, ...] | None = None
 
     def values(self, **more: object) -> dict[str, object]:
         """The scope as query parameters."""
         only = None if self.only is None else list(self.only)
-        return {"tenant": self.tenant, "account": self.account, "kind": self.kind, "only": only, **more}
+        return {
+            "tenant": self.tenant,
+            "account": self.account,
+            "kind": self.kind,
+            "platform": self.platform,
+            "hub": self.hub,
+            "only": only,
+            **more,
+        }
 
 
 def count_pairs(conn: Connection, scope: Scope) -> int:
-    """How many pairs are mapped for good (by the matcher itself or by a person)."""
+    """How many pairs are linked, by the matcher or by a person."""
     row = conn.execute(_SQL["count_pairs"], scope.values()).fetchone()
     return row[0] if row else 0
 
@@ -53,7 +63,7 @@ def pages_of_pairs(conn: Connection, scope: Scope) -> Generator[list[Row], None,
 def stock(
     conn: Connection, scope: Scope, platform: str, ids: Sequence[str]
 ) -> dict[str, list[tuple[str, Decimal | None]]]:
-    """Variant id -> (depot or location, available) of each place that the platform told."""
+    """Variant id -> (depot or location, available) of each place that the platform has named."""
     found: dict[str, list[tuple[str, Decimal | None]]] = {}
     values = scope.values(platform=platform, ids=list(ids))
     for variant, place, available in conn.execute(_SQL["stock"], values):
@@ -63,7 +73,7 @@ def stock(
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The depots and the locations (full ids) at which an account's records have stock, each by ascending id."""
+    """The hub's depots and the channel's locations at which an account's records have stock, each by ascending id."""
 
     depots: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
@@ -71,10 +81,10 @@ class Places:
 
 def places(conn: Connection, scope: Scope) -> Places:
     """Every place that the catalogue names."""
-    found: dict[str, list[str]] = {"nhanh": [], "shopify": []}
+    found: dict[str, list[str]] = {scope.hub: [], scope.platform: []}
     for platform, place in conn.execute(_SQL["places"], scope.values()):
         found[platform].append(place)
-    return Places(tuple(found["nhanh"]), tuple(found["shopify"]))
+    return Places(tuple(found[scope.hub]), tuple(found[scope.platform]))
 
 
 def has_depot(conn: Connection, scope: Scope, depots: Iterable[str]) -> bool:
@@ -85,14 +95,14 @@ def has_depot(conn: Connection, scope: Scope, depots: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """Who has a contact: ids of the shop's customers and of Nhanh's (of these two, where there are more)."""
+    """Who has a contact: ids of the channel's customers and of the hub's (two of them, where there are more)."""
 
-    shopify: set[str] = field(default_factory=set[str])
-    nhanh: set[str] = field(default_factory=set[str])
+    channel: set[str] = field(default_factory=set[str])
+    hub: set[str] = field(default_factory=set[str])
 
-    def are_others_than(self, shopify_id: str) -> bool:
-        """Whether the shop could not give the contact to this customer alone."""
-        return bool(self.shopify - {shopify_id}) or len(self.nhanh) > 1
+    def are_others_than(self, remote_id: str) -> bool:
+        """Whether the channel could not give the contact to this customer alone."""
+        return bool(self.channel - {remote_id}) or len(self.hub) > 1
 
 
 def contact_holders(conn: Connection, scope: Scope, phones: Sequence[str], emails: Sequence[str]) -> dict[str, Holders]:
@@ -102,10 +112,10 @@ def contact_holders(conn: Connection, scope: Scope, phones: Sequence[str], email
     values = scope.values(phones=spelled, emails=list(emails))
     for contact, platform, holder in conn.execute(_SQL["contact_holders"], values):
         holders = found.setdefault(contact if "@" in contact else present_form(contact), Holders())
-        (holders.shopify if platform == "shopify" else holders.nhanh).add(holder)
+        (holders.channel if platform == scope.platform else holders.hub).add(holder)
     return found
 
 
-def memory_of_row(row: Row) -> Memory:
-    """Our memory of a pair's item; empty where we never wrote it."""
-    return Memory(row["written"] or {}, row["pending"] or {}, row["written_at"])
+def last_written_of_row(row: Row) -> LastWritten:
+    """What was last written to a pair's item; empty where nothing was."""
+    return LastWritten(row["written"] or {}, row["pending"] or {}, row["written_at"])

@@ -7,8 +7,8 @@ from uuid import UUID, uuid5
 
 from psycopg import Connection
 
-from job_events.sql_files import queries
-from syncer.domain.fields import memory_of
+from service_kit.sql_files import queries
+from syncer.domain.fields import last_written_of
 from syncer.domain.guard import Approved
 from syncer.domain.plan import Change
 from syncer.store.rows import Scope
@@ -23,18 +23,18 @@ def token_of(job_id: str) -> str:
 
 
 def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequence[Change]]) -> str:
-    """Note changes (by Shopify id) as shown by the job; its token."""
+    """Store changes by remote id as shown by the job; its token."""
     token = token_of(job_id)
     conn.execute(_SQL["put_token"], scope.values(token=token, job_id=job_id))
     rows = [
         {
             "token": token,
-            "shopify_id": shopify_id,
+            "remote_id": remote_id,
             "field": change.field,
-            "before": memory_of(change.field, change.before),
-            "after": memory_of(change.field, change.after),
+            "before": last_written_of(change.field, change.before),
+            "after": last_written_of(change.field, change.after),
         }
-        for shopify_id, of_item in changes.items()
+        for remote_id, of_item in changes.items()
         for change in of_item
     ]
     with conn.cursor() as cursor:
@@ -43,12 +43,12 @@ def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequ
 
 
 def approved(conn: Connection, scope: Scope, token: str) -> Approved | None:
-    """The changes that a token stands for; None if no run of this account and kind has handed it out lately."""
+    """The changes that a token stands for; None if no recent run of this account, kind and channel has given it out."""
     row = conn.execute(_SQL["exists"], scope.values(token=token)).fetchone()
     if row is None or not row[0]:
         return None
     rows = conn.execute(_SQL["changes"], {"token": token}).fetchall()
-    return {(shopify_id, field): (before, after) for shopify_id, field, before, after in rows}
+    return {(remote_id, field): (before, after) for remote_id, field, before, after in rows}
 
 
 def prune(conn: Connection, keep: timedelta, rows: int) -> int:

@@ -1,56 +1,56 @@
-"""What we wrote last to each item of a platform, or found right there."""
+"""What was last written to each item of a channel, or found there as it should be."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from job_events.sql_files import queries
-from syncer.domain.plan import Memory
+from service_kit.sql_files import queries
+from syncer.domain.plan import LastWritten
 from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "written.sql")
 
 
-def load(conn: Connection, scope: Scope, shopify_ids: Sequence[str]) -> dict[str, Memory]:
-    """Shopify id -> memory, for those that have one."""
-    rows = conn.execute(_SQL["load"], scope.values(ids=list(shopify_ids))).fetchall()
-    return {shopify_id: Memory(fields, pending, written_at) for shopify_id, fields, pending, written_at in rows}
+def load(conn: Connection, scope: Scope, remote_ids: Sequence[str]) -> dict[str, LastWritten]:
+    """Remote id -> what was last written, for those to which something was."""
+    rows = conn.execute(_SQL["load"], scope.values(ids=list(remote_ids))).fetchall()
+    return {remote_id: LastWritten(fields, pending, written_at) for remote_id, fields, pending, written_at in rows}
 
 
-def pend(
-    conn: Connection, scope: Scope, job_id: str, nhanh_id: str, shopify_id: str, memories: Mapping[str, str]
+def mark_pending(
+    conn: Connection, scope: Scope, job_id: str, hub_id: str, remote_id: str, values: Mapping[str, str]
 ) -> None:
-    """Note what is about to be written: should the answer be lost, the value still counts as ours."""
-    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, pending=Jsonb(dict(memories)))
-    conn.execute(_SQL["pend"], values)
+    """Store what is about to be written: if the answer is lost, the value still counts as written by a sync."""
+    row = scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, pending=Jsonb(dict(values)))
+    conn.execute(_SQL["mark_pending"], row)
 
 
 def agree(conn: Connection, scope: Scope, job_id: str, agreements: Mapping[tuple[str, str], Mapping[str, str]]) -> None:
-    """Note values that a pull shows right: (Nhanh id, Shopify id) -> field -> memory."""
+    """Store values that a pull found as they should be: (hub id, remote id) -> field -> value as stored."""
     rows = [
-        scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
-        for (nhanh_id, shopify_id), memories in agreements.items()
+        scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, fields=Jsonb(dict(values)))
+        for (hub_id, remote_id), values in agreements.items()
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["agree"], rows)
 
 
-def settle(
+def confirm(
     conn: Connection,
     scope: Scope,
     job_id: str,
-    nhanh_id: str,
-    shopify_id: str,
-    memories: Mapping[str, str],
+    hub_id: str,
+    remote_id: str,
+    values: Mapping[str, str],
     *,
-    settled: Collection[str],
-    fresh: bool,
+    ended: Collection[str],
+    up_to_date: bool,
 ) -> None:
-    """Note what is there now by our doing, or was found right.
+    """Store what was written, or found as it should be.
 
-    settled: the fields whose writes have ended, well or not; they are pending no more.
-    fresh: the whole item is as it should be, so until the next pull our memory is the newest word on it.
+    ended: the fields whose writes have ended, successfully or not; they are no longer pending.
+    up_to_date: the whole item is as it should be, so this is newer than the last pull.
     """
-    values = scope.values(job_id=job_id, nhanh_id=nhanh_id, shopify_id=shopify_id, fields=Jsonb(dict(memories)))
-    conn.execute(_SQL["settle"], {**values, "settled": list(settled), "fresh": fresh})
+    row = scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, fields=Jsonb(dict(values)))
+    conn.execute(_SQL["confirm"], {**row, "ended": list(ended), "up_to_date": up_to_date})

@@ -1,0 +1,1 @@
+"""What every service needs: settings, bootstrap, clock, PostgreSQL, migrations, SQL files, Kafka clients."""

@@ -1,0 +1,41 @@
+"""The API's metrics for Prometheus, in a registry of their own, so that several apps can share a process."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from job_events.fold import STATUSES
+
+
+class Metrics:
+    """Counters of requests; the gauges are set with each scrape."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "jobtrail_api_requests", "Answers by route and status", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram("jobtrail_api_seconds", "Time to answer by route", ["route"], registry=self.registry)
+        self._jobs = Gauge("jobtrail_jobs", "Jobs in the table by status", ["status"], registry=self.registry)
+        self._lag_events = Gauge(
+            "jobtrail_lag_events", "Events in the log and not in the tables", ["projection"], registry=self.registry
+        )
+        self._lag_seconds = Gauge(
+            "jobtrail_lag_seconds", "Age of what the tables show", ["projection"], registry=self.registry
+        )
+        self._alive = Gauge(
+            "jobtrail_projector_alive", "1 while one is at work", ["projection"], registry=self.registry
+        )
+
+    def set_jobs(self, by_status: Mapping[str, int]) -> None:
+        for status in STATUSES:
+            self._jobs.labels(status).set(by_status.get(status, 0))
+
+    def set_freshness(self, projection: str, lag_events: int, lag_seconds: float | None, alive: bool) -> None:
+        self._lag_events.labels(projection).set(lag_events)
+        self._lag_seconds.labels(projection).set(float("nan") if lag_seconds is None else lag_seconds)
+        self._alive.labels(projection).set(int(alive))
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""Reading the log: the broker, its records, and a reader of ranges."""

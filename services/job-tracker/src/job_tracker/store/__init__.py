@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, positions, SQL files and migrations."""

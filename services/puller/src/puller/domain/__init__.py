@@ -1,1 +1,0 @@
-"""What the platforms' JSON means. Pure: no I/O."""

@@ -1,0 +1,125 @@
+"""Targets: what is special to a sync of products, of customers, and to a revert; all else is the same for them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from job_events.events import ErrorInfo
+from platforms.adapter import Kind, RemoteRecord, Writer
+from platforms.errors import PlatformError
+from platforms.settings import AccountSettings
+from syncer.domain.fields import Present, Values
+from syncer.domain.plan import Change, LastWritten
+from syncer.store import rows
+from syncer.store.rows import Row, Scope
+
+_STALE: Final = {
+    "unread": "could not be read by the last pull",
+    "unseen": "was not listed by the last complete pull",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A matched pair as the catalogue has it. problem: why it cannot be synced; skipped: it then counts as skipped, not
+    as failed.
+
+    about: what people are shown of it: `title`, `sku`, `linked_by`; nothing personal.
+    wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
+    """
+
+    hub_id: str
+    remote_id: str
+    desired: Values = field(default_factory=dict[str, str])
+    catalogue: Present = field(default_factory=dict[str, str | None])
+    pulled_at: datetime | None = None
+    last_written: LastWritten = field(default_factory=LastWritten)
+    problem: ErrorInfo | None = None
+    skipped: bool = False
+    about: dict[str, str] = field(default_factory=dict[str, str])
+    wrote: Values = field(default_factory=dict[str, str])
+
+
+Records = Mapping[str, RemoteRecord]
+"""Records of the channel as just read, by id."""
+
+
+class MatchedTarget(ABC):
+    """A target whose pairs are the account's linked matches."""
+
+    @abstractmethod
+    def pairs(self, conn: Connection, scope: Scope, found: list[Row], read: Records) -> list[Pair]:
+        """The pairs of a page of rows."""
+
+    def note(self, changes: Sequence[Change]) -> str | None:
+        """Nothing: the values are shown as they are."""
+        del changes
+
+    def count(self, conn: Connection, scope: Scope) -> int:
+        """How many pairs are linked."""
+        return rows.count_pairs(conn, scope)
+
+    def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
+        """The linked pairs, page by page."""
+        for found in rows.pages_of_pairs(conn, scope):
+            yield self.pairs(conn, scope, found, read)
+
+
+class SyncTarget(Protocol):
+    """What a sync writes: of products, of customers, or what a revert takes back. One instance a job."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    def prepare(self, writer: Writer, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
+        """Read what the plan needs of the channel and of the catalogue. Raises PlatformError, JobFailed."""
+        ...
+
+    def note(self, changes: Sequence[Change]) -> str | None:
+        """What people are shown of an item's changes besides the values, which may be masked."""
+        ...
+
+    def check_writable(self) -> None:
+        """Refuse a job whose values would mean something else in the channel, such as prices in another currency.
+
+        Called after `prepare`, in each attempt, before the first batch of a job that has something to compare or to
+        write; a job without changes costs no request. Raises PlatformError, JobFailed.
+        """
+        ...
+
+    def count(self, conn: Connection, scope: Scope) -> int:
+        """How many pairs there are."""
+        ...
+
+    def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
+        """The pairs in a stable order: the desired values of each, and those that it is believed to hold.
+
+        read: records as just read; where the desired values depend on what the channel holds, these count instead of
+        the catalogue.
+        """
+        ...
+
+
+def stale_problem(row: Row) -> ErrorInfo | None:
+    """Why the catalogue's values of a pair may be outdated: the last pull did not read, or did not find, a record."""
+    reasons = [
+        f"{whose} record {_STALE.get(how, how)}"
+        for whose, how in (("Nhanh's", row["hub_stale"]), ("the shop's", row["remote_stale"]))
+        if how is not None
+    ]
+    return ErrorInfo("VALIDATION_FAILED", "STALE", f"{'; '.join(reasons)}; pull again") if reasons else None
+
+
+def about(linked_by: str, **more: str | None) -> dict[str, str]:
+    """What people are shown of a pair, without what is empty."""
+    return {name: text for name, text in {**more, "linked_by": linked_by}.items() if text}
+
+
+def error_info(error: PlatformError) -> ErrorInfo:
+    """A platform's error in the form of the contract."""
+    return ErrorInfo(error.category, error.code[:512], error.message[:4096])
