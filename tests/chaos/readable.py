@@ -102,7 +102,8 @@ def _is_event(event: Json) -> bool:
 
 def _is_data(kind: str, data: Json) -> bool:
     if kind in CONTROL:
-        return data["target"]["kind"] in {"job", "account", "queue"}
+        known = data["target"]["kind"] in {"job", "account", "queue"}
+        return known and ("job" not in data or _is_job(data["job"]))
     return _is_job(data["job"]) and (_is_item(data) if kind == ITEM else _is_lifecycle(kind, data))
 
 
