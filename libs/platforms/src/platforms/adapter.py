@@ -42,6 +42,23 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+class CallCounts:
+    """A client's calls since the last count, by their names in a job's metadata, where its attempts add up.
+
+    A checkpoint that is rolled back ends the attempt, and its counts with it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._requests = self._hits = 0
+
+    def since_last(self) -> dict[str, int]:
+        requests, hits = self._client.requests, self._client.rate_limit_hits
+        calls = {"requests": requests - self._requests, "rateLimitHits": hits - self._hits}
+        self._requests, self._hits = requests, hits
+        return calls
+
+
 @dataclass(frozen=True, slots=True)
 class PageIterator:
     """One kind of record of one shop, page by page: `page(next)` gives the page behind a cursor (None = the first).

@@ -14,7 +14,7 @@ from msgspec import Struct
 from job_events.events import ErrorInfo
 from job_events.job_types import PullParams
 from platforms.accounts import AccountStore
-from platforms.adapter import Client, PageIterator, PullSource, Selection
+from platforms.adapter import CallCounts, PageIterator, PullSource, Selection
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, MalformedRecord, UnknownAccount
@@ -128,7 +128,7 @@ class Pull:
 
     def _read_pages(self, job: RunningJob, params: PullParams, pages: PageIterator) -> PullCursor:
         position = msgspec.convert(job.cursor or {}, PullCursor)
-        calls = _CallCounts(pages.client)
+        calls = CallCounts(pages.client)
         job.progress(f"reading {self._source.kind}s")
         try:
             while not position.done:
@@ -246,20 +246,6 @@ def _next_position(
         incomplete=counted if short and not again else None,
         done=answer.next is None and not again,
     )
-
-
-class _CallCounts:
-    """A client's calls since the last count; a job's attempts add up in its counters."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._requests = self._hits = 0
-
-    def since_last(self) -> dict[str, int]:
-        requests, hits = self._client.requests, self._client.rate_limit_hits
-        calls = {"requests": requests - self._requests, "rateLimitHits": hits - self._hits}
-        self._requests, self._hits = requests, hits
-        return calls
 
 
 def _note_selection(page: Checkpoint, params: PullParams) -> None:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from job_events.events import ErrorInfo
-from platforms.adapter import FieldWrite, RemoteRecord, Writer
+from platforms.adapter import CallCounts, FieldWrite, RemoteRecord, Writer
 from platforms.errors import PlatformError
 from platforms.person_names import same_person
 from platforms.settings import AccountSettings
@@ -48,29 +48,10 @@ from syncer.store.exchanges import ExchangeLog
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
 from worker.job import Checkpoint, RunningJob
-from worker.job_result import JobCounters
 
 STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 """The code of a stock that was not written because it had changed since it was read."""
 _NOT_IN_CHANNEL: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
-
-
-class RequestCounter:
-    """Adds the HTTP requests of a writer to the job's metadata, checkpoint by checkpoint.
-
-    A checkpoint that is rolled back ends the attempt, and its counts with it.
-    """
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._requests = 0
-        self._hits = 0
-
-    def count(self, counters: JobCounters) -> None:
-        """Add `requests` and `rateLimitHits` since the last call."""
-        requests, hits = self._writer.requests, self._writer.rate_limit_hits
-        counters.count(requests=requests - self._requests, rateLimitHits=hits - self._hits)
-        self._requests, self._hits = requests, hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +78,7 @@ class BatchRunner:
     settings: AccountSettings
     writer: Writer
     log: ExchangeLog
-    requests: RequestCounter
+    calls: CallCounts
     approved: Approved
 
     def write(self, position: PlanCursor) -> BatchResult:
@@ -146,7 +127,7 @@ class BatchRunner:
                     checkpoint.connection, self.scope, self.job.id, shown
                 )
             checkpoint.counters.count(batches=1)
-            self.requests.count(checkpoint.counters)
+            checkpoint.counters.count(**self.calls.since_last())
             checkpoint.cursor = next_cursor
 
     def _record_item(self, checkpoint: Checkpoint, item: Item, result: ItemResult) -> None:

@@ -13,14 +13,14 @@ from job_events.events import ErrorInfo
 from job_events.job_types import RevertParams, SyncParams
 from platforms import registry
 from platforms.accounts import AccountStore
-from platforms.adapter import Kind, Platform
+from platforms.adapter import CallCounts, Kind, Platform
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount, UnknownChannel
 from platforms.settings import AccountSettings
 from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
-from syncer.jobs.batches import BatchResult, BatchRunner, RequestCounter
+from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_cursor, with_totals
 from syncer.jobs.revert import RevertTarget
 from syncer.jobs.targets import SyncTarget
@@ -59,8 +59,8 @@ class Sync:
         writer = open_writer(connection, job.wait, self.buckets, exchange_log)
         try:
             approved = _approved(job, scope, params.confirm)
-            requests = RequestCounter(writer)
-            runner = BatchRunner(job, target, scope, settings, writer, exchange_log, requests, approved)
+            calls = CallCounts(writer)
+            runner = BatchRunner(job, target, scope, settings, writer, exchange_log, calls, approved)
             return _run(runner, dry_run=params.dry_run)
         except InvalidCredentials as error:
             self.accounts.mark(connection, "needs re-authorisation", error.message)
@@ -212,7 +212,7 @@ def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
         if position.stop is not None:
             checkpoint.counters.metadata["tooLarge"] = position.stop
         checkpoint.cursor = msgspec.to_builtins(position)
-        runner.requests.count(checkpoint.counters)
+        checkpoint.counters.count(**runner.calls.since_last())
 
 
 def _prune(job: RunningJob) -> None:
