@@ -22,6 +22,8 @@ DEFAULT_CHANNEL = "shopify"
 """The channel of a request that names none."""
 FORMER_MATCH_NAMES = {"nhanh_id": "hub_id", "shopify_id": "remote_id"}
 """Fields of a match by the names that requests of earlier versions use, and by their names of now."""
+STORED_MATCH_NAMES = {name: former for former, name in FORMER_MATCH_NAMES.items()}
+"""The same for stored JSON, which keeps the former names: processes of the last release read it during an upgrade."""
 PlanToken = Annotated[str, Meta(min_length=1, max_length=128)]
 """What a stopped or held run hands out (metadata `planToken`): it stands for exactly the changes that were shown."""
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
+from job_events.job_types import STORED_MATCH_NAMES
+
 Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]
 """(hub_id, remote_id)."""
-STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
-"""The names under which results of chunks are stored: an agent or a matcher of the last release may read them."""
 
 LABELS: dict[Method, str] = {
     "sku": "SKU",
@@ -26,7 +26,7 @@ TITLES = ("the hub", "the channel")
 EXACT: frozenset[str] = frozenset({"sku", "barcode", "phone", "email"})
 
 
-class Candidate(Struct, frozen=True, omit_defaults=True, rename=STORED_NAMES):
+class Candidate(Struct, frozen=True, omit_defaults=True, rename=STORED_MATCH_NAMES):
     """Two records that may be the same. `score` is 0 to 1; `doubt` says why they must not link by themselves.
 
     hint: the code that agrees is no evidence, only a reason to ask a person.

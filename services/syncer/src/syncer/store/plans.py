@@ -1,7 +1,7 @@
 """Plans and intents: what a job will write, in fixed batches, and what a batch is about to send.
 
-Both are stored as JSON under the names of the last release (STORED_NAMES): its processes read them during an upgrade,
-and this release reads what they have stored.
+Both are stored as JSON under the names of the last release (STORED_MATCH_NAMES): its processes read them during an
+upgrade, and this release reads what they have stored.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from job_events.events import ErrorInfo
+from job_events.job_types import STORED_MATCH_NAMES
 from service_kit.sql_files import queries
 from syncer.domain.plan import Change, Decision
 from syncer.store.rows import Scope
 
 _SQL = queries("syncer", "plans.sql")
-STORED_NAMES = {"hub_id": "nhanh_id", "remote_id": "shopify_id"}
 _KEYS: Final = UUID("7a1c9a36-5a50-5c1e-9a2f-2b6f4c1d8e05")
 """Namespace of idempotency keys."""
 
 
-class Item(Struct, frozen=True, rename=STORED_NAMES):
+class Item(Struct, frozen=True, rename=STORED_MATCH_NAMES):
     """An item that seems to differ: its desired values and the changes expected.
 
     known: a sync had written it, or found it as it should be, before this job. about: what people are shown of it.
@@ -42,7 +42,7 @@ class Item(Struct, frozen=True, rename=STORED_NAMES):
     wrote: dict[str, str] = {}
 
 
-class Intended(Struct, frozen=True, rename=STORED_NAMES):
+class Intended(Struct, frozen=True, rename=STORED_MATCH_NAMES):
     """What a batch decided for one item after reading it. refs: the channel's ids that the write needs.
 
     held: why its changes, `decision.write`, are not written until somebody confirms them. withheld: these changes in
@@ -63,7 +63,7 @@ class Intended(Struct, frozen=True, rename=STORED_NAMES):
         return () if self.held or self.error else self.decision.write
 
 
-class FieldOutcome(Struct, frozen=True, rename=STORED_NAMES):
+class FieldOutcome(Struct, frozen=True, rename=STORED_MATCH_NAMES):
     """How the write of one field ended; error None = written. ms: the channel's response time."""
 
     remote_id: str
