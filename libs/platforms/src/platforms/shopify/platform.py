@@ -1,7 +1,8 @@
 """What Shopify offers: pulls and writes of products and customers. Its client is imported when one is opened."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 from platforms.adapter import PageIterator, Platform, PullSource, Selection, Writer
 from platforms.connections import Connection
@@ -12,7 +13,7 @@ from platforms.shopify import records
 if TYPE_CHECKING:
     from platforms.buckets import Buckets
 
-_PRODUCTS, _CUSTOMERS = 25, 100  # a page
+_PAGE_SIZES = {"products": 25, "customers": 100}
 _LOCATION: Final = "gid://shopify/Location/"
 _LOCATION_ID: Final = re.compile(rf"(?:{_LOCATION})?(\d+)")
 
@@ -25,30 +26,19 @@ def location_id(text: str) -> str:
     return _LOCATION + found[1]
 
 
-def _products(connection: Connection, selection: Selection, wait: Wait, buckets: "Buckets") -> PageIterator:
+def _open(
+    what: Literal["products", "customers"], connection: Connection, selection: Selection, wait: Wait, buckets: "Buckets"
+) -> PageIterator:
     from platforms.shopify.client import ShopifyClient
 
-    query, size = _checked_query(selection), selection.page_size or _PRODUCTS
-    client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return PageIterator(
-        client, lambda next: client.products(next, query=query, size=size), lambda: client.count_products(query)
-    )
-
-
-def _customers(connection: Connection, selection: Selection, wait: Wait, buckets: "Buckets") -> PageIterator:
-    from platforms.shopify.client import ShopifyClient
-
-    query, size = _checked_query(selection), selection.page_size or _CUSTOMERS
-    client = ShopifyClient(connection, wait=wait, buckets=buckets)
-    return PageIterator(
-        client, lambda next: client.customers(next, query=query, size=size), lambda: client.count_customers(query)
-    )
-
-
-def _checked_query(selection: Selection) -> str | None:
     if selection.filters:
         raise ValidationFailed("WRONG_PARAMETER", "Shopify takes params.query, not params.filters")
-    return selection.query
+    query, size = selection.query, selection.page_size or _PAGE_SIZES[what]
+    client = ShopifyClient(connection, wait=wait, buckets=buckets)
+    page, count = (
+        (client.products, client.count_products) if what == "products" else (client.customers, client.count_customers)
+    )
+    return PageIterator(client, lambda next: page(next, query=query, size=size), lambda: count(query))
 
 
 def _product_writer(connection: Connection, wait: Wait, buckets: "Buckets", on_exchange: OnExchange) -> Writer:
@@ -76,8 +66,8 @@ PLATFORM: Final = Platform(
     credentials=("access_token",),
     check=_check,
     pulls={
-        "product": PullSource(_products, records.product),
-        "customer": PullSource(_customers, records.customer),
+        "product": PullSource(partial(_open, "products"), records.product),
+        "customer": PullSource(partial(_open, "customers"), records.customer),
     },
     writers={"product": _product_writer, "customer": _customer_writer},
     address_form="https://SHOP.myshopify.com",
