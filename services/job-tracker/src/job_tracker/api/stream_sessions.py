@@ -153,5 +153,5 @@ class StreamSession:
 
     def _heartbeat(self) -> Iterator[bytes]:
         self._beat_at = asyncio.get_running_loop().time()
-        if self._feed.freshness is not None:
-            yield event_stream.event("freshness", msgspec.json.encode(self._feed.freshness), self._place)
+        if (freshness := self._feed.freshness) is not None:
+            yield event_stream.event("freshness", msgspec.json.encode(freshness), self._place)
