@@ -10,10 +10,9 @@ from types import FrameType
 
 from job_tracker import bootstrap
 from job_tracker.arguments import SERVERS, read_arguments
-from job_tracker.errors import Stopped
 from job_tracker.settings import Settings
-from service_kit.bootstrap import configure_logging
-from service_kit.settings import read_settings
+from service_kit.bootstrap import start
+from service_kit.errors import Stopping
 
 _LOOK_EVERY = 0.2  # seconds
 
@@ -24,8 +23,7 @@ def main() -> int:
     `commands` describes those of rebuild, audit and archive.
     """
     arguments = read_arguments()
-    configure_logging(f"job-tracker {arguments.part}")
-    settings = read_settings(Settings, "job-tracker")
+    settings = start(Settings, "job-tracker", f"job-tracker {arguments.part}")
     if arguments.part not in SERVERS:
         from job_tracker import commands
 
@@ -46,7 +44,7 @@ def _api(settings: Settings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with suppress(KeyboardInterrupt, Stopped):
+    with suppress(KeyboardInterrupt, Stopping):
         from job_tracker import bootstrap_api
 
         bootstrap.prepare_schema(settings, stop.wait)

@@ -13,7 +13,6 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from job_events.topics import Topics
-from job_tracker.errors import Stopped
 from job_tracker.log.broker import Broker
 from job_tracker.projector.batch import Content, Projection
 from job_tracker.projector.commit import Committer, no_failpoint
@@ -29,6 +28,7 @@ from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect, paus
 from job_tracker.store.status import Status
 from service_kit.clock import SystemClock
 from service_kit.database import migrate
+from service_kit.errors import Stopping
 from service_kit.kafka_admin import create_topics
 from service_kit.sql_files import queries
 
@@ -48,7 +48,7 @@ def prepare_servers(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema and create the topics, waiting for servers that are still starting.
 
     Raises:
-        Stopped: the process is asked to end.
+        Stopping: the process is asked to end.
     """
     prepare_schema(settings, wait)
     topics = Topics(settings.jobtrail_topic_prefix)
@@ -68,7 +68,7 @@ def prepare_schema(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Migrate the schema, waiting for a PostgreSQL that is still starting.
 
     Raises:
-        Stopped: the process is asked to end.
+        Stopping: the process is asked to end.
     """
     _retry_until_available("PostgreSQL", lambda: migrate_schema(settings), wait)
 
@@ -86,7 +86,7 @@ def run_projector(
     wait = stop.wait
     try:
         prepare_servers(settings, wait)
-    except Stopped:
+    except Stopping:
         return
     status = Status(time.monotonic)
     broker = Broker(settings.kafka)
@@ -190,4 +190,4 @@ def _retry_until_available(server: str, work: Callable[[], None], wait: Callable
             attempt += 1
             log.warning("server away", server=server, reason=str(error))
             if wait(pause(attempt)):
-                raise Stopped from None
+                raise Stopping from None

@@ -12,10 +12,6 @@ class TrackerError(JobtrailError):
     """Base of every error that the tracker raises on purpose."""
 
 
-class Stopped(TrackerError):
-    """The process is asked to end, and the server that it waits for is still away."""
-
-
 # The log and the projection
 
 

@@ -60,7 +60,7 @@ class Committer(Generic[Content]):
         Nothing is committed before `precondition` is done; its exception is raised here.
 
         Raises:
-            Stopped: the process is asked to end while PostgreSQL is away; the rest was not written.
+            Stopping: the process is asked to end while PostgreSQL is away; the rest was not written.
         """
         lost: set[TopicPartition] = set()
         todo = [batch]

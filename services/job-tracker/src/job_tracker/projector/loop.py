@@ -12,7 +12,6 @@ from typing import Generic
 
 import structlog
 
-from job_tracker.errors import Stopped
 from job_tracker.log.records import TopicPartition
 from job_tracker.projector.batch import Batch, Content, Projection
 from job_tracker.projector.commit import Committer, no_failpoint
@@ -20,6 +19,7 @@ from job_tracker.projector.source import KafkaSource
 from job_tracker.store.positions import PositionStore
 from job_tracker.store.postgres import RetryingConnection
 from job_tracker.store.status import Status
+from service_kit.errors import Stopping
 
 log = structlog.get_logger()
 _IDLE = 0.25  # seconds that the reader waits for records before it checks `stop`
@@ -76,7 +76,7 @@ class Projector(Generic[Content]):
                 self._turn(source, writer)
             self._settle(None)
             source.report(at_once=True)
-        except Stopped:
+        except Stopping:
             log.info("stopped while waiting")
         finally:
             source.close()

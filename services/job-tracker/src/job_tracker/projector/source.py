@@ -93,7 +93,7 @@ class KafkaSource:
         """Up to `most` records, in order within each partition; waits `timeout` seconds for the first.
 
         Raises:
-            Stopped: the process is asked to end while a server is away.
+            Stopping: the process is asked to end while a server is away.
             KafkaException: the broker refuses for a reason that does not pass.
         """
         self._check_topics()

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from job_tracker.errors import BrokerAway, Stopped
+from job_tracker.errors import BrokerAway
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import Positions, Span, TopicPartition
 from job_tracker.store.postgres import Cursor, RetryingConnection, pause
 from job_tracker.store.status import Status
+from service_kit.errors import Stopping
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "commit.sql")
@@ -55,7 +56,7 @@ class PositionStore:
         A topic that is missing, recreated, trimmed past the position, or that ends before it, is refused, and no other.
 
         Raises:
-            Stopped: the process is asked to end.
+            Stopping: the process is asked to end.
         """
         ids, spans, refused = self._described(partitions)
         present = sorted(spans)
@@ -88,7 +89,7 @@ class PositionStore:
         """The result of `take`, without writing anything.
 
         Raises:
-            Stopped: the process is asked to end.
+            Stopping: the process is asked to end.
         """
         ids, spans, refused = self._described(partitions)
         positions, broken, _ = self._checked(self._read(list(spans)), ids, spans)
@@ -104,7 +105,7 @@ class PositionStore:
         Returns the topics of which nothing may be committed any more; `unusable` has the reasons.
 
         Raises:
-            Stopped: the process is asked to end.
+            Stopping: the process is asked to end.
         """
         ids = dict(self._ids)
         found = self._topic_ids(set(ids))
@@ -159,7 +160,7 @@ class PositionStore:
         """Positions to which another owner has moved partitions.
 
         Raises:
-            Stopped: the process is asked to end.
+            Stopping: the process is asked to end.
         """
 
         return {(str(topic), int(str(n))): int(str(at)) for topic, n, _, at in self._read(partitions)}
@@ -185,7 +186,7 @@ class PositionStore:
                 self._status.record_away("Kafka", str(error))
                 attempt += 1
                 if self._wait(pause(attempt)):
-                    raise Stopped from None
+                    raise Stopping from None
             else:
                 self._status.record_present("Kafka")
                 return answer

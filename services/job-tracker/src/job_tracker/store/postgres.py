@@ -7,10 +7,10 @@ from typing import LiteralString, TypeVar
 import psycopg
 import structlog
 
-from job_tracker.errors import Stopped
 from job_tracker.store.status import Status
 from service_kit.clock import backoff
 from service_kit.database import KEEPALIVES, watched
+from service_kit.errors import Stopping
 
 log = structlog.get_logger()
 CHANNEL = "tracker_commit"
@@ -74,7 +74,7 @@ class RetryingConnection:
         `whole`: it cannot be divided, so it is also retried after a time-out.
 
         Raises:
-            Stopped: the process is asked to end and PostgreSQL is still away.
+            Stopping: the process is asked to end and PostgreSQL is still away.
             psycopg.errors.TransactionTimeout: it took too long, and is not `whole`.
             psycopg.Error: anything else, rolled back.
         """
@@ -92,7 +92,7 @@ class RetryingConnection:
                 self._away(error)
                 if isinstance(error, psycopg.errors.TransactionTimeout) and not whole:
                     if self._wait(pause(1)):
-                        raise Stopped from None
+                        raise Stopping from None
                     raise
             else:
                 self._status.record_present("PostgreSQL")
@@ -100,7 +100,7 @@ class RetryingConnection:
             self.retries += 1
             attempt += 1
             if self._wait(pause(attempt)):
-                raise Stopped
+                raise Stopping
 
     def notify(self) -> None:
         """Wake the readers. A lost notification delays them by a second: they also poll."""
