@@ -15,9 +15,9 @@ from tests.release_processes import Release
 from tests.safety.case import articles
 from tests.safety.world import TENANT, World
 
+from job_events.chains import CHAINS
 from job_events.envelope import decode
 from job_events.events import Finished, Requested, Started, Then
-from job_events.job_types import CHAINS
 from job_events.topics import Topics
 from sandbox.shops import DEPOTS, LOCATIONS
 from service_kit.kafka_admin import group_members

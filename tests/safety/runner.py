@@ -9,8 +9,8 @@ from tests.safety import compare, names
 from tests.safety.case import Case, Expect, RawFile, Step, articles, persons, rows, split_name
 from tests.safety.world import TENANT, Found, Impossible, Json, World, until
 
+from job_events.chains import CHAINS
 from job_events.events import Then
-from job_events.job_types import CHAINS
 from sandbox.shops import DEPOTS, LOCATIONS
 
 ITEM_SECONDS = 30.0

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
 
+from job_events.chains import CHAINS
 from job_events.events import JOB_ID_PATTERN, Then
-from job_events.job_types import CHAINS, JOB_TYPES
+from job_events.job_types import JOB_TYPES
 from jobtrail import terminal
 from jobtrail.errors import UserError
 from jobtrail.home import Home

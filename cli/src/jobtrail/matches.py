@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from job_events.job_types import DEFAULT_CHANNEL
+from job_events.job_params import DEFAULT_CHANNEL
 from jobtrail import terminal
 from jobtrail.errors import UserError
 from jobtrail.home import Home

@@ -4,8 +4,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from job_events.chains import Chain
 from job_events.events import Then
-from job_events.job_types import JOB_TYPES, Chain
+from job_events.job_types import JOB_TYPES
 from jobtrail.errors import UserError
 from jobtrail.tracker import Json, Tracker
 

@@ -12,7 +12,8 @@ import pytest
 from job_events import job_types
 from job_events.envelope import decode
 from job_events.events import Requested, Then
-from job_events.job_types import JOB_TYPES, JobType, PullParams
+from job_events.job_params import PullParams
+from job_events.job_types import JOB_TYPES, JobType
 from worker.job import RunningJob
 from worker.job_result import JobResult
 

@@ -8,7 +8,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from job_events.job_types import PullParams
+from job_events.job_params import PullParams
 from job_events.topics import Topics
 from service_kit import kafka as clients
 from service_kit.bootstrap import stop_on_signals

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job_events.chains import CHAINS, check_then
 from job_events.errors import InvalidRequest
 from job_events.events import Then
-from job_events.job_types import CHAINS, JOB_TYPES, check_then, read_params, unknown_here
+from job_events.job_types import JOB_TYPES, read_params, unknown_here
 from job_events.tokens import decode_token, encode_token
 
 

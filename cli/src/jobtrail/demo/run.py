@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec import to_builtins
 from uuid_utils import uuid7
 
-from job_events.job_types import CHAINS, Chain
+from job_events.chains import CHAINS, Chain
 from jobtrail.demo.plan import TENANT
 from jobtrail.errors import TrackerUnreachable, UserError
 from jobtrail.tracker import Json, Tracker

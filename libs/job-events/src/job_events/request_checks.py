@@ -11,7 +11,8 @@ from msgspec import Meta, Struct, field
 
 from job_events.errors import InvalidRequest
 from job_events.events import Then
-from job_events.job_types import PullParams, RevertParams, read_params
+from job_events.job_params import PullParams, RevertParams
+from job_events.job_types import read_params
 from job_events.strict import read_strictly
 
 # Ids are strings in Jobtrail and integers at Nhanh.

@@ -22,7 +22,8 @@ from job_events.events import (
     ProgressData,
     Requested,
 )
-from job_events.job_types import Params, read_params
+from job_events.job_params import Params
+from job_events.job_types import read_params
 from job_events.topics import Topics
 from service_kit.clock import Clock
 from worker.errors import Interrupted, LeaseLost

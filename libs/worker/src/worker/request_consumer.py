@@ -23,6 +23,7 @@ from msgspec import Raw, Struct, UnsetType
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from job_events.chains import check_then
 from job_events.envelope import decode
 from job_events.errors import InvalidEvent, InvalidRequest
 from job_events.events import (
@@ -38,7 +39,7 @@ from job_events.events import (
     Requested,
     Resume,
 )
-from job_events.job_types import JOB_TYPES, check_then, read_params, unknown_here
+from job_events.job_types import JOB_TYPES, read_params, unknown_here
 from job_events.topics import Topics
 from service_kit.clock import Clock, backoff
 from service_kit.database import is_away, is_transient, refuses_all_writes, sql_error_text

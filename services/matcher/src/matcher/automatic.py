@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from job_events.events import Action, ErrorInfo
-from job_events.job_types import MatchParams
+from job_events.job_params import MatchParams
 from matcher.domain.candidates import EXACT
 from matcher.domain.mappings import Changes, Match, compare, earlier_links, known
 from matcher.domain.resolution import RESOLVERS, Bands, Decision, LinkByName

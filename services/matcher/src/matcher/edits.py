@@ -3,7 +3,7 @@
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from job_events.events import Action
-from job_events.job_types import EditMatchParams
+from job_events.job_params import EditMatchParams
 from matcher.domain.mappings import Match
 from matcher.scope import nothing_pulled, scope_of
 from matcher.store import matches, snapshots

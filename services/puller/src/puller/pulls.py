@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from job_events.events import ErrorInfo
-from job_events.job_types import PullParams
+from job_events.job_params import PullParams
 from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts, PageIterator, PullSource, Selection
 from platforms.buckets import Buckets

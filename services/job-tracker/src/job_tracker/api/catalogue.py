@@ -10,7 +10,8 @@ from psycopg import sql
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from job_events.job_types import FORMER_MATCH_NAMES, PLATFORMS, renamed_match_fields
+from job_events.job_params import FORMER_MATCH_NAMES, renamed_match_fields
+from job_events.job_types import PLATFORMS
 from job_events.topics import SERVICES
 from job_tracker.api.deps import (
     Account,

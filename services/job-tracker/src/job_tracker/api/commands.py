@@ -12,8 +12,10 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from job_events.chains import check_then
 from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
-from job_events.job_types import DEFAULT_CHANNEL, JOB_TYPES, check_then, job_type, renamed_match_fields
+from job_events.job_params import DEFAULT_CHANNEL, renamed_match_fields
+from job_events.job_types import JOB_TYPES, job_type
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.topics import SERVICES
 from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash

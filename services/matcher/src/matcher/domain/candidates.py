@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from job_events.job_types import STORED_MATCH_NAMES
+from job_events.job_params import STORED_MATCH_NAMES
 
 Method = Literal["sku", "barcode", "title", "phone", "email", "manual"]
 Pair = tuple[str, str]

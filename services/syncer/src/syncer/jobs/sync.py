@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from psycopg.errors import UndefinedTable
 
 from job_events.events import ErrorInfo
-from job_events.job_types import RevertParams, SyncParams
+from job_events.job_params import RevertParams, SyncParams
 from platforms import registry
 from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts, Kind, Platform

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from job_events.events import ErrorInfo
-from job_events.job_types import STORED_MATCH_NAMES
+from job_events.job_params import STORED_MATCH_NAMES
 from service_kit.sql_files import queries
 from syncer.domain.plan import Change, Decision
 from syncer.store.rows import Scope
