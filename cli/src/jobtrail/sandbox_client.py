@@ -1,9 +1,11 @@
 """A client of the sandbox's control API: fill shops, and count their records and writes."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from jobtrail.errors import UserError
 
@@ -33,6 +35,27 @@ class Sandbox:
     def shops(self) -> Json:
         """Every account's shops: records, accepted writes by kind, requests."""
         return self._http.get("/_sandbox/shops").raise_for_status().json()["accounts"]
+
+    def records(self, account: str, platform: str, kind: str) -> list[Json]:
+        """Every record of a kind as the sandbox keeps it."""
+        return self._http.get(f"/_sandbox/records/{account}/{platform}/{kind}").raise_for_status().json()
+
+    def edit(self, account: str, platform: str, kind: str, record_id: int, **changes: Any) -> None:
+        """Change one record as a person does in the platform's back office. changes: `set` and `stock`."""
+        body = {"id": record_id, "at": int(time.time()), **changes}
+        self._http.post(f"/_sandbox/records/{account}/{platform}/{kind}", json=body).raise_for_status()
+
+    def answer_once(self, platform: str, account: str, *, says: str, body: Json) -> None:
+        """Answer the next call whose body holds `says` with this JSON and do nothing else."""
+        fault = {
+            "platform": platform,
+            "account": account,
+            "kind": "garbage",
+            "count": 1,
+            "says": says,
+            "body": msgspec.json.encode(body).decode(),
+        }
+        self._http.post("/_sandbox/faults", json=fault).raise_for_status()
 
 
 def source(path: Path | None, *, perturb: bool) -> Json:

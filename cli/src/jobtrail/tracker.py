@@ -102,6 +102,10 @@ class Tracker:
         """The first `most` matches, and their last page."""
         return self._collect("/matches", "matches", answers.MatchesPage, most, **filters)
 
+    def total(self, path: str, **filters: Any) -> int:
+        """How many entries a list with an exact total has."""
+        return self.read(path, answers.Total, limit=1, **filters).total
+
     def _collect(self, path: str, name: str, shape: type[Struct], most: int, **filters: Any) -> tuple[list[Json], Json]:
         """The first `most` entries of a list, and their last page."""
         found: list[Json] = []

@@ -1,4 +1,4 @@
-"""`jobtrail demo`: start everything, run the chains, count, report, end."""
+"""`jobtrail demo`: start everything, run the chains and the jobs of the next day, count, report, end."""
 
 import time
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jobtrail.demo.account import connect, load_shops
+from jobtrail.demo.next_day import run_next_day
 from jobtrail.demo.plan import LinkByName, plan_demo
 from jobtrail.demo.report import build_report, show_report, write_report
 from jobtrail.demo.run import follow, start_chains
@@ -45,7 +46,9 @@ def run_demo(
         with DemoView(console) as live:
             jobs = follow(tracker, chains, live.show)
         after = sandbox.shops()[plan.account]
-        report = build_report(plan, tracker, jobs, load, before, after, time.monotonic() - began)
-        show_report(console, report, jobs, system.running.api)
+        with DemoView(console) as live:
+            day = run_next_day(tracker, sandbox, plan.account, live.show)
+        report = build_report(plan, tracker, jobs, day, load, before, after, time.monotonic() - began)
+        show_report(console, report, jobs, day, system.running.api)
         write_report(report)
-    return 1 if any(job["status"] in {"FAILED", "CANCELLED"} for job in jobs) else 0
+    return 1 if any(job["status"] in {"FAILED", "CANCELLED"} for job in [*jobs, *day.jobs]) else 0

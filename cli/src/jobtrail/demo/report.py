@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobtrail.answers import Total
+from jobtrail.demo.next_day import NextDay, drifts
 from jobtrail.demo.plan import TENANT, DemoPlan
 from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker
@@ -19,9 +18,16 @@ PLATFORMS = ("nhanh", "shopify")
 
 
 def build_report(
-    plan: DemoPlan, tracker: Tracker, jobs: list[Json], load: Json, before: Json, after: Json, seconds: float
+    plan: DemoPlan,
+    tracker: Tracker,
+    jobs: list[Json],
+    day: NextDay,
+    load: Json,
+    before: Json,
+    after: Json,
+    seconds: float,
 ) -> Json:
-    """The report as data. `before` and `after` are the sandbox's counts for the shops of this account."""
+    """The report as data. `before` and `after` the chains are the sandbox's counts for the shops of this account."""
     platforms = {
         name: {
             "records_before": before[name]["records"],
@@ -45,6 +51,7 @@ def build_report(
         "catalogue": _catalogue(tracker, plan.account),
         "waiting_by_name": _waiting_by_name(jobs),
         "wrote_nothing": not any(sum(p["writes_received"].values()) for p in platforms.values()),
+        "next_day": {"edited_products": day.edited, "jobs": [_job(job) | {"type": job["type"]} for job in day.jobs]},
         "seconds": round(seconds, 1),
     }
 
@@ -63,27 +70,29 @@ def _waiting_by_name(jobs: list[Json]) -> int:
 def _catalogue(tracker: Tracker, account: str) -> Json:
     """What the catalogue holds of this account, counted by the API."""
     counts: Json = {}
+    of_demo = {"tenant": TENANT, "account": account}
     for platform in PLATFORMS:
         for kind in ("products", "customers"):
-            counts[f"{platform} {kind}"] = _total(tracker, f"/{kind}", account, platform=platform)
+            counts[f"{platform} {kind}"] = tracker.total(f"/{kind}", platform=platform, **of_demo)
     for kind in ("product", "customer"):
         for status in ("auto", "review"):
-            counts[f"{kind} matches {status}"] = _total(tracker, "/matches", account, kind=kind, status=status)
+            counts[f"{kind} matches {status}"] = tracker.total("/matches", kind=kind, status=status, **of_demo)
     return counts
-
-
-def _total(tracker: Tracker, path: str, account: str, **filters: Any) -> int:
-    return tracker.read(path, Total, tenant=TENANT, account=account, limit=1, **filters).total
 
 
 def _difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
     return {kind: count - before.get(kind, 0) for kind, count in after.items()}
 
 
-def show_report(console: Console, report: Json, jobs: list[Json], api: str) -> None:
+def show_report(console: Console, report: Json, jobs: list[Json], day: NextDay, api: str) -> None:
     """Print the jobs, the counts and the next commands."""
     console.print()
     console.print(Jobs(jobs, datetime.now(UTC), title="Jobs"))
+    if day.edited:
+        console.print(Jobs(day.jobs, datetime.now(UTC), title=f"After {len(day.edited)} edits in the hub"))
+        console.print(
+            "Differences between hub and channel, before and after the sync: " + ", then ".join(map(str, drifts(day)))
+        )
     table = Table(title="Platforms", title_justify="left", header_style="bold")
     for name in ("Platform", "Records before", "Records after", "Writes received", "Requests"):
         table.add_column(name)
