@@ -27,6 +27,7 @@ class Plan:
     settle_seconds: float
     emitter_calls: int
     read_sizes: tuple[int, ...]
+    rate_seconds: float
 
 
 USUAL = Plan(
@@ -44,6 +45,7 @@ USUAL = Plan(
     settle_seconds=4,
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000),
+    rate_seconds=95,
 )
 FULL = Plan(
     events=900_000,
@@ -60,6 +62,7 @@ FULL = Plan(
     settle_seconds=4,
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000, 10_000_000),
+    rate_seconds=320,
 )
 SMOKE = Plan(
     events=3_000,
@@ -76,4 +79,5 @@ SMOKE = Plan(
     settle_seconds=0.5,
     emitter_calls=2_000,
     read_sizes=(),
+    rate_seconds=0,
 )

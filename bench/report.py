@@ -33,6 +33,10 @@ GOALS = (
     ("rebuild_vs_drain", ">=", 1.0, "rebuilds at least as fast as it drains"),
     ("memory_10x_vs_1x", "<=", 1.1, "needs no more memory for ten times the events"),
     ("list_10m_vs_10k", "<=", 1.5, "lists 10 million jobs about as fast as 10 thousand"),
+    ("rate_used_nhanh", ">=", 0.95, "long pulls use 95 % of the calls that Nhanh allows"),
+    ("own_429_nhanh", "<=", 0.0, "and cause no answer of too many calls"),
+    ("rate_used_shopify", ">=", 0.95, "long pulls use 95 % of the points that Shopify restores"),
+    ("own_429_shopify", "<=", 0.0, "and cause no answer of too many points"),
     ("list_1m_vs_10k", "<=", 1.5, "lists a million jobs about as fast as 10 thousand"),
 )
 
