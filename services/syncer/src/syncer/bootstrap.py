@@ -14,6 +14,7 @@ from service_kit.bootstrap import start
 from service_kit.settings import ServiceSettings
 from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
+from syncer.jobs.reconcile import Reconcile
 from syncer.jobs.sync import Sync
 from worker.job_result import JobResult, result_from_category
 from worker.loop import Handler
@@ -34,12 +35,12 @@ def run() -> None:
         raise SystemExit(f"syncer: JOBTRAIL_SECRET_KEY: {error}") from None
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
-        sync = Sync(
-            AccountStore(pool, cipher),
-            RateBuckets(pool, time.time),
-            {"product": ProductTarget, "customer": CustomerTarget},
-        )
-        return dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync)
+        accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
+        sync = Sync(accounts, buckets, {"product": ProductTarget, "customer": CustomerTarget})
+        return {
+            **dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync),
+            "RECONCILE_PRODUCTS": Reconcile(accounts, buckets),
+        }
 
     run_worker(
         "syncer",

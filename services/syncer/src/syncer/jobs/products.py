@@ -1,6 +1,6 @@
 """PRODUCT_SYNC: prices and stock of linked variants."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from psycopg import Connection
@@ -18,6 +18,9 @@ from worker.errors import JobFailed
 
 _NOT_IN_HUB = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")
 
+Quantities = Sequence[tuple[str, Decimal | None]]
+"""(depot or location, available) of each place; None: unknown."""
+
 
 class ProductTarget(MatchedTarget):
     """Prices and stock of linked variants."""
@@ -29,6 +32,8 @@ class ProductTarget(MatchedTarget):
         self._writer: Writer | None = None
         self._first_location: str | None = None
         self._location_of_depot: dict[str, str] = {}
+        # The depots by which it was decided where stock goes; None where that does not depend on them.
+        self._known_depots: frozenset[str] | None = None
 
     def prepare(self, writer: Writer, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         """Find the location of every depot's stock; the channel is asked only where the catalogue does not tell."""
@@ -47,6 +52,8 @@ class ProductTarget(MatchedTarget):
             if rows.count_pairs(conn, scope) == 0 or (mapped and rows.has_depot(conn, scope, map(str.strip, mapped))):
                 return
             known = rows.places(conn, scope)
+        if not mapped:
+            self._known_depots = frozenset(known.depots)
         if not known.depots:
             return
         if mapped:
@@ -70,11 +77,17 @@ class ProductTarget(MatchedTarget):
         if problem is not None:
             raise JobFailed("VALIDATION_FAILED", "CURRENCY", problem)
 
+    def check_depots(self, found: Iterable[str]) -> None:
+        """Refuse stock at depots that the catalogue does not have, where it decided which location gets all stock."""
+        new = sorted(set(found) - self._known_depots) if self._known_depots is not None else []
+        if new:
+            raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", depots.depots_since_pull(new))
+
     def pairs(self, conn: Connection, scope: Scope, found: list[Row], read: Records) -> list[Pair]:
         del read  # prices and stock do not depend on what the channel holds
         stocks = rows.stock(conn, scope, scope.hub, [row["hub_id"] for row in found])
         levels = rows.stock(conn, scope, scope.platform, [row["remote_id"] for row in found])
-        return [self._pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
+        return [self.pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
 
     def _locations(self) -> Sequence[Location]:
         found = self._connected().locations()
@@ -87,14 +100,10 @@ class ProductTarget(MatchedTarget):
             raise RuntimeError("a target must be prepared before it is used")
         return self._writer
 
-    def _pair(
-        self,
-        row: Row,
-        stocks: list[tuple[str, Decimal | None]],
-        levels: list[tuple[str, Decimal | None]],
-    ) -> Pair:
+    def pair(self, row: Row, stocks: Quantities, levels: Quantities) -> Pair:
+        """A pair with what should be written by the hub's values in `row` and its quantities by depot, `stocks`."""
         hub_id, remote_id, settings = row["hub_id"], row["remote_id"], self._settings
-        shown = about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
+        shown = about_row(row)
         problem = stale_problem(row) if row["on_hub"] else _NOT_IN_HUB
         if problem is not None:
             return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
@@ -118,6 +127,11 @@ class ProductTarget(MatchedTarget):
         if row["pulled_at"] is not None and row["remote_price"] is not None:
             believed[field_names.PRICE] = fields.plain_number(row["remote_price"])
         return Pair(hub_id, remote_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown)
+
+
+def about_row(row: Row) -> dict[str, str]:
+    """What people are shown of a linked variant."""
+    return about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
 
 
 def _title(row: Row) -> str | None:

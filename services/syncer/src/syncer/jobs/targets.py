@@ -115,6 +115,13 @@ def stale_problem(row: Row) -> ErrorInfo | None:
     return ErrorInfo("VALIDATION_FAILED", "STALE", f"{'; '.join(reasons)}; pull again") if reasons else None
 
 
+def not_linked(scope: Scope) -> ErrorInfo:
+    """The error of a chosen id of the hub whose record has no partner in the channel, or that no shop knows."""
+    return ErrorInfo(
+        "NOT_FOUND", "NOT_LINKED", f"no {scope.kind} of {scope.hub} with this id is linked with {scope.platform}"
+    )
+
+
 def about(linked_by: str, **more: str | None) -> dict[str, str]:
     """What people are shown of a pair, without what is empty."""
     return {name: text for name, text in {**more, "linked_by": linked_by}.items() if text}
