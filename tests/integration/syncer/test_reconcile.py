@@ -228,9 +228,12 @@ def test_chosen_ids_that_are_not_linked_fail_alone(shop: Any, syncer: Any) -> No
     with syncer():
         job_id, end = shop.run("RECONCILE_PRODUCTS", only=[*unknown, *chosen, *chosen])
         items = shop.items(job_id, len(unknown) + len(chosen))
-        assert {one: (items[one].data.action, error_of(items[one]).code) for one in unknown} == dict.fromkeys(
-            unknown, ("failed", "NOT_LINKED")
-        )
+        assert {one: (items[one].data.action, error_of(items[one]).code) for one in unknown} == {
+            in_review: ("failed", "NOT_LINKED"),
+            unlinked: ("failed", "NOT_LINKED"),
+            "no such id": ("failed", "NOT_IN_CATALOGUE"),
+            "999999999": ("failed", "NOT_IN_CATALOGUE"),
+        }
         assert listed({one: items[one] for one in chosen}) == {
             hub_id: fields for hub_id, fields in differences(shop, pairs).items() if hub_id in chosen
         }

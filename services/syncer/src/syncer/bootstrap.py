@@ -35,11 +35,14 @@ def run() -> None:
         raise SystemExit(f"syncer: JOBTRAIL_SECRET_KEY: {error}") from None
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
-        accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
-        sync = Sync(accounts, buckets, {"product": ProductTarget, "customer": CustomerTarget})
+        sync = Sync(
+            AccountStore(pool, cipher),
+            RateBuckets(pool, time.time),
+            {"product": ProductTarget, "customer": CustomerTarget},
+        )
         return {
             **dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync),
-            "RECONCILE_PRODUCTS": Reconcile(accounts, buckets),
+            "RECONCILE_PRODUCTS": Reconcile(sync.accounts, sync.buckets),
         }
 
     run_worker(

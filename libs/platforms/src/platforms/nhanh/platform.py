@@ -47,7 +47,7 @@ PLATFORM: Final = Platform(
     credentials=("app_id", "business_id", "access_token"),
     check=_check,
     pulls={
-        "product": PullSource(partial(_open, "products"), records.product, _chosen_products),
+        "product": PullSource(partial(_open, "products"), records.product, chosen=_chosen_products),
         "customer": PullSource(partial(_open, "customers"), records.customer),
     },
     base_url="https://pos.open.nhanh.vn",

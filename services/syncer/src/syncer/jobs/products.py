@@ -18,9 +18,6 @@ from worker.errors import JobFailed
 
 _NOT_IN_HUB = ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", "the mapped product is no longer in Nhanh's catalogue")
 
-Quantities = Sequence[tuple[str, Decimal | None]]
-"""(depot or location, available) of each place; None: unknown."""
-
 
 class ProductTarget(MatchedTarget):
     """Prices and stock of linked variants."""
@@ -83,11 +80,17 @@ class ProductTarget(MatchedTarget):
         if new:
             raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", depots.depots_since_pull(new))
 
+    def pair(self, scope: Scope, row: Row, stocks: list[tuple[str, Decimal | None]]) -> Pair:
+        """The pair of a row and of the hub's quantities by depot, whatever the channel is believed to hold."""
+        return self._pair(scope, row, stocks, [])
+
     def pairs(self, conn: Connection, scope: Scope, found: list[Row], read: Records) -> list[Pair]:
         del read  # prices and stock do not depend on what the channel holds
         stocks = rows.stock(conn, scope, scope.hub, [row["hub_id"] for row in found])
         levels = rows.stock(conn, scope, scope.platform, [row["remote_id"] for row in found])
-        return [self.pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
+        return [
+            self._pair(scope, row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found
+        ]
 
     def _locations(self) -> Sequence[Location]:
         found = self._connected().locations()
@@ -100,10 +103,15 @@ class ProductTarget(MatchedTarget):
             raise RuntimeError("a target must be prepared before it is used")
         return self._writer
 
-    def pair(self, row: Row, stocks: Quantities, levels: Quantities) -> Pair:
-        """A pair with what should be written by the hub's values in `row` and its quantities by depot, `stocks`."""
+    def _pair(
+        self,
+        scope: Scope,
+        row: Row,
+        stocks: list[tuple[str, Decimal | None]],
+        levels: list[tuple[str, Decimal | None]],
+    ) -> Pair:
         hub_id, remote_id, settings = row["hub_id"], row["remote_id"], self._settings
-        shown = about_row(row)
+        shown = about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
         problem = stale_problem(row) if row["on_hub"] else _NOT_IN_HUB
         if problem is not None:
             return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
@@ -127,11 +135,6 @@ class ProductTarget(MatchedTarget):
         if row["pulled_at"] is not None and row["remote_price"] is not None:
             believed[field_names.PRICE] = fields.plain_number(row["remote_price"])
         return Pair(hub_id, remote_id, wanted, believed, row["pulled_at"], rows.last_written_of_row(row), about=shown)
-
-
-def about_row(row: Row) -> dict[str, str]:
-    """What people are shown of a linked variant."""
-    return about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
 
 
 def _title(row: Row) -> str | None:

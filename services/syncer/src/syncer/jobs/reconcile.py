@@ -5,7 +5,7 @@ transaction stores its drifts, their events, the counters and the cursor. So a j
 again, and has told nothing of it before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,8 +32,8 @@ from syncer.domain.plan import ConflictRules, LastWritten
 from syncer.jobs.accounts import marked_if_refused, needs_views, read_account, writer_of
 from syncer.jobs.batches import NOT_IN_CHANNEL
 from syncer.jobs.item_results import field_changes
-from syncer.jobs.products import ProductTarget, about_row
-from syncer.jobs.targets import not_linked
+from syncer.jobs.products import ProductTarget
+from syncer.jobs.targets import Pair
 from syncer.store import reconciliations, rows, written
 from syncer.store.reconciliations import Figures
 from syncer.store.rows import Row, Scope
@@ -60,7 +60,7 @@ class Compared:
     skipped: it counts as skipped, not as failed. Without an error and a drift it is as it should be.
     """
 
-    row: Row
+    pair: Pair
     drift: Drift | None = None
     error: ErrorInfo | None = None
     missing: bool = False
@@ -174,7 +174,7 @@ class _Run:
         with self._job.checkpoint() as checkpoint:
             self._record(checkpoint, compared)
             if self._scope.only is not None:
-                self._record_not_linked(checkpoint, [one for one in ids if one not in linked])
+                self._record_absent(checkpoint, ids, linked)
             checkpoint.counters.count(batches=1)
             self._count_calls(checkpoint)
             checkpoint.cursor = msgspec.to_builtins(following)
@@ -221,38 +221,44 @@ class _Run:
         channel: RemoteRecord | None,
         last_written: LastWritten,
     ) -> Compared:
-        if isinstance(hub, MalformedRecord):
-            reason = ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", f"Nhanh's record cannot be read: {hub}"[:4096])
-            return Compared(row, error=reason, skipped=True)
-        if hub is None or channel is None:
-            return Compared(row, error=_NOT_IN_HUB if hub is None else NOT_IN_CHANNEL, missing=True)
+        if not isinstance(hub, Variant):
+            pair = self._target.pair(self._scope, row, [])
+            if hub is None:
+                return Compared(pair, error=_NOT_IN_HUB, missing=True)
+            reason = f"Nhanh's record cannot be read: {hub}"[:4096]
+            return Compared(pair, error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", reason), skipped=True)
         stocks = [(place.place_id, place.available) for place in hub.places]
-        pair = self._target.pair(_as_read(row, hub), stocks, [])
+        pair = self._target.pair(self._scope, _as_read(row, hub), stocks)
+        if channel is None:
+            return Compared(pair, error=NOT_IN_CHANNEL, missing=True)
         if pair.problem is not None:
-            return Compared(row, error=pair.problem, skipped=pair.skipped)
-        return Compared(row, find_drift(pair.desired, channel.fields, last_written, self._rules))
+            return Compared(pair, error=pair.problem, skipped=pair.skipped)
+        return Compared(pair, find_drift(pair.desired, channel.fields, last_written, self._rules))
 
     def _record(self, checkpoint: Checkpoint, compared: Sequence[Compared]) -> None:
         """Store a batch: since when what differs, an event for each product that differs or could not be compared."""
-        drifts = {(one.row["hub_id"], one.row["remote_id"]): one.drift for one in compared if one.drift is not None}
-        known = [one.row["remote_id"] for one in compared if one.error is None or one.missing]
+        drifts = {(one.pair.hub_id, one.pair.remote_id): one.drift for one in compared if one.drift is not None}
+        known = [one.pair.remote_id for one in compared if one.error is None or one.missing]
         since = reconciliations.note(checkpoint.connection, self._scope, known, drifts)
         for one in compared:
             checkpoint.counters.count(**_counts(one))
-            ids = {self._scope.hub: one.row["hub_id"], self._scope.platform: one.row["remote_id"]}
-            about = about_row(one.row)
+            pair = one.pair
+            ids = {self._scope.hub: pair.hub_id, self._scope.platform: pair.remote_id}
             if one.error is not None:
                 action: Action = "skipped" if one.skipped else "failed"
-                checkpoint.item(one.row["hub_id"], action, ids, error=one.error, about=about)
+                checkpoint.item(pair.hub_id, action, ids, error=one.error, about=pair.about)
             elif one.drift is not None:
-                about |= _about_drift(one.drift, since[one.row["remote_id"]])
+                about = pair.about | _about_drift(one.drift, since[pair.remote_id])
                 changes = field_changes(one.drift.changes)
-                checkpoint.item(one.row["hub_id"], "would_update", ids, changes=changes, about=about)
+                checkpoint.item(pair.hub_id, "would_update", ids, changes=changes, about=about)
 
-    def _record_not_linked(self, checkpoint: Checkpoint, hub_ids: Sequence[str]) -> None:
-        for hub_id in hub_ids:
-            checkpoint.counters.count(failed=1)
-            checkpoint.item(hub_id, "failed", {self._scope.hub: hub_id}, error=not_linked(self._scope))
+    def _record_absent(self, checkpoint: Checkpoint, chosen: Sequence[str], linked: Collection[str]) -> None:
+        """Chosen ids that are not linked fail alone, as they do in a sync."""
+        scope = replace(self._scope, only=tuple(chosen))
+        for pairs in self._target.absent(checkpoint.connection, scope, linked):
+            for pair in pairs:
+                checkpoint.counters.count(failed=1)
+                checkpoint.item(pair.hub_id, "failed", {scope.hub: pair.hub_id}, error=pair.problem)
 
     def _end(self, cursor: ReconcileCursor) -> None:
         with self._job.checkpoint() as checkpoint:

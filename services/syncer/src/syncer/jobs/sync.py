@@ -1,22 +1,25 @@
 """A sync from its request to its end: plan once, stop if it changes too much, then write batch by batch."""
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import structlog
 from msgspec.structs import replace
+from psycopg.errors import UndefinedTable
 
 from job_events.events import ErrorInfo
 from job_events.job_params import RevertParams, SyncParams
 from platforms import registry
 from platforms.accounts import AccountStore
-from platforms.adapter import CallCounts, Kind
+from platforms.adapter import CallCounts, Kind, Platform
 from platforms.buckets import Buckets
+from platforms.connections import Connection
+from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount, UnknownChannel
+from platforms.settings import AccountSettings
 from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
-from syncer.jobs.accounts import marked_if_refused, needs_views, read_account, writer_of
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_cursor, with_totals
 from syncer.jobs.revert import RevertTarget
@@ -28,6 +31,7 @@ from worker.errors import JobFailed
 from worker.job import RunningJob, params_of
 from worker.job_result import JobResult
 
+log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
 _PRUNE_ROUNDS: Final = 20
 
@@ -46,15 +50,23 @@ class Sync:
         """Run one attempt; its result, None = by the counters. Raises JobFailed, PlatformError, Interrupted."""
         _prune(job)
         params, target, scope = self._read_request(job)
-        open_writer = writer_of(scope)
-        settings, (connection,) = read_account(self.accounts, job, [scope.platform])
+        open_writer = _channel(scope).writers.get(scope.kind)
+        if open_writer is None:
+            reason = f"{scope.kind}s cannot be written to {scope.platform}"
+            raise JobFailed("VALIDATION_FAILED", "NOT_WRITABLE", reason)
+        settings, connection = self._account(job, scope)
         exchange_log = ExchangeLog(job.context.pool, job.id)
         writer = open_writer(connection, job.wait, self.buckets, exchange_log)
-        with closing(writer), marked_if_refused(self.accounts, connection):
+        try:
             approved = _approved(job, scope, params.confirm)
             calls = CallCounts(writer)
             runner = BatchRunner(job, target, scope, settings, writer, exchange_log, calls, approved)
             return _run(runner, dry_run=params.dry_run)
+        except InvalidCredentials as error:
+            self.accounts.mark(connection, "needs re-authorisation", error.message)
+            raise
+        finally:
+            writer.close()
 
     def _read_request(self, job: RunningJob) -> tuple[SyncParams | RevertParams, SyncTarget, Scope]:
         """What the job is about. A revert writes to the channel of the job that it takes back."""
@@ -78,6 +90,26 @@ class Sync:
         target = RevertTarget(self.targets[kind](), params.job_id)
         return params, target, Scope(job.tenant, job.account, kind, platform, hub, params.only or None)
 
+    def _account(self, job: RunningJob, scope: Scope) -> tuple[AccountSettings, Connection]:
+        try:
+            return (
+                self.accounts.settings(job.tenant, job.account),
+                self.accounts.connection(job.tenant, job.account, scope.platform),
+            )
+        except UnknownAccount as error:
+            advice = f"{error}; add it with `jobtrail accounts add`"
+            raise JobFailed("VALIDATION_FAILED", "NO_CONNECTION", advice) from error
+        except CredentialsUnreadable as error:
+            advice = f"{error}; set JOBTRAIL_SECRET_KEY to the key they were stored with, or add the account anew"
+            raise JobFailed("INVALID_CREDENTIALS", "UNREADABLE", advice) from error
+
+
+def _channel(scope: Scope) -> Platform:
+    try:
+        return registry.channel(scope.platform)
+    except UnknownChannel as error:
+        raise JobFailed("VALIDATION_FAILED", "UNKNOWN_CHANNEL", str(error)) from None
+
 
 def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
     """The changes that the job's plan token stands for."""
@@ -96,10 +128,14 @@ def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
 
 def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
     job = runner.job
-    with needs_views(job):
+    try:
         runner.target.prepare(runner.writer, runner.settings, job.context.pool, runner.scope)
         if job.cursor is None:
             _plan(runner, dry_run=dry_run)
+    except UndefinedTable as error:
+        log.warning("view missing", job=job.id, reason=str(error).splitlines()[0])
+        advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
+        raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
     position = read_cursor(job.cursor, dry_run=dry_run)
     with job.context.pool.connection() as conn:
         position = with_totals(conn, runner.scope, position, job.cursor)
