@@ -271,6 +271,17 @@ def test_what_is_missing_or_unreadable_is_never_equal(shop: Any, syncer: Any) ->
     assert figures(shop)[0][5:7] == (2, 2)
 
 
+def test_a_record_without_a_readable_id_may_be_any_that_was_not_found(shop: Any, syncer: Any) -> None:
+    pairs = dict(sorted(shop.truth("product").items())[:3])
+    shop.map("product", pairs)
+    body = '{"code": 1, "data": [{"id": null, "name": "?"}, "x"], "paginator": {}}'
+    shop.post("/faults", platform="nhanh", account=shop.account, kind="garbage", body=body)
+    with syncer():
+        items, end = reconcile(shop, 3)
+    assert {(one.data.action, error_of(one).code) for one in items.values()} == {("skipped", "MALFORMED_RECORD")}
+    assert (end.data.metadata["missing"], end.data.metadata["notCompared"]) == (0, 3)
+
+
 def test_what_the_rules_keep_is_a_drift_that_says_so(shop: Any, syncer: Any) -> None:
     pairs = dict(sorted(shop.truth("product").items())[:3])
     shop.settings(conflict_rule="keep_platform", **VAT_AND_STEPS)

@@ -22,7 +22,7 @@ from platforms.adapter import CallCounts, ChosenReader, PullSource, RemoteRecord
 from platforms.buckets import Buckets
 from platforms.connections import Connection
 from platforms.errors import MalformedRecord
-from platforms.json_fields import mapping
+from platforms.json_fields import identifier, mapping
 from platforms.records import ProductRecord, Variant
 from platforms.results import Exchange
 from platforms.settings import AccountSettings
@@ -102,7 +102,7 @@ class _BothSides:
     of_channel: Connection
 
     def hub(self, ids: Sequence[str]) -> dict[str, Variant | MalformedRecord]:
-        """What the hub sells under these ids, or why it cannot be read."""
+        """What the hub sells under these ids, or why it cannot be read; "": a record without a readable id."""
         found: dict[str, Variant | MalformedRecord] = {}
         with marked_if_refused(self.accounts, self.of_hub):
             for start in range(0, len(ids), self.reader.size):
@@ -122,7 +122,7 @@ class _BothSides:
         try:
             record = self.source.read(mapping(item, "item"))
         except MalformedRecord as error:
-            return {str(item.get("id")): error}
+            return {_id_of(item): error}
         return {one.variant_id: one for one in record.variants} if isinstance(record, ProductRecord) else {}
 
 
@@ -207,7 +207,8 @@ class _Run:
         return [
             self._compared(
                 row,
-                hub.get(row["hub_id"]),
+                # A record without a readable id may be any of those that were not found.
+                hub.get(row["hub_id"], hub.get("")),
                 channel.get(row["remote_id"]),
                 last_written.get(row["remote_id"], LastWritten()),
             )
@@ -279,6 +280,13 @@ class _Run:
     def _count_calls(self, checkpoint: Checkpoint) -> None:
         for calls in self._calls:
             checkpoint.counters.count(**calls.since_last())
+
+
+def _id_of(item: Any) -> str:
+    try:
+        return identifier(mapping(item, "item").get("id"), "id")
+    except MalformedRecord:
+        return ""
 
 
 def _as_read(row: Row, variant: Variant) -> Row:
