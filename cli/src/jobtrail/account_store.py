@@ -35,6 +35,28 @@ def open_accounts(database_url: str, secret_key: str) -> Generator[AccountStore,
         raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
 
 
+def read_drifts(database_url: str) -> dict[tuple[str, str, str], str]:
+    """(tenant, account, platform) -> what the last complete RECONCILE_PRODUCTS found, for people.
+
+    Raises:
+        UserError: PostgreSQL is away, hangs, or refuses the connection.
+    """
+    try:
+        with psycopg.connect(watched(database_url)) as connection:
+            there = connection.execute("select to_regclass('syncer.api_reconciliations') is not null").fetchone()
+            if there != (True,):  # no syncer of this release has started yet
+                return {}
+            rows = connection.execute(
+                "select tenant, account, platform, drifted, checked, completed_at from syncer.api_reconciliations"
+            ).fetchall()
+    except psycopg.Error as error:
+        raise UserError(f"PostgreSQL: {' '.join(str(error).split())}") from None
+    return {
+        (tenant, account, platform): f"{drifted} of {checked}, {completed_at:%Y-%m-%d}"
+        for tenant, account, platform, drifted, checked, completed_at in rows
+    }
+
+
 def check_connection(connection: Connection) -> CheckResult:
     """Call the platform once with the stored credentials. What its client logs goes to stderr."""
     with redirect_stdout(sys.stderr):

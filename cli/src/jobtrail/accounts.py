@@ -42,6 +42,13 @@ def account_store() -> Generator["AccountStore", None, None]:
         yield accounts
 
 
+def last_drifts() -> dict[tuple[str, str, str], str]:
+    """How each channel compared last, by tenant, account and platform."""
+    from jobtrail.account_store import read_drifts
+
+    return read_drifts(Home().database())
+
+
 @app.command()
 def add(
     account: Annotated[str, typer.Argument(help="name of the merchant's account, such as lan-shop")],
@@ -88,13 +95,15 @@ def show_settings(
 
 @app.command("list")
 def list_accounts() -> None:
-    """All connections, without their credentials."""
+    """All connections without their credentials, with how many linked products differed at the last comparison."""
     table = Table(header_style="bold")
-    for name in ("Tenant", "Account", "Platform", "Address", "Status", "Why"):
+    for name in ("Tenant", "Account", "Platform", "Address", "Status", "Why", "Differ"):
         table.add_column(name, overflow="fold")
     with account_store() as accounts:
+        drifts = last_drifts()
         for each in accounts.list_connections():
-            cells = (each.tenant, each.account, each.platform, each.base_url, each.status, each.reason)
+            drift = drifts.get((each.tenant, each.account, each.platform), "")
+            cells = (each.tenant, each.account, each.platform, each.base_url, each.status, each.reason, drift)
             table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
 

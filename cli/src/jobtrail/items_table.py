@@ -48,7 +48,10 @@ def _result(item: Json) -> Text:
 def _changes(item: Json) -> Iterator[Text]:
     for change in item["changes"]:
         yield Text(f"{short_id(change['name'])}: {_value(change, 'before')} → {_value(change, 'after')}")
-    if note := (item.get("about") or {}).get("note"):
+    about = item.get("about") or {}
+    if about.get("since"):
+        yield Text(f"differs since {about['since']}; last write: {about.get('last_write', 'unknown')}")
+    if note := about.get("note"):
         yield Text(note)
     if item.get("held"):
         yield Text(f"held: {item['held']}", style="yellow")

@@ -124,6 +124,16 @@ def test_nhanh_gives_every_record(sandbox: httpx.Client, account: tuple[str, Acc
     assert nhanh.rate_limit_hits == 0
 
 
+def test_nhanh_reads_chosen_products_that_exist(nhanh: NhanhClient) -> None:
+    listed = {str(item["id"]): item for item in _all(nhanh.products)}
+    chosen = [*list(listed)[:70], "1", "999999999"]
+    assert {str(item["id"]): item for item in nhanh.products_by_ids(chosen)} == {
+        one: listed[one] for one in chosen[:70]
+    }
+    with pytest.raises(ValidationFailed):
+        nhanh.products_by_ids(list(map(str, range(101))))
+
+
 def test_shopify_gives_every_record(
     sandbox: httpx.Client, account: tuple[str, Account], shopify: ShopifyClient
 ) -> None:

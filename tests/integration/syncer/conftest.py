@@ -84,12 +84,14 @@ class Shop:
         made: dict[str, Any] = self.control.post(path, json=body).raise_for_status().json()
         return made
 
-    def connect(self) -> None:
-        made = self.post("/shops", account=self.account, nhanh=RECIPE, shopify=RECIPE)
+    def connect(self, **recipe: int) -> None:
+        content = RECIPE | recipe
+        made = self.post("/shops", account=self.account, nhanh=content, shopify=content)
         self.depot_locations: dict[str, str] = made["depot_locations"]
         self.settings()
-        side = made["shopify"]
-        self.store.put_connection(TENANT, self.account, "shopify", side["base_url"], side["credentials"])
+        for platform in ("nhanh", "shopify"):
+            side = made[platform]
+            self.store.put_connection(TENANT, self.account, platform, side["base_url"], side["credentials"])
 
     def settings(self, **more: object) -> None:
         self.store.put_account(TENANT, self.account, {"depot_locations": self.depot_locations, **more})
@@ -251,7 +253,7 @@ class Shop:
         return ends[0]
 
     def items(self, job_id: str, expected: int) -> dict[str, ItemRecorded]:
-        """A job's items by their Nhanh id, exactly `expected` of them."""
+        """A job's items by their Nhanh id, exactly `expected` of them with one result each."""
 
         def found() -> list[ItemRecorded]:
             self._read()
@@ -259,7 +261,7 @@ class Shop:
 
         self.wait_until(lambda: len(found()) >= expected, message=f"{expected} items of {job_id}")
         items = {one.data.item: one for one in found()}
-        assert len(items) == expected
+        assert len(items) == len({one.id for one in found()}) == expected, "an item has two results"
         return items
 
     def _read(self) -> None:

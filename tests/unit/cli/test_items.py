@@ -41,6 +41,13 @@ def test_changes_and_errors_are_shown_as_they_are(api: Any, run: Any) -> None:
         assert said in ended.out
 
 
+def test_a_drift_says_since_when_and_who_wrote_last(api: Any, run: Any) -> None:
+    api(items(1, changes=CHANGES[:1], about={"since": "2026-11-01T08:00:00Z", "last_write": "other"}))
+    said = " ".join(run("jobs", "items", "job-1").out.split())
+    assert "differs since" in said
+    assert "last write: other" in said
+
+
 @pytest.mark.parametrize(
     ("count", "limit", "shown", "said"),
     [

@@ -147,6 +147,7 @@ def test_accounts_are_listed_and_checked_as_they_are(run: Any, monkeypatch: pyte
 
     monkeypatch.setattr(accounts, "account_store", lambda: nullcontext(Stored()))
     monkeypatch.setattr("jobtrail.account_store.check_connection", lambda _: CheckResult(False, name))
+    monkeypatch.setattr(accounts, "last_drifts", dict)
     assert run("accounts", "list").out.count(name) == 2
     assert run("accounts", "check", name).out == f"✘ nhanh: {name}\n"
 

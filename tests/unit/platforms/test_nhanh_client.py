@@ -264,6 +264,24 @@ def test_all_depots(nhanh: Any, script: Any) -> None:
     assert platform.requests[0].url.path == "/v3.0/business/depot"
 
 
+def test_products_by_ids_go_on_behind_short_pages(nhanh: Any, script: Any) -> None:
+    platform = script(_ok([], {"id": "1"}), _ok([{"id": 1}], {"id": "2"}), _ok([{"id": 2}]))
+    client = nhanh(platform)
+    assert client.products_by_ids(["1", "2", "SKU-3", "gid://shopify/Product/4", "٥"]) == [{"id": 1}, {"id": 2}]
+    assert [_sent(request)["filters"] for request in platform.requests] == [{"ids": [1, 2]}] * 3
+    assert [_sent(request)["paginator"].get("next") for request in platform.requests] == [
+        None,
+        {"id": "1"},
+        {"id": "2"},
+    ]
+
+
+def test_ids_that_no_product_has_cost_no_request(nhanh: Any, script: Any) -> None:
+    platform = script(_ok([{"id": 1}]))
+    assert nhanh(platform).products_by_ids(["SKU-3", "-1"]) == []
+    assert platform.requests == []
+
+
 def test_check_without_the_secret_key_reads_one_product(nhanh: Any, script: Any) -> None:
     platform = script(_ok([]))
     assert nhanh(platform).check().ok

@@ -72,13 +72,28 @@ class PageIterator:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenReader:
+    """Records of one shop by their ids: `read(ids)` gives the items that exist now, in any order.
+
+    size: so many ids a call. `read` raises PlatformError.
+    """
+
+    client: Client
+    size: int
+    read: Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
 class PullSource:
     """How one kind of record is read. `read` raises MalformedRecord; `open` raises ValidationFailed for a selection
     that the platform does not take.
+
+    chosen: opens what reads records by their ids; None: the platform cannot.
     """
 
     open: Callable[[Connection, Selection, Wait, "Buckets"], PageIterator]
     read: Callable[[Mapping[str, Any]], Record]
+    chosen: Callable[[Connection, Wait, "Buckets"], ChosenReader] | None = None
 
 
 @dataclass(frozen=True, slots=True)

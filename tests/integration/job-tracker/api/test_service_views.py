@@ -62,6 +62,33 @@ def test_the_matchers_totals_are_told_where_it_keeps_them(*, api: httpx.Client, 
     assert [total(account="demo-shop", platform=name) for name in ("shopify", "paper-shop")] == ["90", "0"]
 
 
+def test_accounts_show_how_each_channel_compared_last(
+    *, system: Any, api: httpx.Client, connection: Any, tenant: str
+) -> None:
+    connection.execute("DROP SCHEMA IF EXISTS syncer CASCADE")
+
+    def reconciliations() -> Any:
+        (account,) = shown(api, "/accounts", tenant=tenant)["accounts"]
+        return account["reconciliations"]
+
+    assert reconciliations() == [], "no syncer has started yet"
+    migrate(system.database_url, "syncer", ["worker", "syncer"])
+    assert reconciliations() == []
+    connection.execute(
+        "INSERT INTO syncer.reconciliation (tenant, account, platform, job_id, completed_at, checked, drifted,"
+        " drift_stock, drift_price, missing, not_compared, oldest_since)"
+        " SELECT of, 'demo-shop', platform, 'job-1', now(), 40, 3, 2, 1, 1, 0, '2026-11-01T00:00:00Z'"
+        " FROM (VALUES (%s, 'shopify'), (%s, 'paper-shop'), ('another', 'shopify')) AS v (of, platform)",
+        [tenant, tenant],
+    )
+    first, second = reconciliations()
+    assert (first["platform"], second["platform"]) == ("paper-shop", "shopify")
+    names = ("job_id", "checked", "drifted", "drift_stock", "drift_price", "missing", "not_compared")
+    assert [second[name] for name in names] == ["job-1", 40, 3, 2, 1, 1, 0]
+    assert second["oldest_since"].startswith("2026-11-01T00:00:00")
+    connection.execute("DROP SCHEMA syncer CASCADE")
+
+
 def test_queues_are_read_from_the_services_views(*, api: httpx.Client, connection: Any, tenant: str) -> None:
     connection.execute("CREATE SCHEMA syncer")
     connection.execute(

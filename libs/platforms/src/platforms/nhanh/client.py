@@ -1,7 +1,7 @@
 """The client of Nhanh.vn's Open API v3 (the only version: v2 ends on 2026-11-30)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ RULE: Final = WindowRule(limit=150, seconds=30.0)
 """Per app, business and URL, as Nhanh documents it."""
 MAX_SIZE: Final = 100
 _CHECK_TIMEOUT: Final = 10.0  # seconds; a person is waiting for the answer
-_MAX_DEPOT_PAGES: Final = 1000
+_MAX_PAGES: Final = 1000  # of a list that is read as a whole
 
 _log = structlog.get_logger(__name__)
 
@@ -64,21 +64,19 @@ class NhanhClient:
         """A page of `/product/list`, oldest id first. filters: see Nhanh's documentation (`updatedAtFrom` …)."""
         return self._page("product/list", next, filters, size, sort={"id": "asc"})
 
+    def products_by_ids(self, ids: Sequence[str]) -> list[Json]:
+        """The products and children among up to 100 ids that exist, in any order."""
+        # Nhanh's ids are whole numbers; no product has another one.
+        numbers = [int(one) for one in ids if one.isascii() and one.isdigit()]
+        return self._all("product/list", {"ids": numbers}, sort={"id": "asc"}) if numbers else []
+
     def customers(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
         """A page of `/customer/list`. Its order is undocumented: a customer may come twice, so dedupe by id."""
         return self._page("customer/list", next, filters, size, sort=None)
 
     def depots(self) -> list[Json]:
         """All depots that the token may see (`id`, `code`, `name`, …)."""
-        depots: list[Json] = []
-        cursor: Any | None = None
-        for _ in range(_MAX_DEPOT_PAGES):
-            page = self._page("business/depot", cursor, None, MAX_SIZE, sort=None)
-            depots.extend(page.items)
-            cursor = page.next
-            if cursor is None:
-                return depots
-        raise Rejected("TOO_MANY_PAGES", f"more than {_MAX_DEPOT_PAGES} pages of depots")
+        return self._all("business/depot", None, sort=None)
 
     def check(self) -> CheckResult:
         """Whether the token works. With `secret_key` among the credentials also what it may see, and until when."""
@@ -97,6 +95,18 @@ class NhanhClient:
         """Close the network connections."""
         self._caller.close()
 
+    def _all(self, action: str, filters: Json | None, sort: Json | None) -> list[Json]:
+        """All pages of a short list. A page that is short, or empty, may be followed by others."""
+        found: list[Json] = []
+        cursor: Any | None = None
+        for _ in range(_MAX_PAGES):
+            page = self._page(action, cursor, filters, MAX_SIZE, sort)
+            found.extend(page.items)
+            cursor = page.next
+            if cursor is None:
+                return found
+        raise Rejected("TOO_MANY_PAGES", f"more than {_MAX_PAGES} pages of {action}")
+
     def _page(self, action: str, cursor: Any | None, filters: Json | None, size: int, sort: Json | None) -> Page:
         if not 1 <= size <= MAX_SIZE:
             raise ValueError(f"size must be between 1 and {MAX_SIZE}")
@@ -109,6 +119,8 @@ class NhanhClient:
         following = portable(answer.next)
         key = action + msgspec.json.encode(filters).decode()
         self._guards.setdefault(key, _guard()).check(cursor, following)
+        if following is None:
+            del self._guards[key]  # a client may read many lists
         return Page(items=_records(answer.data), next=following)
 
     def _call(self, action: str, body: Json, retry_timeout: float) -> Success:

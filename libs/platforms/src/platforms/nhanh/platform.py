@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from platforms.adapter import PageIterator, Platform, PullSource, Selection
+from platforms.adapter import ChosenReader, PageIterator, Platform, PullSource, Selection
 from platforms.connections import Connection
 from platforms.errors import ValidationFailed
 from platforms.nhanh import records
@@ -27,6 +27,13 @@ def _open(
     return PageIterator(client, lambda next: page(next, filters=filters, size=size))
 
 
+def _chosen_products(connection: Connection, wait: Wait, buckets: "Buckets") -> ChosenReader:
+    from platforms.nhanh.client import MAX_SIZE, NhanhClient
+
+    client = NhanhClient(connection, wait=wait, buckets=buckets)
+    return ChosenReader(client, MAX_SIZE, client.products_by_ids)
+
+
 def _check(connection: Connection, wait: Wait) -> CheckResult:
     from platforms.nhanh.client import NhanhClient
 
@@ -40,7 +47,7 @@ PLATFORM: Final = Platform(
     credentials=("app_id", "business_id", "access_token"),
     check=_check,
     pulls={
-        "product": PullSource(partial(_open, "products"), records.product),
+        "product": PullSource(partial(_open, "products"), records.product, chosen=_chosen_products),
         "customer": PullSource(partial(_open, "customers"), records.customer),
     },
     base_url="https://pos.open.nhanh.vn",

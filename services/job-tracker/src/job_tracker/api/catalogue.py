@@ -181,9 +181,9 @@ async def list_accounts(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
-    """Accounts with their connections; no secrets stand in that view."""
+    """Accounts with their connections and how each channel compared last; no secrets stand in that view."""
     request = list_query(parts.scope, {"tenant": tenant}, text, cursor, limit)
-    return await _list(parts, ACCOUNTS, request, "accounts")
+    return await _list(parts, ACCOUNTS, request, "accounts", add=_add_reconciliations)
 
 
 @router.get("/queues")
@@ -259,6 +259,21 @@ async def _add_names(connection: AsyncConnection, matches: list[Row]) -> None:
         for match in of_kind:
             match["hub"] = named.get(_key(match, hub, "hub_id"))
             match["remote"] = named.get(_key(match, None, "remote_id"))
+
+
+async def _add_reconciliations(connection: AsyncConnection, accounts: list[Row]) -> None:
+    """Add `reconciliations`: the figures of the last complete RECONCILE_PRODUCTS of each channel."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    if accounts and await exists(connection, ("syncer", "api_reconciliations")):
+        asked = {
+            "tenants": [account["tenant"] for account in accounts],
+            "accounts": [account["account"] for account in accounts],
+        }
+        rows = await (await connection.execute(_READS["reconciliations"], asked, prepare=True)).fetchall()
+        for row in rows:
+            found.setdefault((row.pop("tenant"), row.pop("account")), []).append(row)
+    for account in accounts:
+        account["reconciliations"] = found.get((account["tenant"], account["account"]), [])
 
 
 def _key(match: Row, platform: str | None, column: str) -> tuple[str, str, str, str]:

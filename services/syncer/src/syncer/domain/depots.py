@@ -34,6 +34,14 @@ def unknown_depots(depot_locations: Mapping[str, str], depots: Sequence[str]) ->
     )
 
 
+def depots_since_pull(depots: Sequence[str]) -> str:
+    """The sentence for depots that the hub has and the catalogue does not."""
+    return (
+        f"Nhanh has stock at {_listed(depots)}, which the last pull did not read, and depot_locations does not say "
+        f"where stock goes: pull again, or set depot_locations"
+    )
+
+
 def is_plain(depots: Sequence[str], locations: Sequence[object]) -> bool:
     """Whether without a map there is one way only: one depot at most, and one location."""
     return len(depots) <= 1 and len(locations) == 1

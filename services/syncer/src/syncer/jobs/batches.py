@@ -51,7 +51,7 @@ from worker.job import Checkpoint, RunningJob
 
 STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 """The code of a stock that was not written because it had changed since it was read."""
-_NOT_IN_CHANNEL: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
+NOT_IN_CHANNEL: Final = ErrorInfo("NOT_FOUND", "GONE_FROM_SHOP", "the mapped record no longer exists in the shop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +329,7 @@ class _Present:
         desired = self.desired.get((item.hub_id, item.remote_id), {})
         if is_outdated(item.desired, desired):
             return OUTDATED
-        return None if item.remote_id in self.records else _NOT_IN_CHANNEL
+        return None if item.remote_id in self.records else NOT_IN_CHANNEL
 
 
 def _decided(now: _Present, item: Item, how: Callable[[Item, Present, LastWritten], Decision]) -> Intended:

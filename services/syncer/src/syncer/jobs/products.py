@@ -1,6 +1,6 @@
 """PRODUCT_SYNC: prices and stock of linked variants."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from psycopg import Connection
@@ -29,6 +29,8 @@ class ProductTarget(MatchedTarget):
         self._writer: Writer | None = None
         self._first_location: str | None = None
         self._location_of_depot: dict[str, str] = {}
+        # The depots by which it was decided where stock goes; None where that does not depend on them.
+        self._known_depots: frozenset[str] | None = None
 
     def prepare(self, writer: Writer, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         """Find the location of every depot's stock; the channel is asked only where the catalogue does not tell."""
@@ -47,6 +49,8 @@ class ProductTarget(MatchedTarget):
             if rows.count_pairs(conn, scope) == 0 or (mapped and rows.has_depot(conn, scope, map(str.strip, mapped))):
                 return
             known = rows.places(conn, scope)
+        if not mapped:
+            self._known_depots = frozenset(known.depots)
         if not known.depots:
             return
         if mapped:
@@ -70,11 +74,23 @@ class ProductTarget(MatchedTarget):
         if problem is not None:
             raise JobFailed("VALIDATION_FAILED", "CURRENCY", problem)
 
+    def check_depots(self, found: Iterable[str]) -> None:
+        """Refuse stock at depots that the catalogue does not have, where it decided which location gets all stock."""
+        new = sorted(set(found) - self._known_depots) if self._known_depots is not None else []
+        if new:
+            raise JobFailed("VALIDATION_FAILED", "DEPOT_MAP", depots.depots_since_pull(new))
+
+    def pair(self, scope: Scope, row: Row, stocks: list[tuple[str, Decimal | None]]) -> Pair:
+        """The pair of a row and of the hub's quantities by depot, whatever the channel is believed to hold."""
+        return self._pair(scope, row, stocks, [])
+
     def pairs(self, conn: Connection, scope: Scope, found: list[Row], read: Records) -> list[Pair]:
         del read  # prices and stock do not depend on what the channel holds
         stocks = rows.stock(conn, scope, scope.hub, [row["hub_id"] for row in found])
         levels = rows.stock(conn, scope, scope.platform, [row["remote_id"] for row in found])
-        return [self._pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
+        return [
+            self._pair(scope, row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found
+        ]
 
     def _locations(self) -> Sequence[Location]:
         found = self._connected().locations()
@@ -89,6 +105,7 @@ class ProductTarget(MatchedTarget):
 
     def _pair(
         self,
+        scope: Scope,
         row: Row,
         stocks: list[tuple[str, Decimal | None]],
         levels: list[tuple[str, Decimal | None]],

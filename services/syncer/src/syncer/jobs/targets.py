@@ -1,7 +1,7 @@
 """Targets: what is special to a sync of products, of customers, and to a revert; all else is the same for them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -22,6 +22,7 @@ _STALE: Final = {
     "unread": "could not be read by the last pull",
     "unseen": "was not listed by the last complete pull",
 }
+_UNITS: Final[Mapping[Kind, str]] = {"product": "variant, not of the product it belongs to", "customer": "customer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,21 @@ class MatchedTarget(ABC):
         """The linked pairs, page by page."""
         for found in rows.pages_of_pairs(conn, scope):
             yield self.pairs(conn, scope, found, read)
+
+    def absent(self, conn: Connection, scope: Scope, found: Collection[str]) -> Iterator[list[Pair]]:
+        """Chosen ids that are not linked."""
+        missing = [one for one in scope.only or () if one not in found]
+        known = rows.in_hub(conn, scope, missing) if missing else set[str]()
+        yield [Pair(one, "", problem=_not_linked(scope, one, in_hub=one in known)) for one in missing]
+
+
+def _not_linked(scope: Scope, hub_id: str, *, in_hub: bool) -> ErrorInfo:
+    what = f"{scope.kind} {hub_id[:128]}"
+    if in_hub:
+        advice = f"run the match, or link it: `jobtrail matches list --kind {scope.kind}` shows what waits for review"
+        return ErrorInfo("NOT_FOUND", "NOT_LINKED", f"{what} is linked to no record of {scope.platform}: {advice}")
+    advice = f"check the id (of a {_UNITS[scope.kind]}), or pull Nhanh's {scope.kind}s again"
+    return ErrorInfo("NOT_FOUND", "NOT_IN_CATALOGUE", f"Nhanh's catalogue has no {what}: {advice}")
 
 
 class SyncTarget(Protocol):

@@ -40,6 +40,14 @@ where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'customer' 
   and m.status in ('auto', 'confirmed') and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
 order by m.remote_id collate "C"
 
+-- name: product_in_hub
+select variant_id from puller.api_products
+where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and variant_id = any(%(ids)s)
+
+-- name: customer_in_hub
+select customer_id from puller.api_customers
+where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and customer_id = any(%(ids)s)
+
 -- name: stock
 select variant_id, place_id, available
 from puller.api_stock

@@ -60,6 +60,11 @@ def pages_of_pairs(conn: Connection, scope: Scope) -> Generator[list[Row], None,
             yield page
 
 
+def in_hub(conn: Connection, scope: Scope, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that the hub's catalogue has."""
+    return {found for (found,) in conn.execute(_SQL[f"{scope.kind}_in_hub"], scope.values(ids=list(ids)))}
+
+
 def stock(
     conn: Connection, scope: Scope, platform: str, ids: Sequence[str]
 ) -> dict[str, list[tuple[str, Decimal | None]]]:

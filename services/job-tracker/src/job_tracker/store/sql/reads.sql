@@ -127,6 +127,13 @@ LATERAL (
     LIMIT 1
 ) AS shown
 
+-- name: reconciliations
+SELECT tenant, account, platform, job_id, completed_at, checked, drifted, drift_stock, drift_price, missing,
+       not_compared, oldest_since
+FROM syncer.api_reconciliations
+WHERE (tenant, account) IN (SELECT * FROM unnest(%(tenants)s::text[], %(accounts)s::text[]))
+ORDER BY tenant, account, platform
+
 -- name: claim_key
 INSERT INTO tracker.api_key (tenant, key, request_hash, job_id, chain, event_time)
 VALUES (%(tenant)s, %(key)s, %(request_hash)s, %(job_id)s, %(chain)s, %(event_time)s)
