@@ -31,7 +31,8 @@ from job_events.topics import Topics, request_key
 from service_kit import kafka as clients
 from service_kit.clock import SystemClock
 from service_kit.database import migrate, open_pool
-from worker.loop import Handler, Limits, WorkerLoop
+from worker.attempt import Handler
+from worker.loop import Limits, WorkerLoop
 
 CONTROLS = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 

@@ -8,16 +8,18 @@ import pytest
 from psycopg import errors
 
 from service_kit.database import is_away, is_transient, open_pool
-from worker.inbox import MAX_ATTEMPTS
+from worker.eligibility import DEFAULT_POLICY
 from worker.job import RunningJob
 from worker.job_result import JobResult
+
+MAX_ATTEMPTS = DEFAULT_POLICY.attempts
 
 WaitUntil = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.loop.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("worker.attempt.RETRY_SECONDS", 0.05)
 
 
 def refuse(job: RunningJob, state: str) -> None:

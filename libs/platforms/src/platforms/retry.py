@@ -68,6 +68,7 @@ class Retrying:
             raise error
         if pause is not None and now + pause > self._first_failure + self._retry_timeout:
             raise error
+        error.retry_after = pause
         if pause is None:
             # The exponent is bounded because 2.0 to the power of a long outage overflows.
             ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
@@ -77,4 +78,5 @@ class Retrying:
         self._failures += 1
         _log.info("platform call repeated", code=error.code, reason=error.message, pause=pause, failures=self._failures)
         if pause > 0:
-            self._wait(pause, f"{error.code}: {error.message}")
+            # The error itself, not its words: a job that waits for too long ends with it.
+            self._wait(pause, error)
