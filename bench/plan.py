@@ -27,6 +27,8 @@ class Plan:
     settle_seconds: float
     emitter_calls: int
     read_sizes: tuple[int, ...]
+    queued_rows: int
+    claims: int
 
 
 USUAL = Plan(
@@ -44,6 +46,8 @@ USUAL = Plan(
     settle_seconds=4,
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000),
+    queued_rows=100_000,
+    claims=1_000,
 )
 FULL = Plan(
     events=900_000,
@@ -60,6 +64,8 @@ FULL = Plan(
     settle_seconds=4,
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000, 10_000_000),
+    queued_rows=100_000,
+    claims=2_000,
 )
 SMOKE = Plan(
     events=3_000,
@@ -76,4 +82,6 @@ SMOKE = Plan(
     settle_seconds=0.5,
     emitter_calls=2_000,
     read_sizes=(),
+    queued_rows=2_000,
+    claims=10,
 )

@@ -14,6 +14,7 @@ PATIENCE = 3.0
 """Seconds that an attempt waits in its thread; for longer it gives the thread back."""
 LONGEST_PATIENCE = 60.0
 """Longer than a rate bucket makes a single call wait: so work of several calls between two checkpoints finishes."""
+_PATIENCE_KEEPING = 15.0  # reached when one call has failed for about half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,20 @@ class Deferral:
     waited_ms: int
 
 
-def patience(deferrals: int) -> float:
-    """Seconds that an attempt waits in its thread for a limit, after so many deferrals in a row without a step.
+def patience(deferrals: int, *, for_error: bool, keeping: bool) -> float:
+    """Seconds that an attempt waits in its thread, after so many deferrals in a row without a step.
 
-    It grows, because work between two checkpoints may need several calls, and begins anew after each deferral: if every
-    attempt gave up at the second call, none would ever finish.
+    For a limit it grows, because work between two checkpoints may need several calls, and begins anew after each
+    deferral: if every attempt gave up at the second call, none would ever finish. For an error it does not, so that a
+    platform that is down keeps no thread. keeping: the job is in a section that a deferral would repeat; it is repeated
+    once or twice, and then waits in its thread.
     """
-    return min(PATIENCE * 2.0 ** min(deferrals, 10), LONGEST_PATIENCE)
+    if keeping and not for_error:
+        return LONGEST_PATIENCE
+    if for_error and not keeping:
+        return PATIENCE
+    first = _PATIENCE_KEEPING if keeping else PATIENCE
+    return min(first * 2.0 ** min(deferrals, 10), LONGEST_PATIENCE)
 
 
 def defer(deferred: JobDeferred, policy: Policy, *, deferrals: int, waited_ms: int, held_ms: int) -> Deferral | None:

@@ -27,7 +27,7 @@ from job_events.job_types import read_params
 from job_events.topics import Topics
 from service_kit.clock import Clock
 from worker.claims import Claim
-from worker.deferral import LONGEST_PATIENCE, PATIENCE, Deferral, defer, patience
+from worker.deferral import PATIENCE, Deferral, defer, patience
 from worker.eligibility import policy_of
 from worker.errors import Interrupted, JobDeferred, JobTimedOut, LeaseLost
 from worker.inbox import Guard, put_event, read_request
@@ -141,7 +141,6 @@ class RunningJob:
         self._waited_ms = claim.waited_ms
         self._held = 0.0  # seconds that this attempt has waited in its thread since its last step
         self._keeping = False
-        self._kept_for_errors = 0.0
         self.only_ends = claim.only_ends
         self.stepped = False
         # It runs alone until it makes progress: its last process died, perhaps because of it.
@@ -192,7 +191,7 @@ class RunningJob:
         """
         self.check()
         error = reason if isinstance(reason, Exception) else None
-        if seconds > self._patience(seconds, error):
+        if seconds > patience(self._deferrals, for_error=error is not None, keeping=self._keeping):
             exact = error is None or getattr(error, "retry_after", None) is not None
             raise JobDeferred(seconds, str(reason), exact=exact) from error
         began = self.context.clock.monotonic()
@@ -200,15 +199,6 @@ class RunningJob:
             self.pause_between_polls(seconds, str(reason))
         finally:
             self._held += self.context.clock.monotonic() - began
-
-    def _patience(self, seconds: float, error: Exception | None) -> float:
-        """Seconds that this attempt may wait now in its thread."""
-        if not self._keeping:
-            return patience(self._deferrals) if error is None else PATIENCE
-        if error is None:
-            return LONGEST_PATIENCE
-        self._kept_for_errors += seconds
-        return LONGEST_PATIENCE - (self._kept_for_errors - seconds)
 
     def pause_between_polls(self, seconds: float, reason: str) -> None:
         """Block for `seconds`, and show the reason as the phase: for work that others do meanwhile.
@@ -228,10 +218,10 @@ class RunningJob:
     def keeping_thread(self) -> Generator[None, None, None]:
         """A section of calls that a deferral would repeat, such as the writes of a batch: it waits in its thread.
 
-        For a limit as long as any bucket makes a call wait; for a platform that fails LONGEST_PATIENCE in the section.
-        After that the row is deferred all the same, so that a platform that is down does not keep the threads.
+        For a limit as long as any bucket makes a call wait. For a platform that fails about half a minute: then the row
+        is deferred all the same, so that a platform that is down does not keep the threads.
         """
-        self._keeping, self._kept_for_errors = True, 0.0
+        self._keeping = True
         try:
             yield
         finally:
@@ -239,9 +229,9 @@ class RunningJob:
 
     def defer(self, deferred: JobDeferred) -> bool:
         """Let the row sleep after this attempt; False where the job has waited for its retry timeout."""
-        deferrals, waited_ms = (0, 0) if self.stepped else (self._deferrals, self._waited_ms)
+        held_ms = round(self._held * 1000)
         self.deferral = defer(
-            deferred, self.policy, deferrals=deferrals, waited_ms=waited_ms, held_ms=round(self._held * 1000)
+            deferred, self.policy, deferrals=self._deferrals, waited_ms=self._waited_ms, held_ms=held_ms
         )
         return self.deferral is not None
 
@@ -275,7 +265,7 @@ class RunningJob:
         self.cursor, self.counters = checkpoint.cursor, checkpoint.counters
         if stepped:
             self.stepped, self.suspect = True, False
-            self._held = 0.0
+            self._deferrals, self._waited_ms, self._held = 0, 0, 0.0
         self.context.outbox.notify()
         self.progress()
 

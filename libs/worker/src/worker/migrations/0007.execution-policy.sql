@@ -3,7 +3,7 @@
 alter table inbox
     -- Jobs of one account with the same key exclude each other; null = a process of an older release inserted the row:
     -- it counts as the job type until a process of this release has set it.
-    add column concurrency_key text collate "C",
+    add column concurrency_key text,
     -- How many of the key may run at a time.
     add column concurrency_limit smallint not null default 1 check (concurrency_limit > 0),
     -- When the job counts as urgent: rows are claimed in this order. Set together with the key.
