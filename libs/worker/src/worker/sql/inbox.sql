@@ -68,9 +68,10 @@ where i.job_id = moved.job_id and i.attempt = %(attempt)s and i.lease_owner = %(
 returning i.stepped
 
 -- name: finish
+-- A finished row stands for a year, so that no replay repeats its work. What only an attempt reads goes.
 update inbox
 set state = 'finished', outcome = %(outcome)s, finished_at = now(), lease_owner = null, lease_until = null,
-    tally = %(counters)s, spent_ms = %(spent_ms)s
+    tally = %(counters)s, spent_ms = %(spent_ms)s, request = '', cursor = null
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: release
