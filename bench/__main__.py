@@ -20,6 +20,7 @@ from bench.peers.debezium_history import DebeziumWithHistory
 from bench.peers.python_peer import PythonPeer
 from bench.plan import FULL, SMOKE, USUAL, Plan
 from bench.sections import (
+    measure_claims,
     measure_emitter,
     measure_memory,
     measure_rebuild,
@@ -88,6 +89,7 @@ def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], 
         "two trackers": lambda: measure_two_trackers(stage, figures, plan),
         "memory": lambda: measure_memory(stage, figures, plan),
         "emitter": lambda: measure_emitter(stage, figures, plan),
+        "claim": lambda: measure_claims(stage, figures, plan),
     }
     return [problem for name, section in sections.items() for problem in _guarded(name, section)]
 

@@ -17,7 +17,7 @@ from local_stack.ports import LOOPBACK
 from service_kit.bootstrap import configure_logging
 from service_kit.clock import SystemClock
 from service_kit.kafka import producer
-from worker.inbox import Claim
+from worker.claims import Claim
 from worker.job import RunningJob, WorkerContext
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender

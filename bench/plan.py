@@ -28,6 +28,8 @@ class Plan:
     emitter_calls: int
     read_sizes: tuple[int, ...]
     rate_seconds: float
+    queued_rows: int
+    claims: int
 
 
 USUAL = Plan(
@@ -46,6 +48,8 @@ USUAL = Plan(
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000),
     rate_seconds=95,
+    queued_rows=100_000,
+    claims=1_000,
 )
 FULL = Plan(
     events=900_000,
@@ -63,6 +67,8 @@ FULL = Plan(
     emitter_calls=120_000,
     read_sizes=(10_000, 1_000_000, 10_000_000),
     rate_seconds=320,
+    queued_rows=100_000,
+    claims=2_000,
 )
 SMOKE = Plan(
     events=3_000,
@@ -80,4 +86,6 @@ SMOKE = Plan(
     emitter_calls=2_000,
     read_sizes=(),
     rate_seconds=0,
+    queued_rows=2_000,
+    claims=10,
 )

@@ -99,6 +99,7 @@ def page(about: dict[str, Any], figures: dict[str, Any]) -> Iterator[str]:
     yield from _section("Rebuild, memory, two trackers", figures, ("rebuild", "memory", "drain_two", "two_"))
     yield from _section("Reads", figures, ("read", "list_", "requests_per"))
     yield from _section("The emitter", figures, ("progress_",))
+    yield from _section("The claim of a job", figures, ("claim_",))
     yield from _all(figures)
 
 

@@ -1,4 +1,4 @@
-"""The other sections: right or wrong, event to visible, rebuild, memory, emitter, two trackers."""
+"""The other sections: right or wrong, event to visible, rebuild, memory, emitter, two trackers, claim."""
 
 import subprocess
 import sys
@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 
 from bench.candidate import Candidate
+from bench.claims import fill_queue, seconds_of_claims
+from bench.databases import fresh_database
 from bench.drain import wrong
 from bench.emitter import progress_cost
 from bench.figures import Figures, percentile
@@ -15,6 +17,7 @@ from bench.plan import Plan
 from bench.stage import Stage
 from bench.visible import peer_visible
 from bench.workload import Shape, expected, shaken
+from service_kit.database import open_pool
 
 RATE = 1000  # events a second
 HALF_RATE = 500
@@ -104,3 +107,14 @@ def measure_emitter(stage: Stage, figures: Figures, plan: Plan) -> None:
         costs = [progress_cost(kafka, topic, plan.emitter_calls) for _ in range(plan.repeats)]
         figures.put(f"progress_kafka_{name}", [cost.usual for cost in costs], "us", "a call, as a rule coalesced")
         figures.put(f"progress_event_kafka_{name}", [cost.event for cost in costs], "us", "a call that emits an event")
+
+
+def measure_claims(stage: Stage, figures: Figures, plan: Plan) -> None:
+    """The claim of a job, its commit included, while many rows are queued and most of them may not run."""
+    with fresh_database(stage.database_url) as url:
+        fill_queue(url, plan.queued_rows)
+        with open_pool(url, "puller", 2) as pool:
+            runs = [seconds_of_claims(pool, plan.claims) for _ in range(plan.repeats)]
+    note = f"{plan.queued_rows:,} queued rows of 1,000 accounts, nine tenths of which may not run"
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        figures.put(f"claim_{name}_100k", [percentile(times, share) * 1000 for times in runs], "ms", note)

@@ -17,7 +17,7 @@ from bench.plan import SMOKE
 from bench.reads import get, open_table
 from bench.reads_requests import READ_REQUESTS
 from bench.report import page
-from bench.sections import measure_emitter, measure_right_or_wrong
+from bench.sections import measure_claims, measure_emitter, measure_right_or_wrong
 from bench.stage import Stage
 from bench.visible import peer_visible
 
@@ -68,6 +68,12 @@ def test_events_become_visible_in_the_api_and_in_a_peers_table(stage: Stage) -> 
     assert live.visible.seconds
     assert live.visible.pace > 0
     assert peer_visible(stage, plain_loop(), 100, SMOKE.settle_seconds, SMOKE.peer_live_seconds).seconds
+
+
+@pytest.mark.long
+def test_the_claim_is_measured(stage: Stage, figures: Figures) -> None:
+    measure_claims(stage, figures, SMOKE)
+    assert 0 < figures["claim_p50_100k"] <= figures["claim_p99_100k"]
 
 
 @pytest.mark.long

@@ -229,6 +229,19 @@ def test_a_job_that_ended_at_its_service_is_not_paused(jobs: Jobs, puller: Conne
     assert jobs.health(job) == "lost"
 
 
+def test_a_job_that_sleeps_until_a_platform_is_there_again_owes_no_sign(jobs: Jobs, puller: ConnectionPool) -> None:
+    job = jobs.add(asked=ago(days=2), sign=ago(hours=3))
+    with puller.connection() as conn:
+        request = decode(json.dumps(jobs.requests[job]).encode())
+        assert isinstance(request, Requested)
+        inbox.insert_request(conn, request)
+        conn.execute("UPDATE inbox SET not_before = now() + interval '1 hour'")
+    assert jobs.health(job) == "ok"
+    with puller.connection() as conn:
+        conn.execute("UPDATE inbox SET not_before = now() - interval '11 minutes'")
+    assert jobs.health(job) == "stalled"
+
+
 def test_pages_by_health_hold_each_job_once(jobs: Jobs, api: httpx.Client) -> None:
     lost = {jobs.add(asked=ago(days=2, minutes=n)) for n in range(7)}
     for n in range(3):

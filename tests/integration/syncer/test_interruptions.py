@@ -192,3 +192,25 @@ def test_exchanges_are_forgotten_after_fourteen_days(shop: Any, syncer: Any) -> 
         assert aged
         job_id, _ = shop.run("PRODUCT_SYNC", dry_run=True)
     assert shop.sql("select id from syncer.exchange where job_id <> %(job)s", job=job_id) == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "deferred"), [(0, True), (3, False)], ids=["before the intent", "while it writes"]
+)
+def test_a_shop_that_is_down_for_seconds_costs_no_repeated_write(
+    shop: Any, syncer: Any, answered: int, deferred: bool
+) -> None:
+    """A job that only reads gives its thread back; one that writes a batch keeps it, and sends nothing twice."""
+    pairs = dict(sorted(shop.truth("product").items())[:12])
+    shop.map("product", pairs)
+    shop.settings(max_change_share=1.0)
+    shop.fault("5xx", count=4, skip=answered)
+    job_id = shop.request("PRODUCT_SYNC")
+    with syncer():
+        end = shop.finished(job_id)
+    assert (end.data.outcome, end.data.counters.successful) == ("success", len(pairs))
+    assert (end.data.attempt > 1) == deferred
+    assert shop.refused() == 4
+    accepted = [write for write in shop.writes() if write["outcome"] == "accepted"]
+    assert len({(write["kind"], write["id"], str(write["values"])) for write in accepted}) == len(accepted) > 0
+    assert not [write for write in shop.writes() if write["outcome"] == "replayed"]

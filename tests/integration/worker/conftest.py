@@ -31,7 +31,9 @@ from job_events.topics import Topics, request_key
 from service_kit import kafka as clients
 from service_kit.clock import SystemClock
 from service_kit.database import migrate, open_pool
-from worker.loop import Handler, Limits, WorkerLoop
+from worker.attempt import Handler
+from worker.job_result import JobResult
+from worker.loop import Limits, WorkerLoop
 
 CONTROLS = {"cancel": Cancel, "pause": Pause, "resume": Resume}
 
@@ -56,6 +58,7 @@ class Bench:
         threads: int = 2,
         group: str = "puller",
         known_account: Callable[[str, str], bool] = lambda _tenant, account: account == "shop",
+        result_from_error: Callable[[Exception], JobResult | None] = lambda _error: None,
     ) -> Iterator[WorkerLoop]:
         """A worker until the block ends; its death fails the test."""
         stop = threading.Event()
@@ -69,7 +72,7 @@ class Bench:
                 topics=self.topics,
                 clock=SystemClock(),
                 known_account=known_account,
-                result_from_error=lambda _error: None,
+                result_from_error=result_from_error,
                 limits=Limits(threads, 4),
             )
             thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)

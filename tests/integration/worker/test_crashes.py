@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from job_events.events import Finished, Started
-from worker.inbox import MAX_ATTEMPTS
+from worker.eligibility import DEFAULT_POLICY
 from worker.job import RunningJob
 from worker.job_result import JobResult
+
+MAX_ATTEMPTS = DEFAULT_POLICY.attempts
 
 WaitUntil = Callable[..., None]
 PROCESS = Path(__file__).with_name("worker_process.py")
@@ -118,7 +120,7 @@ def test_only_a_checkpoint_with_progress_resets_the_crash_count(bench: Any, wait
             if job.attempt in steps:
                 checkpoint.cursor = job.attempt
         ready.set()
-        job.wait(600, "the test")
+        job.pause_between_polls(600, "the test")
         again.wait(1)
         return None
 
@@ -142,7 +144,7 @@ def test_only_a_checkpoint_with_progress_resets_the_crash_count(bench: Any, wait
 
 def test_no_crash_is_counted_for_requeued_jobs(bench: Any, wait_until: WaitUntil) -> None:
     def work(job: RunningJob) -> JobResult | None:
-        job.wait(600, "the test")
+        job.pause_between_polls(600, "the test")
         return None
 
     for attempt in range(1, MAX_ATTEMPTS + 3):

@@ -8,16 +8,18 @@ import pytest
 from psycopg import errors
 
 from service_kit.database import is_away, is_transient, open_pool
-from worker.inbox import MAX_ATTEMPTS
+from worker.eligibility import DEFAULT_POLICY
 from worker.job import RunningJob
 from worker.job_result import JobResult
+
+MAX_ATTEMPTS = DEFAULT_POLICY.attempts
 
 WaitUntil = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.loop.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("worker.attempt.RETRY_SECONDS", 0.05)
 
 
 def refuse(job: RunningJob, state: str) -> None:
@@ -25,7 +27,7 @@ def refuse(job: RunningJob, state: str) -> None:
         checkpoint.connection.execute(f"do $$ begin raise 'refused by the test' using errcode = '{state}'; end $$")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-@pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53100", "53200", "58030", "25006"])
+@pytest.mark.parametrize("state", ["40P01", "40001", "57014", "53100", "53200", "58030", "25006"])
 def test_a_lasting_refusal_ends_the_job_with_its_sqlstate(bench: Any, wait_until: WaitUntil, state: str) -> None:
     def work(job: RunningJob) -> JobResult | None:
         refuse(job, state)

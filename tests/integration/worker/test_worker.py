@@ -117,7 +117,7 @@ def test_a_worker_told_to_stop_gives_the_job_back_at_its_checkpoint(bench: Any, 
                 checkpoint.counters.count(successful=10)
                 checkpoint.cursor = 1
             written.set()
-            job.wait(600, "a platform")
+            job.pause_between_polls(600, "a platform")
         return three_pages(job)
 
     # One thread: another that is just about to claim would take the job up at once, and give it back as well.
@@ -136,7 +136,7 @@ def test_cancel_ends_a_running_job_and_one_that_never_began(bench: Any, wait_unt
 
     def forever(job: RunningJob) -> JobResult | None:
         waiting.set()
-        job.wait(600, "the end")
+        job.pause_between_polls(600, "the end")
         return None
 
     with bench.running({"PULL_NHANH_PRODUCTS": forever}):

@@ -1,7 +1,7 @@
 """A puller whose job code the request's parameters choose, as a process of its own that a test's jobs may end.
 
 The word in `query`: `crash` ends the process; `step` takes steps until the file in
-TEST_GO is there; `wait` waits for that file without a step.
+TEST_GO is there; `wait` waits for that file without a step; `defer` gives its thread back until that file is there.
 """
 
 import os
@@ -36,6 +36,9 @@ def work(job: RunningJob) -> JobResult | None:
                 with job.checkpoint() as checkpoint:
                     checkpoint.counters.count(successful=1)
                     checkpoint.cursor = (checkpoint.cursor or 0) + 1
+        case "defer":
+            if not GO.exists():
+                job.wait(3600, "rate limit of the test")
         case _:
             while not GO.exists():
                 job.wait(0.2, "the test")

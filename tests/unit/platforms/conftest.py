@@ -25,8 +25,8 @@ class FakeTime:
     def clock(self) -> float:
         return self.now
 
-    def wait(self, seconds: float, reason: str) -> None:
-        self.waits.append((seconds, reason))
+    def wait(self, seconds: float, reason: object) -> None:
+        self.waits.append((seconds, str(reason)))
         self.now += seconds
 
     @property

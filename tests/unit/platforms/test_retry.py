@@ -34,6 +34,16 @@ def test_a_requested_pause_is_kept_exactly(fake_time: Any) -> None:
     assert fake_time.waited == 7.25
 
 
+def test_the_reason_of_a_wait_is_the_error_with_the_time_that_the_platform_named() -> None:
+    reasons: list[object] = []
+    retrying = Retrying(lambda _seconds, reason: reasons.append(reason), lambda: 0.0, 60)
+    named, unnamed = Unavailable("503", "down"), Unavailable("503", "down")
+    retrying.wait_or_raise(named, pause=7.25)
+    retrying.wait_or_raise(unnamed)
+    assert reasons == [named, unnamed]
+    assert (named.retry_after, unnamed.retry_after) == (7.25, None)
+
+
 def test_a_requested_pause_beyond_the_retry_timeout_is_not_begun(fake_time: Any) -> None:
     retrying = Retrying(fake_time.wait, fake_time.clock, 60)
     retrying.wait_or_raise(ERROR, pause=50.0)
@@ -95,5 +105,5 @@ def test_an_answer_without_sense_is_asked_for_a_few_times_only(fake_time: Any) -
         retrying.wait_or_raise(nonsense)
     with pytest.raises(Unavailable):
         retrying.wait_or_raise(nonsense)
-    assert [seconds for seconds, _ in fake_time.waits] == [1, 2, 4, 8]
+    assert [seconds for seconds, _ in fake_time.waits] == [1, 2, 3, 3]
     retrying.wait_or_raise(ERROR)  # a platform that is away by then has its whole retry timeout

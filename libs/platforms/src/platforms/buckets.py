@@ -51,7 +51,8 @@ UNKNOWN_POINTS = PointsStatus(maximum=1000.0, available=1000.0, restore_rate=50.
 """Assumed until a shop reports its own: one query may cost 1000; slower than any plan of today."""
 
 
-_RECHECK_SECONDS = 1.0  # seconds
+_RECHECK_SECONDS = 1.0
+_LONG_SECONDS = 3.0
 _SHORTEST_WAIT = 0.001
 """A clock of today counts in steps of 0.2 microseconds: a shorter wait would be repeated without end."""
 
@@ -129,8 +130,9 @@ class RateBuckets:
             granted, pause = self._row("spend_points", values)
             if granted:
                 return
-            # Another worker's answer may correct the bucket and shorten the wait at any moment.
-            _wait_for(min(pause, _RECHECK_SECONDS), key, wait)
+            # Another worker's answer may correct the bucket and shorten the wait at any moment. A long wait is named as
+            # a whole, so that a job gives its thread back.
+            _wait_for(pause if pause > _LONG_SECONDS else min(pause, _RECHECK_SECONDS), key, wait)
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         self._run(

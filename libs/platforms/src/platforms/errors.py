@@ -13,7 +13,11 @@ class PlatformsError(JobtrailError):
 
 
 class PlatformError(PlatformsError):
-    """A platform did not do what was asked. `code`: the platform's own code, or the HTTP status."""
+    """A platform did not do what was asked.
+
+    code: the platform's own code, or the HTTP status. retry_after: seconds after which the platform itself wants to be
+    called again; None where it named no time.
+    """
 
     default_category: ClassVar[Category] = "PLATFORM_ERROR"
 
@@ -22,6 +26,7 @@ class PlatformError(PlatformsError):
         self.category: Category = category or self.default_category
         self.code = code
         self.message = message
+        self.retry_after: float | None = None
 
 
 class InvalidCredentials(PlatformError):

@@ -8,8 +8,11 @@ from platforms.errors import PlatformError
 
 Json = dict[str, Any]
 
-Wait = Callable[[float, str], None]
-"""(seconds, reason): blocks that long; raises when the job is to stop, and the client lets that pass through."""
+Wait = Callable[[float, str | PlatformError], None]
+"""(seconds, reason): blocks that long; raises when the job is to stop, and the client lets that pass through.
+
+The reason is the error after which a call is repeated, or words, where the wait is for a limit of our own.
+"""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ def bounded_retry_after(seconds: float) -> float | None:
 
 
 MAX_UNREADABLE_ANSWERS = 4
+# A job waits so long in its thread: a deferral would begin the count of such answers anew.
+_LONGEST_UNREADABLE_PAUSE = 3.0
 
 
 class Retrying:
@@ -52,13 +54,15 @@ class Retrying:
     def wait_or_raise(self, error: PlatformError, *, pause: float | None = None) -> None:
         """Return after the pause before the next attempt; raise `error` if the retry timeout is over, or would be then.
 
-        pause: seconds that the platform asks for, kept exactly; None = 1 s doubling to 30 s, of which the second half
-        is random, so that workers do not retry all at once. After RateLimited it is MIN_RETRY_AFTER at least.
+        pause: seconds that the platform asks for, kept exactly; None = 1 s doubling to 30 s (3 s after an unreadable
+        answer), of which the second half is random, so that workers do not retry all at once. After RateLimited it is
+        MIN_RETRY_AFTER at least.
         After an unreadable answer there are MAX_UNREADABLE_ANSWERS retries at most: a platform that answers, but always
         the same, does not get better by waiting.
         """
         now = self._clock()
-        if isinstance(error, Unavailable) and error.category == "PLATFORM_ERROR":
+        unreadable = isinstance(error, Unavailable) and error.category == "PLATFORM_ERROR"
+        if unreadable:
             if self._unreadable >= MAX_UNREADABLE_ANSWERS:
                 raise error
             self._unreadable += 1
@@ -68,13 +72,16 @@ class Retrying:
             raise error
         if pause is not None and now + pause > self._first_failure + self._retry_timeout:
             raise error
+        error.retry_after = pause
         if pause is None:
             # The exponent is bounded because 2.0 to the power of a long outage overflows.
-            ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+            longest = _LONGEST_UNREADABLE_PAUSE if unreadable else LONGEST_PAUSE
+            ceiling = min(longest, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
             pause = ceiling * (0.5 + 0.5 * self._jitter())
         if isinstance(error, RateLimited):
             pause = max(pause, MIN_RETRY_AFTER)
         self._failures += 1
         _log.info("platform call repeated", code=error.code, reason=error.message, pause=pause, failures=self._failures)
         if pause > 0:
-            self._wait(pause, f"{error.code}: {error.message}")
+            # The error itself, not its words: a job that waits for too long ends with it.
+            self._wait(pause, error)

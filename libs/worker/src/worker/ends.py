@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from job_events.events import Counters, ErrorInfo, Event, Finished, FinishedData, JobInfo, Outcome, Requested, Then
-from worker.inbox import Claim
+from worker.claims import Claim
 
 MAX_EVENT = 2_000_000
 """Bytes of an event; a topic takes messages of 2 MiB, envelope included."""

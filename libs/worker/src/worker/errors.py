@@ -39,3 +39,21 @@ class SuspectRunsAlone(Interrupted):
 
 class LeaseLost(Interrupted):
     """Another worker owns a later attempt; this attempt may not write any more."""
+
+
+class JobDeferred(Interrupted):
+    """The attempt would wait for too long: the row gives its thread back and sleeps for `seconds`.
+
+    exact: somebody named the time, so that the row sleeps just as long; otherwise for longer each time.
+    The cause, where there is one, is the error that makes the job wait.
+    """
+
+    def __init__(self, seconds: float, reason: str, *, exact: bool = True) -> None:
+        super().__init__(f"waits {seconds:g} s: {reason}")
+        self.seconds = seconds
+        self.reason = reason
+        self.exact = exact
+
+
+class JobTimedOut(Interrupted):
+    """The attempts of the job have run for longer than the deadline of its type."""

@@ -12,44 +12,11 @@ from psycopg.types.json import Jsonb
 from job_events.envelope import encode_own, storable
 from job_events.events import AnyEvent, Control, Event, Finished, JobInfo, Requested
 from service_kit.sql_files import queries
+from worker.deferral import Deferral
+from worker.eligibility import PRIORITIES, Eligibility
 from worker.errors import LeaseLost
 
 SQL = queries("worker", "inbox.sql")
-PRIORITIES = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
-MAX_ATTEMPTS = 5
-"""Attempts in a row that moved no checkpoint and crashed the process, or were refused by PostgreSQL for now; after the
-last one the job ends as an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A row that this process may run until its lease ends.
-
-    spent_ms: duration of earlier attempts.
-    crashes, failures: attempts in a row that moved no checkpoint and crashed, or were refused by PostgreSQL for now.
-    suspect: a process died while it ran this job.
-    tenant, account, job_type, chain: describe the job where its request cannot be read.
-    """
-
-    job_id: str
-    request: str
-    attempt: int
-    cancel_requested: str | None
-    cursor: Any
-    counters: dict[str, Any] | None
-    spent_ms: int
-    crashes: int = 0
-    failures: int = 0
-    suspect: bool = False
-    tenant: str = ""
-    account: str = ""
-    job_type: str = ""
-    chain: str = ""
-
-    @property
-    def only_ends(self) -> bool:
-        """Whether no code of the job runs, because its result is already known."""
-        return self.cancel_requested is not None or self.crashes >= MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +31,11 @@ class Renewal:
 
 def insert_request(conn: Connection, event: Requested) -> bool:
     """Insert the request as a row; False if the job is known already."""
-    return conn.execute(SQL["insert"], _row(event)).rowcount == 1
+    row = _row(event)
+    job_type = event.data.job.type
+    eligibility = Eligibility.of(job_type, event.data.params)
+    columns = eligibility.columns(job_type, PRIORITIES[event.data.priority])
+    return conn.execute(SQL["insert"], {**row, **columns}).rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +52,20 @@ def insert_kept(conn: Connection, event: Event, job: JobInfo, unread: Unread, va
         request = value.decode()
     except UnicodeDecodeError:  # in a field that no version reads
         request = msgspec.json.encode(event).decode()
+    params = event.data.params if isinstance(event, Requested) else {}
+    priority = PRIORITIES[event.data.priority if isinstance(event, Requested) else "normal"]
     row = {
         "job_id": event.job_id,
         "tenant": event.tenant,
         "account": job.account,
         "job_type": job.type,
         "chain": event.correlationid,
-        "priority": PRIORITIES[event.data.priority if isinstance(event, Requested) else "normal"],
+        "priority": priority,
         "requested_at": event.time,
         "request": request,
         "reason": unread.reason[:512],
         "version": unread.version,
+        **Eligibility.of(job.type, params).columns(job.type, priority),
     }
     return conn.execute(SQL["insert_kept"], row).rowcount == 1
 
@@ -99,45 +73,6 @@ def insert_kept(conn: Connection, event: Event, job: JobInfo, unread: Unread, va
 def insert_ended(conn: Connection, event: Requested | Finished, outcome: str) -> bool:
     """Insert a job that ended before it could run, so that a replay does not end it again."""
     return conn.execute(SQL["insert_finished"], {**_row(event), "outcome": outcome}).rowcount == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Claimer:
-    """A process that claims rows: its job types, the contract version that it reads, its lease and its limit."""
-
-    owner: str
-    job_types: list[str]
-    version: str
-    lease: timedelta
-    per_account: int
-
-
-def lock_claims(conn: Connection) -> None:
-    """Serialize the claims of one service, so that the limits hold exactly."""
-    conn.execute(SQL["lock_claims"])
-
-
-def note_crashes(conn: Connection) -> list[tuple[str, int, int]]:
-    """Requeue jobs whose lease expired, and count the crash of a job that ran alone.
-
-    Returns job id, attempt and crashes in a row.
-    """
-    return conn.execute(SQL["note_crashes"]).fetchall()
-
-
-def claim(conn: Connection, claimer: Claimer, *, only_ends: bool) -> Claim | None:
-    """Claim the next job, if there is one; `only_ends`: only jobs whose result is already known."""
-    values = {
-        "owner": claimer.owner,
-        "job_types": claimer.job_types,
-        "version": claimer.version,
-        "lease": claimer.lease,
-        "per_account": claimer.per_account,
-        "max_crashes": MAX_ATTEMPTS,
-        "only_ends": only_ends,
-    }
-    with conn.cursor(row_factory=class_row(Claim)) as cursor:
-        return cursor.execute(SQL["claim"], values).fetchone()
 
 
 def renew(conn: Connection, owner: str, job_ids: list[str], lease: timedelta) -> list[Renewal]:
@@ -166,6 +101,23 @@ class Guard:
     def release(self, conn: Connection, spent_ms: int, failures: int = 0, wait: timedelta = timedelta()) -> None:
         """Requeue the row; it is not claimed again before `wait` has passed."""
         self._write(conn, "release", spent_ms=spent_ms, failures=failures, wait=wait)
+
+    def defer(self, conn: Connection, deferral: Deferral, counters: Any, spent_ms: int, failures: int) -> None:
+        """Requeue the row until its wait is over; it says why it waits."""
+        self._write(
+            conn,
+            "defer",
+            counters=Jsonb(storable(counters)),
+            spent_ms=spent_ms,
+            failures=failures,
+            wait=deferral.wait,
+            reason=deferral.reason,
+            waited_ms=deferral.waited_ms,
+        )
+
+    def correct(self, conn: Connection, eligibility: Eligibility) -> None:
+        """Undo the claim: the row was under a key or limit that is not that of this version."""
+        self._write(conn, "correct", concurrency_key=eligibility.key, concurrency_limit=eligibility.limit)
 
     def keep(self, conn: Connection, unread: Unread) -> None:
         """Undo the claim: the row waits for a version that can read its request."""

@@ -26,8 +26,11 @@ from job_events.job_params import Params
 from job_events.job_types import read_params
 from job_events.topics import Topics
 from service_kit.clock import Clock
-from worker.errors import Interrupted, LeaseLost
-from worker.inbox import Claim, Guard, put_event, read_request
+from worker.claims import Claim
+from worker.deferral import PATIENCE, Deferral, defer, patience
+from worker.eligibility import policy_of
+from worker.errors import Interrupted, JobDeferred, JobTimedOut, LeaseLost
+from worker.inbox import Guard, put_event, read_request
 from worker.job_result import JobCounters
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
@@ -44,6 +47,10 @@ class WorkerContext:
     clock: Clock
     worker: str
     source: str
+
+
+# As long as an attempt waits in its thread. Deadlocks are found earlier, after `deadlock_timeout`.
+_LOCK_TIMEOUT = "select set_config('lock_timeout', %s, true)"
 
 
 class Attributes(TypedDict):
@@ -110,6 +117,8 @@ class RunningJob:
 
     Job code reads `params` and `cursor`, writes inside `checkpoint()`, and calls `wait` and `check` between steps. All
     three raise Interrupted when the attempt must stop; job code does not catch it.
+
+    policy: that of the job's type. deferral: how the row sleeps after this attempt; None = it does not.
     """
 
     def __init__(self, claim: Claim, context: WorkerContext, owner: str) -> None:
@@ -124,8 +133,14 @@ class RunningJob:
         self.phase = "starting"
         self.context = context
         self.guard = Guard(claim.job_id, claim.attempt, owner)
+        self.policy = policy_of(self.type)
         self.crashes = claim.crashes
         self.failures = claim.failures
+        self.deferral: Deferral | None = None
+        self._deferrals = claim.deferrals
+        self._waited_ms = claim.waited_ms
+        self._held = 0.0  # seconds that this attempt has waited in its thread since its last step
+        self._keeping = False
         self.only_ends = claim.only_ends
         self.stepped = False
         # It runs alone until it makes progress: its last process died, perhaps because of it.
@@ -160,14 +175,65 @@ class RunningJob:
         """Raise Interrupted if the attempt must stop."""
         if self._reason is not None:
             raise self._reason
+        deadline = self.policy.deadline
+        if deadline is not None and self.spent_ms() >= deadline / timedelta(milliseconds=1):
+            raise JobTimedOut(f"the job has run for longer than its deadline of {deadline.total_seconds():g} s")
 
-    def wait(self, seconds: float, reason: str) -> None:
-        """Wait, and show the reason as the phase. Raises Interrupted as soon as the attempt must stop."""
+    def wait(self, seconds: float, reason: str | Exception) -> None:
+        """Wait for a limit or a platform, and show the reason as the phase.
+
+        reason: words, or the platform's error after which a call is repeated. Its `retry_after` is the time that the
+        platform named; None = the client chose the pause.
+
+        Raises:
+            JobDeferred: it would take more than some seconds; the row sleeps, and the next attempt goes on.
+            Interrupted: as soon as the attempt must stop.
+        """
+        self.check()
+        error = reason if isinstance(reason, Exception) else None
+        if seconds > patience(self._deferrals, for_error=error is not None, keeping=self._keeping):
+            exact = error is None or getattr(error, "retry_after", None) is not None
+            raise JobDeferred(seconds, str(reason), exact=exact) from error
+        began = self.context.clock.monotonic()
+        try:
+            self.pause_between_polls(seconds, str(reason))
+        finally:
+            self._held += self.context.clock.monotonic() - began
+
+    def pause_between_polls(self, seconds: float, reason: str) -> None:
+        """Block for `seconds`, and show the reason as the phase: for work that others do meanwhile.
+
+        Raises Interrupted as soon as the attempt must stop.
+        """
         phase = self.phase
         self.progress(f"waiting: {reason}")
+        deadline = self.policy.deadline
+        if deadline is not None:
+            seconds = min(seconds, deadline.total_seconds() - self.spent_ms() / 1000)
         self._stop.wait(max(0.0, seconds))
         self.check()
         self.phase = phase
+
+    @contextmanager
+    def keeping_thread(self) -> Generator[None, None, None]:
+        """A section of calls that a deferral would repeat, such as the writes of a batch: it waits in its thread.
+
+        For a limit as long as any bucket makes a call wait. For a platform that fails about half a minute: then the row
+        is deferred all the same, so that a platform that is down does not keep the threads.
+        """
+        self._keeping = True
+        try:
+            yield
+        finally:
+            self._keeping = False
+
+    def defer(self, deferred: JobDeferred) -> bool:
+        """Let the row sleep after this attempt; False where the job has waited for its retry timeout."""
+        held_ms = round(self._held * 1000)
+        self.deferral = defer(
+            deferred, self.policy, deferrals=self._deferrals, waited_ms=self._waited_ms, held_ms=held_ms
+        )
+        return self.deferral is not None
 
     def progress(self, phase: str | None = None) -> None:
         """Report progress. Never blocks; events are coalesced, and dropped while Kafka is away."""
@@ -185,10 +251,13 @@ class RunningJob:
         Raises:
             LeaseLost: a later attempt owns the job; nothing was written.
             Interrupted: the attempt must stop; raised before the transaction begins.
+            psycopg.errors.LockNotAvailable: another transaction holds a lock for long; the worker defers the job.
         """
         if not work_done:
             self.check()
         with self.context.pool.connection() as conn:
+            if not work_done:
+                conn.execute(_LOCK_TIMEOUT, [f"{PATIENCE:g}s"])
             checkpoint = Checkpoint(self, conn)
             yield checkpoint
             counted = msgspec.to_builtins(checkpoint.counters)
@@ -196,6 +265,7 @@ class RunningJob:
         self.cursor, self.counters = checkpoint.cursor, checkpoint.counters
         if stepped:
             self.stepped, self.suspect = True, False
+            self._deferrals, self._waited_ms, self._held = 0, 0, 0.0
         self.context.outbox.notify()
         self.progress()
 

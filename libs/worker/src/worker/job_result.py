@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 from job_events.errors import Category, InvalidRequest
 from job_events.events import Counters, ErrorInfo, Outcome
 from service_kit.database import sql_error_text
-from worker.errors import JobFailed
+from worker.errors import JobDeferred, JobFailed
 
 
 class JobCounters(Struct):
@@ -97,3 +98,20 @@ def result_from_refusals(error: psycopg.Error, failures: int) -> JobResult:
     """PostgreSQL refused the job's statements in each attempt with an error that may be temporary."""
     message = f"PostgreSQL refused {failures} attempts in a row, and none made progress: {sql_error_text(error)}"
     return JobResult("error", ErrorInfo("INTERNAL", error.sqlstate or "POSTGRESQL", message[:4096]))
+
+
+def result_from_wait(deferred: JobDeferred, timeout: timedelta) -> JobResult:
+    """The job has waited for its retry timeout, and no error says what for."""
+    message = f"waited for {timeout.total_seconds():g} s without progress: {deferred.reason}"
+    return JobResult("error", ErrorInfo("RATE_LIMITED", "WAITED_TOO_LONG", message[:4096]))
+
+
+def result_from_lock(error: psycopg.Error, timeout: timedelta) -> JobResult:
+    """The job has waited for its retry timeout for a lock of PostgreSQL."""
+    message = f"waited for {timeout.total_seconds():g} s for a lock, without progress: {sql_error_text(error)}"
+    return JobResult("error", ErrorInfo("INTERNAL", error.sqlstate or "POSTGRESQL", message[:4096]))
+
+
+def result_from_deadline(reason: str) -> JobResult:
+    """The attempts of the job have run for longer than the deadline of its type."""
+    return JobResult("timeout", ErrorInfo("TIMEOUT", "DEADLINE", reason[:4096]))

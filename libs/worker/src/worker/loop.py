@@ -14,30 +14,22 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from job_events.envelope import decode, encode_own
-from job_events.errors import InvalidRequest
-from job_events.events import ErrorInfo
-from job_events.job_types import contract_version, read_params, unknown_here
+from job_events.job_types import contract_version, unknown_here
 from job_events.topics import Topics
-from service_kit.clock import Clock, backoff
-from service_kit.database import is_away, is_transient, sql_error_text
+from service_kit.clock import Clock
+from service_kit.database import is_away
 from service_kit.kafka import MonitoredConsumer, ReconnectingProducer
-from worker import inbox
+from worker import claims, inbox
+from worker.attempt import AttemptRunner, Handler, may_pass
+from worker.claims import Claim, Claimer
+from worker.eligibility import Eligibility
 from worker.ends import finished_unreadable
-from worker.errors import Interrupted, JobCancelled, JobFailed, JobPaused, LeaseLost, WorkerStopping
-from worker.inbox import MAX_ATTEMPTS, Claim, Claimer, Unread
+from worker.errors import JobCancelled, JobPaused, LeaseLost, WorkerStopping
+from worker.inbox import Unread
 from worker.isolation import RunningJobs
 from worker.job import RunningJob, WorkerContext
-from worker.job_result import (
-    JobCounters,
-    JobResult,
-    result_from_bug,
-    result_from_counters,
-    result_from_crashes,
-    result_from_failure,
-    result_from_refusals,
-)
-from worker.lifecycle import finished, started
+from worker.job_result import JobResult
+from worker.lifecycle import started
 from worker.outbox import OutboxSender
 from worker.progress import ProgressSender
 from worker.request_consumer import RequestConsumer
@@ -45,13 +37,10 @@ from worker.retention import sweep_hourly
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[RunningJob], JobResult | None]
-"""A job's own code. None means: the result follows from the counters."""
-
 LEASE = timedelta(seconds=20)
 RENEW_SECONDS = 2.0
 IDLE_SECONDS = 0.5
-RETRY_SECONDS, LONGEST_RETRY = 1.0, 3600.0  # first and longest wait after PostgreSQL refused an attempt for now
+WAKE_SECONDS, ADOPTION_SECONDS = 0.2, 1.0  # between two looks for deferred rows, and for rows of other releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +76,8 @@ class WorkerLoop:
         result_from_error: Callable[[Exception], JobResult | None],
         limits: Limits,
     ) -> None:
-        self._handlers = handlers
         self._pool = pool
         self._topics = topics
-        self._result_from_error = result_from_error
         self._limits = limits
         self.owner = worker_name()
         self._producer = producer
@@ -106,10 +93,12 @@ class WorkerLoop:
         )
         self._wake = threading.Condition()
         self._running = RunningJobs()
+        self._attempts = AttemptRunner(handlers, self._context, self._running, result_from_error, self._note_away)
         # Claims are serialized, so that no other job is claimed together with a suspect.
         self._claiming = threading.Lock()
         # While PostgreSQL was away no lease could be renewed: owners renew first, before leases count as expired.
         self._leases_expire_from = float("-inf")
+        self._next_wake = self._next_adoption = float("-inf")
         self._claimer = Claimer(self.owner, list(handlers), contract_version(), LEASE, limits.per_account)
         self._consumer = RequestConsumer(
             service,
@@ -183,7 +172,7 @@ class WorkerLoop:
                     continue
                 self._run(job, stop)
             except psycopg.Error as error:
-                if not _may_pass(error):
+                if not may_pass(error):
                     raise
                 self._note_away(error)
                 log.warning("worker waits for PostgreSQL", reason=str(error).strip())
@@ -197,12 +186,9 @@ class WorkerLoop:
         if not self._claiming.acquire(timeout=IDLE_SECONDS):
             return None
         try:
+            self._make_claimable()
             with self._pool.connection() as conn:
-                inbox.lock_claims(conn)
-                if self._context.clock.monotonic() >= self._leases_expire_from:
-                    for job_id, attempt, crashes in inbox.note_crashes(conn):
-                        log.warning("lease expired", job=job_id, attempt=attempt, crashes=crashes)
-                claim = inbox.claim(conn, self._claimer, only_ends=self._running.has_suspect())
+                claim = claims.claim(conn, self._claimer, only_ends=self._running.has_suspect())
                 job = None if claim is None else self._begin(conn, claim)
             if job is not None:
                 self._running.add(job)
@@ -210,6 +196,22 @@ class WorkerLoop:
             self._claiming.release()
         self._outbox.notify()
         return job
+
+    def _make_claimable(self) -> None:
+        """What changes with time alone: expired leases, deferred rows, rows of other releases."""
+        now = self._context.clock.monotonic()
+        if now < self._next_wake:
+            return
+        with self._pool.connection() as conn:
+            if now >= self._leases_expire_from:
+                for job_id, attempt, crashes in claims.note_crashes(conn):
+                    log.warning("lease expired", job=job_id, attempt=attempt, crashes=crashes)
+            claims.wake(conn)
+        if now >= self._next_adoption:
+            with self._pool.connection() as conn:
+                claims.adopt(conn, self._claimer.version)
+            self._next_adoption = now + ADOPTION_SECONDS
+        self._next_wake = now + WAKE_SECONDS
 
     def _begin(self, conn: Connection, claim: Claim) -> RunningJob | None:
         """The attempt; None where this version cannot read the request: the job ends, or waits for another version."""
@@ -225,10 +227,15 @@ class WorkerLoop:
         if claim.cancel_requested is not None:
             job.interrupt(JobCancelled(claim.cancel_requested))
         elif not claim.only_ends:
-            reason = unknown_here(job.type, job.request.data.params)
+            params = job.request.data.params
+            reason = unknown_here(job.type, params)
             if reason is not None:
                 guard.keep(conn, Unread(reason, self._claimer.version))
                 log.warning("job waits for another version", job=claim.job_id, reason=reason)
+                return None
+            eligibility = Eligibility.of(job.type, params)
+            if eligibility != claim.eligibility:
+                guard.correct(conn, eligibility)
                 return None
             inbox.put_event(conn, self._topics.events, job.id, started(job))
         return job
@@ -239,7 +246,7 @@ class WorkerLoop:
         bound = log.bind(job=job.id, type=job.type, attempt=job.attempt)
         bound.info("attempt started")
         try:
-            self._finish(job, bound, stop)
+            self._attempts.run(job, bound, stop)
         except LeaseLost as lost:
             bound.warning("lease lost", reason=str(lost))
         finally:
@@ -248,98 +255,6 @@ class WorkerLoop:
             self._outbox.notify()
             self._notify()
 
-    def _finish(self, job: RunningJob, bound: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
-        """Run the attempt and write its result, however long PostgreSQL is away meanwhile."""
-        try:
-            result = self._attempt(job, bound)
-        except psycopg.Error as error:
-            if not _may_pass(error):
-                raise
-            bound.warning("attempt interrupted by PostgreSQL", reason=sql_error_text(error))
-            self._note_away(error)
-            result = self._after_refusal(job, error)
-        self._write_until_done(lambda: self._settle(job, result), stop)
-
-    def _after_refusal(self, job: RunningJob, error: psycopg.Error) -> JobResult | None:
-        """None for another attempt after PostgreSQL interrupted this one; a result after MAX_ATTEMPTS refusals."""
-        if is_away(error):
-            return None
-        job.failures = 0 if job.stepped else job.failures + 1
-        if job.failures >= MAX_ATTEMPTS:
-            return result_from_refusals(error, job.failures)
-        job.progress(f"waiting: {sql_error_text(error)}; refused {job.failures} of {MAX_ATTEMPTS} times")
-        job.retry_after = timedelta(seconds=backoff(max(job.failures, 1), RETRY_SECONDS, LONGEST_RETRY))
-        return None
-
-    def _write_until_done(self, write: Callable[[], None], stop: threading.Event) -> None:
-        """Repeat a write that PostgreSQL refuses for now, until the lease is lost or the worker stops."""
-        while True:
-            try:
-                return write()
-            except psycopg.Error as error:
-                if not _may_pass(error) or stop.is_set():
-                    raise
-                self._note_away(error)
-                log.warning("result of an attempt not written", reason=sql_error_text(error))
-                stop.wait(1)
-
-    def _attempt(self, job: RunningJob, bound: structlog.stdlib.BoundLogger) -> JobResult | None:
-        """The result of the job; None where its row is requeued for another attempt."""
-        try:
-            job.check()
-            return self._work_on(job)
-        except JobCancelled as cancelled:
-            return JobResult("cancelled", ErrorInfo("CANCELLED", "CANCELLED", str(cancelled)[:4096]))
-        except LeaseLost:
-            raise
-        except Interrupted as interrupted:
-            if isinstance(interrupted, JobPaused):
-                job.progress("paused")
-            bound.info("job requeued", reason=str(interrupted))
-            return None
-        except (JobFailed, InvalidRequest) as failed:
-            return result_from_failure(failed)
-        except Exception as error:
-            if _may_pass(error):
-                raise
-            result = self._result_from_error(error)
-            if result is not None:
-                return result
-            bound.exception("job code failed")
-            return result_from_bug(error)
-
-    def _work_on(self, job: RunningJob) -> JobResult:
-        if job.only_ends:
-            return result_from_crashes(job.crashes)
-        if job.suspect:
-            self._running.isolate(job)
-        read_params(job.type, job.request.data.params)
-        return self._handlers[job.type](job) or result_from_counters(job.counters)
-
-    def _settle(self, job: RunningJob, result: JobResult | None) -> None:
-        if result is None:
-            with self._pool.connection() as conn:
-                job.guard.release(conn, job.spent_ms(), job.failures, job.retry_after)
-            return
-        try:
-            self._end(job, result)
-        except LeaseLost:
-            raise
-        except Exception as error:
-            if _may_pass(error):
-                raise
-            log.exception("end of a job fits into no event", job=job.id)
-            job.counters = JobCounters()
-            self._end(job, result_from_bug(error))
-
-    def _end(self, job: RunningJob, result: JobResult) -> None:
-        event = finished(job, result)
-        decode(encode_own(event))  # raises here what every reader would refuse
-        with self._pool.connection() as conn:
-            job.guard.finish(conn, event.data.outcome, msgspec.to_builtins(job.counters), event.data.duration_ms)
-            inbox.put_event(conn, self._topics.events, job.id, event)
-        log.info("job ended", job=job.id, type=job.type, outcome=event.data.outcome)
-
     def _renew_leases(self, stop: threading.Event) -> None:
         while not stop.wait(RENEW_SECONDS):
             jobs = self._running.all()
@@ -347,7 +262,7 @@ class WorkerLoop:
                 try:
                     self._renew(jobs)
                 except psycopg.Error as error:
-                    if not _may_pass(error):
+                    if not may_pass(error):
                         raise
                     self._note_away(error)
                     log.warning("leases not renewed", reason=str(error).strip())
@@ -365,8 +280,3 @@ class WorkerLoop:
                 job.interrupt(JobCancelled(row.cancel_requested))
             elif row.paused:
                 job.interrupt(JobPaused("paused"))
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same statement may succeed later, so that no thread ends."""
-    return is_away(error) or is_transient(error)

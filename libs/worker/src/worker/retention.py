@@ -21,7 +21,7 @@ KEEP = REACH + timedelta(days=30)
 """Age of the rows that are deleted: every copy of their requests is refused by its age."""
 
 _ROWS = 5000  # rows deleted in one transaction
-_EVERY = 3600.0  # seconds between two sweeps
+_FIRST, _EVERY = 60.0, 3600.0  # seconds to the first sweep, and between two
 
 
 def sweep(pool: ConnectionPool, now: datetime) -> Counter[str]:
@@ -37,8 +37,10 @@ def sweep(pool: ConnectionPool, now: datetime) -> Counter[str]:
 
 
 def sweep_hourly(pool: ConnectionPool, clock: Clock, stop: threading.Event) -> None:
-    """Sweep once an hour until `stop`."""
-    while not stop.wait(_EVERY):
+    """Sweep a minute after the start, as a service may be restarted often, and once an hour until `stop`."""
+    pause = _FIRST
+    while not stop.wait(pause):
+        pause = _EVERY
         try:
             if deleted := sweep(pool, clock.now()):
                 log.info("retention swept", **deleted)

@@ -11,8 +11,9 @@ from service_kit.clock import SystemClock
 from service_kit.database import migrate, open_pool
 from service_kit.errors import Stopping
 from service_kit.settings import ServiceSettings
+from worker.attempt import Handler
 from worker.job_result import JobResult
-from worker.loop import Handler, Limits, WorkerLoop
+from worker.loop import Limits, WorkerLoop
 
 
 def run_worker(

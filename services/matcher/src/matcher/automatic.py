@@ -106,7 +106,7 @@ class AutomaticMatch:
                     numbers = chunks.resend(checkpoint.connection, job.id, state.overdue)
                     _send(checkpoint.connection, job, numbers)
                     checkpoint.counters.count(chunksResent=len(numbers))
-            job.wait(pause, _REASON)
+            job.pause_between_polls(pause, _REASON)
             pause = min(pause * 1.5, _LONGEST_POLL)
 
     def _decide(self, job: RunningJob, scope: Scope, params: MatchParams) -> None:

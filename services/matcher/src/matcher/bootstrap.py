@@ -14,8 +14,8 @@ from platforms.migrate import migrate as migrate_accounts
 from service_kit.bootstrap import prepare, start
 from service_kit.clock import SystemClock
 from service_kit.database import migrate
+from worker.attempt import Handler
 from worker.job_result import JobResult
-from worker.loop import Handler
 from worker.service import run_worker
 
 

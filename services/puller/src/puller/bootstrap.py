@@ -14,8 +14,8 @@ from puller.pulls import Pull
 from puller.sources import sources
 from service_kit.bootstrap import start
 from service_kit.settings import ServiceSettings
+from worker.attempt import Handler
 from worker.job_result import JobResult, result_from_category
-from worker.loop import Handler
 from worker.service import run_worker
 
 

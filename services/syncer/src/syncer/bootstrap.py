@@ -16,8 +16,8 @@ from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
 from syncer.jobs.reconcile import Reconcile
 from syncer.jobs.sync import Sync
+from worker.attempt import Handler
 from worker.job_result import JobResult, result_from_category
-from worker.loop import Handler
 from worker.service import run_worker
 
 

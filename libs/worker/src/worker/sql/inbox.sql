@@ -1,12 +1,20 @@
 -- name: insert
-insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request)
-values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s)
+-- `turn`: the request's time, shifted by how long its priority takes to become urgent. A clock that is ahead gains and
+-- loses nothing; one that is behind gains a day at most.
+insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, concurrency_key,
+                   concurrency_limit, turn)
+values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s,
+        %(concurrency_key)s, %(concurrency_limit)s,
+        least(greatest(%(requested_at)s, clock_timestamp() - interval '1 day'), clock_timestamp()) + %(ageing)s)
 on conflict do nothing
 
 -- name: insert_kept
-insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason, unread_by)
+insert into inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, concurrency_key,
+                   concurrency_limit, turn, waiting_reason, unread_by, kept)
 values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority)s, %(requested_at)s, %(request)s,
-        %(reason)s, array[%(version)s])
+        %(concurrency_key)s, %(concurrency_limit)s,
+        least(greatest(%(requested_at)s, clock_timestamp() - interval '1 day'), clock_timestamp()) + %(ageing)s,
+        %(reason)s, array[%(version)s], true)
 on conflict do nothing
 
 -- name: insert_finished
@@ -15,87 +23,18 @@ values (%(job_id)s, %(tenant)s, %(account)s, %(job_type)s, %(chain)s, %(priority
         'finished', %(outcome)s, now())
 on conflict do nothing
 
--- name: lock_claims
-select pg_advisory_xact_lock(hashtext(current_schema() || ' claim'))
-
--- name: note_crashes
--- A lease that expired: the process died, or was paused or disconnected for long. Its jobs ran together, so a crash is
--- counted for a job that ran alone, and once for a suspect that ran beside jobs which had all made progress; after that
--- it runs alone. `crashed_owner` groups jobs of one process whose leases do not expire at the same moment.
-with dead as (
-    select i.job_id,
-           (
-               select count(*) = 1 or (i.suspect and i.crashes = 0 and count(*) filter (where not n.stepped) = 1)
-               from inbox n
-               where (n.state = 'running' and n.lease_owner = i.lease_owner) or n.crashed_owner = i.lease_owner
-           ) as alone
-    from inbox i
-    where i.state = 'running' and i.lease_until <= now()
-    for update of i skip locked
-)
-update inbox i
-set state = 'queued', lease_owner = null, lease_until = null, crashed_owner = i.lease_owner, suspect = true,
-    crashes = case when i.stepped then 0 when dead.alone then i.crashes + 1 else i.crashes end
-from dead
-where i.job_id = dead.job_id
-returning i.job_id, i.attempt, i.crashes
-
--- name: claim
--- One job of a type runs per account at a time, and at most per_account jobs of an account. A row that only needs its
--- end written (cancelled, or crashed max_crashes times) is claimed even if it is paused or of an unknown type.
-with candidate as (
-    select i.job_id
-    from inbox i
-    where i.state = 'queued'
-      and (
-          i.cancel_requested is not null
-          or i.crashes >= %(max_crashes)s
-          or (
-              not %(only_ends)s
-              and i.job_type = any(%(job_types)s)
-              and not (%(version)s = any(i.unread_by))
-              and (i.not_before is null or i.not_before <= now())
-              and not i.paused
-              and not exists (
-                  select from hold h
-                  where h.kind = 'queue' or (h.kind = 'account' and h.tenant = i.tenant and h.account = i.account)
-              )
-              and not exists (
-                  select from inbox r
-                  where r.state = 'running' and r.lease_until > now()
-                    and r.tenant = i.tenant and r.account = i.account and r.job_type = i.job_type
-              )
-              and (
-                  select count(*) from inbox r
-                  where r.state = 'running' and r.lease_until > now()
-                    and r.tenant = i.tenant and r.account = i.account
-              ) < %(per_account)s
-          )
-      )
-    order by i.priority desc, i.requested_at, i.job_id
-    for update skip locked
-    limit 1
-)
-update inbox i
-set state = 'running',
-    attempt = case
-        when i.cancel_requested is null and i.crashes < %(max_crashes)s then i.attempt + 1 else i.attempt
-    end,
-    stepped = false,
-    not_before = null,
-    waiting_reason = null,
-    lease_owner = %(owner)s,
-    lease_until = now() + %(lease)s
-from candidate
-where i.job_id = candidate.job_id
-returning i.job_id, i.request, i.attempt, i.cancel_requested, i.cursor, i.tally as counters, i.spent_ms, i.crashes,
-    i.failures, i.suspect, i.tenant, i.account, i.job_type, i.chain
-
 -- name: keep
 -- Undoes the claim: it does not count as an attempt.
 update inbox
 set state = 'queued', lease_owner = null, lease_until = null, attempt = attempt - 1, waiting_reason = %(reason)s,
-    unread_by = array_append(unread_by, %(version)s)
+    unread_by = array_append(unread_by, %(version)s), kept = true
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+
+-- name: correct
+-- Undoes the claim of a row whose key or limit is that of another release.
+update inbox
+set state = 'queued', lease_owner = null, lease_until = null, attempt = attempt - 1,
+    concurrency_key = %(concurrency_key)s, concurrency_limit = %(concurrency_limit)s
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: renew
@@ -129,15 +68,26 @@ where i.job_id = moved.job_id and i.attempt = %(attempt)s and i.lease_owner = %(
 returning i.stepped
 
 -- name: finish
+-- A finished row stands for a year, so that no replay repeats its work. What only an attempt reads goes.
 update inbox
 set state = 'finished', outcome = %(outcome)s, finished_at = now(), lease_owner = null, lease_until = null,
-    tally = %(counters)s, spent_ms = %(spent_ms)s
+    tally = %(counters)s, spent_ms = %(spent_ms)s, request = '', cursor = null
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: release
 update inbox
 set state = 'queued', lease_owner = null, lease_until = null, spent_ms = %(spent_ms)s, failures = %(failures)s,
     not_before = now() + %(wait)s
+where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
+
+-- name: defer
+-- The counters are those of the checkpoint, with metadata that says what the attempt cost.
+update inbox
+set state = 'queued', lease_owner = null, lease_until = null, spent_ms = %(spent_ms)s, failures = %(failures)s,
+    tally = %(counters)s, not_before = now() + %(wait)s, deferred_reason = %(reason)s,
+    deferrals = case when stepped then 0 else deferrals end + 1,
+    waited_ms = case when stepped then 0 else waited_ms end + %(waited_ms)s,
+    waiting_since = case when stepped then now() else coalesce(waiting_since, now()) end
 where job_id = %(job_id)s and attempt = %(attempt)s and lease_owner = %(owner)s and state = 'running'
 
 -- name: see_control

@@ -39,7 +39,7 @@ async def read_health_signals(
     if not jobs:
         return defaultdict(lambda: NO_SIGNALS)
     newest = await _newest(connection, jobs, now)
-    paused = await _paused(connection, jobs)
+    paused, deferred = await _inboxes(connection, jobs)
     found: defaultdict[str, HealthSignals] = defaultdict(lambda: NO_SIGNALS)
     for row in jobs:
         appended: datetime | None = None
@@ -50,6 +50,8 @@ async def read_health_signals(
                 resumed.append(at)
             elif kind:
                 appended = at
+        if row["job_id"] in deferred:
+            resumed.append(deferred[row["job_id"]])
         found[row["job_id"]] = HealthSignals(appended, max(resumed, default=None), row["job_id"] in paused)
     return found
 
@@ -76,9 +78,11 @@ async def _newest(connection: AsyncConnection, jobs: list[Row], now: datetime) -
     return {(row["subject"], row["tenant"], row["account"]): (row["type"], row["appended_at"]) for row in rows}
 
 
-async def _paused(connection: AsyncConnection, jobs: list[Row]) -> set[str]:
+async def _inboxes(connection: AsyncConnection, jobs: list[Row]) -> tuple[set[str], dict[str, datetime]]:
+    """The jobs that are paused, and until when the deferred ones sleep."""
     reading = await connection.execute(_SQL["services"], {"services": list(SERVICES)}, prepare=True)
     paused: set[str] = set()
+    deferred: dict[str, datetime] = {}
     for service in [row["service"] for row in await reading.fetchall()]:
         # A type that this version does not know may be any service's.
         asked = [row for row in jobs if row["job_type"] not in JOB_TYPES or _owns(service, row)]
@@ -93,7 +97,9 @@ async def _paused(connection: AsyncConnection, jobs: list[Row]) -> set[str]:
         }
         found = await connection.execute(sql.SQL(_SQL["paused"]).format(**views), values, prepare=True)
         paused |= {row["job_id"] for row in await found.fetchall()}
-    return paused
+        found = await connection.execute(sql.SQL(_SQL["deferred"]).format(**views), values, prepare=True)
+        deferred |= {row["job_id"]: row["not_before"] for row in await found.fetchall()}
+    return paused, deferred
 
 
 def _owns(service: str, row: Row) -> bool:

@@ -27,7 +27,8 @@ class HealthSignals:
     """What decides the health of an unfinished job besides its row. Times are the broker's (LogAppendTime).
 
     `appended_at`: of its newest request, start or progress; None where the history does not hold it.
-    `resumed_at`: when it, its account or its queue was last resumed: until then no sign was due.
+    `resumed_at`: when it, its account or its queue was last resumed, or when it wakes while its worker has deferred it:
+    until then no sign was due.
     `paused`: an operator paused it, its account or its queue.
     """
 

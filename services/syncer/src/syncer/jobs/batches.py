@@ -10,6 +10,10 @@
 After a crash before 1 is committed, nothing was sent. After a crash between 1 and 4, the next attempt finds the intent
 and sends the same values under the same idempotency keys. After a crash behind 4, the batch is done.
 
+A job gives its thread back while it waits for long, and its next attempt begins at 1. It keeps the thread in 2 and 3,
+because the next attempt would send the whole batch again; only a platform that is down there costs one repeat, as a
+crash does.
+
 Hours may pass between the plan and 1, and between two attempts, because a job may be paused. A value that the catalogue
 no longer wants is not written, and a value that the channel no longer holds is decided anew.
 """
@@ -95,12 +99,13 @@ class BatchRunner:
         outcomes: list[FieldOutcome] = []
         broken_off: PlatformError | None = None
         try:
-            if intent.step == 1:
-                intent = self._first_step(position, intent, items, outcomes)
-                outcomes.clear()
-            outcomes.extend(intent.ended)
-            for outcome in self._write(position.next, 2, intent.again):
-                outcomes.append(outcome)  # noqa: PERF402  what was written before an error stays
+            with self.job.keeping_thread():
+                if intent.step == 1:
+                    intent = self._first_step(position, intent, items, outcomes)
+                    outcomes.clear()
+                outcomes.extend(intent.ended)
+                for outcome in self._write(position.next, 2, intent.again):
+                    outcomes.append(outcome)  # noqa: PERF402  what was written before an error stays
         except PlatformError as error:
             broken_off = error
         return BatchResult(items, _results(intent, items, outcomes, broken_off), broken_off=broken_off)

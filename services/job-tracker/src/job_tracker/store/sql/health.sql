@@ -16,6 +16,11 @@ WHERE (asked.owned OR inbox.job_id IS NOT NULL) AND inbox.state IS DISTINCT FROM
       WHERE hold.kind = 'queue'
          OR (hold.kind = 'account' AND hold.tenant = asked.tenant AND hold.account = asked.account)))
 
+-- name: deferred
+-- Jobs that sleep in their rows, which give no sign of life before they wake.
+SELECT inbox.job_id, inbox.not_before FROM {inbox} AS inbox
+WHERE inbox.job_id = ANY(%(job_ids)s::text[]) AND inbox.state = 'queued' AND inbox.not_before IS NOT NULL
+
 -- name: newest
 -- The newest request, start, progress or resumption of each job, and the newest resumption of each account and queue,
 -- since `since`: an older one changes no health, and so only a few days of the history are read.
