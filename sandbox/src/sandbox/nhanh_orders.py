@@ -219,8 +219,8 @@ def retail_bills(request: NhanhRequest) -> Reply:
         condition.add("json_extract(doc, '$.type') = ?", ids_of(filters["type"], "filters.type")[0])
     today = datetime.fromtimestamp(request.now, UTC).astimezone(_HERE).date()
     last = _date(filters, "toDate") or today
-    first = _date(filters, "fromDate") or last - timedelta(days=MAX_DAYS)
-    if (last - first).days > MAX_DAYS:
+    first = _date(filters, "fromDate") or last - timedelta(days=MAX_DAYS - 1)
+    if (last - first).days + 1 > MAX_DAYS:
         raise _too_long("fromDate")
     condition.add("code BETWEEN ? AND ?", first.isoformat(), last.isoformat())
     return _walk(request, "bill", condition)
