@@ -87,8 +87,7 @@ def test_sales_count_once_and_changes_and_deletions_are_seen(world: Any, puller:
 def _assert_no_personal_data(world: Any) -> None:
     for table in ("sales_document", "sales_line", "inbox"):
         text = str(world.rows(f"select * from puller.{table}"))
-        assert BUYER["name"] not in text
-        assert BUYER["mobile"] not in text
+        assert not [part for part in ("Nguyễn Văn An", "0912345678") if part in text]
 
 
 def test_kill_9_in_the_middle_of_a_span(world: Any, puller: Callable[[], Any]) -> None:
