@@ -17,17 +17,18 @@ from sandbox.nhanh import Nhanh
 from sandbox.requestlog import RequestLog
 from sandbox.serving import Serving
 from sandbox.shopify import Shopify
-from sandbox.shops import Shops
+from sandbox.shops import Limits, Shops
 from sandbox.simulator import Route, Simulator
 from sandbox.state import State
 from sandbox.transports import Transports
 
 
-def create_app(folder: Path, transports: Transports) -> FastAPI:
-    """The application over the state in `folder`."""
-    clock = time.time
+def create_app(
+    folder: Path, transports: Transports, clock: Callable[[], float] = time.time, limits: Limits | None = None
+) -> FastAPI:
+    """The application over the state in `folder`. clock: unix seconds; limits: replace those of all shops."""
     state = State(folder)
-    shops = Shops(state)
+    shops = Shops(state, limits)
     simulators: dict[str, Simulator] = {
         "nhanh": Nhanh(state, shops, CallWindows(clock), clock),
         "shopify": Shopify(state, shops, CostBuckets(clock), clock),
@@ -41,6 +42,7 @@ def create_app(folder: Path, transports: Transports) -> FastAPI:
         faults=faults,
         log=log,
         transports=transports,
+        clock=clock,
     )
 
     @asynccontextmanager
@@ -51,7 +53,9 @@ def create_app(folder: Path, transports: Transports) -> FastAPI:
 
     app = FastAPI(title="Jobtrail sandbox", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.include_router(
-        router(state=state, shops=shops, faults=faults, log=log, serving=serving, platforms=tuple(simulators))
+        router(
+            state=state, shops=shops, faults=faults, log=log, serving=serving, platforms=tuple(simulators), clock=clock
+        )
     )
 
     for name, simulator in simulators.items():

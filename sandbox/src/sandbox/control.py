@@ -1,5 +1,6 @@
 """The control API for people and tests: shops, settings, faults, edits, the request log."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,10 +13,12 @@ from sandbox.articles import Article, Person
 from sandbox.catalogues import CatalogueUnreadable
 from sandbox.edits import Edit, RecordExists, UnknownRecord, add, apply, dump, remove, truth
 from sandbox.faults import Fault, Faults
+from sandbox.nhanh_orders import Bill, Order
 from sandbox.requestlog import RequestLog
 from sandbox.serving import Serving
 from sandbox.shops import DEPOTS, LOCATIONS, ContentDiffers, Shop, Shops, Source
 from sandbox.state import State
+from sandbox.usage import usages
 
 Wanted = TypeVar("Wanted")
 
@@ -38,9 +41,16 @@ def _connection(shop: Shop, root: str) -> dict[str, Any]:
 
 
 def router(
-    *, state: State, shops: Shops, faults: Faults, log: RequestLog, serving: Serving, platforms: Sequence[str]
+    *,
+    state: State,
+    shops: Shops,
+    faults: Faults,
+    log: RequestLog,
+    serving: Serving,
+    platforms: Sequence[str],
+    clock: Callable[[], float],
 ) -> APIRouter:
-    """All /_sandbox routes. platforms: those that have a simulator."""
+    """All /_sandbox routes. platforms: those that have a simulator; clock: unix seconds."""
     routes = APIRouter(prefix="/_sandbox")
 
     sources = [(platform, Source | None, None) for platform in platforms]
@@ -104,7 +114,7 @@ def router(
             raise HTTPException(422, str(error)) from error
         return answer(shop.settings)
 
-    _add_record_routes(routes, state, known)
+    _add_record_routes(routes, state, known, clock)
 
     @routes.get("/faults")
     def active() -> Response:
@@ -122,6 +132,11 @@ def router(
         serving.end_waits()
         return answer({"cleared": await run_in_threadpool(faults.clear)})
 
+    @routes.get("/usage")
+    def usage(account: str | None = None, platform: str | None = None, after: int = 0) -> Response:
+        entries = log.read(account, platform, after, sys.maxsize, writes_only=False)
+        return answer(usages(entries, shops.all()))
+
     @routes.get("/requests")
     def requests(
         account: str | None = None,
@@ -135,7 +150,17 @@ def router(
     return routes
 
 
-def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, str], Shop]) -> None:
+_NEW: dict[str, type[Article | Person | Order | Bill]] = {
+    "product": Article,
+    "customer": Person,
+    "order": Order,
+    "bill": Bill,
+}
+
+
+def _add_record_routes(
+    routes: APIRouter, state: State, known: Callable[[str, str], Shop], clock: Callable[[], float]
+) -> None:
     """Read, edit, create and delete single records."""
 
     @routes.get("/records/{account}/{platform}/{kind}")
@@ -146,25 +171,30 @@ def _add_record_routes(routes: APIRouter, state: State, known: Callable[[str, st
     async def edit(account: str, platform: str, kind: str, request: Request) -> Response:
         shop = known(account, platform)
         try:
-            return answer(apply(state, shop, kind, await _body(request, Edit)))
+            return answer(apply(state, shop, kind, await _body(request, Edit), shop.now(clock)))
         except UnknownRecord as error:
             raise HTTPException(404, str(error)) from error
 
     @routes.put("/records/{account}/{platform}/{kind}")
     async def create_record(
-        account: str, platform: str, kind: Literal["product", "customer"], request: Request
+        account: str, platform: str, kind: Literal["product", "customer", "order", "bill"], request: Request
     ) -> Response:
         shop = known(account, platform)
-        new = await _body(request, Article if kind == "product" else Person)
+        new, now = await _body(request, _NEW[kind]), shop.now(clock)
+        if isinstance(new, Order | Bill) and platform != "nhanh":
+            raise HTTPException(404, f"the sandbox keeps no {kind}s of {platform}")
+        if isinstance(new, Article | Person) and b'"updated_at"' not in await request.body():
+            new = msgspec.structs.replace(new, updated_at=now)
         try:
-            return answer(await run_in_threadpool(add, state, shop, new), 201)
+            return answer(await run_in_threadpool(add, state, shop, new, now), 201)
         except RecordExists as error:
             raise HTTPException(409, str(error)) from error
 
     @routes.delete("/records/{account}/{platform}/{kind}/{number}")
     def delete_record(account: str, platform: str, kind: str, number: int) -> Response:
+        shop = known(account, platform)
         try:
-            remove(state, known(account, platform), kind, number)
+            remove(state, shop, kind, number, shop.now(clock))
         except UnknownRecord as error:
             raise HTTPException(404, str(error)) from error
         return answer({"deleted": number})

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from sandbox import ids, nhanh_records, shopify_records
+from sandbox import ids, nhanh_orders, nhanh_records, shopify_records
 from sandbox.articles import Article, Person
+from sandbox.nhanh_orders import Bill, Order
 from sandbox.shops import Shop
 from sandbox.state import Doc, Record, State, find, get, put
 
@@ -30,12 +31,13 @@ class RecordExists(Exception):
 
 class Edit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`set` replaces keys of the platform's own document ("name", "prices" ...); objects are merged. `stock`
-    replaces quantities by depot or location id (whole numbers). `at` is the change time (unix seconds)."""
+    replaces quantities by depot or location id (whole numbers). `at` is the change time (unix seconds); None = now, by
+    the shop's clock."""
 
     id: int
     set: dict[str, Any] = {}
     stock: dict[str, int] = {}
-    at: int
+    at: int | None = None
 
 
 def _merge(doc: Doc, changes: dict[str, Any]) -> Doc:
@@ -46,8 +48,10 @@ def _merge(doc: Doc, changes: dict[str, Any]) -> Doc:
     return merged
 
 
-def apply(state: State, shop: Shop, kind: str, edit: Edit) -> Doc:
-    """Change one record as a person would. Raises UnknownRecord. Not counted as a write received."""
+def apply(state: State, shop: Shop, kind: str, edit: Edit, now: int) -> Doc:
+    """Change one record as a person would. now: by the shop's clock. Raises UnknownRecord. Not counted as a write
+    received."""
+    at = now if edit.at is None else edit.at
     with state.writing() as connection:
         record = get(connection, shop.key, kind, edit.id)
         if record is None:
@@ -56,16 +60,22 @@ def apply(state: State, shop: Shop, kind: str, edit: Edit) -> Doc:
         stock_key = "_stock" if shop.platform == "nhanh" else "_levels"
         if edit.stock:
             doc[stock_key] = {**doc[stock_key], **edit.stock}
-        new = _record(shop, kind, record, doc, edit)
+        new = _record(shop, kind, record, doc, edit, at)
         put(connection, shop.key, [new])
+        if (shop.platform, kind) == ("shopify", "variant"):
+            put(connection, shop.key, shopify_records.touched_products(connection, shop.key, [new], at))
     return new.doc
 
 
-def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit) -> Record:
-    stock_at = edit.at if edit.stock else old.stock_updated_at
+def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit, at: int) -> Record:
+    stock_at = at if edit.stock else old.stock_updated_at
     if shop.platform == "nhanh":
+        if kind == "order":
+            doc["info"] = {**doc["info"], "updatedAt": at}
+        if kind in nhanh_orders.RECORDS:
+            return nhanh_orders.RECORDS[kind](doc)
         # Stock alone does not move a product's updatedAt.
-        at = edit.at if edit.set else old.updated_at
+        at = at if edit.set else old.updated_at
         doc["updatedAt"] = at
         if kind == "customer":
             return nhanh_records.customer_of(doc)
@@ -78,24 +88,25 @@ def _record(shop: Shop, kind: str, old: Record, doc: Doc, edit: Edit) -> Record:
             updated_at=at,
             stock_updated_at=stock_at,
         )
-    doc["updatedAt"] = shopify_records.moment(edit.at)
+    doc["updatedAt"] = shopify_records.moment(at)
     if kind == "customer":
-        return shopify_records.customer_of(doc, edit.at)
+        return shopify_records.customer_of(doc, at)
     return msgspec.structs.replace(
         old,
         doc=doc,
         code=doc.get("sku"),
         barcode=doc.get("barcode"),
         title=doc.get("title") if kind == "product" else old.title,
-        updated_at=edit.at,
+        updated_at=at,
         stock_updated_at=stock_at,
     )
 
 
-def add(state: State, shop: Shop, new: Article | Person) -> Doc:
-    """Create one product or customer as a person would. Raises RecordExists. Not counted as a write received."""
+def add(state: State, shop: Shop, new: Article | Person | Order | Bill, now: int) -> Doc:
+    """Create one record as a person would. now: by the shop's clock. Raises RecordExists. Not counted as a write
+    received."""
     with state.writing() as connection:
-        records = _new_records(connection, shop, new)
+        records = _new_records(connection, shop, new, now)
         for record in records:
             if get(connection, shop.key, record.kind, record.id) is not None:
                 raise RecordExists(f"{shop.platform} has {record.kind} {record.id} already")
@@ -103,7 +114,13 @@ def add(state: State, shop: Shop, new: Article | Person) -> Doc:
     return records[0].doc
 
 
-def _new_records(connection: sqlite3.Connection, shop: Shop, new: Article | Person) -> list[Record]:
+def _new_records(
+    connection: sqlite3.Connection, shop: Shop, new: Article | Person | Order | Bill, now: int
+) -> list[Record]:
+    if isinstance(new, Order):
+        return [nhanh_orders.order_record(new, now)]
+    if isinstance(new, Bill):
+        return [nhanh_orders.bill_record(new, now)]
     if isinstance(new, Article):
         places = [place.id for place in find(connection, shop.key, _PLACES[shop.platform])]
         made = nhanh_records.product_records if shop.platform == "nhanh" else shopify_records.product_records
@@ -115,15 +132,21 @@ def _new_records(connection: sqlite3.Connection, shop: Shop, new: Article | Pers
     return list(shopify_records.customer_records([new], *taken))
 
 
-def remove(state: State, shop: Shop, kind: str, number: int) -> None:
-    """Delete one record, with the variants of a product. Raises UnknownRecord.
+def remove(state: State, shop: Shop, kind: str, number: int, now: int) -> None:
+    """Delete one record, with the variants of a product. now: by the shop's clock. Raises UnknownRecord.
 
-    A depot or location takes its stock with it.
+    A depot or location takes its stock with it. The product of a deleted variant changes; a deleted order or bill is
+    listed as such.
     """
     with state.writing() as connection:
-        if get(connection, shop.key, kind, number) is None:
+        old = get(connection, shop.key, kind, number)
+        if old is None:
             raise UnknownRecord(f"{shop.platform} has no {kind} {number}")
         _delete(connection, shop, kind, number)
+        if kind in nhanh_orders.RECORDS:
+            put(connection, shop.key, [nhanh_orders.deletion(kind, number, now)])
+        if (shop.platform, kind) == ("shopify", "variant"):
+            put(connection, shop.key, shopify_records.touched_products(connection, shop.key, [old], now))
         children = _CHILDREN.get((shop.platform, kind))
         if children:
             for child in find(connection, shop.key, children, "parent = ?", (str(number),)):

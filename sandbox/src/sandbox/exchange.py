@@ -29,15 +29,16 @@ class Call(msgspec.Struct, kw_only=True):
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """A response, and what the request wrote."""
+    """A response, what the request wrote, and what it used up of its rate limit (a call, or points)."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = {}
     items: list[Item] = []
+    cost: float | None = None
 
 
-def json_answer(value: Any, status: int = 200, items: list[Item] | None = None) -> Answer:
+def json_answer(value: Any, status: int = 200, items: list[Item] | None = None, cost: float | None = None) -> Answer:
     """A JSON response."""
-    return Answer(status=status, body=msgspec.json.encode(value), items=items or [])
+    return Answer(status=status, body=msgspec.json.encode(value), items=items or [], cost=cost)

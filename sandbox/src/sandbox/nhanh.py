@@ -6,21 +6,23 @@ Errors come as JSON under HTTP 200; unknown paths as an HTML 404 page. What the 
 
 import hmac
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from sandbox import nhanh_customers, nhanh_lists
+from sandbox import nhanh_customers, nhanh_lists, nhanh_orders
 from sandbox.exchange import Answer, Call, Item, json_answer
 from sandbox.faults import Fault
 from sandbox.limits import CallWindows, Lock
 from sandbox.nhanh_errors import NhanhRefusal, Reply, refusal
+from sandbox.nhanh_paging import NhanhRequest
 from sandbox.shops import APP_ID, Shop, Shops
 from sandbox.simulator import Route
 from sandbox.state import State
 
 NOT_FOUND_PAGE = b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body><h1>404</h1></body></html>"
-Handler = Callable[[nhanh_lists.NhanhRequest], Reply]
+Handler = Callable[[NhanhRequest], Reply]
 ACTIONS: dict[str, Handler] = {
     "product/list": nhanh_lists.products,
     "product/inventory": nhanh_lists.inventories,
@@ -28,6 +30,10 @@ ACTIONS: dict[str, Handler] = {
     "customer/list": nhanh_lists.customers,
     "customer/add": nhanh_customers.add,
     "business/depot": nhanh_lists.depots,
+    "order/list": nhanh_orders.orders,
+    "order/deleted": partial(nhanh_orders.deleted, "order"),
+    "bill/retail": nhanh_orders.retail_bills,
+    "bill/deleted": partial(nhanh_orders.deleted, "bill"),
 }
 
 
@@ -63,25 +69,27 @@ class Nhanh:
         if call.method != "POST":
             return Answer(status=405, body=NOT_FOUND_PAGE, content_type="text/html; charset=UTF-8")
         items: list[Item] = []
+        counted = False
         try:
             shop = self.shop_of(call)
             locked = self._windows.take(window_key(call), shop.nhanh)
             if locked:
                 return rate_limited(locked)
+            counted = True
             if call.path == "app/checkaccesstoken":
-                return json_answer({"code": 1, "data": self._token_facts(shop)})
-            request = nhanh_lists.NhanhRequest(
-                state=self._state, shop=shop, body=_body(call), now=int(self._clock()), items=items
+                return json_answer({"code": 1, "data": self._token_facts(shop)}, cost=1)
+            request = NhanhRequest(
+                state=self._state, shop=shop, body=_body(call), now=shop.now(self._clock), items=items
             )
             reply = ACTIONS[call.path](request)
         except NhanhRefusal as error:
-            return json_answer(refusal(error), items=items)
+            return json_answer(refusal(error), items=items, cost=1 if counted else None)
         envelope: dict[str, Any] = {"code": 1, "data": reply.data}
         if reply.paged:
             envelope["paginator"] = {"next": reply.next}
         if reply.warning:
             envelope["warning"] = reply.warning
-        return json_answer(envelope, items=items)
+        return json_answer(envelope, items=items, cost=1)
 
     def shop_of(self, call: Call) -> Shop:
         """The shop that the credentials open. Raises NhanhRefusal with the platform's code for the first wrong one."""
@@ -106,7 +114,7 @@ class Nhanh:
             "businessId": int(shop.access["business_id"]),
             "depotIds": shop.nhanh.depot_ids or [],
             "pageIds": [],
-            "permissions": ["product.list", "customer.list", "customer.add"],
+            "permissions": ["product.list", "customer.list", "customer.add", "order.list", "bill.retail"],
         }
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.exchange import Item
 from sandbox.nhanh_errors import NhanhRefusal, Reply, invalid_field
-from sandbox.nhanh_lists import MAX_SIZE, NhanhRequest
+from sandbox.nhanh_paging import MAX_SIZE, NhanhRequest
 from sandbox.nhanh_records import customer_of
 from sandbox.people import local_form
 from sandbox.state import Doc, count_write, find, next_id, put

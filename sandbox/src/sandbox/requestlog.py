@@ -16,7 +16,8 @@ _SECRETS = frozenset({"secretKey", "accessToken", "accessCode"})
 
 class Entry(msgspec.Struct, kw_only=True):
     """One request. `status` is null when the connection was closed without an answer; `errors` are the codes
-    found in the answer; `items` are what a write asked for, one entry each."""
+    found in the answer; `items` are what a write asked for, one entry each; `cost` is what the call used up of its rate
+    limit (a call, or points), if it got that far."""
 
     seq: int
     time: float
@@ -30,6 +31,7 @@ class Entry(msgspec.Struct, kw_only=True):
     faults: list[str] = []
     errors: list[str] = []
     items: list[Item] = []
+    cost: float | None = None
 
 
 class RequestLog:
@@ -76,6 +78,7 @@ class RequestLog:
         faults: list[str],
         errors: list[str],
         items: list[Item],
+        cost: float | None,
     ) -> None:
         """Write one request."""
         with self._guard:
@@ -93,6 +96,7 @@ class RequestLog:
                 faults=faults,
                 errors=errors,
                 items=items,
+                cost=cost,
             )
             self._file.write(msgspec.json.encode(entry) + b"\n")
             self._file.flush()

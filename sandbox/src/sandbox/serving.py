@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -39,12 +40,14 @@ class Serving:
         faults: Faults,
         log: RequestLog,
         transports: Transports,
+        clock: Callable[[], float],
     ) -> None:
         self._shops = shops
         self._simulators = simulators
         self._faults = faults
         self._log = log
         self._transports = transports
+        self._clock = clock
         self._cleared = asyncio.Event()
 
     def end_waits(self) -> None:
@@ -67,7 +70,14 @@ class Serving:
         await run_in_threadpool(self._note, call, shop, outcome, (time.perf_counter() - started) * 1000)
         if answer is None or any(fault.kind in DROPS for fault in faults):
             return NoAnswer(self._transports)
-        return Response(answer.body, answer.status, headers=answer.headers, media_type=answer.content_type)
+        headers = {**self._date(shop), **answer.headers}
+        return Response(answer.body, answer.status, headers=headers, media_type=answer.content_type)
+
+    def _date(self, shop: Shop | None) -> dict[str, str]:
+        """The header Date by the shop's clock; none where the shop sends none."""
+        if shop is None:
+            return {"Date": formatdate(self._clock(), usegmt=True)}
+        return {"Date": formatdate(shop.now(self._clock), usegmt=True)} if shop.clock.date_header else {}
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -114,6 +124,7 @@ class Serving:
             faults=kinds,
             errors=_errors(answer) if answer and "garbage" not in kinds else [],
             items=answer.items if answer else [],
+            cost=answer.cost if answer else None,
         )
 
 

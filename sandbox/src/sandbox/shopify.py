@@ -140,13 +140,13 @@ class Shopify:
         if context.warnings:
             extensions["search"] = [{"warnings": context.warnings}]
         body["extensions"] = extensions
-        return json_answer(body, items=context.items)
+        return json_answer(body, items=context.items, cost=actual)
 
     def _execute(
         self, shop: Shop, document: DocumentNode, request: GraphqlRequest, variables: dict[str, Any], writes: bool
     ) -> tuple[ExecutionResult, Context]:
         with self._state.writing() if writes else self._state.reading() as database:
-            context = Context(shop=shop, database=database, now=int(self._clock()), items=[], warnings=[])
+            context = Context(shop=shop, database=database, now=shop.now(self._clock), items=[], warnings=[])
             result = execute_sync(
                 self.schema,
                 document,
@@ -170,6 +170,7 @@ class Shopify:
                 "extensions": {"cost": self._cost(shop, requested, actual)},
             },
             items=context.items if context else [],
+            cost=actual,
         )
 
 

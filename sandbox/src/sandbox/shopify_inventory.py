@@ -15,7 +15,7 @@ from sandbox import ids
 from sandbox.connections import MAX_FIRST, bad_request
 from sandbox.exchange import Item
 from sandbox.shopify_reads import Context, doc_of
-from sandbox.shopify_records import moment, touched
+from sandbox.shopify_records import moment, touched, touched_products
 from sandbox.state import Doc, Record, count_write, get, put
 
 MUTATION = "inventorySetQuantities"
@@ -162,6 +162,8 @@ def _apply(context: Context, wanted: dict[str, Any]) -> tuple[Doc | None, list[d
     if errors:
         return None, errors
     put(context.database, context.shop.key, list(records.values()))
+    products = touched_products(context.database, context.shop.key, records.values(), context.now)
+    put(context.database, context.shop.key, products)
     count_write(context.database, context.shop.key, MUTATION, len(changes))
     number = f"{context.now}{len(changes)}"
     group: Doc = {

@@ -1,7 +1,8 @@
 """Articles and persons as Shopify keeps them: documents in the shape of its GraphQL objects."""
 
 import re
-from collections.abc import Collection, Iterator
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import msgspec
 from sandbox.articles import Article, Person, Unit
 from sandbox.ids import gid
 from sandbox.people import e164, local_form, plain
-from sandbox.state import Doc, Record
+from sandbox.state import Doc, Record, get
 
 CURRENCY = "VND"
 FIRST_LOCATION = 90_100_000_000
@@ -191,6 +192,14 @@ def display_name(doc: Doc) -> str:
     name = " ".join(part for part in (doc["firstName"], doc["lastName"]) if part)
     email, phone = doc["defaultEmailAddress"], doc["defaultPhoneNumber"]
     return name or (email["emailAddress"] if email else "") or (phone["phoneNumber"] if phone else "")
+
+
+def touched_products(connection: sqlite3.Connection, shop: str, variants: Iterable[Record], now: int) -> list[Record]:
+    """The products of `variants`, changed now: Shopify counts a change of a variant, and an adjustment of its stock, as
+    a change of the product."""
+    numbers = dict.fromkeys(int(variant.parent or 0) for variant in variants)
+    found = [get(connection, shop, "product", number) for number in numbers]
+    return [touched(product, now) for product in found if product is not None]
 
 
 def touched(record: Record, now: int) -> Record:

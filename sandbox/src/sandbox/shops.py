@@ -2,8 +2,9 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,10 +39,19 @@ class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     places: Annotated[int, msgspec.Meta(ge=1, le=len(DEPOTS))] = len(DEPOTS)
 
 
-class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ClockSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The clock of one shop: `clock_offset` seconds ahead of this machine's, in its times and in the header Date, which
+    `date_header` may leave out."""
+
+    clock_offset: float = 0
+    date_header: bool = True
+
+
+class NhanhSettings(ClockSettings, kw_only=True, forbid_unknown_fields=True):
     """Settings of one Nhanh shop. Times in seconds. `depot_ids` limits the token to those depots.
 
-    `lists_end_after` ends each list after its first so many records (by id), as if there were no more.
+    `lists_end_after` ends each list after its first so many records (by id), as if there were no more. `page_limit`:
+    no page has more records, whatever is asked for.
     """
 
     calls: int = 150
@@ -53,9 +63,10 @@ class NhanhSettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     depot_ids: list[int] | None = None
     token_expired: bool = False
     lists_end_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    page_limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
-class ShopifySettings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ShopifySettings(ClockSettings, kw_only=True, forbid_unknown_fields=True):
     """Settings of one Shopify shop: the cost bucket, the dearest query that is allowed, the shop's currency.
 
     `lists_end_after` ends the lists of products and customers after their first so many records (by id), while their
@@ -88,6 +99,16 @@ class Shop(msgspec.Struct, kw_only=True):
     access: dict[str, Any]
     settings: dict[str, Any]
     report: Report
+
+    @property
+    def clock(self) -> ClockSettings:
+        """How the shop's clock goes."""
+        known = {name: self.settings[name] for name in ClockSettings.__struct_fields__ if name in self.settings}
+        return msgspec.convert(known, ClockSettings)
+
+    def now(self, clock: Callable[[], float]) -> int:
+        """The shop's time in unix seconds; clock: this machine's."""
+        return int(clock() + self.clock.clock_offset)
 
     @property
     def nhanh(self) -> NhanhSettings:
@@ -176,14 +197,42 @@ def slug_of(account: str) -> str:
     return slug if slug == account else f"{slug or 'shop'}-{number_of(account, 6):06d}"
 
 
-class Shops:
-    """All shops of the state file."""
+class Limits(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The rate limits of all shops: settings of each platform's shops, by name (`calls`, `bucket` ...)."""
 
-    def __init__(self, state: State) -> None:
+    nhanh: dict[Literal["calls", "window_seconds", "lock_seconds", "lock_growth_seconds"], float] = {}
+    shopify: dict[Literal["bucket", "restore_rate", "max_query_cost"], float] = {}
+
+    def of(self, platform: str) -> dict[str, Any]:
+        """The settings of one platform's shops."""
+        found = self.nhanh if platform == "nhanh" else self.shopify
+        return {name: int(value) if name in {"calls", "max_query_cost"} else value for name, value in found.items()}
+
+
+class LimitsUnreadable(Exception):
+    """The file of the rate limits cannot be read; the message says why."""
+
+
+def read_limits(file: Path) -> Limits:
+    """The limits in a JSON file. Raises LimitsUnreadable."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Limits)
+    except (OSError, msgspec.DecodeError) as error:
+        raise LimitsUnreadable(f"{file}: {error}") from error
+
+
+class Shops:
+    """All shops of the state file. limits: replace those of all shops, stored ones included; None leaves them."""
+
+    def __init__(self, state: State, limits: Limits | None = None) -> None:
         self._state = state
+        self._limits = limits or Limits()
         self._cache: dict[str, Shop] = {}
         self._reloading = threading.Lock()
         self._reload()
+        for shop in self.all():
+            if self._limits.of(shop.platform):
+                self.set(shop.account, shop.platform, self._limits.of(shop.platform))
 
     def _reload(self) -> None:
         with self._reloading:  # a slower thread must not put back what it read before the newest shop came
@@ -223,6 +272,7 @@ class Shops:
             key, access = f"shopify:{slug_of(account)}", {}
             settings = msgspec.to_builtins(ShopifySettings())
         access["access_token"] = _token(account, platform)
+        settings = {**settings, **self._limits.of(platform)}
         texts = [msgspec.json.encode(part).decode() for part in (access, settings, report)]
         with self._state.writing() as connection:
             connection.execute(

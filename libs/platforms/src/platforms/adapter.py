@@ -6,12 +6,14 @@ registry. Values that a `Platform` carries are normalised: no service knows a pl
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from platforms.connections import Connection
 from platforms.errors import PlatformError
-from platforms.records import Record
+from platforms.records import Record, StockRecord
 from platforms.results import CheckResult, OnExchange, Page, Wait
+from platforms.sales import Deletion, SalesDocument, SalesList
 
 if TYPE_CHECKING:  # its database driver takes longer to import than all else
     from platforms.buckets import Buckets
@@ -64,11 +66,32 @@ class PageIterator:
     """One kind of record of one shop, page by page: `page(next)` gives the page behind a cursor (None = the first).
 
     count: how many records all pages should hold, as the platform counts them now; None = it does not say.
+    clock: what the platform's clock showed, at the most, when the first request was sent; None = it does not say.
     """
 
     client: Client
     page: Callable[[Any | None], Page]
     count: Callable[[], int | None] = lambda: None
+    clock: Callable[[], datetime | None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedPages:
+    """What changed since a time, page by page. A record may come that changed earlier, and a record that changes while
+    the pages are read may come or not.
+
+    asked: how it is asked for, for the job's metadata (`filters` or `query`).
+    settled: how many of the records changed before that time and not since, as the platform counts them now; None = it
+    does not say.
+    """
+
+    pages: PageIterator
+    asked: Mapping[str, Any]
+    settled: Callable[[datetime], int | None] = lambda _: None
+
+
+OpenChanged = Callable[[Connection, datetime | None, Wait, "Buckets"], ChangedPages]
+"""Opens what changed since a time of the platform's clock, that time included; None = everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +111,51 @@ class PullSource:
     """How one kind of record is read. `read` raises MalformedRecord; `open` raises ValidationFailed for a selection
     that the platform does not take.
 
-    chosen: opens what reads records by their ids; None: the platform cannot.
+    changed: None where the platform does not tell what changed. chosen: opens what reads records by their ids; None
+    where the platform cannot.
     """
 
     open: Callable[[Connection, Selection, Wait, "Buckets"], PageIterator]
     read: Callable[[Mapping[str, Any]], Record]
+    changed: OpenChanged | None = None
     chosen: Callable[[Connection, Wait, "Buckets"], ChosenReader] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockSource:
+    """How quantities are read where their changes are listed apart from those of the products. `read` raises
+    MalformedRecord.
+    """
+
+    changed: OpenChanged
+    read: Callable[[Mapping[str, Any]], StockRecord]
+
+
+class SalesReader(Protocol):
+    """Reads orders, retail bills and what was deleted of both, page by page. One instance a job."""
+
+    @property
+    def client(self) -> Client: ...
+
+    def clock(self) -> datetime | None:
+        """As `PageIterator.clock`."""
+        ...
+
+    def page(self, what: SalesList, since: datetime, until: datetime, next: Any | None) -> Page:
+        """The page behind a cursor of what changed (orders), is dated (bills) or was deleted from `since` to `until`,
+        both included. Raises PlatformError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SalesSource:
+    """How sales are read. order, bill and deletion raise MalformedRecord. longest: the time span of a list at most."""
+
+    open: Callable[[Connection, Wait, "Buckets"], SalesReader]
+    longest: timedelta
+    order: Callable[[Mapping[str, Any]], SalesDocument]
+    bill: Callable[[Mapping[str, Any]], SalesDocument]
+    deletion: Callable[[Mapping[str, Any]], Deletion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +242,8 @@ class Platform:
 
     credentials: the names that a connection needs; base_url: the one address of all shops, None where each shop has its
     own, which has the form `address_form`. location_id: the full id of a location as settings name it; raises
-    ValueError for text that is no location's id.
+    ValueError for text that is no location's id. stock: None where a change of stock counts as one of its product.
+    sales: None where none are read.
     """
 
     name: str
@@ -193,3 +256,5 @@ class Platform:
     base_url: str | None = None
     address_form: str = "https://HOST"
     location_id: Callable[[str], str] = str.strip
+    stock: StockSource | None = None
+    sales: SalesSource | None = None

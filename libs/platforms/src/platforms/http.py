@@ -4,6 +4,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -39,7 +40,11 @@ _log = structlog.get_logger(__name__)
 
 
 class HttpCaller:
-    """POSTs to one connection. Not thread-safe; `requests` counts the exchanges. clock: seconds, for the deadline."""
+    """POSTs to one connection. Not thread-safe; `requests` counts the exchanges. clock: seconds, for the deadline.
+
+    served_from: what the platform's clock showed, at the most, when the first answered request was sent: the header
+    Date less the time until the answer was read. None where no answer had a Date.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class HttpCaller:
         secrets = (value for key, value in connection.credentials.items() if _is_secret(key))
         self.redactor = Redactor(secrets)
         self.requests = 0
+        self.served_from: datetime | None = None
 
     def post(
         self,
@@ -85,6 +91,8 @@ class HttpCaller:
             raise _unsendable() from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._unanswered(request, content, started, error) from None
+        if self.served_from is None:
+            self.served_from = _served_from(response, time.perf_counter() - started)
         self._report(request, content, started, status=response.status_code, body=response.text)
         return response
 
@@ -177,6 +185,15 @@ def retry_after(response: httpx.Response, now: float) -> float | None:
     try:
         return bounded_retry_after(parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _served_from(response: httpx.Response, seconds: float) -> datetime | None:
+    try:
+        served = parsedate_to_datetime(response.headers["Date"])
+        zoned = served if served.tzinfo else served.replace(tzinfo=UTC)
+        return zoned.astimezone(UTC) - timedelta(seconds=seconds)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
 
 

@@ -84,6 +84,15 @@ class CustomerRecord(Struct, frozen=True, kw_only=True):
 
 Record = ProductRecord | CustomerRecord
 
+
+class StockRecord(Struct, frozen=True, kw_only=True):
+    """The quantities of one variant, all of its places."""
+
+    variant_id: str
+    stock: Decimal | None
+    places: tuple[Stock, ...] = ()
+
+
 _canonical = msgspec.json.Encoder(order="sorted")
 
 

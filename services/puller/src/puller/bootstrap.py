@@ -10,6 +10,8 @@ from platforms.buckets import RateBuckets
 from platforms.cipher import Cipher
 from platforms.errors import CredentialsUnreadable, PlatformError
 from platforms.migrate import migrate
+from puller.incremental import IncrementalPull
+from puller.orders import PullOrders
 from puller.pulls import Pull
 from puller.sources import sources
 from service_kit.bootstrap import start
@@ -34,7 +36,11 @@ def run() -> None:
 
     def handlers(pool: ConnectionPool, _topics: Topics) -> dict[str, Handler]:
         accounts, buckets = AccountStore(pool, cipher), RateBuckets(pool, time.time)
-        return {job_type: Pull(source, accounts, buckets) for job_type, source in sources().items()}
+        return {
+            **{job_type: Pull(source, accounts, buckets) for job_type, source in sources().items()},
+            "INCREMENTAL_PULL": IncrementalPull(accounts, buckets),
+            "PULL_NHANH_ORDERS": PullOrders("nhanh", accounts, buckets),
+        }
 
     run_worker(
         "puller",

@@ -4,39 +4,37 @@ Request a page, read its items, write them and the next cursor in one transactio
 the first page that was not written, and its counters are those of the written pages.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from job_events.events import ErrorInfo
 from job_events.job_params import PullParams
 from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts, PageIterator, PullSource, Selection
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, MalformedRecord, UnknownAccount
-from platforms.json_fields import identifier, mapping
-from platforms.records import ProductRecord, Record
 from platforms.results import Page
 from puller.completion import Completion, is_endless, settings_of, stopped
+from puller.opening import connection_of, in_use
+from puller.pages import PageContent, read_page, write_page
 from puller.sources import Source
-from puller.store import catalogue
+from puller.store import catalogue, marks
 from puller.store.catalogue import CatalogueScope
 from puller.store.delisted import knows_plan
+from puller.windows import OVERLAP, earliest
 from service_kit.database import refresh_statistics
 from worker.errors import JobFailed
 from worker.job import Checkpoint, RunningJob, params_of
-
-OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
 
 
 class PullCursor(Struct, omit_defaults=True):
     """A pull's checkpoint.
 
     next: the platform's cursor of the next page. began: database time of the first attempt's first page.
+    until: what the platform's clock showed, at the most, when that page was asked for; None where an earlier version
+    asked for it.
     pages: written so far; idle: how many of the last ones held no new record.
     blind: an item had no readable id. done: the last page is written.
     again: the next page is the last one, read once more because the platform counts more than the `short` records
@@ -45,6 +43,7 @@ class PullCursor(Struct, omit_defaults=True):
 
     next: Any = None
     began: datetime | None = None
+    until: datetime | None = None
     pages: int = 0
     idle: int = 0
     blind: bool = False
@@ -52,15 +51,6 @@ class PullCursor(Struct, omit_defaults=True):
     short: int | None = None
     incomplete: int | None = None
     done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableItem:
-    """An item that could not be read. `record_id` is None where its id could not be read either."""
-
-    item: str
-    record_id: str | None
-    error: MalformedRecord
 
 
 class Pull:
@@ -74,18 +64,12 @@ class Pull:
     def __call__(self, job: RunningJob) -> None:
         source = self._pull_source()
         params = params_of(job, PullParams)
-        connection = self._connection(job)
+        connection = connection_of(self._accounts, job, self._source.platform)
         self._check_plan(job, params)
         selection = Selection(params.filters, params.query, params.page_size)
         pages = source.open(connection, selection, job.wait, self._buckets)
-        try:
-            position = self._read_pages(job, params, pages)
-        except InvalidCredentials as error:
-            self._accounts.mark(connection, NEEDS_AUTHORISATION, error.message)
-            raise
-        finally:
-            pages.client.close()
-        self._accounts.mark(connection, OK)
+        with in_use(self._accounts, connection, pages.client):
+            position = self._read_pages(job, params, pages, connection)
         if position.incomplete is not None:
             raise self._incomplete(job, position.incomplete)
         failure = stopped(job.counters)
@@ -97,20 +81,6 @@ class Pull:
             reason = f"{self._source.platform} lists no {self._source.kind}s"
             raise JobFailed("VALIDATION_FAILED", "NOT_OFFERED", reason)
         return self._source.pull
-
-    def _connection(self, job: RunningJob) -> Connection:
-        platform = self._source.platform
-        try:
-            return self._accounts.connection(job.tenant, job.account, platform)
-        except UnknownAccount:
-            raise JobFailed(
-                "VALIDATION_FAILED",
-                "NO_CONNECTION",
-                f"account {job.account!r} has no connection to {platform}; "
-                f"add one with `jobtrail accounts add {job.account} {platform} --tenant {job.tenant}`",
-            ) from None
-        except CredentialsUnreadable as error:
-            raise JobFailed("INVALID_CREDENTIALS", "CREDENTIALS_UNREADABLE", str(error)) from None
 
     def _check_plan(self, job: RunningJob, params: PullParams) -> None:
         """Refuse a plan token that was not issued for these records, before the first page."""
@@ -126,8 +96,12 @@ class Pull:
             f"{job.account!r} from the last 14 days; pull without it, and use the planToken of the stopped pull",
         )
 
-    def _read_pages(self, job: RunningJob, params: PullParams, pages: PageIterator) -> PullCursor:
+    def _read_pages(
+        self, job: RunningJob, params: PullParams, pages: PageIterator, connection: Connection
+    ) -> PullCursor:
+        source, scope = self._pull_source(), self._scope(job)
         position = msgspec.convert(job.cursor or {}, PullCursor)
+        asked_at = job.context.clock.now()
         calls = CallCounts(pages.client)
         job.progress(f"reading {self._source.kind}s")
         try:
@@ -137,23 +111,26 @@ class Pull:
                 answer = pages.page(position.next)
                 # Counted after the last page: what was added before then is in both numbers.
                 counted = pages.count() if answer.next is None else None
-                records, unreadable = self._read(answer.items, position.pages + 1)
-                if position.again:
-                    unreadable = [b for b in unreadable if b.record_id is not None]  # the others are counted already
+                content = read_page(answer.items, position.pages + 1, source.read)
+                if position.again:  # the others are counted already
+                    named = [b for b in content.unreadable if b.record_id is not None]
+                    content = PageContent(content.records, named)
+                until = position.until if position.pages else earliest(asked_at, pages.clock())
                 with job.checkpoint() as page:
                     met = page.counters.processed
-                    self._write(job, page, records, unreadable)
+                    write_page(page, scope, job.id, content)
                     position = _next_position(
                         position,
                         answer,
                         began=position.began or catalogue.database_time(page.connection),
+                        until=until,
                         counted=answer.total if counted is None else counted,
                         met=page.counters.processed,
                         idle=page.counters.processed == met,
-                        blind=any(b.record_id is None for b in unreadable),
+                        blind=content.blind,
                     )
                     if position.done:
-                        self._finish(job, params, page, position)
+                        self._finish(job, params, page, position, connection)
                     page.counters.count(pages=1, **calls.since_last())
                     page.counters.total = answer.total
                     _note_selection(page, params)
@@ -162,47 +139,19 @@ class Pull:
             job.counters.count(**calls.since_last())  # what a failed page cost
         return position
 
-    def _finish(self, job: RunningJob, params: PullParams, page: Checkpoint, position: PullCursor) -> None:
+    def _finish(
+        self, job: RunningJob, params: PullParams, page: Checkpoint, position: PullCursor, connection: Connection
+    ) -> None:
         assert position.began is not None  # noqa: S101  set with the first page
         if position.incomplete is None and not params.filters and not params.query:
             settings = settings_of(self._accounts, job.tenant, job.account)
             completion = Completion(self._scope(job), job.id, params.confirm, settings)
             completion.finish(page, position.began, blind=position.blind)
+            if position.until is not None:
+                for kind in self._source.mark_kinds:
+                    scope = marks.mark_scope(connection, kind)
+                    marks.advance(page.connection, scope, position.until - OVERLAP, job.id)
         refresh_statistics(page.connection, *catalogue.TABLES)
-
-    def _read(self, items: list[Any], page_number: int) -> tuple[list[Record], list[UnreadableItem]]:
-        records: list[Record] = []
-        unreadable: list[UnreadableItem] = []
-        read = self._pull_source().read
-        for place, item in enumerate(items, start=1):
-            try:
-                records.append(read(mapping(item, "item")))
-            except MalformedRecord as error:
-                record_id = _record_id(item)
-                unreadable.append(UnreadableItem(record_id or f"page {page_number} item {place}", record_id, error))
-        return records, unreadable
-
-    def _write(
-        self, job: RunningJob, page: Checkpoint, records: list[Record], unreadable: list[UnreadableItem]
-    ) -> None:
-        known = {b.record_id: b for b in unreadable if b.record_id is not None}
-        written = catalogue.write_page(page.connection, self._scope(job), job.id, records, known)
-        counts = written.counts()
-        without_id = [b for b in unreadable if b.record_id is None]
-        failed = [b for record_id, b in known.items() if written.verdicts[record_id] == "failed"]
-        for b in (*failed, *without_id):
-            page.item(
-                b.item,
-                "failed",
-                {self._source.platform: b.record_id} if b.record_id else None,
-                error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(b.error)[:4096]),
-            )
-        fresh = {name: counts[name] for name in ("created", "updated", "unchanged")}
-        page.counters.count(successful=sum(fresh.values()), failed=len(failed) + len(without_id), **fresh)
-        if counts["repeated"]:
-            page.counters.count(repeated=counts["repeated"])
-        if self._source.kind == "product":
-            page.counters.count(**_contents(records, written.verdicts))
 
     def _incomplete(self, job: RunningJob, counted: int) -> JobFailed:
         kind = self._source.kind
@@ -226,7 +175,15 @@ class Pull:
 
 
 def _next_position(
-    position: PullCursor, answer: Page, *, began: datetime, counted: int | None, met: int, idle: bool, blind: bool
+    position: PullCursor,
+    answer: Page,
+    *,
+    began: datetime,
+    until: datetime | None,
+    counted: int | None,
+    met: int,
+    idle: bool,
+    blind: bool,
 ) -> PullCursor:
     """The checkpoint after the page `answer`.
 
@@ -238,6 +195,7 @@ def _next_position(
     return PullCursor(
         next=position.next if again else answer.next,
         began=began,
+        until=until,
         pages=position.pages + 1,
         idle=position.idle + 1 if idle else 0,
         blind=position.blind or blind,
@@ -253,20 +211,3 @@ def _note_selection(page: Checkpoint, params: PullParams) -> None:
         page.counters.metadata["filters"] = params.filters
     if params.query:
         page.counters.metadata["query"] = params.query
-
-
-def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> dict[str, int]:
-    """Products and variants of the records that were not counted before, by their last form on the page."""
-    last = {record.record_id: record for record in records if isinstance(record, ProductRecord)}
-    fresh = [record for record_id, record in last.items() if verdicts[record_id] != "repeated"]
-    return {
-        "products": sum(record.product is not None for record in fresh),
-        "variants": sum(len(record.variants) for record in fresh),
-    }
-
-
-def _record_id(item: Any) -> str | None:
-    try:
-        return identifier(mapping(item, "item").get("id"), "id")
-    except MalformedRecord:
-        return None

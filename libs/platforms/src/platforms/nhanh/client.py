@@ -60,6 +60,11 @@ class NhanhClient:
         """HTTP requests sent so far."""
         return self._caller.requests
 
+    @property
+    def clock(self) -> datetime | None:
+        """What Nhanh's clock showed, at the most, when the first request was sent; None = it did not say."""
+        return self._caller.served_from
+
     def products(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
         """A page of `/product/list`, oldest id first. filters: see Nhanh's documentation (`updatedAtFrom` …)."""
         return self._page("product/list", next, filters, size, sort={"id": "asc"})
@@ -73,6 +78,15 @@ class NhanhClient:
     def customers(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
         """A page of `/customer/list`. Its order is undocumented: a customer may come twice, so dedupe by id."""
         return self._page("customer/list", next, filters, size, sort=None)
+
+    def inventories(self, next: Any | None = None, *, filters: Json | None = None, size: int = MAX_SIZE) -> Page:
+        """A page of `/product/inventory`, oldest id first: `updatedAtFrom` is the time at which the stock changed. Its
+        items have a `productId` and no `code`."""
+        return self._page("product/inventory", next, filters, size, sort={"productId": "asc"})
+
+    def sales(self, action: str, next: Any | None = None, *, filters: Json, size: int = MAX_SIZE) -> Page:
+        """A page of `/order/list`, `/bill/retail`, `/order/deleted` or `/bill/deleted`, newest id first."""
+        return self._page(action, next, filters, size, sort={"id": "desc"})
 
     def depots(self) -> list[Json]:
         """All depots that the token may see (`id`, `code`, `name`, …)."""

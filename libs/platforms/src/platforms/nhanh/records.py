@@ -1,4 +1,4 @@
-"""Nhanh v3 to records. Facts: Nhanh's Open API v3, product/list and customer/list.
+"""Nhanh v3 to records. Facts: Nhanh's Open API v3, product/list, product/inventory and customer/list.
 
 `parentId` -1 is a product with one variant (itself), -2 a parent that is not sold itself, anything above 0
 names the parent of a child. A sellable quantity is `available`, never `remain`.
@@ -22,7 +22,7 @@ from platforms.json_fields import (
     text,
     unix_time,
 )
-from platforms.records import CustomerRecord, Product, ProductRecord, Stock, Variant
+from platforms.records import CustomerRecord, Product, ProductRecord, Stock, StockRecord, Variant
 
 STANDALONE, PARENT = -1, -2
 CURRENCY = "VND"
@@ -60,6 +60,19 @@ def product(item: Mapping[str, Any]) -> ProductRecord:
     if parent is None or parent < 0:
         raise MalformedRecord("parentId", f"{parent} is neither a product's id nor -1 nor -2")
     return ProductRecord(record_id=record_id, product=None, variants=(_child(item, record_id, str(parent)),))
+
+
+def stock(item: Mapping[str, Any]) -> StockRecord:
+    """One item of product/inventory. A parent is listed too, without a variant of its own.
+
+    Raises:
+        MalformedRecord: a field that cannot be read, by its path.
+    """
+    inventory = mapping(item.get("inventory"), "inventory")
+    places = _places(inventory)
+    return StockRecord(
+        variant_id=identifier(item.get("productId"), "productId"), stock=_stock(inventory, places), places=places
+    )
 
 
 def customer(item: Mapping[str, Any]) -> CustomerRecord:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
@@ -59,6 +60,11 @@ class ShopifyClient:
     def rate_limit_hits(self) -> int:
         """How often the shop said THROTTLED or 429."""
         return self._transport.rate_limit_hits
+
+    @property
+    def clock(self) -> datetime | None:
+        """What the shop's clock showed, at the most, when the first request was sent; None = it did not say."""
+        return self._transport.clock
 
     def products(self, cursor: Any | None = None, *, query: str | None = None, size: int = 25) -> Page:
         """Products by ascending id. query: Shopify's search syntax (`updated_at:>='2026-11-01T00:00:00Z'`).

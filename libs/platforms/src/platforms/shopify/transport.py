@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
@@ -88,6 +89,11 @@ class GraphqlTransport:
     def requests(self) -> int:
         """HTTP requests sent so far."""
         return self._caller.requests
+
+    @property
+    def clock(self) -> datetime | None:
+        """What the shop's clock showed, at the most, when the first request was sent; None = it did not say."""
+        return self._caller.served_from
 
     def retrying(self, retry_timeout: float | None = None) -> Retrying:
         """A fresh series of retries, for refusals that only the caller can tell to be passing."""
