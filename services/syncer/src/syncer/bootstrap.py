@@ -14,6 +14,7 @@ from service_kit.bootstrap import start
 from service_kit.settings import ServiceSettings
 from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
+from syncer.jobs.requests import JOB_TYPES
 from syncer.jobs.sync import Sync
 from worker.job_result import JobResult, result_from_category
 from worker.loop import Handler
@@ -39,7 +40,7 @@ def run() -> None:
             RateBuckets(pool, time.time),
             {"product": ProductTarget, "customer": CustomerTarget},
         )
-        return dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync)
+        return dict.fromkeys(JOB_TYPES, sync)
 
     run_worker(
         "syncer",

@@ -11,7 +11,7 @@ from platforms import field_names, registry
 from platforms.adapter import Kind, Location, Writer
 from platforms.settings import AccountSettings
 from syncer.domain import depots, desired, fields
-from syncer.jobs.targets import MatchedTarget, Pair, Records, about, stale_problem
+from syncer.jobs.targets import MatchedTarget, Pair, Records, about, without_values
 from syncer.store import rows
 from syncer.store.rows import Row, Scope
 from worker.errors import JobFailed
@@ -74,7 +74,9 @@ class ProductTarget(MatchedTarget):
         del read  # prices and stock do not depend on what the channel holds
         stocks = rows.stock(conn, scope, scope.hub, [row["hub_id"] for row in found])
         levels = rows.stock(conn, scope, scope.platform, [row["remote_id"] for row in found])
-        return [self._pair(row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found]
+        return [
+            self._pair(scope, row, stocks.get(row["hub_id"], []), levels.get(row["remote_id"], [])) for row in found
+        ]
 
     def _locations(self) -> Sequence[Location]:
         found = self._connected().locations()
@@ -89,15 +91,16 @@ class ProductTarget(MatchedTarget):
 
     def _pair(
         self,
+        scope: Scope,
         row: Row,
         stocks: list[tuple[str, Decimal | None]],
         levels: list[tuple[str, Decimal | None]],
     ) -> Pair:
         hub_id, remote_id, settings = row["hub_id"], row["remote_id"], self._settings
         shown = about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
-        problem = stale_problem(row) if row["on_hub"] else _NOT_IN_HUB
-        if problem is not None:
-            return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
+        unusable = without_values(row, scope, _NOT_IN_HUB, shown)
+        if unusable is not None:
+            return unusable
         wanted: dict[str, str] = {}
         if settings.write.price:
             rule = settings.price_rule
