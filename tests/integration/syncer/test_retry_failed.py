@@ -253,3 +253,33 @@ def test_a_job_that_failed_as_a_whole_has_no_items_to_retry(free: Any, syncer: A
         _, retry = shop.run("RETRY_FAILED_SYNCS", job_id=sync)
     assert retry.data.error.code == "NOTHING_TO_RETRY"
     assert f"jobtrail jobs retry {sync}" in retry.data.error.message
+
+
+ROWS = {
+    "puller.record": "(tenant, account, platform, kind, record_id, content_hash, seen_by_job, seen_at, changed_at)"
+    " select %(tenant)s, %(account)s, p, 'product', 'v' || n, 'x', 'test', now(), now()"
+    " from generate_series(1, 100000) n, unnest(array['nhanh', 'shopify']) p",
+    "puller.variant": "(tenant, account, platform, variant_id, record_id, product_id, price, prices, currency) select"
+    " %(tenant)s, %(account)s, p, 'v' || n, 'v' || n, 'p' || n / 3, 1000, '{\"retail\": 1000}', 'VND'"
+    " from generate_series(1, 100000) n, unnest(array['nhanh', 'shopify']) p",
+    "matcher.match": "(tenant, account, kind, hub_id, remote_id, status, method, score, job_id) select"
+    " %(tenant)s, %(account)s, 'product', 'v' || n, 'v' || n, 'auto', 'sku', 1, 'test'"
+    " from generate_series(1, 100000) n",
+    "syncer.failed_item": "(tenant, account, kind, platform, hub_id, remote_id, job_id, category, code, message,"
+    " failed_at, times, failed_in) select %(tenant)s, %(account)s, 'product', 'shopify', 'v' || n, 'v' || n, 'job-1',"
+    " 'TIMEOUT', 'X', 'no answer', now(), 1, array['job-1'] from generate_series(1, 100000) n",
+}
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_failed_items_are_one_retry(free: Any, syncer: Any) -> None:
+    """They are selected by a join: neither the request nor an event names them."""
+    shop = free
+    for table, rows in ROWS.items():
+        shop.sql(f"insert into {table} {rows}")
+    shop.sql("analyze")
+    with syncer():
+        _, end = shop.run("RETRY_FAILED_SYNCS", job_id="job-1")
+    assert (end.data.outcome, end.data.counters.total, end.data.metadata["unchanged"]) == ("success", 100_000, 100_000)
+    assert (failed(shop), shop.writes()) == ({}, [])
+    assert shop.sql("select count(*) from syncer.synced_item") == [(100_000,)]
