@@ -6,8 +6,7 @@ from typing import Final
 
 from job_events.job_params import AutoSyncParams, RetryFailedParams, RevertParams, SyncParams
 from platforms import registry
-from platforms.adapter import Kind, OpenWriter
-from platforms.errors import UnknownChannel
+from platforms.adapter import Kind
 from syncer.jobs.revert import RevertTarget
 from syncer.jobs.targets import SyncTarget
 from syncer.store import changes, outcomes
@@ -65,33 +64,15 @@ def read_request(job: RunningJob, targets: Targets) -> SyncRequest:
     return SyncRequest((Part(targets[kind](), scope),), params.dry_run, params.confirm)
 
 
-def writers(platform: str) -> Mapping[Kind, OpenWriter]:
-    """How to open the channel's writer of each kind of record that can be written to it. Raises JobFailed."""
-    try:
-        return registry.channel(platform).writers
-    except UnknownChannel as error:
-        raise JobFailed("VALIDATION_FAILED", "UNKNOWN_CHANNEL", str(error)) from None
-
-
-def not_writable(kind: Kind, platform: str) -> JobFailed:
-    """The error of a job for records that the channel does not take."""
-    return JobFailed("VALIDATION_FAILED", "NOT_WRITABLE", f"{kind}s cannot be written to {platform}")
-
-
 def _chosen(only: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(only)) or None
 
 
 def _retry(job: RunningJob, params: RetryFailedParams, targets: Targets) -> SyncRequest:
-    """The failed items of one kind, or of each kind that the channel takes."""
+    """The failed items of one kind, or of both."""
     kinds: tuple[Kind, ...] = _KINDS if params.kind is None else (params.kind,)
-    writable: list[Kind] = [kind for kind in kinds if kind in writers(params.platform)]
-    if not writable:
-        raise not_writable(kinds[0], params.platform)
     failed, hub, mixed = FailedItems(params.job_id, params.category), registry.hub().name, params.kind is None
-    scopes = [
-        Scope(job.tenant, job.account, kind, params.platform, hub, failed=failed, mixed=mixed) for kind in writable
-    ]
+    scopes = [Scope(job.tenant, job.account, kind, params.platform, hub, failed=failed, mixed=mixed) for kind in kinds]
     if job.cursor is None:
         with job.context.pool.connection() as conn:
             count = sum(outcomes.count_failed(conn, scope) for scope in scopes)

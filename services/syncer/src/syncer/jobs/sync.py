@@ -1,27 +1,21 @@
 """A sync from its request to its end: plan once, stop if it changes too much, then write batch by batch."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
-from psycopg.errors import UndefinedTable
 
 from job_events.events import ErrorInfo
 from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts
 from platforms.buckets import Buckets
-from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
-from platforms.settings import AccountSettings
 from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
+from syncer.jobs.accounts import marked_if_refused, needs_views, read_account, writer_of
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_cursor, with_totals
-from syncer.jobs.requests import SyncRequest, Targets, not_writable, read_request, writers
+from syncer.jobs.requests import SyncRequest, Targets, read_request
 from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
 from syncer.store.rows import Scope
@@ -29,7 +23,6 @@ from worker.errors import JobFailed
 from worker.job import RunningJob
 from worker.job_result import JobResult
 
-log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
 _PRUNE_ROUNDS: Final = 20
 
@@ -47,7 +40,9 @@ class Sync:
         _prune(job)
         request = read_request(job, self.targets)
         position = None if job.cursor is None else read_cursor(job.cursor, dry_run=request.dry_run)
-        begun = 0 if position is None or position.kind is None else request.kinds.index(position.kind)
+        begun = 0
+        if position is not None and position.kind in request.kinds:
+            begun = request.kinds.index(position.kind)
         for number in range(begun, len(request.parts)):
             position = self._run_part(job, request, number, position)
             if position is not None and position.stop is not None and not request.dry_run:
@@ -67,39 +62,22 @@ class Sync:
             later = sum(others)
             if count == 0:
                 return position
-        open_writer = writers(scope.platform).get(scope.kind)
-        if open_writer is None:
-            raise not_writable(scope.kind, scope.platform)
-        settings, connection = self._account(job, scope)
+        open_writer = writer_of(scope)
+        settings, (connection,) = read_account(self.accounts, job, [scope.platform])
         exchange_log = ExchangeLog(job.context.pool, job.id)
         writer = open_writer(connection, job.wait, self.buckets, exchange_log)
         try:
             approved = _approved(job, scope, request)
             calls = CallCounts(writer)
             runner = BatchRunner(job, target, scope, settings, writer, exchange_log, calls, approved, request.dry_run)
-            with _views(job):
-                target.prepare(writer, settings, job.context.pool, scope)
-                if not planned:
-                    _plan(runner, position, later)
-            return _run_batches(runner)
-        except InvalidCredentials as error:
-            self.accounts.mark(connection, "needs re-authorisation", error.message)
-            raise
+            with marked_if_refused(self.accounts, connection):
+                with needs_views(job):
+                    target.prepare(writer, settings, job.context.pool, scope)
+                    if not planned:
+                        _plan(runner, position, later)
+                return _run_batches(runner)
         finally:
             writer.close()
-
-    def _account(self, job: RunningJob, scope: Scope) -> tuple[AccountSettings, Connection]:
-        try:
-            return (
-                self.accounts.settings(job.tenant, job.account),
-                self.accounts.connection(job.tenant, job.account, scope.platform),
-            )
-        except UnknownAccount as error:
-            advice = f"{error}; add it with `jobtrail accounts add`"
-            raise JobFailed("VALIDATION_FAILED", "NO_CONNECTION", advice) from error
-        except CredentialsUnreadable as error:
-            advice = f"{error}; set JOBTRAIL_SECRET_KEY to the key they were stored with, or add the account anew"
-            raise JobFailed("INVALID_CREDENTIALS", "UNREADABLE", advice) from error
 
 
 def _approved(job: RunningJob, scope: Scope, request: SyncRequest) -> Approved:
@@ -115,17 +93,6 @@ def _approved(job: RunningJob, scope: Scope, request: SyncRequest) -> Approved:
         )
         raise JobFailed("VALIDATION_FAILED", "UNKNOWN_PLAN", reason)
     return found
-
-
-@contextmanager
-def _views(job: RunningJob) -> Generator[None]:
-    """End the job with advice where the views of other services are missing."""
-    try:
-        yield
-    except UndefinedTable as error:
-        log.warning("view missing", job=job.id, reason=str(error).splitlines()[0])
-        advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
-        raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
 
 
 def _run_batches(runner: BatchRunner) -> PlanCursor:
