@@ -28,19 +28,26 @@ select %(tenant)s, %(account)s, %(kind)s, %(platform)s, remote_id, hub_id, now()
 from staged_outcome where synced
 order by remote_id
 on conflict (tenant, account, kind, platform, remote_id) do update
-set hub_id = excluded.hub_id, synced_at = excluded.synced_at
+set hub_id = excluded.hub_id, synced_at = greatest(synced_item.synced_at, excluded.synced_at)
 
 -- name: forget_failures
+-- A plan takes long: what another job has found out since this transaction began is newer. So it is below.
 delete from failed_item f using staged_outcome s
 where f.tenant = %(tenant)s and f.account = %(account)s and f.kind = %(kind)s and f.platform = %(platform)s
-  and f.hub_id = s.hub_id and f.remote_id = s.remote_id and s.category is null
+  and f.hub_id = s.hub_id and f.remote_id = s.remote_id and s.category is null and f.failed_at <= now()
 
 -- name: note_failures
 insert into failed_item
     (tenant, account, kind, platform, hub_id, remote_id, job_id, category, code, message, failed_at, times, failed_in)
 select %(tenant)s, %(account)s, %(kind)s, %(platform)s, hub_id, remote_id, %(job_id)s, category, code, message, now(), 1,
        array[%(job_id)s]
-from staged_outcome where category is not null
+from staged_outcome s
+where category is not null
+  and not exists (
+      select from synced_item i
+      where i.tenant = %(tenant)s and i.account = %(account)s and i.kind = %(kind)s and i.platform = %(platform)s
+        and i.remote_id = s.remote_id and i.hub_id = s.hub_id and i.synced_at > now()
+  )
 order by hub_id, remote_id
 on conflict (tenant, account, kind, platform, hub_id, remote_id) do update
 set job_id = excluded.job_id, category = excluded.category, code = excluded.code, message = excluded.message,
