@@ -17,6 +17,7 @@ from confluent_kafka import Consumer
 from cryptography.fernet import Fernet
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
+from tests.api_answers import accepted, answers
 from tests.checked_producer import CheckedProducer
 from tests.job_requests import job_request
 
@@ -37,7 +38,7 @@ RECIPE = {"products": 40, "customers": 40, "seed": 7}
 
 @pytest.fixture(scope="session")
 def schemas() -> tuple[str, ...]:
-    return "accounts", "puller", "matcher", "syncer"
+    return "accounts", "puller", "matcher", "syncer", "tracker"
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +73,7 @@ class Shop:
         self.account = f"shop-{uuid.uuid4().hex[:8]}"
         self.secret_key = Fernet.generate_key().decode()
         self.store = AccountStore(pool, Cipher(self.secret_key))
+        self.api: httpx.Client | None = None
         self._producer = CheckedProducer(kafka)
         self.consumer: Consumer = kafka_clients.consumer(kafka, f"{topics.prefix}test", "test")
         self.consumer.subscribe([topics.events, topics.items])
@@ -231,7 +233,18 @@ class Shop:
 
     # --- jobs
 
+    def ask(self, job_type: str, **params: Any) -> httpx.Response:
+        """Ask the API for a job, as a person does."""
+        assert self.api is not None, "the test uses no API"
+        return self.api.post(
+            "/jobs", json={"type": job_type, "tenant": TENANT, "account": self.account, "params": params}
+        )
+
     def request(self, job_type: str, **params: Any) -> str:
+        """Ask for a job through the API where the test has one, else as the API would."""
+        if self.api is not None:
+            job_id: str = accepted(self.ask(job_type, **params))["job_id"]
+            return job_id
         event = job_request(job_type, TENANT, self.account, **params)
         self.send(event, request_key(TENANT, self.account))
         return event.job_id
@@ -288,6 +301,30 @@ def shop(
     yield made
     made.clear_faults()
     made.consumer.close()
+
+
+@pytest.fixture
+def api(shop: Shop, kafka: str, database_url: str, wait_until: Any, tmp_path: Path) -> Iterator[httpx.Client]:
+    """The real API, which `shop` then asks for its jobs."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "DATABASE_URL": database_url,
+        "JOBTRAIL_TOPIC_PREFIX": shop.topics.prefix,
+        "JOBTRAIL_API_PORT": str(port),
+    }
+    with (tmp_path / "api.log").open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "job_tracker", "api"], env=environment, stderr=output)
+    try:
+        wait_until(lambda: process.poll() is not None or answers(f"{url}/healthz"), f"an API at {url}")
+        assert process.poll() is None, (tmp_path / "api.log").read_text()
+        with httpx.Client(base_url=url, timeout=120, trust_env=False) as shop.api:
+            yield shop.api
+    finally:
+        process.terminate()
+        process.wait(120)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from platforms.adapter import Writer
 from platforms.buckets import RateBuckets
 from platforms.settings import parse_settings
 from service_kit.database import migrate as migrate_schema
+from service_kit.database import open_pool
 from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
 from syncer.jobs.targets import Pair, Records
@@ -390,10 +391,9 @@ def test_a_pair_says_what_it_is(shop: Any, database_url: str) -> None:
     shop.sql(names, id=pairs[gone], name="Bò khô", options=None, sku="BK")
     shop.sql("delete from puller.variant where variant_id = %(id)s", id=gone)
     target = ProductTarget()
-    with connected(shop, target) as writer:
-        target.prepare(
-            writer, parse_settings({"depot_locations": shop.depot_locations}), shop.pool, scope(shop, target)
-        )
+    settings = parse_settings({"depot_locations": shop.depot_locations})
+    with connected(shop, target) as writer, open_pool(database_url, "syncer", 2) as pool:
+        target.prepare(writer, settings, pool, scope(shop, target))
         found = pairs_of(shop, database_url, target)
     assert found[one].about == {"title": "Cà phê sữa 500 g", "sku": "CF-500", "linked_by": "sku"}
     assert found[other].about == {"title": "Trà sen 100 g", "linked_by": "sku"}

@@ -6,7 +6,15 @@ from msgspec import structs
 
 from job_events.events import ErrorInfo
 from syncer.domain.plan import Change, Decision
-from syncer.jobs.item_results import ItemResult, kept_error, result_of_item, result_of_listed
+from syncer.jobs.item_results import (
+    BEING_WRITTEN,
+    OUTDATED,
+    ItemResult,
+    kept_error,
+    result_of_item,
+    result_of_listed,
+)
+from syncer.store.outcomes import ItemOutcome
 from syncer.store.plans import FieldOutcome, Intended
 
 PRICE = Change("price", "90", "100")
@@ -123,3 +131,26 @@ def test_a_dry_run_tells_what_would_be_held_and_that_the_run_would_stop() -> Non
     stopped = result_of_listed(item(write=(PRICE,)), "9 of 10 would change")
     assert (stopped.action, stopped.held) == ("would_update", "the run stops: 9 of 10 would change")
     assert (stopped.counts["wouldUpdate"], stopped.counts["skipped"], stopped.shown) == (1, 1, (PRICE,))
+
+
+def test_what_is_kept_of_a_result_for_retries_and_the_next_order() -> None:
+    right = ItemOutcome("41", "gid://1", synced=True)
+    refused = ItemOutcome("41", "gid://1", failure=ErrorInfo("VALIDATION_FAILED", "INVALID", "stock@a: no"))
+    half = [done("price"), done("stock@a", REFUSED)]
+    nothing = [done("price", REFUSED), done("stock@a", REFUSED)]
+    assert ended(item(write=(PRICE,)), DESIRED, [done("price")]).outcome() == right
+    assert ended(item(same=("price",)), DESIRED, []).outcome() == right
+    assert ended(item(write=(PRICE,), overwritten=("price",)), DESIRED, [done("price")]).outcome() == right
+    assert ended(item(write=(PRICE, STOCK)), DESIRED, half).outcome() == refused
+    assert ended(item(write=(PRICE, STOCK)), DESIRED, nothing).outcome().failure is not None
+    # A conflict that was left by the rule is neither synced nor failed.
+    assert ended(item(kept=(PRICE,)), DESIRED, []).outcome() == ItemOutcome("41", "gid://1")
+
+
+def test_of_an_item_that_waits_or_was_left_to_another_run_nothing_is_kept() -> None:
+    held = structs.replace(item(write=(PRICE,)), held="too much")
+    assert ended(held, DESIRED, []).outcome() is None
+    for error in (OUTDATED, BEING_WRITTEN):
+        left = ended(structs.replace(item(), error=error), DESIRED, [])
+        assert (left.action, left.outcome()) == ("skipped", None)
+    assert result_of_listed(item(write=(PRICE,)), "the run stops").outcome() is None

@@ -15,6 +15,7 @@ from service_kit.settings import ServiceSettings
 from syncer.jobs.customers import CustomerTarget
 from syncer.jobs.products import ProductTarget
 from syncer.jobs.reconcile import Reconcile
+from syncer.jobs.requests import JOB_TYPES
 from syncer.jobs.sync import Sync
 from worker.attempt import Handler
 from worker.job_result import JobResult, result_from_category
@@ -41,7 +42,7 @@ def run() -> None:
             {"product": ProductTarget, "customer": CustomerTarget},
         )
         return {
-            **dict.fromkeys(["PRODUCT_SYNC", "CUSTOMER_SYNC", "REVERT_SYNC"], sync),
+            **dict.fromkeys(JOB_TYPES, sync),
             "RECONCILE_PRODUCTS": Reconcile(sync.accounts, sync.buckets),
         }
 

@@ -75,9 +75,11 @@ class ProductWriter(_ShopWriter):
         yield from self._write_stock([value for value in values if location_of(value.name) is not None], key)
 
     def _write_prices(self, values: Sequence[FieldWrite]) -> Iterable[WriteOutcome]:
-        """One call a product, whose variants must be neighbours."""
-        for product, group in groupby(values, key=lambda value: value.refs["product"]):
-            variants = list(group)
+        """One call a product, in the order of the first variant of each."""
+        products: dict[str, list[FieldWrite]] = {}
+        for value in values:
+            products.setdefault(value.refs["product"], []).append(value)
+        for product, variants in products.items():
             inputs = [{"id": value.remote_id, "price": value.after} for value in variants]
             yield from self._outcomes(variants, self._client.update_variants(product, inputs))
 

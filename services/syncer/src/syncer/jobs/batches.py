@@ -16,6 +16,9 @@ crash does.
 
 Hours may pass between the plan and 1, and between two attempts, because a job may be paused. A value that the catalogue
 no longer wants is not written, and a value that the channel no longer holds is decided anew.
+
+Two jobs may have one item, such as a retry and a sync by schedule. While one of them writes it, the other one skips it:
+otherwise the answers could cross, and the older value would stay.
 """
 
 import dataclasses
@@ -43,12 +46,20 @@ from syncer.domain.plan import (
     is_outdated,
     moved_since,
 )
-from syncer.jobs.item_results import OUTDATED, ItemResult, kept_error, result_of_item, result_of_listed
-from syncer.jobs.planning import PlanCursor
+from syncer.jobs.item_results import (
+    BEING_WRITTEN,
+    OUTDATED,
+    ItemResult,
+    kept_error,
+    result_of_item,
+    result_of_listed,
+)
+from syncer.jobs.planning import PlanCursor, mirror_counters
 from syncer.jobs.targets import SyncTarget, error_info
 from syncer.store import changes, plans, tokens, written
 from syncer.store.changes import IntendedChange
 from syncer.store.exchanges import ExchangeLog
+from syncer.store.outcomes import settle, stage
 from syncer.store.plans import FieldOutcome, Intended, Intent, Item
 from syncer.store.rows import Scope
 from worker.job import Checkpoint, RunningJob
@@ -84,6 +95,7 @@ class BatchRunner:
     log: ExchangeLog
     calls: CallCounts
     approved: Approved
+    dry_run: bool
 
     def write(self, position: PlanCursor) -> BatchResult:
         """Carry out steps 1 to 3 of a batch; `record` is step 4. Raises PlatformError, Interrupted."""
@@ -124,14 +136,22 @@ class BatchRunner:
         """Step 4. A job that was asked to stop records what it has already done, too."""
         items = {item.remote_id: item for item in batch.items}
         with self.job.checkpoint(work_done=True) as checkpoint:
+            if not self.dry_run:
+                changes.lock(checkpoint.connection, self.scope)
             for result in batch.results:
                 self._record_item(checkpoint, items[result.item.remote_id], result)
+            if not self.dry_run:
+                found = [outcome for result in batch.results if (outcome := result.outcome()) is not None]
+                stage(checkpoint.connection, found)
+                of_sync = self.target.writes_hub_values
+                settle(checkpoint.connection, self.scope, self.job.id, of_sync=of_sync)
             shown = {result.item.remote_id: result.shown for result in batch.results if result.shown}
             if shown:
                 checkpoint.counters.metadata["planToken"] = tokens.show(
                     checkpoint.connection, self.scope, self.job.id, shown
                 )
             checkpoint.counters.count(batches=1)
+            mirror_counters(checkpoint.counters)
             checkpoint.counters.count(**self.calls.since_last())
             checkpoint.cursor = next_cursor
 
@@ -151,7 +171,7 @@ class BatchRunner:
             changes.confirm(checkpoint.connection, self.job.id, item.remote_id, result.written, result.refused)
         if result.action is not None:
             checkpoint.item(
-                item.hub_id,
+                self.scope.item(item.hub_id),
                 result.action,
                 {self.scope.hub: item.hub_id, self.scope.platform: item.remote_id},
                 error=result.error,
@@ -209,7 +229,8 @@ class BatchRunner:
             return _Present({}, {}, {})
         ids = [item.remote_id for item in items]
         records = self.writer.read(ids)
-        scope = dataclasses.replace(self.scope, only=tuple(item.hub_id for item in items))
+        # Whether an item counts as failed was looked at when the job was planned.
+        scope = dataclasses.replace(self.scope, only=tuple(item.hub_id for item in items), failed=None)
         with self.job.context.pool.connection() as conn:
             pairs = [pair for page in self.target.pages(conn, scope, records) for pair in page]
             last_written = written.load(conn, self.scope, ids)
@@ -241,6 +262,7 @@ class BatchRunner:
         """The intent of a batch, stored if it writes anything, and why the run stops before it."""
         with self.job.checkpoint() as checkpoint:
             changes.lock(checkpoint.connection, self.scope)
+            decided = self._without_others(checkpoint.connection, decided)
             checked = self._check(checkpoint.connection, position, items, decided)
             intent = Intent(1, tuple(_with_holds(decided, checked)))
             if checked.stop is None:
@@ -254,10 +276,17 @@ class BatchRunner:
         """
         with self.job.checkpoint() as checkpoint:
             changes.lock(checkpoint.connection, self.scope)
+            again = self._without_others(checkpoint.connection, again)
             checked = self._check(checkpoint.connection, position, items, again)
             intent = Intent(1, tuple(_with_holds(again, checked)))
             self._store(checkpoint, position, items, intent)
         return intent
+
+    def _without_others(self, conn: Connection, decided: Sequence[Intended]) -> Sequence[Intended]:
+        """What was decided, without the items that another job is writing now."""
+        writing = [one.remote_id for one in decided if one.writes]
+        theirs = changes.being_written(conn, self.scope, self.job.id, writing) if writing else set[str]()
+        return [replace(one, error=BEING_WRITTEN) if one.remote_id in theirs else one for one in decided]
 
     def _store(self, checkpoint: Checkpoint, position: PlanCursor, items: Sequence[Item], intent: Intent) -> None:
         """Store what is about to be sent; nothing if nothing will be, as nothing can then be sent twice."""

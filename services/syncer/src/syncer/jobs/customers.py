@@ -12,7 +12,7 @@ from platforms.settings import AccountSettings
 from syncer.domain import customers, fields
 from syncer.domain.customers import Contacts
 from syncer.domain.plan import Change
-from syncer.jobs.targets import MatchedTarget, Pair, Records, about, stale_problem
+from syncer.jobs.targets import MatchedTarget, Pair, Records, about, without_values
 from syncer.store import rows
 from syncer.store.rows import Holders, Row, Scope
 
@@ -39,14 +39,14 @@ class CustomerTarget(MatchedTarget):
         if self._settings.write.customer_email:
             emails = sorted({mail for row in found if (mail := customers.email(row["email"])) is not None})
         holders = rows.contact_holders(conn, scope, phones, emails)
-        return [self._pair(row, holders, read.get(row["remote_id"])) for row in found]
+        return [self._pair(scope, row, holders, read.get(row["remote_id"])) for row in found]
 
-    def _pair(self, row: Row, holders: Mapping[str, Holders], read: RemoteRecord | None) -> Pair:
+    def _pair(self, scope: Scope, row: Row, holders: Mapping[str, Holders], read: RemoteRecord | None) -> Pair:
         hub_id, remote_id, write = row["hub_id"], row["remote_id"], self._settings.write
         shown = about(row["method"])
-        problem = stale_problem(row) if row["on_hub"] else _NOT_IN_HUB
-        if problem is not None:
-            return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
+        unusable = without_values(row, scope, _NOT_IN_HUB, shown)
+        if unusable is not None:
+            return unusable
         wanted: dict[str, str] = {}
         if write.customer:
             hub = Contacts(row["name"], row["phones"] or (), row["email"])

@@ -7,11 +7,15 @@ from typing import Final
 from job_events.events import Action, ErrorInfo, FieldChange
 from syncer.domain.fields import last_written_of, shown
 from syncer.domain.plan import Change, Decision
+from syncer.store.outcomes import ItemOutcome
 from syncer.store.plans import FieldOutcome, Intended
 
 KEPT: Final = "KEPT_PLATFORM"
 OUTDATED: Final = ErrorInfo(
     "CONFLICT", "PLAN_OUTDATED", "what it should be, or its mapping, has changed since this job was planned; sync again"
+)
+BEING_WRITTEN: Final = ErrorInfo(
+    "CONFLICT", "BEING_WRITTEN", "another running job was writing this item; the next sync compares it again"
 )
 _MAX_CHANGES: Final = 50
 
@@ -41,6 +45,18 @@ class ItemResult:
     def up_to_date(self) -> bool:
         """Whether every field now has its desired value."""
         return self.error is None
+
+    @property
+    def failure(self) -> ErrorInfo | None:
+        """Why the item, or a part of it, failed. A conflict and a held item are no failures."""
+        return self.error if self.action == "failed" or "partlyFailed" in self.counts else None
+
+    def outcome(self) -> ItemOutcome | None:
+        """What is kept of the result; None where the item was not compared to its end, or waits for a confirmation."""
+        if self.held is not None or self.action in {"skipped", "would_update"}:
+            return None
+        synced = self.error is None
+        return ItemOutcome(self.item.hub_id, self.item.remote_id, synced=synced, failure=self.failure)
 
 
 def result_of_item(
@@ -136,7 +152,7 @@ def _held(item: Intended, reason: str) -> ItemResult:
 
 
 def _refused(item: Intended, error: ErrorInfo) -> ItemResult:
-    if error == OUTDATED:
+    if error in {OUTDATED, BEING_WRITTEN}:
         return ItemResult(item, "skipped", {"skipped": 1}, error)
     return ItemResult(item, "failed", {"failed": 1}, error)
 

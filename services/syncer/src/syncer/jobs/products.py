@@ -11,7 +11,7 @@ from platforms import field_names, registry
 from platforms.adapter import Kind, Location, Writer
 from platforms.settings import AccountSettings
 from syncer.domain import depots, desired, fields
-from syncer.jobs.targets import MatchedTarget, Pair, Records, about, stale_problem
+from syncer.jobs.targets import MatchedTarget, Pair, Records, about, without_values
 from syncer.store import rows
 from syncer.store.rows import Row, Scope
 from worker.errors import JobFailed
@@ -112,9 +112,9 @@ class ProductTarget(MatchedTarget):
     ) -> Pair:
         hub_id, remote_id, settings = row["hub_id"], row["remote_id"], self._settings
         shown = about(row["method"], title=_title(row), sku=row["sku"] or row["remote_sku"])
-        problem = stale_problem(row) if row["on_hub"] else _NOT_IN_HUB
-        if problem is not None:
-            return Pair(hub_id, remote_id, problem=problem, skipped=True, about=shown)
+        unusable = without_values(row, scope, _NOT_IN_HUB, shown)
+        if unusable is not None:
+            return unusable
         wanted: dict[str, str] = {}
         if settings.write.price:
             rule = settings.price_rule

@@ -1,6 +1,6 @@
 """REVERT_SYNC: the values that a sync overwrote, written back where the channel still holds what the sync wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from psycopg import Connection
@@ -24,11 +24,14 @@ _CLEARABLE: Final = frozenset({NAME, PHONE, EMAIL})
 
 
 class RevertTarget:
-    """The values before the writes of one job, whose target was `target`."""
+    """The values before the writes of one job, whose target was `target`. unknown: chosen ids that it did not write."""
 
-    def __init__(self, target: SyncTarget, reverted: str) -> None:
+    writes_hub_values = False
+
+    def __init__(self, target: SyncTarget, reverted: str, unknown: Sequence[str] = ()) -> None:
         self._target = target
         self._reverted = reverted
+        self._unknown = unknown
 
     @property
     def kind(self) -> Kind:
@@ -44,12 +47,17 @@ class RevertTarget:
         return self._target.note(changes)
 
     def count(self, conn: Connection, scope: Scope) -> int:
-        return changes.count_of_job(conn, scope, self._reverted)
+        return changes.count_of_job(conn, scope, self._reverted) + len(self._unknown)
 
     def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
         del read  # the desired values are those of before
         for found in changes.pages_of_job(conn, scope, self._reverted):
             yield [_pair(row) for row in found]
+
+    def absent(self, conn: Connection, scope: Scope, found: Collection[str]) -> Iterator[list[Pair]]:
+        del conn, scope, found
+        reason = f"job {self._reverted} has written nothing to it"
+        yield [Pair(one, "", problem=ErrorInfo("NOT_FOUND", "NOT_WRITTEN", reason)) for one in self._unknown]
 
 
 def _pair(row: Row) -> Pair:

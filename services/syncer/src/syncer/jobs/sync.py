@@ -1,142 +1,104 @@
 """A sync from its request to its end: plan once, stop if it changes too much, then write batch by batch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
-from psycopg.errors import UndefinedTable
 
 from job_events.events import ErrorInfo
-from job_events.job_params import RevertParams, SyncParams
-from platforms import registry
 from platforms.accounts import AccountStore
-from platforms.adapter import CallCounts, Kind, Platform
+from platforms.adapter import CallCounts
 from platforms.buckets import Buckets
-from platforms.connections import Connection
-from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount, UnknownChannel
-from platforms.settings import AccountSettings
 from service_kit.database import refresh_statistics
 from syncer.domain.guard import Approved
+from syncer.jobs.accounts import marked_if_refused, needs_views, read_account, writer_of
 from syncer.jobs.batches import BatchResult, BatchRunner
 from syncer.jobs.planning import PlanCursor, PlanRequest, make_plan, read_cursor, with_totals
-from syncer.jobs.revert import RevertTarget
-from syncer.jobs.targets import SyncTarget
+from syncer.jobs.requests import SyncRequest, Targets, read_request
 from syncer.store import changes, exchanges, plans, tokens
 from syncer.store.exchanges import KEEP, ExchangeLog
 from syncer.store.rows import Scope
 from worker.errors import JobFailed
-from worker.job import RunningJob, params_of
+from worker.job import RunningJob
 from worker.job_result import JobResult
 
-log = structlog.get_logger(__name__)
 _PRUNE_ROWS: Final = 5000
 _PRUNE_ROUNDS: Final = 20
-
-KIND_OF: Final[dict[str, Kind]] = {"PRODUCT_SYNC": "product", "CUSTOMER_SYNC": "customer"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The handler of the sync job types. targets: how to make the target of a kind of record."""
+    """The handler of the sync job types."""
 
     accounts: AccountStore
     buckets: Buckets
-    targets: dict[Kind, Callable[[], SyncTarget]]
+    targets: Targets
 
     def __call__(self, job: RunningJob) -> JobResult | None:
         """Run one attempt; its result, None = by the counters. Raises JobFailed, PlatformError, Interrupted."""
         _prune(job)
-        params, target, scope = self._read_request(job)
-        open_writer = _channel(scope).writers.get(scope.kind)
-        if open_writer is None:
-            reason = f"{scope.kind}s cannot be written to {scope.platform}"
-            raise JobFailed("VALIDATION_FAILED", "NOT_WRITABLE", reason)
-        settings, connection = self._account(job, scope)
+        request = read_request(job, self.targets)
+        position = None if job.cursor is None else read_cursor(job.cursor, dry_run=request.dry_run)
+        begun = 0
+        if position is not None and position.kind in request.kinds:
+            begun = request.kinds.index(position.kind)
+        for number in range(begun, len(request.parts)):
+            position = self._run_part(job, request, number, position)
+            if position is not None and position.stop is not None and not request.dry_run:
+                break
+        return None if position is None else _result(job, position, dry_run=request.dry_run)
+
+    def _run_part(
+        self, job: RunningJob, request: SyncRequest, number: int, position: PlanCursor | None
+    ) -> PlanCursor | None:
+        """Run one part of the job from `position`, which may be the end of an earlier part; where it has ended."""
+        target, scope = request.parts[number].target, request.parts[number].scope
+        planned = position is not None and position.kind in {None, scope.kind}
+        later = 0
+        if not planned and scope.mixed:
+            with job.context.pool.connection() as conn:
+                count, *others = [part.target.count(conn, part.scope) for part in request.parts[number:]]
+            later = sum(others)
+            if count == 0:
+                return position
+        open_writer = writer_of(scope)
+        settings, (connection,) = read_account(self.accounts, job, [scope.platform])
         exchange_log = ExchangeLog(job.context.pool, job.id)
         writer = open_writer(connection, job.wait, self.buckets, exchange_log)
         try:
-            approved = _approved(job, scope, params.confirm)
+            approved = _approved(job, scope, request)
             calls = CallCounts(writer)
-            runner = BatchRunner(job, target, scope, settings, writer, exchange_log, calls, approved)
-            return _run(runner, dry_run=params.dry_run)
-        except InvalidCredentials as error:
-            self.accounts.mark(connection, "needs re-authorisation", error.message)
-            raise
+            runner = BatchRunner(job, target, scope, settings, writer, exchange_log, calls, approved, request.dry_run)
+            with marked_if_refused(self.accounts, connection):
+                with needs_views(job):
+                    target.prepare(writer, settings, job.context.pool, scope)
+                    if not planned:
+                        _plan(runner, position, later)
+                return _run_batches(runner)
         finally:
             writer.close()
 
-    def _read_request(self, job: RunningJob) -> tuple[SyncParams | RevertParams, SyncTarget, Scope]:
-        """What the job is about. A revert writes to the channel of the job that it takes back."""
-        hub = registry.hub().name
-        kind = KIND_OF.get(job.type)
-        if kind is not None:
-            params = params_of(job, SyncParams)
-            scope = Scope(job.tenant, job.account, kind, params.platform, hub, params.only or None)
-            return params, self.targets[kind](), scope
-        params = params_of(job, RevertParams)
-        with job.context.pool.connection() as conn:
-            found = changes.written_by_job(conn, job.tenant, job.account, params.job_id, params.only or None)
-        if found is None:
-            reason = (
-                f"nothing is known of writes of job {params.job_id} in account {job.account}"
-                f"{' to these items' if params.only else ''}: it wrote nothing, was no sync, or is older than "
-                f"{KEEP.days} days"
-            )
-            raise JobFailed("NOT_FOUND", "NOTHING_TO_REVERT", reason)
-        kind, platform = found
-        target = RevertTarget(self.targets[kind](), params.job_id)
-        return params, target, Scope(job.tenant, job.account, kind, platform, hub, params.only or None)
 
-    def _account(self, job: RunningJob, scope: Scope) -> tuple[AccountSettings, Connection]:
-        try:
-            return (
-                self.accounts.settings(job.tenant, job.account),
-                self.accounts.connection(job.tenant, job.account, scope.platform),
-            )
-        except UnknownAccount as error:
-            advice = f"{error}; add it with `jobtrail accounts add`"
-            raise JobFailed("VALIDATION_FAILED", "NO_CONNECTION", advice) from error
-        except CredentialsUnreadable as error:
-            advice = f"{error}; set JOBTRAIL_SECRET_KEY to the key they were stored with, or add the account anew"
-            raise JobFailed("INVALID_CREDENTIALS", "UNREADABLE", advice) from error
-
-
-def _channel(scope: Scope) -> Platform:
-    try:
-        return registry.channel(scope.platform)
-    except UnknownChannel as error:
-        raise JobFailed("VALIDATION_FAILED", "UNKNOWN_CHANNEL", str(error)) from None
-
-
-def _approved(job: RunningJob, scope: Scope, token: str | None) -> Approved:
+def _approved(job: RunningJob, scope: Scope, request: SyncRequest) -> Approved:
     """The changes that the job's plan token stands for."""
-    if token is None:
+    if request.confirm is None:
         return {}
     with job.context.pool.connection() as conn:
-        found = tokens.approved(conn, scope, token)
+        found = tokens.approved(conn, scope, request.kinds, request.confirm)
     if found is None:
         reason = (
-            f"no run of {scope.kind}s of account {job.account} has handed out the plan token {token[:100]!r} within "
-            f"{KEEP.days} days; run without it to see what would change"
+            f"no run of {scope.kind}s of account {job.account} has handed out the plan token {request.confirm[:100]!r} "
+            f"within {KEEP.days} days; run without it to see what would change"
         )
         raise JobFailed("VALIDATION_FAILED", "UNKNOWN_PLAN", reason)
     return found
 
 
-def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
+def _run_batches(runner: BatchRunner) -> PlanCursor:
+    """Run the batches from the job's cursor to the end of its plan; where it has ended."""
     job = runner.job
-    try:
-        runner.target.prepare(runner.writer, runner.settings, job.context.pool, runner.scope)
-        if job.cursor is None:
-            _plan(runner, dry_run=dry_run)
-    except UndefinedTable as error:
-        log.warning("view missing", job=job.id, reason=str(error).splitlines()[0])
-        advice = "nothing was pulled and matched yet: run the pull and match jobs of this account first"
-        raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_SYNC", advice) from error
-    position = read_cursor(job.cursor, dry_run=dry_run)
+    position = read_cursor(job.cursor, dry_run=runner.dry_run)
     with job.context.pool.connection() as conn:
         position = with_totals(conn, runner.scope, position, job.cursor)
     if position.next < position.batches:
@@ -156,8 +118,8 @@ def _run(runner: BatchRunner, *, dry_run: bool) -> JobResult | None:
             raise result.broken_off
         position = following
     with job.context.pool.connection() as conn:
-        refresh_statistics(conn, "written", "written_change")
-    return _result(job, position, dry_run=dry_run)
+        refresh_statistics(conn, "written", "written_change", "synced_item", "failed_item")
+    return position
 
 
 def _following(position: PlanCursor, result: BatchResult) -> PlanCursor:
@@ -185,8 +147,8 @@ def _result(job: RunningJob, position: PlanCursor, *, dry_run: bool) -> JobResul
         wrote = f"{written} items were written before" if written else "Nothing was written"
         advice = f"{wrote}; the job's items list every change that was stopped. {confirm}."
         raise JobFailed("CHANGE_TOO_LARGE", "CHANGE_TOO_LARGE", f"{position.stop}. {advice}")
-    if position.stop is not None:
-        return _partial("WOULD_STOP", f"A run that writes would stop: {position.stop}. {confirm}.")
+    if (stop := position.stop or position.stopped) is not None:
+        return _partial("WOULD_STOP", f"A run that writes would stop: {stop}. {confirm}.")
     if metadata.get("held"):
         held = "would be held" if dry_run else "are held"
         return _partial("ITEMS_HELD", f"{metadata['held']} items {held} back; the job's items say why. {confirm}.")
@@ -200,15 +162,23 @@ def _partial(code: str, reason: str) -> JobResult:
     return JobResult("partial", ErrorInfo("CHANGE_TOO_LARGE", code, reason))
 
 
-def _plan(runner: BatchRunner, *, dry_run: bool) -> None:
+def _plan(runner: BatchRunner, earlier: PlanCursor | None, later: int) -> None:
     job = runner.job
     job.progress("planning")
     with job.checkpoint() as checkpoint:
         request = PlanRequest(
-            job, runner.target, runner.scope, runner.settings, runner.approved, runner.writer.batch_size, dry_run
+            job,
+            runner.target,
+            runner.scope,
+            runner.settings,
+            runner.approved,
+            runner.writer.batch_size,
+            runner.dry_run,
+            earlier,
+            later,
         )
         position = make_plan(checkpoint, request)
-        checkpoint.counters.metadata["dryRun"] = dry_run
+        checkpoint.counters.metadata["dryRun"] = runner.dry_run
         if position.stop is not None:
             checkpoint.counters.metadata["tooLarge"] = position.stop
         checkpoint.cursor = msgspec.to_builtins(position)

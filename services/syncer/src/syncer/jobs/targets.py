@@ -15,7 +15,7 @@ from platforms.errors import PlatformError
 from platforms.settings import AccountSettings
 from syncer.domain.fields import Present, Values
 from syncer.domain.plan import Change, LastWritten
-from syncer.store import rows
+from syncer.store import outcomes, rows
 from syncer.store.rows import Row, Scope
 
 _STALE: Final = {
@@ -23,12 +23,15 @@ _STALE: Final = {
     "unseen": "was not listed by the last complete pull",
 }
 _UNITS: Final[Mapping[Kind, str]] = {"product": "variant, not of the product it belongs to", "customer": "customer"}
+_NO_LONGER_LINKED: Final = ErrorInfo(
+    "NOT_FOUND", "NOT_LINKED", "its match was deleted or moved since it failed, so nothing is left to retry"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A matched pair as the catalogue has it. problem: why it cannot be synced; skipped: it then counts as skipped, not
-    as failed.
+    as failed. remote_id: empty where the hub's record is linked to none.
 
     about: what people are shown of it: `title`, `sku`, `linked_by`; nothing personal.
     wrote: what the job that is taken back wrote, field by field; empty unless this is a revert.
@@ -53,6 +56,8 @@ Records = Mapping[str, RemoteRecord]
 class MatchedTarget(ABC):
     """A target whose pairs are the account's linked matches."""
 
+    writes_hub_values = True
+
     @abstractmethod
     def pairs(self, conn: Connection, scope: Scope, found: list[Row], read: Records) -> list[Pair]:
         """The pairs of a page of rows."""
@@ -62,8 +67,10 @@ class MatchedTarget(ABC):
         del changes
 
     def count(self, conn: Connection, scope: Scope) -> int:
-        """How many pairs are linked."""
-        return rows.count_pairs(conn, scope)
+        """How many items were asked for, or are linked."""
+        if scope.only is not None:
+            return len(scope.only)
+        return rows.count_pairs(conn, scope) if scope.failed is None else outcomes.count_failed(conn, scope)
 
     def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
         """The linked pairs, page by page."""
@@ -71,7 +78,10 @@ class MatchedTarget(ABC):
             yield self.pairs(conn, scope, found, read)
 
     def absent(self, conn: Connection, scope: Scope, found: Collection[str]) -> Iterator[list[Pair]]:
-        """Chosen ids that are not linked."""
+        """Chosen ids that are not linked, and failed items that no longer are."""
+        if scope.failed is not None:
+            for page in outcomes.pages_of_unlinked(conn, scope):
+                yield [Pair(hub, remote, problem=_NO_LONGER_LINKED, skipped=True) for hub, remote in page]
         missing = [one for one in scope.only or () if one not in found]
         known = rows.in_hub(conn, scope, missing) if missing else set[str]()
         yield [Pair(one, "", problem=_not_linked(scope, one, in_hub=one in known)) for one in missing]
@@ -92,6 +102,11 @@ class SyncTarget(Protocol):
     @property
     def kind(self) -> Kind: ...
 
+    @property
+    def writes_hub_values(self) -> bool:
+        """Whether an item that is written is thereby synced."""
+        ...
+
     def prepare(self, writer: Writer, settings: AccountSettings, pool: ConnectionPool, scope: Scope) -> None:
         """Read what the plan needs of the channel and of the catalogue. Raises PlatformError, JobFailed."""
         ...
@@ -109,7 +124,7 @@ class SyncTarget(Protocol):
         ...
 
     def count(self, conn: Connection, scope: Scope) -> int:
-        """How many pairs there are."""
+        """How many items `pages` and `absent` give together."""
         ...
 
     def pages(self, conn: Connection, scope: Scope, read: Records) -> Iterator[list[Pair]]:
@@ -120,8 +135,26 @@ class SyncTarget(Protocol):
         """
         ...
 
+    def absent(self, conn: Connection, scope: Scope, found: Collection[str]) -> Iterator[list[Pair]]:
+        """What was asked for and is in no page, each with its problem. found: the ids of the hub in the pages; only
+        filled if `scope.only` is given.
+        """
+        ...
 
-def stale_problem(row: Row) -> ErrorInfo | None:
+
+def without_values(row: Row, scope: Scope, not_in_hub: ErrorInfo, shown: dict[str, str]) -> Pair | None:
+    """The pair of a record whose values are missing or outdated, None where they can be used.
+
+    not_in_hub: the problem of a record that the hub no longer has: a failure if its id was chosen.
+    """
+    problem = _stale_problem(row) if row["on_hub"] else not_in_hub
+    if problem is None:
+        return None
+    skipped = row["on_hub"] or scope.only is None
+    return Pair(row["hub_id"], row["remote_id"], problem=problem, skipped=skipped, about=shown)
+
+
+def _stale_problem(row: Row) -> ErrorInfo | None:
     """Why the catalogue's values of a pair may be outdated: the last pull did not read, or did not find, a record."""
     reasons = [
         f"{whose} record {_STALE.get(how, how)}"

@@ -1,11 +1,23 @@
+-- name: linked
+-- The matches `m` of a scope.
+m.tenant = %(tenant)s and m.account = %(account)s and m.kind = %(kind)s and m.platform = %(platform)s
+  and m.status in ('auto', 'confirmed') and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
+  and (not %(failed)s or exists (
+      select from failed_item f
+      where f.tenant = m.tenant and f.account = m.account and f.kind = m.kind and f.platform = m.platform
+        and f.hub_id = m.hub_id and f.remote_id = m.remote_id
+        and (%(failed_in)s::text is null or %(failed_in)s = any(f.failed_in))
+        and (%(category)s::text is null or f.category = %(category)s)
+  ))
+
 -- name: count_pairs
 select count(*)
-from matcher.api_matches
-where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
-  and status in ('auto', 'confirmed') and (%(only)s::text[] is null or hub_id = any(%(only)s))
+from matcher.api_matches m
+where {linked}
 
 -- name: product_pairs
--- Matched variants in the order of the channel's products, so that one product's variants are neighbours.
+-- Matched variants in the order of the channel's products, so that one product's variants are neighbours, or the least
+-- recently synced first. A release that knows no `synced_item` leaves written_at alone.
 select m.hub_id, m.remote_id, h.variant_id is not null as on_hub, h.prices, h.vat_mode,
        r.price as remote_price, r.currency, r.pulled_at, r.product_id as group_id,
        h.title, h.variant_title, h.sku, r.title as remote_title, r.variant_title as remote_variant_title,
@@ -19,9 +31,13 @@ left join puller.api_products r
 left join written w
     on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.platform = m.platform
     and w.remote_id = m.remote_id
-where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'product' and m.platform = %(platform)s
-  and m.status in ('auto', 'confirmed') and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
-order by r.product_id collate "C" nulls last, m.remote_id collate "C"
+left join synced_item s
+    on s.tenant = m.tenant and s.account = m.account and s.kind = m.kind and s.platform = m.platform
+    and s.remote_id = m.remote_id and s.hub_id = m.hub_id
+where {linked}
+order by case when %(oldest_first)s then greatest(s.synced_at, case w.hub_id when m.hub_id then w.written_at end) end
+         nulls first,
+         r.product_id collate "C" nulls last, m.remote_id collate "C"
 
 -- name: customer_pairs
 select m.hub_id, m.remote_id, h.customer_id is not null as on_hub, h.name, h.phones, h.email, h.totals,
@@ -36,9 +52,21 @@ left join puller.api_customers r
 left join written w
     on w.tenant = m.tenant and w.account = m.account and w.kind = m.kind and w.platform = m.platform
     and w.remote_id = m.remote_id
-where m.tenant = %(tenant)s and m.account = %(account)s and m.kind = 'customer' and m.platform = %(platform)s
-  and m.status in ('auto', 'confirmed') and (%(only)s::text[] is null or m.hub_id = any(%(only)s))
-order by m.remote_id collate "C"
+left join synced_item s
+    on s.tenant = m.tenant and s.account = m.account and s.kind = m.kind and s.platform = m.platform
+    and s.remote_id = m.remote_id and s.hub_id = m.hub_id
+where {linked}
+order by case when %(oldest_first)s then greatest(s.synced_at, case w.hub_id when m.hub_id then w.written_at end) end
+         nulls first,
+         m.remote_id collate "C"
+
+-- name: product_in_hub
+select variant_id from puller.api_products
+where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and variant_id = any(%(ids)s)
+
+-- name: customer_in_hub
+select customer_id from puller.api_customers
+where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and customer_id = any(%(ids)s)
 
 -- name: product_in_hub
 select variant_id from puller.api_products

@@ -65,17 +65,35 @@ left join lateral (
     where tenant = c.tenant and account = c.account and platform = c.platform and variant_id = c.remote_id
     limit 1
 ) p on c.kind = 'product'
-where c.job_id = %(reverted)s and c.tenant = %(tenant)s and c.account = %(account)s
+where c.job_id = %(reverted)s and c.tenant = %(tenant)s and c.account = %(account)s and c.kind = %(kind)s
   and (%(only)s::text[] is null or c.hub_id = any(%(only)s))
 group by c.remote_id, c.hub_id, c.kind, w.fields, w.pending, w.written_at, p.title, p.variant_title, p.sku
 order by c.remote_id collate "C"
 
--- name: written_of_job
-select kind, platform, count(distinct remote_id)
+-- name: kinds_of_job
+select kind, platform
 from written_change
 where job_id = %(reverted)s and tenant = %(tenant)s and account = %(account)s
-  and (%(only)s::text[] is null or hub_id = any(%(only)s))
 group by kind, platform
+order by kind desc
+
+-- name: ids_of_job
+select distinct hub_id
+from written_change
+where job_id = %(reverted)s and tenant = %(tenant)s and account = %(account)s and hub_id = any(%(only)s)
+
+-- name: count_of_job
+select count(distinct remote_id)
+from written_change
+where job_id = %(reverted)s and tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
+  and (%(only)s::text[] is null or hub_id = any(%(only)s))
+
+-- name: being_written
+select distinct c.remote_id
+from written_change c
+where c.tenant = %(tenant)s and c.account = %(account)s and c.kind = %(kind)s and c.platform = %(platform)s
+  and c.remote_id = any(%(ids)s) and c.written_at is null and c.job_id <> %(job_id)s
+  and exists (select from job_state j where j.job_id = c.job_id and j.state = 'running')
 
 -- name: prune
 with old as (

@@ -11,8 +11,8 @@ on conflict (token, remote_id, field) do update set before = excluded.before, af
 -- name: exists
 select exists (
     select from plan_token
-    where token = %(token)s and tenant = %(tenant)s and account = %(account)s and kind = %(kind)s
-      and platform = %(platform)s
+    where token = %(token)s and tenant = %(tenant)s and account = %(account)s
+      and kind = any(%(kinds)s) and platform = %(platform)s
 )
 
 -- name: changes

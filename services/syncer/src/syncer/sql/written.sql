@@ -10,13 +10,6 @@ values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(remote_id)s, %(hub_id
 on conflict (tenant, account, kind, platform, remote_id) do update
 set pending = written.pending || excluded.pending, hub_id = excluded.hub_id, job_id = excluded.job_id
 
--- name: agree
--- The last pull found these values. written_at stays: the pull is newer.
-insert into written (tenant, account, kind, platform, remote_id, hub_id, fields, job_id)
-values (%(tenant)s, %(account)s, %(kind)s, %(platform)s, %(remote_id)s, %(hub_id)s, %(fields)s, %(job_id)s)
-on conflict (tenant, account, kind, platform, remote_id) do update
-set fields = written.fields || excluded.fields, hub_id = excluded.hub_id, job_id = excluded.job_id
-
 -- name: confirm
 -- up_to_date: every field is as it should be. Otherwise written_at stays, so that the next plan goes by the pull.
 -- A field that was sent and not answered stays pending.

@@ -82,19 +82,28 @@ def confirm(conn: Connection, job_id: str, remote_id: str, written: Sequence[str
         conn.execute(_SQL["refuse"], {**values, "fields": list(refused)})
 
 
-def written_by_job(
-    conn: Connection, tenant: str, account: str, job_id: str, only: Sequence[str] | None
-) -> tuple[Kind, str] | None:
-    """The kind of record and the channel that a job of this account has written; None if no write of it is stored."""
-    values = {"reverted": job_id, "tenant": tenant, "account": account, "only": None if only is None else list(only)}
-    row = conn.execute(_SQL["written_of_job"], values).fetchone()
-    return None if row is None else (row[0], row[1])
+def written_by_job(conn: Connection, tenant: str, account: str, job_id: str) -> list[tuple[Kind, str]]:
+    """The kinds of records that a job of this account has written, each with the channel; a retry may have two."""
+    values = {"reverted": job_id, "tenant": tenant, "account": account}
+    return [(kind, platform) for kind, platform in conn.execute(_SQL["kinds_of_job"], values)]
+
+
+def ids_of_job(conn: Connection, tenant: str, account: str, job_id: str, only: Sequence[str]) -> set[str]:
+    """Those of the hub's ids to whose records a job of this account has written."""
+    values = {"reverted": job_id, "tenant": tenant, "account": account, "only": list(only)}
+    return {hub_id for (hub_id,) in conn.execute(_SQL["ids_of_job"], values)}
 
 
 def count_of_job(conn: Connection, scope: Scope, job_id: str) -> int:
-    """How many items a job of this account has written."""
-    row = conn.execute(_SQL["written_of_job"], scope.values(reverted=job_id)).fetchone()
-    return 0 if row is None else row[2]
+    """How many items of a kind a job of this account has written."""
+    row = conn.execute(_SQL["count_of_job"], scope.values(reverted=job_id)).fetchone()
+    return 0 if row is None else row[0]
+
+
+def being_written(conn: Connection, scope: Scope, job_id: str, remote_ids: Sequence[str]) -> set[str]:
+    """Those of the items that another running job is writing now. The caller holds `lock`."""
+    values = scope.values(job_id=job_id, ids=list(remote_ids))
+    return {remote_id for (remote_id,) in conn.execute(_SQL["being_written"], values)}
 
 
 def pages_of_job(conn: Connection, scope: Scope, job_id: str) -> Generator[list[Row], None, None]:

@@ -95,13 +95,17 @@ def idempotency_key(job_id: str, batch: int, step: int, content: object) -> str:
 
 
 class PlanWriter:
-    """Writes a job's plan anew, in batches of `batch_size`."""
+    """Writes a job's plan anew, in batches of `batch_size`, from the batch `first` on.
 
-    def __init__(self, conn: Connection, platform: str, job_id: str, batch_size: int) -> None:
+    A job with two kinds has a plan for each, the second behind the first.
+    """
+
+    def __init__(self, conn: Connection, platform: str, job_id: str, batch_size: int, first: int = 0) -> None:
         self._conn = conn
         self._platform = platform
         self._job_id = job_id
         self._batch_size = batch_size
+        self._first = first
         self.count = 0
         conn.execute(_SQL["delete_plan"], {"job_id": job_id})
 
@@ -110,8 +114,8 @@ class PlanWriter:
         rows = [
             {
                 "job_id": self._job_id,
-                "position": position,
-                "batch": position // self._batch_size,
+                "position": self._first * self._batch_size + position,
+                "batch": self._first + position // self._batch_size,
                 "platform": self._platform,
                 "hub_id": item.hub_id,
                 "remote_id": item.remote_id,
@@ -125,8 +129,8 @@ class PlanWriter:
 
     @property
     def batches(self) -> int:
-        """How many batches there are so far."""
-        return -(-self.count // self._batch_size)
+        """The number behind the last batch so far."""
+        return self._first - (-self.count // self._batch_size)
 
 
 def batch(conn: Connection, scope: Scope, job_id: str, number: int) -> list[Item]:

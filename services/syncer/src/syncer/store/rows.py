@@ -14,15 +14,29 @@ from service_kit.sql_files import queries
 from syncer.domain.phones import present_form, spellings
 from syncer.domain.plan import LastWritten
 
-_SQL = queries("syncer", "catalogue.sql")
+_SQL = dict(queries("syncer", "catalogue.sql"))
+for _name in ("count_pairs", "product_pairs", "customer_pairs"):
+    _SQL[_name] = _SQL[_name].format(linked=_SQL["linked"])
 PAGE = 500
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class FailedItems:
+    """The items whose last sync failed: those of one job, with one error category, or (both None) all of them."""
+
+    job_id: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose pairs, of which kind, of the hub and which channel (`platform`); only: these ids of the hub, None = all."""
+    """Whose pairs, of which kind, of the hub and which channel (`platform`).
+
+    only: these ids of the hub, None = all. failed: of these, the ones whose last sync failed. oldest_first: the least
+    recently synced ones first. mixed: the job has another kind, too.
+    """
 
     tenant: str
     account: str
@@ -30,10 +44,18 @@ class Scope:
     platform: str
     hub: str
     only: tuple[str, ...] | None = None
+    failed: FailedItems | None = None
+    oldest_first: bool = False
+    mixed: bool = False
+
+    def item(self, hub_id: str) -> str:
+        """The name of an item in the job's events: products and customers may have the same id."""
+        return f"{self.kind}/{hub_id}" if self.mixed else hub_id
 
     def values(self, **more: object) -> dict[str, object]:
         """The scope as query parameters."""
         only = None if self.only is None else list(self.only)
+        failed = self.failed or FailedItems()
         return {
             "tenant": self.tenant,
             "account": self.account,
@@ -41,6 +63,10 @@ class Scope:
             "platform": self.platform,
             "hub": self.hub,
             "only": only,
+            "failed": self.failed is not None,
+            "failed_in": failed.job_id,
+            "category": failed.category,
+            "oldest_first": self.oldest_first,
             **more,
         }
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 
 from psycopg import Connection
 
+from platforms.adapter import Kind
 from service_kit.sql_files import queries
 from syncer.domain.fields import last_written_of
 from syncer.domain.guard import Approved
@@ -42,9 +43,12 @@ def show(conn: Connection, scope: Scope, job_id: str, changes: Mapping[str, Sequ
     return token
 
 
-def approved(conn: Connection, scope: Scope, token: str) -> Approved | None:
-    """The changes that a token stands for; None if no recent run of this account, kind and channel has given it out."""
-    row = conn.execute(_SQL["exists"], scope.values(token=token)).fetchone()
+def approved(conn: Connection, scope: Scope, kinds: Sequence[Kind], token: str) -> Approved | None:
+    """The changes that a token stands for; None if no recent run of this account and channel has given it out.
+
+    kinds: of the records of the job. A token has the kind of the first change that it stands for.
+    """
+    row = conn.execute(_SQL["exists"], scope.values(token=token, kinds=list(kinds))).fetchone()
     if row is None or not row[0]:
         return None
     rows = conn.execute(_SQL["changes"], {"token": token}).fetchall()

@@ -26,16 +26,6 @@ def mark_pending(
     conn.execute(_SQL["mark_pending"], row)
 
 
-def agree(conn: Connection, scope: Scope, job_id: str, agreements: Mapping[tuple[str, str], Mapping[str, str]]) -> None:
-    """Store values that a pull found as they should be: (hub id, remote id) -> field -> value as stored."""
-    rows = [
-        scope.values(job_id=job_id, hub_id=hub_id, remote_id=remote_id, fields=Jsonb(dict(values)))
-        for (hub_id, remote_id), values in agreements.items()
-    ]
-    with conn.cursor() as cursor:
-        cursor.executemany(_SQL["agree"], rows)
-
-
 def confirm(
     conn: Connection,
     scope: Scope,
