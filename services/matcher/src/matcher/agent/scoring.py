@@ -98,7 +98,8 @@ def _build(job_type: str, records: dict[str, dict[str, Any]]) -> Index:
     """The index of a job's records by platform: of the hub and of one channel."""
     # scikit-learn is not imported in the parent process, which only receives messages.
     from matcher.domain.customers import Customer, CustomerIndex
-    from matcher.domain.products import Product, ProductIndex
+    from matcher.domain.product_codes import Product
+    from matcher.domain.products import ProductIndex
 
     hub, platforms = registry.hub(), registry.platforms()
     channel = next((name for name in records if name != hub.name), "")

@@ -41,5 +41,8 @@ def of_chosen(decision: Decision, rows: Iterable[Match], chosen: Collection[str]
 def former_of_chosen(before: dict[Pair, Method], decision: Decision, chosen: Collection[str]) -> dict[Pair, Method]:
     """The earlier links to store: those of others as before, unless a chosen record took their partner."""
     taken = {one.remote_id for one in decision.links}
-    others = {pair: method for pair, method in before.items() if pair[0] not in chosen and pair[1] not in taken}
-    return {**others, **{pair: method for pair, method in decision.former if pair[0] in chosen}}
+    kept: dict[Pair, Method] = {
+        pair: method for pair, method in before.items() if pair[0] not in chosen and pair[1] not in taken
+    }
+    kept.update((pair, method) for pair, method in decision.former if pair[0] in chosen)
+    return kept

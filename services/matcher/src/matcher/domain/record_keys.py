@@ -4,12 +4,14 @@ A key is its kind, one blank and its value. The values come from the functions w
 (keys.py, phones.py, emails.py), so that a stored key never disagrees with a score.
 """
 
+from collections.abc import Iterable
+
 from matcher.domain.customers import Customer
-from matcher.domain.emails import email_key
 from matcher.domain.keys import barcode_hint, barcode_key, sku_hints, sku_key
+from matcher.domain.phones import Phone
 
 SKU, GTIN, LOOSE_SKU, LOOSE_BARCODE = "sku", "gtin", "loose-sku", "loose-barcode"
-PHONE, EMAIL = "phone", "email"
+PHONE, EMAIL, AMBIGUOUS = "phone", "email", "ambiguous"
 EVIDENCE: dict[str, tuple[str, ...]] = {"product": (SKU, GTIN), "customer": (PHONE, EMAIL)}
 """The kinds of keys that may link, by kind of record; the others only suggest."""
 
@@ -23,8 +25,21 @@ def product_keys(sku: str | None, barcode: str | None) -> list[str]:
 
 def customer_keys(customer: Customer) -> list[str]:
     """Usable phone numbers and the e-mail address of a customer."""
-    email = _key(EMAIL, email_key(customer.email))
-    return [*(f"{PHONE} {number}" for number in customer.numbers()), *([] if email is None else [email])]
+    phones, email = customer.keys()
+    keys = [_key(EMAIL, email), *(f"{PHONE} {number}" for number in phones)]
+    keys += [f"{AMBIGUOUS} {number}" for number, phone in phones.items() if phone.ambiguous]
+    return [key for key in keys if key is not None]
+
+
+def read_customer_keys(keys: Iterable[str]) -> tuple[dict[str, Phone], str | None]:
+    """What Customer.keys gave when these keys were stored."""
+    values: dict[str, list[str]] = {}
+    for key in keys:
+        kind, _, value = key.partition(" ")
+        values.setdefault(kind, []).append(value)
+    ambiguous = set(values.get(AMBIGUOUS, ()))
+    phones = {number: Phone(number, number in ambiguous) for number in values.get(PHONE, ())}
+    return phones, next(iter(values.get(EMAIL, ())), None)
 
 
 def key_of(kind: str, keys: list[str]) -> str | None:

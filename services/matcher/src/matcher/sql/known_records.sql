@@ -219,3 +219,30 @@ with held as (
 select coalesce(sum(holders) filter (where key like 'phone %%'), 0)::bigint,
        count(distinct key) filter (where holders > %(shared)s)
 from held
+
+-- name: keyed
+-- The records that share one of these kinds of keys with a record of the other side, and all of their own side that share
+-- one with them.
+with held as (
+    select side, record_id, key
+    from known_record, unnest(keys) as key
+    where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+      and digest is not null and split_part(key, ' ', 1) = any(%(kinds)s)
+), shared as (
+    select key from held group by key having min(side) <> max(side)
+), meeting as (
+    select distinct side, record_id from held join shared using (key)
+), meeting_keys as (
+    select distinct side, key from held join meeting using (side, record_id)
+), needed as (
+    select distinct side, record_id from held join meeting_keys using (side, key)
+)
+select side, record_id, k.keys, k.about
+from known_record k join needed using (side, record_id)
+where tenant = %(tenant)s and account = %(account)s and kind = %(kind)s and platform = %(platform)s
+
+-- name: names
+select side, about->>'title', about->>'variant_title'
+from known_record
+where tenant = %(tenant)s and account = %(account)s and kind = 'product' and platform = %(platform)s
+  and digest is not null

@@ -44,14 +44,14 @@ def plan(conn: Connection, job_id: str, records: int, size: int, positions: Iter
     """Cut `records` positions into chunks of `size`; the numbers of those that hold one of `positions` (None: all)."""
     conn.execute(_SQL["drop_old"])
     wanted = None if positions is None else {position // size for position in positions}
+    numbers = [number for number in range(-(-records // size)) if wanted is None or number in wanted]
     rows = [
-        {"job_id": job_id, "chunk_no": number, "first": first, "last": min(first + size, records) - 1}
-        for number, first in enumerate(range(0, records, size))
-        if wanted is None or number in wanted
+        {"job_id": job_id, "chunk_no": number, "first": number * size, "last": min((number + 1) * size, records) - 1}
+        for number in numbers
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["insert"], rows)
-    return [row["chunk_no"] for row in rows]
+    return numbers
 
 
 def state(conn: Connection, job_id: str, overdue: timedelta) -> ChunkState:

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 from psycopg import Connection
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from matcher.domain.candidates import FormerLink, Method, Pair
 from matcher.domain.customers import SHARED, Customer
-from matcher.domain.record_keys import customer_keys, product_keys
+from matcher.domain.record_keys import EVIDENCE, customer_keys, product_keys
+from matcher.domain.text import full_name
 from matcher.store.snapshots import Scope
 from service_kit.sql_files import queries
 
@@ -23,7 +25,10 @@ _BATCH = 5000
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The catalogue as read in this transaction: numbers of records, and how often it was read. time: of the database."""
+    """The catalogue as read in this transaction: numbers of records. generation: how often it was read before.
+
+    time: of the database.
+    """
 
     of_hub: int
     of_channel: int
@@ -157,3 +162,27 @@ def _one(conn: Connection, name: str, values: Mapping[str, Any]) -> tuple[Any, .
     row = conn.execute(_SQL[name], values).fetchone()
     assert row is not None  # noqa: S101  each of these statements gives one row
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRecord:
+    """A record with its stored keys. about: the fields that a comparison by keys reads."""
+
+    side: str
+    record_id: str
+    keys: list[str]
+    about: dict[str, Any]
+
+
+def keyed(conn: Connection, scope: Scope) -> list[KeyedRecord]:
+    """The records that share a key with one of the other side, and all of their own side that share one with them."""
+    with conn.cursor(row_factory=class_row(KeyedRecord)) as cursor:
+        return cursor.execute(_SQL["keyed"], scope.values(kinds=list(EVIDENCE[scope.kind]))).fetchall()
+
+
+def names(conn: Connection, scope: Scope) -> dict[str, list[str]]:
+    """The names of all products, by side."""
+    found: dict[str, list[str]] = {}
+    for side, title, variant_title in conn.execute(_SQL["names"], scope.values()):
+        found.setdefault(side, []).append(full_name(title, variant_title))
+    return found
