@@ -5,7 +5,6 @@ Four accounts have the same catalogue and the same matches. Then each runs anoth
 """
 
 import itertools
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,54 +12,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.integration.matcher.hostile_catalogues import (
+    CHANNEL,
+    CUSTOMERS,
+    HUB,
+    PRODUCTS,
+    Catalogue,
+    edited,
+    records,
+    steps,
+)
 from tests.job_requests import job_request
+from tests.property_tests import examples
 
 from job_events.envelope import encode
 
-Catalogue = dict[str, dict[str, dict[str, Any]]]  # platform -> id -> fields
 EXACT = ("sku", "barcode")
-PRODUCTS = {
-    "title": [
-        "Áo thun nam cổ tròn",
-        "Ao thun nam co tron",
-        "Bát sứ trắng",
-        "Bát sứ xanh",
-        "Xà phòng thơm",
-        "Dép lê trẻ em",
-    ],
-    "brand": [None, None, "Biti's", "Sharp"],
-    "sku": [None, "AT-01", "at-01", "AT01", "XP-02", "BS-03", "không có"],
-    "barcode": [None, None, "8934563138165", "036000291452", "0036000291452", "2000000000015"],
-}
-CUSTOMERS = {
-    "name": ["Nguyễn Văn An", "Nguyen Van An", "Trần Thị Bình", "Lê Cường", "Khách lẻ", "Cty An Phát"],
-    "phone": [None, "0912345699", "+84912345699", "0387654399", "0838251234", "0987654321 / 0912345699"],
-    "email": [None, None, "an@firma.vn", "An+1@firma.vn", "binh@firma.vn"],
-}
-HUB, CHANNEL = ("1", "2", "3", "4"), ("a", "b", "c", "d")
-
-
-def records(fields: dict[str, list[Any]], ids: tuple[str, ...]) -> st.SearchStrategy[dict[str, dict[str, Any]]]:
-    record = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in fields.items()})
-    return st.dictionaries(st.sampled_from(ids), record, max_size=len(ids))
-
-
-def steps(fields: dict[str, list[Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Each step: edits of single fields, records that come and go, a person's decision; which records are chosen."""
-    places = st.tuples(st.just("nhanh"), st.sampled_from(HUB)) | st.tuples(st.just("shopify"), st.sampled_from(CHANNEL))
-    edit = st.one_of(*(st.tuples(places, st.just(name), st.sampled_from(values)) for name, values in fields.items()))
-    codes = [name for name in fields if name not in {"title"}]
-    code_edit = st.one_of(*(st.tuples(places, st.just(name), st.sampled_from(fields[name])) for name in codes))
-    step = st.fixed_dictionaries(
-        {
-            "edits": st.lists(code_edit, max_size=3) | st.lists(edit, max_size=3),
-            "gone": st.lists(places, max_size=1) | st.just([]),
-            "decision": st.none()
-            | st.tuples(st.sampled_from(["create", "delete"]), *map(st.sampled_from, (HUB, CHANNEL))),
-            "chosen": st.lists(st.sampled_from((*HUB, "unknown")), min_size=1, max_size=2, unique=True),
-        }
-    )
-    return st.lists(step, min_size=3, max_size=3)
 
 
 class Shops:
@@ -112,15 +79,6 @@ class Shops:
     def former(self, account: str) -> set[tuple[Any, ...]]:
         found = self._room.rows("select hub_id, remote_id, method from matcher.former_link where account = %s", account)
         return {tuple(row.values()) for row in found}
-
-
-def edited(catalogue: Catalogue, step: dict[str, Any], blank: dict[str, Any]) -> Catalogue:
-    changed = {platform: dict(listed) for platform, listed in catalogue.items()}
-    for (platform, record_id), name, value in step["edits"]:
-        changed[platform][record_id] = {**changed[platform].get(record_id, blank), name: value}
-    for platform, record_id in step["gone"]:
-        changed[platform].pop(record_id, None)
-    return changed
 
 
 def check_chosen(shops: Shops, before: Any, step: dict[str, Any], catalogue: Catalogue, end: dict[str, Any]) -> None:
@@ -181,7 +139,7 @@ def test_every_kind_of_match_agrees_with_the_whole_one(matching, wait_until, kin
     shops = Shops(matching, wait_until, kind)
     numbers = itertools.count()
 
-    @settings(max_examples=6, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
     @given(records(fields, HUB), records(fields, CHANNEL), steps(fields), st.sampled_from(["review", "auto"]))
     def agree(hub: Any, channel: Any, story: list[dict[str, Any]], link_by_name: str) -> None:
         catalogue: Catalogue = {"nhanh": hub, "shopify": channel}
@@ -228,7 +186,5 @@ def test_every_kind_of_match_agrees_with_the_whole_one(matching, wait_until, kin
             check_chosen(shops, before, step, catalogue, by_chosen)
             check_exact(shops, kind, before, catalogue)
 
-    began = time.monotonic()
     agree()
-    print(dict(shops.seen), f"{time.monotonic() - began:.0f} s")
     assert shops.seen["changed alone"], "no run scored only what changed"
