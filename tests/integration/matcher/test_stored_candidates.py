@@ -30,7 +30,7 @@ def candidates_of(found: Iterable[Candidate]) -> dict[tuple[str, str], Candidate
 def score(conn: Connection, scope: Scope, since: str | None) -> tuple[bool, list[str]]:
     """Plan, score and store; whether everything was scored, and which records of the hub were."""
     job_id = str(uuid.uuid4())
-    plan = plan_scoring(conn, scope, job_id, MatchParams(since=since), "settings", chunk_size=2, check=lambda: None)
+    plan = plan_scoring(conn, scope, job_id, MatchParams(since=since), "settings", chunk_size=1, check=lambda: None)
     index = _build(f"AUTO_MATCH_{scope.kind.upper()}S", snapshots.records(conn, job_id))
     ranges = "select chunk_no, first_position, last_position from matcher.chunk where job_id = %s"
     for number, first, last in conn.execute(ranges, (job_id,)).fetchall():
@@ -54,7 +54,7 @@ def test_stored_candidates_are_those_of_a_whole_scoring(database_url, pool, kind
     blank = {name: values[0] for name, values in fields.items()}
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=examples(24), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
     @given(records(fields, HUB), records(fields, CHANNEL), steps(fields))
     def agree(hub: Any, channel: Any, story: list[dict[str, Any]]) -> None:
         account = uuid.uuid4().hex
