@@ -59,12 +59,12 @@ def test_codes_link_what_names_found_stays_and_a_kill_changes_nothing(room, ende
     end = ended(job_id)
     assert (end.data.outcome, end.data.attempt) == ("success", 2)
     told = end.data.metadata
-    assert (told["exactMatches"], told["linkedByName"], told["nhanhProductsLoaded"]) == (2, 1, 6)
+    assert (told["exactMatches"], told["linkedByName"], told["nhanhProductsLoaded"]) == (2, 2, 6)
     found = room.matches()
     assert (found["1", "a"], found["2", "b"], found["3", "c"]) == ("auto", "auto", "auto")
-    assert found["6", "e"] == "review" and found["4", "d"] == "review"
+    assert found["6", "e"] == "review"
     methods = {row["hub_id"]: row["method"] for row in room.rows("select * from matcher.match where status = 'auto'")}
-    assert methods == {"1": "sku", "2": "title", "3": "sku"}
+    assert methods == {"1": "sku", "2": "title", "3": "sku", "4": "title"}
     assert room.reasons()["2", "f"] == "the SKU agrees, but 2 is linked to b by its name"
 
     # One chosen record whose partner another link holds, though that link's record of the hub is gone.

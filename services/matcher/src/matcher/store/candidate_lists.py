@@ -8,9 +8,12 @@ from psycopg.types.json import Jsonb
 
 from matcher.domain.candidates import Candidate
 from matcher.store.snapshots import Scope
+from service_kit.database import refresh_statistics
 from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "candidate_lists.sql")
+_MANY = 1000
+"""Rows after which the planner must learn of them."""
 _decoder = msgspec.json.Decoder(list[Candidate])
 
 
@@ -36,4 +39,5 @@ def replace(conn: Connection, scope: Scope, scored: Collection[str], candidates:
             copy.write_row((hub_id, [one.remote_id for one in found], Jsonb(msgspec.to_builtins(found))))
     values = scope.values(scored=list(scored))
     conn.execute(_SQL["delete_others"], values)
-    conn.execute(_SQL["put"], values)
+    if conn.execute(_SQL["put"], values).rowcount > _MANY:
+        refresh_statistics(conn, "candidate_list")

@@ -16,11 +16,14 @@ from matcher.domain.customers import SHARED, Customer
 from matcher.domain.record_keys import EVIDENCE, customer_keys, product_keys
 from matcher.domain.text import full_name
 from matcher.store.snapshots import Scope
+from service_kit.database import refresh_statistics
 from service_kit.sql_files import queries
 
 _SQL = queries("matcher", "known_records.sql")
 _BATCH = 5000
 """Records between two looks at whether the job must stop."""
+_MANY = 1000
+"""Rows after which the planner must learn of them. ANALYZE of one table waits for that of another account's job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,10 @@ def read_catalogue(conn: Connection, scope: Scope, version: str, check: Callable
             with cursor.copy("copy incoming (side, record_id, digest, keys, about) from stdin") as copy:
                 for side, record_id, digest, record in rows:
                     copy.write_row((side, record_id, digest, _keys(scope, record), Jsonb(record)))
-    conn.execute(_SQL["put"], values)
+    written = conn.execute(_SQL["put"], values).rowcount
     conn.execute(_SQL["note_gone"], values)
+    if written > _MANY:
+        refresh_statistics(conn, "known_record")
     (generation,) = _one(conn, "next_generation", values)
     of_hub, of_channel = _one(conn, "sizes", values)
     return Catalogue(of_hub, of_channel, generation, _one(conn, "memory", values)[4])
