@@ -11,7 +11,18 @@ from starlette.responses import Response
 
 from sandbox.articles import Article, Person
 from sandbox.catalogues import CatalogueUnreadable
-from sandbox.edits import Edit, RecordExists, UnknownRecord, add, apply, dump, remove, truth
+from sandbox.edits import (
+    Edit,
+    RecordExists,
+    Replacement,
+    UnknownRecord,
+    add,
+    apply,
+    dump,
+    remove,
+    replace_variant,
+    truth,
+)
 from sandbox.faults import Fault, Faults
 from sandbox.nhanh_orders import Bill, Order
 from sandbox.requestlog import RequestLog
@@ -198,6 +209,16 @@ def _add_record_routes(
         except UnknownRecord as error:
             raise HTTPException(404, str(error)) from error
         return answer({"deleted": number})
+
+    @routes.post("/records/{account}/shopify/variant/{number}/replace")
+    async def replace(account: str, number: int, request: Request) -> Response:
+        try:
+            new = await _body(request, Replacement)
+            return answer(replace_variant(state, known(account, "shopify"), number, new), 201)
+        except UnknownRecord as error:
+            raise HTTPException(404, str(error)) from error
+        except RecordExists as error:
+            raise HTTPException(409, str(error)) from error
 
     @routes.get("/truth/{account}/{kind}")
     def pairs_of(account: str, kind: Literal["product", "customer"]) -> Response:

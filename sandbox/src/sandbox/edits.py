@@ -132,6 +132,33 @@ def _new_records(
     return list(shopify_records.customer_records([new], *taken))
 
 
+class Replacement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A variant that is deleted and created again: the number of the new one, and when (unix seconds)."""
+
+    id: int
+    at: int
+
+
+def replace_variant(state: State, shop: Shop, number: int, new: Replacement) -> Doc:
+    """Delete a variant and create it again with new ids, its inventory item's too; everything else stays.
+
+    Raises UnknownRecord, RecordExists. Metafields do not come back.
+    """
+    with state.writing() as connection:
+        record = get(connection, shop.key, "variant", number)
+        if record is None:
+            raise UnknownRecord(f"{shop.platform} has no variant {number}")
+        if get(connection, shop.key, "variant", new.id) is not None:
+            raise RecordExists(f"{shop.platform} has variant {new.id} already")
+        _delete(connection, shop, "variant", number)
+        moment = shopify_records.moment(new.at)
+        named = {"id": ids.gid("ProductVariant", new.id), "legacyResourceId": str(new.id), "_number": new.id}
+        doc = {**record.doc, **named, "createdAt": moment, "updatedAt": moment}
+        made = msgspec.structs.replace(record, id=new.id, doc=doc, updated_at=new.at, stock_updated_at=new.at)
+        put(connection, shop.key, [made, *shopify_records.touched_products(connection, shop.key, [made], new.at)])
+    return doc
+
+
 def remove(state: State, shop: Shop, kind: str, number: int, now: int) -> None:
     """Delete one record, with the variants of a product. now: by the shop's clock. Raises UnknownRecord.
 

@@ -103,6 +103,22 @@ def test_a_deleted_product_takes_its_variants_and_metafields_along(server: Any, 
     assert gone.status_code == 404
 
 
+def test_a_replaced_variant_has_new_ids_and_the_same_content(server: Any, new_account: Any) -> None:
+    account = new_account(nhanh=SOURCE, shopify=SOURCE)
+    before = next(doc for doc in account.records("shopify", "variant") if doc["_number"] == 70001)
+    url = f"/_sandbox/records/{account.name}/shopify/variant/70001/replace"
+    assert server.http.post(url, json={"id": 70001, "at": 1_800_000_000}).status_code == 409
+    assert server.http.post(url, json={"id": 70099, "at": 1_800_000_000}).status_code == 201
+    assert server.http.post(url, json={"id": 70098, "at": 1_800_000_000}).status_code == 404
+    document = "{ productVariants(first: 50) { nodes { id sku inventoryItem { id } } } }"
+    found = {node["id"]: node for node in account.graphql(document)["data"]["productVariants"]["nodes"]}
+    assert before["id"] not in found
+    new = found["gid://shopify/ProductVariant/70099"]
+    assert new["sku"] == before["sku"]
+    others = [node["inventoryItem"]["id"] for node in found.values() if node is not new]
+    assert new["inventoryItem"]["id"] not in others
+
+
 def test_a_deleted_customer_frees_the_phone(server: Any, new_account: Any) -> None:
     account = new_account(nhanh=SOURCE, shopify=SOURCE)
     server.control("DELETE", f"records/{account.name}/shopify/customer/31")

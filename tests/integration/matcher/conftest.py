@@ -83,38 +83,38 @@ class Room:
         with self.pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(statement, values).fetchall()  # pyright: ignore[reportArgumentType]
 
-    def put_products(self, platform: str, products: dict[str, dict[str, Any]]) -> None:
+    def put_products(self, platform: str, products: dict[str, dict[str, Any]], account: str = "shop") -> None:
         """One product with one variant each: title, sku, barcode, brand, model, description."""
         for record_id, product in products.items():
-            self._record(platform, "product", record_id)
+            self._record(account, platform, "product", record_id)
             self.run(
                 "insert into puller.product (tenant, account, platform, product_id, title, brand, model, description)"
-                " values ('t', 'shop', %s, %s, %s, %s, %s, %s)",
-                *(platform, f"p{record_id}", product.get("title", "")),
+                " values ('t', %s, %s, %s, %s, %s, %s, %s)",
+                *(account, platform, f"p{record_id}", product.get("title", "")),
                 *(product.get(name) for name in ("brand", "model", "description")),
             )
             self.run(
                 "insert into puller.variant (tenant, account, platform, variant_id, record_id, product_id, sku,"
-                " barcode, prices) values ('t', 'shop', %s, %s, %s, %s, %s, %s, '{}')",
-                *(platform, record_id, record_id, f"p{record_id}", product.get("sku"), product.get("barcode")),
+                " barcode, prices) values ('t', %s, %s, %s, %s, %s, %s, %s, '{}')",
+                *(account, platform, record_id, record_id, f"p{record_id}", product.get("sku"), product.get("barcode")),
             )
 
-    def put_customers(self, platform: str, customers: dict[str, dict[str, Any]]) -> None:
+    def put_customers(self, platform: str, customers: dict[str, dict[str, Any]], account: str = "shop") -> None:
         """name, phone, email."""
         for record_id, customer in customers.items():
-            self._record(platform, "customer", record_id)
+            self._record(account, platform, "customer", record_id)
             self.run(
                 "insert into puller.customer (tenant, account, platform, customer_id, name, phone, phones, email,"
-                " totals) values ('t', 'shop', %s, %s, %s, %s, %s, %s, '{}')",
-                *(platform, record_id, customer.get("name"), customer.get("phone")),
+                " totals) values ('t', %s, %s, %s, %s, %s, %s, %s, '{}')",
+                *(account, platform, record_id, customer.get("name"), customer.get("phone")),
                 *([customer["phone"]] if customer.get("phone") else [], customer.get("email")),
             )
 
-    def _record(self, platform: str, kind: str, record_id: str) -> None:
+    def _record(self, account: str, platform: str, kind: str, record_id: str) -> None:
         self.run(
             "insert into puller.record (tenant, account, platform, kind, record_id, seen_by_job, seen_at, changed_at)"
-            " values ('t', 'shop', %s, %s, %s, 'pull', now(), now())",
-            *(platform, kind, record_id),
+            " values ('t', %s, %s, %s, %s, 'pull', now(), now())",
+            *(account, platform, kind, record_id),
         )
 
     def set_product(self, record_id: str, **values: str | None) -> None:
@@ -138,6 +138,10 @@ class Room:
         event = job_request(job_type, "t", "shop", **params)
         self._send(self.topics.requests("matcher"), encode(event))
         return event.job_id
+
+    def send_request(self, account: str, value: bytes) -> None:
+        """Put a request of any account on the matcher's topic."""
+        self._producer.send(self.topics.requests("matcher"), value, request_key("t", account), headers=HEADERS)
 
     def control(self, verb: str, job_id: str) -> None:
         """Cancel, pause or resume a job."""

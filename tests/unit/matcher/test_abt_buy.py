@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from matcher.domain.candidates import Known
-from matcher.domain.products import Product, ProductIndex
+from matcher.domain.product_codes import Product
+from matcher.domain.products import ProductIndex
 from matcher.domain.resolution import Bands, Decision, resolve_products
 
 DATA = Path(os.environ.get("JOBTRAIL_DATA", "../shared/data")) / "abt-buy"

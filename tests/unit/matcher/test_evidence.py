@@ -3,7 +3,8 @@
 import pytest
 
 from matcher.domain.candidates import Known
-from matcher.domain.products import Product, ProductIndex
+from matcher.domain.product_codes import Product
+from matcher.domain.products import ProductIndex
 from matcher.domain.resolution import Bands, Decision, LinkByName, resolve_products
 
 COCA, BIA, FANTA = "036000291452", "8934563138165", "5449000011527"

@@ -5,7 +5,8 @@ import pytest
 from matcher.domain.candidates import Candidate, FormerLink, Known, Method, Pair
 from matcher.domain.customers import Customer, CustomerIndex
 from matcher.domain.mappings import Changes, Match, compare, earlier_links, known
-from matcher.domain.products import Product, ProductIndex
+from matcher.domain.product_codes import Product
+from matcher.domain.products import ProductIndex
 from matcher.domain.resolution import Bands, Decision, LinkByName, resolve_customers, resolve_products
 
 

@@ -8,6 +8,8 @@ from psycopg_pool import ConnectionPool
 from job_events.topics import Topics
 from matcher.automatic import AutomaticMatch, Planning
 from matcher.edits import edit_match
+from matcher.exact import ExactMatch
+from matcher.repair import repair_ids
 from matcher.settings import MatcherSettings
 from matcher.store import matches
 from platforms.migrate import migrate as migrate_accounts
@@ -32,6 +34,9 @@ def run_owner() -> None:
         return {
             "AUTO_MATCH_PRODUCTS": AutomaticMatch("product", Planning(settings.jobtrail_product_chunk, overdue)),
             "AUTO_MATCH_CUSTOMERS": AutomaticMatch("customer", Planning(settings.jobtrail_customer_chunk, overdue)),
+            "MATCH_EXACT_PRODUCTS": ExactMatch("product"),
+            "MATCH_EXACT_CUSTOMERS": ExactMatch("customer"),
+            "REPAIR_IDS": repair_ids,
             "EDIT_MATCH": edit_match,
         }
 

@@ -12,6 +12,7 @@ from psycopg import Connection, OperationalError
 
 from matcher.domain.candidates import ChunkResult
 from matcher.store import chunks, snapshots
+from matcher.versions import scoring_version
 from platforms import registry
 from service_kit.bootstrap import configure_logging
 from service_kit.database import watched
@@ -80,7 +81,8 @@ class Scorer:
             log.exception("chunk cannot be scored", job=job_id, chunk=chunk_no)
             chunks.fail(conn, job_id, chunk_no, f"{type(error).__name__} while scoring chunk {chunk_no}", self._name)
             return "broken"
-        return "written" if chunks.write(conn, job_id, chunk_no, result, self._name) else "known"
+        written = chunks.write(conn, job_id, chunk_no, result, self._name, scoring_version())
+        return "written" if written else "known"
 
     def _index(self, conn: Connection, job_id: str, job_type: str) -> Index:
         index = self._indexes.pop(job_id, None)
@@ -96,7 +98,8 @@ def _build(job_type: str, records: dict[str, dict[str, Any]]) -> Index:
     """The index of a job's records by platform: of the hub and of one channel."""
     # scikit-learn is not imported in the parent process, which only receives messages.
     from matcher.domain.customers import Customer, CustomerIndex
-    from matcher.domain.products import Product, ProductIndex
+    from matcher.domain.product_codes import Product
+    from matcher.domain.products import ProductIndex
 
     hub, platforms = registry.hub(), registry.platforms()
     channel = next((name for name in records if name != hub.name), "")

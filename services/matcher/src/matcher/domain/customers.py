@@ -37,22 +37,37 @@ class Customer(Struct, frozen=True, omit_defaults=True):
                     found[phone.e164] = Phone(phone.e164, before.ambiguous or phone.ambiguous)
         return found
 
+    def keys(self) -> tuple[dict[str, Phone], str | None]:
+        """The usable numbers and the key of the e-mail address."""
+        return self.numbers(), email_key(self.email)
+
     def may_have_old_landline(self) -> bool:
         """A company, or a record that nobody has touched since before the numbering change."""
         return is_company_name(self.name) or (self.updated_at is not None and self.updated_at < RENUMBERING)
 
 
+StoredKeys = Mapping[str, tuple[dict[str, Phone], str | None]]
+"""Record id -> what Customer.keys gives."""
+
+
 class CustomerIndex:
     """All customers of an account, sorted by id, ready to score any range of the hub's.
 
-    Left: of the hub; right: of the channel. titles: what the two platforms are called in sentences.
+    Left: of the hub; right: of the channel. titles: what the two platforms are called in sentences. A part of the
+    catalogue will do that has with each record all others with a key of it. keys: of both sides, where they are stored.
     """
 
     def __init__(
-        self, hub: Mapping[str, Customer], channel: Mapping[str, Customer], titles: tuple[str, str] = TITLES
+        self,
+        hub: Mapping[str, Customer],
+        channel: Mapping[str, Customer],
+        titles: tuple[str, str] = TITLES,
+        *,
+        keys: tuple[StoredKeys, StoredKeys] | None = None,
     ) -> None:
         self._titles = titles
-        self._left, self._right = _CustomersByKey(hub), _CustomersByKey(channel)
+        of_hub, of_channel = (None, None) if keys is None else keys
+        self._left, self._right = _CustomersByKey(hub, of_hub), _CustomersByKey(channel, of_channel)
 
     def score(self, first: int, last: int) -> ChunkResult:
         """Candidates of the hub's positions first..last (both counted) in the order of ids.
@@ -127,11 +142,12 @@ class CustomerIndex:
 class _CustomersByKey:
     """The customers of one platform with their keys. shared: keys that too many of them have."""
 
-    def __init__(self, customers: Mapping[str, Customer]) -> None:
+    def __init__(self, customers: Mapping[str, Customer], stored: StoredKeys | None) -> None:
         self.ids = sorted(customers)
         self.customers = [customers[one] for one in self.ids]
-        self.phones = [customer.numbers() for customer in self.customers]
-        self.emails = [email_key(customer.email) for customer in self.customers]
+        keys = [customers[one].keys() if stored is None else stored[one] for one in self.ids]
+        self.phones = [phones for phones, _ in keys]
+        self.emails = [email for _, email in keys]
         self.by_key: dict[str, list[int]] = defaultdict(list)
         for position, (phones, email) in enumerate(zip(self.phones, self.emails, strict=True)):
             for key in (*phones, *([] if email is None else [email])):

@@ -61,8 +61,17 @@ def earlier_links(rows: Iterable[Match], stored: Mapping[Pair, Method]) -> dict[
 
 
 def compare(rows: Iterable[Match], decision: Decision) -> Changes:
-    """The rows of people stay as they are and appear in no list."""
-    before = {row.pair: row for row in rows if row.status in {"auto", "review"}}
+    """The rows of people stay as they are and appear in no list.
+
+    So do suggestions for a record that a person confirmed with another: REPAIR_IDS found that this one may be gone.
+    """
+    every = list(rows)
+    confirmed = {row.hub_id for row in every if row.status == "confirmed"}
+    before = {
+        row.pair: row
+        for row in every
+        if row.status == "auto" or (row.status == "review" and row.hub_id not in confirmed)
+    }
     links = _rows(decision.links, "auto")
     after = {**links, **_rows(decision.reviews, "review")}
     linked_before = {pair for pair, row in before.items() if row.status == "auto"}

@@ -6,7 +6,7 @@ tests/unit/matcher/test_title_doubt.py measures it.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
@@ -35,18 +35,42 @@ class _Title:
     accented: bool
 
 
-class TitleOverlap:
-    """The titles of both sides, ready to say of any pair how much they have in common."""
+class WordCounts:
+    """How many titles of a catalogue have each word, on the side where more have it.
 
-    def __init__(self, left: Sequence[str], right: Sequence[str]) -> None:
-        self._left = [_read(title) for title in left]
-        self._right = [_read(title) for title in right]
-        self._number = max(len(left), len(right), 1)
-        self._counts: dict[str, int] = {}
-        for side in (self._left, self._right):
+    number: of titles of the larger side.
+    """
+
+    def __init__(self, left: Iterable[str], right: Iterable[str]) -> None:
+        self._count([_read(title) for title in left], [_read(title) for title in right])
+
+    @classmethod
+    def of(cls, left: Sequence[_Title], right: Sequence[_Title]) -> "WordCounts":
+        """The counts of titles that were read."""
+        made = cls((), ())
+        made._count(left, right)
+        return made
+
+    def _count(self, left: Sequence[_Title], right: Sequence[_Title]) -> None:
+        self.number = max(len(left), len(right), 1)
+        self.counts: dict[str, int] = {}
+        for side in (left, right):
             counts = Counter(word for title in side for word in (*title.spelled, *title.models))
             for word, count in counts.items():
-                self._counts[word] = max(count, self._counts.get(word, 0))
+                self.counts[word] = max(count, self.counts.get(word, 0))
+
+
+class TitleOverlap:
+    """The titles of both sides, ready to say of any pair how much they have in common.
+
+    corpus: the words of the whole catalogue, where the titles are only some of it.
+    """
+
+    def __init__(self, left: Sequence[str], right: Sequence[str], corpus: WordCounts | None = None) -> None:
+        self._left = [_read(title) for title in left]
+        self._right = [_read(title) for title in right]
+        corpus = WordCounts.of(self._left, self._right) if corpus is None else corpus
+        self._number, self._counts = corpus.number, corpus.counts
 
     def share(self, left: int, right: int) -> float | None:
         """The weight that agrees as a share of the title's, 0 to 1; 1 for a shared rare model number.

@@ -21,7 +21,7 @@ MAX_REVIEWS = 5
 """Suggestions that a person is shown for one record of the hub."""
 
 LinkByName = Literal["review", "auto"]
-_NAMES_WAIT = "only the names agree; set link_by_name to auto to link such pairs"
+NAMES_WAIT = "only the names agree; set link_by_name to auto to link such pairs"
 _TOO_LITTLE = "the names are alike, but too little to link by them"
 _OTHERS_NEAR = "the names are alike, but those of another record are as near"
 _CODE_ELSEWHERE = "the names are alike, but a code of one of the two leads to another record"
@@ -155,7 +155,7 @@ RESOLVERS: dict[str, Resolver] = {"product": resolve_products, "customer": resol
 def _decision(proposal: _Proposal, known: Known) -> Decision:
     """Hold back what would move a link, then choose for each record without a link the best of the rest."""
     checked = check_former_links(proposal.links, proposal.waiting, proposal.leads, proposal.others, known)
-    waiting = [replace(one, doubt=_NAMES_WAIT) for one in checked.waiting]
+    waiting = [replace(one, doubt=NAMES_WAIT) for one in checked.waiting]
     linked_left, linked_right = _records(checked.links)
     waiting_left, waiting_right = _records(waiting)
     reviews = [*checked.held, *waiting]

@@ -40,6 +40,7 @@ def same_words(one: str | None, other: str | None) -> bool:
     return bool(ours) and ours == sorted(words(other))
 
 
+@lru_cache(maxsize=65_536)
 def _tone_last(word: str) -> str:
     if word.isascii():
         return word

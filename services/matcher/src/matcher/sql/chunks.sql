@@ -26,6 +26,9 @@ returning chunk_no
 -- name: results
 select result from chunk where job_id = %(job_id)s order by chunk_no
 
+-- name: all_of_version
+select coalesce(bool_and(version is not distinct from %(version)s), true) from chunk where job_id = %(job_id)s
+
 -- name: begin
 -- No row where the chunk is finished or its job has ended. held: its job is paused.
 update chunk c
@@ -42,7 +45,7 @@ where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
 -- name: write
 -- The first result stays.
 update chunk
-set result = %(result)s, finished_at = now(), finished_by = %(agent)s
+set result = %(result)s, finished_at = now(), finished_by = %(agent)s, version = %(version)s
 where job_id = %(job_id)s and chunk_no = %(chunk_no)s and finished_at is null
 
 -- name: fail

@@ -1,5 +1,6 @@
 """Chunk rows: the job's owner plans and polls them, agents score them. A message only refers to a row."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,16 +40,18 @@ class ChunkTask:
     held: bool
 
 
-def plan(conn: Connection, job_id: str, records: int, size: int) -> int:
-    """Cut `records` positions into chunks of `size`; their number."""
+def plan(conn: Connection, job_id: str, records: int, size: int, positions: Iterable[int] | None = None) -> list[int]:
+    """Cut `records` positions into chunks of `size`; the numbers of those that hold one of `positions` (None: all)."""
     conn.execute(_SQL["drop_old"])
+    wanted = None if positions is None else {position // size for position in positions}
+    numbers = [number for number in range(-(-records // size)) if wanted is None or number in wanted]
     rows = [
-        {"job_id": job_id, "chunk_no": number, "first": first, "last": min(first + size, records) - 1}
-        for number, first in enumerate(range(0, records, size))
+        {"job_id": job_id, "chunk_no": number, "first": number * size, "last": min((number + 1) * size, records) - 1}
+        for number in numbers
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["insert"], rows)
-    return len(rows)
+    return numbers
 
 
 def state(conn: Connection, job_id: str, overdue: timedelta) -> ChunkState:
@@ -81,9 +84,21 @@ def put_back(conn: Connection, job_id: str, chunk_no: int) -> None:
     conn.execute(_SQL["put_back"], {"job_id": job_id, "chunk_no": chunk_no})
 
 
-def write(conn: Connection, job_id: str, chunk_no: int, result: ChunkResult, agent: str) -> bool:
-    """Write a result once; False where another agent had written it."""
-    values = {"job_id": job_id, "chunk_no": chunk_no, "result": Jsonb(msgspec.to_builtins(result)), "agent": agent}
+def all_of_version(conn: Connection, job_id: str, version: str) -> bool:
+    """Whether code of this version has scored every chunk."""
+    row = conn.execute(_SQL["all_of_version"], {"job_id": job_id, "version": version}).fetchone()
+    return row is not None and row[0]
+
+
+def write(conn: Connection, job_id: str, chunk_no: int, result: ChunkResult, agent: str, version: str) -> bool:
+    """Write a result once; False where another agent had written it. version: of the code that scored it."""
+    values = {
+        "job_id": job_id,
+        "chunk_no": chunk_no,
+        "result": Jsonb(msgspec.to_builtins(result)),
+        "agent": agent,
+        "version": version,
+    }
     return conn.execute(_SQL["write"], values).rowcount == 1
 
 

@@ -35,16 +35,9 @@ class Scope:
         }
 
 
-def take(conn: Connection, scope: Scope, job_id: str) -> tuple[int, int]:
-    """Copy the catalogue's records of both platforms; the numbers of the hub's and of the channel's.
-
-    Raises:
-        psycopg.errors.UndefinedTable, InvalidSchemaName: the puller has never run on this database.
-    """
+def drop_finished(conn: Connection) -> None:
+    """Delete the snapshots of jobs that were cancelled or broke off."""
     conn.execute(_SQL["drop_finished"])
-    conn.execute(_SQL[f"take_{scope.kind}"], scope.values(job_id=job_id))
-    row = conn.execute(_SQL["sizes"], scope.values(job_id=job_id)).fetchone()
-    return (0, 0) if row is None else (row[0], row[1])
 
 
 def both_present(conn: Connection, scope: Scope, job_id: str, pairs: Iterable[Pair]) -> int:
@@ -76,7 +69,11 @@ def drop(conn: Connection, job_id: str) -> None:
 
 
 def exists(conn: Connection, scope: Scope, platform: str, record_id: str) -> bool:
-    """Whether the catalogue has this record of the hub or of the channel now. Raises as `take` does."""
+    """Whether the catalogue has this record of the hub or of the channel now.
+
+    Raises:
+        psycopg.errors.UndefinedTable, InvalidSchemaName: the puller has never run on this database.
+    """
     values = scope.values(record_id=record_id) | {"platform": platform}
     row = conn.execute(_SQL[f"{scope.kind}_exists"], values).fetchone()
     return row is not None and row[0]
