@@ -117,13 +117,13 @@ async def _records(
 @router.get("/products")
 async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, PRODUCTS, records, "products", total=_total("puller", records, "product"))
+    return await _list(parts, PRODUCTS, records, "products", total=service_total("puller", records, "product"))
 
 
 @router.get("/customers")
 async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, CUSTOMERS, records, "customers", total=_total("puller", records, "customer"))
+    return await _list(parts, CUSTOMERS, records, "customers", total=service_total("puller", records, "customer"))
 
 
 @router.get("/matches")
@@ -164,8 +164,8 @@ async def list_matches(
         MATCHES,
         request,
         "matches",
-        show=_match,
-        total=_total("matcher", request),
+        show=shown_match,
+        total=service_total("matcher", request),
         add=_add_names if names else None,
         needs="hub_id",
     )
@@ -196,7 +196,7 @@ async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
+def service_total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
     if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
@@ -216,19 +216,10 @@ async def _list(
     add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
     needs: str | None = None,
 ) -> Response:
-    """A page of a list. needs: a column that the view of an earlier release does not have."""
+    """The answer with a page of a list; see `page_of_service`."""
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        service, missing = listing.source[0], None
-        if not await exists(connection, listing.source):
-            missing = f"{service} has never started"
-        elif needs is not None and not await has_column(connection, listing.source, needs):
-            missing = f"{service} has not been upgraded yet"
-        if missing is not None:
-            list_statements_of(listing, request)  # refuses a cursor of another list
-            empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
-            return {name: [], **empty, "missing": missing}
-        shown = await page(connection, listing, request, show, name, total)
+        shown = await page_of_service(connection, listing, request, name, show, total, needs)
         if add is not None:
             await add(connection, shown[name])
         return shown
@@ -236,7 +227,32 @@ async def _list(
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _match(row: Row) -> Row:
+async def page_of_service(
+    connection: AsyncConnection,
+    listing: Listing,
+    request: ListQuery,
+    name: str,
+    show: Callable[[Row], Row] = dict,
+    total: Statement | None = None,
+    needs: str | None = None,
+) -> Row:
+    """A page of a list that a service publishes; `missing` says why it is not there.
+
+    needs: a column that the view of an earlier release does not have.
+    """
+    service, missing = listing.source[0], None
+    if not await exists(connection, listing.source):
+        missing = f"{service} has never started"
+    elif needs is not None and not await has_column(connection, listing.source, needs):
+        missing = f"{service} has not been upgraded yet"
+    if missing is not None:
+        list_statements_of(listing, request)  # refuses a cursor of another list
+        empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
+        return {name: [], **empty, "missing": missing}
+    return await page(connection, listing, request, show, name, total)
+
+
+def shown_match(row: Row) -> Row:
     """A match without the columns that the view has for the last release."""
     return {name: value for name, value in row.items() if name not in FORMER_MATCH_NAMES}
 
