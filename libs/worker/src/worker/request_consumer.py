@@ -259,7 +259,7 @@ class RequestConsumer:
         if reason is None:
             read_params(job.type, event.data.params)
         check_then(event.data.then, job.type, newer_allowed=True)
-        if not self._known_account(event.tenant, job.account):
+        if not (known is not None and known.any_account) and not self._known_account(event.tenant, job.account):
             raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
         if self._clock.now() - _appended(message) > REACH:
             raise InvalidRequest("time", f"the request is older than {REACH.days} days and may be a repeat")
