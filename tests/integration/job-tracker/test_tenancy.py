@@ -38,6 +38,9 @@ INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, pr
 VALUES (%(tenant)s, 'shop', 'shopify', 'gid://1', 'p', 'p', 'Áo', 'SKU-1', '{}');
 INSERT INTO puller.customer (tenant, account, platform, customer_id, name, phones, totals)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'c', 'Áo', '{}', '{}');
+INSERT INTO puller.sales_document
+    (tenant, account, platform, kind, document_id, total, currency, content_hash, seen_by_job, changed_at)
+VALUES (%(tenant)s, 'shop', 'nhanh', 'order', 'o', 1, 'VND', 'h', 'job', now());
 INSERT INTO matcher.match (tenant, account, kind, platform, hub_id, remote_id, status, method, score, job_id)
 VALUES (%(tenant)s, 'shop', 'product', 'shopify', 'v', 'gid://1', 'auto', 'sku', 1, 'job');
 INSERT INTO accounts.account (tenant, account) VALUES (%(tenant)s, 'shop');
@@ -55,6 +58,7 @@ LISTS = {
     "/products?search": ("products", {"text": "áo"}),
     "/customers": ("customers", {}),
     "/customers?search": ("customers", {"text": "áo"}),
+    "/orders": ("orders", {}),
     "/matches": ("matches", {"names": True}),
     "/accounts": ("accounts", {}),
 }
@@ -368,18 +372,20 @@ COMMANDS: dict[str, tuple[Callable[[httpx.Client, World], httpx.Response], int]]
 
 MAPPING = "/api/sync/product-mapping"
 PAIR = {"nhanhProductId": "1", "shopifyVariantId": "2"}
-COMMANDS |= {
-    "create mapping": (lambda http, _: http.post(MAPPING, json=PAIR | place_of(OTHER)), 422),
-    "change mapping": (
-        lambda http, _: http.patch(MAPPING, json={"id": "1", "shopifyVariantId": "2"} | place_of(OTHER)),
-        422,
-    ),
-    "delete mapping": (lambda http, _: http.delete(MAPPING, params={"id": "1"} | place_of(OTHER)), 422),
-    "delete mapping of the only account": (
-        lambda http, _: http.delete(MAPPING, params={"id": "1", "tenant": OTHER}),
-        422,
-    ),
-}
+COMMANDS.update(
+    {
+        "create mapping": (lambda http, _: http.post(MAPPING, json=PAIR | place_of(OTHER)), 422),
+        "change mapping": (
+            lambda http, _: http.patch(MAPPING, json={"id": "1", "shopifyVariantId": "2"} | place_of(OTHER)),
+            422,
+        ),
+        "delete mapping": (lambda http, _: http.delete(MAPPING, params={"id": "1"} | place_of(OTHER)), 422),
+        "delete mapping of the only account": (
+            lambda http, _: http.delete(MAPPING, params={"id": "1", "tenant": OTHER}),
+            422,
+        ),
+    }
+)
 for _route in EARLIER_ROUTES:
     COMMANDS[_route.path] = (
         lambda http, _, path=_route.path: http.post(path, json=place_of(OTHER) | needed_by(path)),

@@ -164,9 +164,9 @@ def test_a_retry_without_a_failed_item_is_refused(*, api: httpx.Client, connecti
     assert api.post("/jobs", json=own).status_code == 202  # the syncer has not stored its items yet
     connection.execute("CREATE SCHEMA syncer")
     try:
-        columns = "tenant, account, kind, platform, hub_id, job_id, category"
-        connection.execute(f"CREATE TABLE syncer.api_failed_items ({columns.replace(',', ' text,')} text)")
-        failed = (place["tenant"], "demo-shop", "product", "shopify", "7", "job-1", "TIMEOUT")
+        columns = "tenant text, account text, kind text, platform text, category text, failed_in text[]"
+        connection.execute(f"CREATE TABLE syncer.api_failed_items ({columns})")
+        failed = (place["tenant"], "demo-shop", "product", "shopify", "TIMEOUT", ["job-0", "job-1"])
         connection.execute(f"INSERT INTO syncer.api_failed_items VALUES ({', '.join(['%s'] * len(failed))})", failed)
         for params in ({}, {"kind": "product"}, {"category": "TIMEOUT", "job_id": "job-1"}, {"confirm": "token"}):
             assert api.post("/jobs", json=own | {"params": params}).status_code == 202, params

@@ -1,4 +1,4 @@
-"""What other services publish through views: products, customers, matches, accounts, queues."""
+"""What other services publish through views: products, customers, orders, matches, accounts, queues."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -75,6 +75,14 @@ CUSTOMERS = Listing(
     search_view=("puller", "api_customer_search"),
     search_index=("puller", "customer_search"),
 )
+ORDERS = Listing(
+    source=("puller", "api_orders"),
+    key=("tenant", "account", "platform", "kind", "document_id"),
+    key_types=(str, str, str, str, str),
+    served=_along("sales_document_pkey", "tenant", "account", "platform", "kind"),
+    filters=("tenant", "account", "platform", "kind", "status_word", "channel_word", "customer_id"),
+    search=("document_id", "order_id", "customer_id"),
+)
 MATCHES = Listing(
     source=("matcher", "api_matches"),
     key=("tenant", "account", "kind", "platform", "hub_id", "remote_id"),
@@ -124,6 +132,35 @@ async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQu
 async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
     return await _list(parts, CUSTOMERS, records, "customers", total=service_total("puller", records, "customer"))
+
+
+@router.get("/orders")
+async def list_orders(
+    *,
+    parts: PartsNow,
+    _: NoWait,
+    tenant: Tenant = None,
+    account: Account = None,
+    platform: Platform | None = None,
+    kind: Annotated[Literal["order", "bill"] | None, Query(description="bill: a retail bill without an order")] = None,
+    status: Annotated[str | None, Query(description="by its word, as in `status_word`")] = None,
+    channel: Annotated[str | None, Query(description="by its word, as in `channel_word`")] = None,
+    customer_id: str | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Sales: orders, and retail bills that belong to no order. One with `deleted_at` is none any more."""
+    filters: dict[str, str | list[str] | None] = {
+        "tenant": tenant,
+        "account": account,
+        "platform": platform,
+        "kind": kind,
+        "status_word": status,
+        "channel_word": channel,
+        "customer_id": customer_id,
+    }
+    return await _list(parts, ORDERS, list_query(parts.scope, filters, text, cursor, limit), "orders")
 
 
 @router.get("/matches")
@@ -242,7 +279,8 @@ async def page_of_service(
     """
     service, missing = listing.source[0], None
     if not await exists(connection, listing.source):
-        missing = f"{service} has never started"
+        upgrade = await exists(connection, (service, "api_inbox"))
+        missing = f"{service} has {'not been upgraded yet' if upgrade else 'never started'}"
     elif needs is not None and not await has_column(connection, listing.source, needs):
         missing = f"{service} has not been upgraded yet"
     if missing is not None:

@@ -112,7 +112,7 @@ ORDER BY tenant, account LIMIT %(most)s
 -- name: has_failed_items
 SELECT 1 FROM syncer.api_failed_items
 WHERE tenant = %(tenant)s AND account = %(account)s AND platform = %(platform)s
-  AND (%(job_id)s::text IS NULL OR job_id = %(job_id)s)
+  AND (%(job_id)s::text IS NULL OR %(job_id)s = ANY(failed_in))
   AND (%(category)s::text IS NULL OR category = %(category)s)
   AND (%(kind)s::text IS NULL OR kind = %(kind)s)
 LIMIT 1
