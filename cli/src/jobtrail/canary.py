@@ -23,7 +23,7 @@ MOST_EVENTS = 1000  # of one timeline
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CanaryStep:
     """A job of the chain: its items, and how many of them fail."""
 
     job_type: str
@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CanaryCheck:
     """One thing that was checked of a job, or of the table."""
 
     job: str
@@ -49,7 +49,7 @@ class Check:
     detail: str
 
 
-STEPS = (Step("SIMULATE_PULL", 40, 4), Step("SIMULATE_MATCH", 30, 0), Step("SIMULATE_SYNC", 20, 5))
+STEPS = (CanaryStep("SIMULATE_PULL", 40, 4), CanaryStep("SIMULATE_MATCH", 30, 0), CanaryStep("SIMULATE_SYNC", 20, 5))
 
 
 def simulation_of(service: str) -> str:
@@ -71,7 +71,7 @@ def run_canary(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], None] = time.sleep,
-) -> list[Check]:
+) -> list[CanaryCheck]:
     """Request the chain, follow it for `timeout` seconds at most, and check it. What has not ended then is cancelled.
 
     Raises:
@@ -87,19 +87,19 @@ def run_canary(
         if len(finished) == len(STEPS) or clock() >= deadline:
             break
         wait(POLL_SECONDS)
-    checks: list[Check] = []
+    checks: list[CanaryCheck] = []
     parent: str | None = None
     for step in STEPS:
         job = jobs.get(step.job_type)
         if job is None or job["state"] != "finished":
-            checks.append(Check(step.job_type, "state", False, _unfinished(tracker, step, job, timeout)))
+            checks.append(CanaryCheck(step.job_type, "state", False, _unfinished(tracker, step, job, timeout)))
             if job is not None:
                 tracker.command(job_path(job["job_id"], "cancel"), "jobtrail jobs verify has given up")
             break
         while len(_failed_items(tracker, job)) < step.failed and clock() < deadline:
             wait(POLL_SECONDS)  # items are read from their own topic
         checks += [
-            Check(step.job_type, "state", True, "finished"),
+            CanaryCheck(step.job_type, "state", True, "finished"),
             *_job_checks(tracker, step, job),
             _chain_check(step, job, chain, first if parent is None else None, parent),
         ]
@@ -115,7 +115,7 @@ def _request(tenant: str, account: str) -> Json:
     return {"type": first.job_type, "tenant": tenant, "account": account, "params": first.params, "then": then}
 
 
-def _unfinished(tracker: Tracker, step: Step, job: Json | None, timeout: float) -> str:
+def _unfinished(tracker: Tracker, step: CanaryStep, job: Json | None, timeout: float) -> str:
     """Why a job has not ended, as far as the tracker knows."""
     state = "is not in the table" if job is None else f"is {job['state']} (health: {job.get('health') or 'unknown'})"
     said = f"{state} after {timeout:g} s"
@@ -132,7 +132,7 @@ def _unfinished(tracker: Tracker, step: Step, job: Json | None, timeout: float) 
     return said
 
 
-def _job_checks(tracker: Tracker, step: Step, job: Json) -> list[Check]:
+def _job_checks(tracker: Tracker, step: CanaryStep, job: Json) -> list[CanaryCheck]:
     counters = job["counters"]
     counted = {name: counters.get(name) for name in ("total", "processed", "successful", "failed", "skipped")}
     wanted = {
@@ -147,13 +147,13 @@ def _job_checks(tracker: Tracker, step: Step, job: Json) -> list[Check]:
     events = [event for event in tracker.history(job["job_id"], MOST_EVENTS).events if event["verdict"] == "applied"]
     order = ", ".join(event["type"].removeprefix("job.").removesuffix(".v1") for event in events)
 
-    def compared(name: str, found: object, expected: object) -> Check:
+    def compared(name: str, found: object, expected: object) -> CanaryCheck:
         said = str(found) if found == expected else f"{found}, not {expected}"
-        return Check(step.job_type, name, found == expected, said)
+        return CanaryCheck(step.job_type, name, found == expected, said)
 
     return [
         compared("outcome", job.get("outcome"), step.outcome),
-        Check(
+        CanaryCheck(
             step.job_type,
             "counters",
             counted == wanted,
@@ -163,7 +163,7 @@ def _job_checks(tracker: Tracker, step: Step, job: Json) -> list[Check]:
             ),
         ),
         compared("failed items", len(items) if len(set(names)) == len(names) else names, step.failed),
-        Check(step.job_type, "timeline", _in_order(events), order or "no event"),
+        CanaryCheck(step.job_type, "timeline", _in_order(events), order or "no event"),
     ]
 
 
@@ -182,7 +182,7 @@ def _in_order(events: Sequence[Json]) -> bool:
     return kinds.count("job.requested.v1") == kinds.count("job.finished.v1") == 1 and keys == sorted(set(keys))
 
 
-def _chain_check(step: Step, job: Json, chain: str | None, first: str | None, parent: str | None) -> Check:
+def _chain_check(step: CanaryStep, job: Json, chain: str | None, first: str | None, parent: str | None) -> CanaryCheck:
     """first: the id of the requested job, where this is the first one of the chain."""
     wrong: list[str] = []
     if job.get("chain") != chain:
@@ -191,18 +191,18 @@ def _chain_check(step: Step, job: Json, chain: str | None, first: str | None, pa
         wrong.append(f"follows {job.get('parent')}, not {parent}")
     if first is not None and job["job_id"] != first:
         wrong.append(f"is {job['job_id']}, not {first}")
-    return Check(step.job_type, "chain", not wrong, "; ".join(wrong) or "follows its parent")
+    return CanaryCheck(step.job_type, "chain", not wrong, "; ".join(wrong) or "follows its parent")
 
 
-def _freshness_check(tracker: Tracker) -> Check:
+def _freshness_check(tracker: Tracker) -> CanaryCheck:
     stale = staleness(tracker.freshness) if tracker.freshness else "the tracker has sent no freshness"
-    return Check("job table", "freshness", not stale, stale or f"less than {LATE_SECONDS:g} s behind the log")
+    return CanaryCheck("job table", "freshness", not stale, stale or f"less than {LATE_SECONDS:g} s behind the log")
 
 
-def checks_table(checks: Sequence[Check]) -> Table:
+def checks_table(checks: Sequence[CanaryCheck]) -> Table:
     """All checks with their results."""
     table = Table(header_style="bold")
-    for name in ("Job", "Check"):
+    for name in ("Job", "CanaryCheck"):
         table.add_column(name, no_wrap=True)
     table.add_column("Result", no_wrap=True)
     table.add_column("Found", overflow="fold")

@@ -145,19 +145,19 @@ def _not_dry(value: bool | None) -> bool | None:
     return value
 
 
-class MatchBody(AccountBody):
+class AutoMatchBody(AccountBody):
     """A match has no dry run: `dryRun` may be false only."""
 
     dry_run: Annotated[bool | None, AfterValidator(_not_dry)] = None
 
 
-class MatchInBatchesBody(MatchBody):
+class AutoMatchInBatchesBody(AutoMatchBody):
     """As for other matches."""
 
     batch_size: Annotated[PositiveInt | None, _SIZE] = None
 
 
-class RetryBody(AccountBody):
+class RetryFailedBody(AccountBody):
     """All failed items of customers and of products."""
 
     limit: Annotated[PositiveInt | None, _ALL_FAILED] = None
@@ -212,11 +212,11 @@ EARLIER_ROUTES = (
     EarlierRoute("/api/sync/bulk-sync-products", "PRODUCT_SYNC", ChosenBody),
     EarlierRoute("/api/sync/bulk-sync-background", "CUSTOMER_SYNC", ChosenCustomersBody),
     EarlierRoute("/api/sync/bulk-sync", "CUSTOMER_SYNC", ChosenCustomersBody),
-    EarlierRoute("/api/sync/auto-match-products", "AUTO_MATCH_PRODUCTS", MatchBody),
-    EarlierRoute("/api/sync/auto-match", "AUTO_MATCH_CUSTOMERS", MatchBody),
-    EarlierRoute("/api/sync/auto-match-sql", "MATCH_EXACT_CUSTOMERS", MatchBody),
-    EarlierRoute("/api/sync/auto-match-batch", "AUTO_MATCH_CUSTOMERS", MatchInBatchesBody),
-    EarlierRoute("/api/sync/retry-failed", "RETRY_FAILED_SYNCS", RetryBody),
+    EarlierRoute("/api/sync/auto-match-products", "AUTO_MATCH_PRODUCTS", AutoMatchBody),
+    EarlierRoute("/api/sync/auto-match", "AUTO_MATCH_CUSTOMERS", AutoMatchBody),
+    EarlierRoute("/api/sync/auto-match-sql", "MATCH_EXACT_CUSTOMERS", AutoMatchBody),
+    EarlierRoute("/api/sync/auto-match-batch", "AUTO_MATCH_CUSTOMERS", AutoMatchInBatchesBody),
+    EarlierRoute("/api/sync/retry-failed", "RETRY_FAILED_SYNCS", RetryFailedBody),
     EarlierRoute("/api/sync/auto-sync", "AUTO_SYNC_CUSTOMERS", options=AutoSyncCustomersOptions),
     EarlierRoute("/api/sync/products/auto-sync", "AUTO_SYNC_PRODUCTS", options=AutoSyncOptions),
     EarlierRoute("/api/sync/sync-product", "PRODUCT_SYNC", OneBody),
