@@ -5,20 +5,20 @@ They show how a system runs a job before one with effects does, and `jobtrail jo
 
 import math
 import time
+from collections.abc import Callable
 
 from job_events.events import ErrorInfo
 from job_events.job_params import SimulateParams
 from job_events.job_types import JOB_TYPES
 from worker.job import RunningJob, params_of
 from worker.job_result import JobResult
-from worker.loop import Handler
 
 STEP_SECONDS = 0.5  # of items between two checkpoints
 MAX_STEP = 100  # items between two checkpoints
 LOOK_SECONDS = 0.1  # between two looks whether the attempt must stop
 
 
-def simulations(service: str) -> dict[str, Handler]:
+def simulations(service: str) -> dict[str, Callable[[RunningJob], JobResult | None]]:
     """The handlers of the simulated jobs of a service."""
     types = (kind for kind in JOB_TYPES.values() if kind.params is SimulateParams)
     return {kind.name: simulate for kind in types if kind.service == service}
