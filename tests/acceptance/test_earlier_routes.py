@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,15 +68,18 @@ def test_each_route_and_each_control_works_to_its_end(user: Any, wait_until: Wai
         wait_until(lambda: "Ctrl-C stops everything" in user.output() or up.poll() is not None, "the system to be up")
         assert up.poll() is None, user.output()[-3000:]
         running = json.loads((user.folder / ".jobtrail" / "running.json").read_text())
-        with httpx.Client(base_url=running["api"], timeout=120) as api:
+        with (
+            httpx.Client(base_url=running["api"], timeout=120) as api,
+            httpx.Client(base_url=running["sandbox"], timeout=120) as sandbox,
+        ):
             client = EarlierClient(api, wait_until)
             _verify(user, api, wait_until)
-            _routes(client)
+            _routes(client, sandbox)
             _reads_and_edits(client)
             _control(user, api, wait_until)
 
 
-def _routes(client: EarlierClient) -> None:
+def _routes(client: EarlierClient, sandbox: httpx.Client) -> None:
     called: list[str] = []
     for phase in PHASES:
         asked = {path: client.post(path, _body(client, path)) for path in phase}
@@ -84,12 +88,23 @@ def _routes(client: EarlierClient) -> None:
             assert (job["type"], job["account"]) == (TYPES[path], "demo-shop")
             assert job["outcome"] in GOOD, job
         called += asked
-    # One chosen record that no shop knows fails alone, and is what a retry finds.
-    failed = client.ended(client.post("/api/sync/sync-product", {"mappingId": "of-no-shop"}))
-    assert failed["counters"]["failed"] == 1, failed
-    retried = client.ended(client.post("/api/sync/retry-failed"))
-    assert retried["counters"]["processed"] >= 1, retried
+    _retry(client, sandbox)
     assert {*called, "/api/sync/retry-failed"} == TYPES.keys()
+
+
+def _retry(client: EarlierClient, sandbox: httpx.Client) -> None:
+    """Of a product whose price is impossible, and then possible again."""
+    refused = client.api.post("/api/sync/retry-failed")
+    assert (refused.status_code, refused.json()["success"]) == (409, False)
+    number = int(client.data("/api/sync/product-mapping", status="auto")["mappings"][0]["id"])
+    records = sandbox.get("/_sandbox/records/demo-shop/nhanh/product").json()
+    right = next(record for record in records if record["id"] == number)["prices"]["retail"]
+    for path, price, failed in (("/api/sync/sync-product", -1, 1), ("/api/sync/retry-failed", right, 0)):
+        edit = {"id": number, "at": int(time.time()), "set": {"prices": {"retail": price}}}
+        assert sandbox.post("/_sandbox/records/demo-shop/nhanh/product", json=edit).is_success
+        client.ended(client.post("/api/nhanh/pull-products"))
+        job = client.ended(client.post(path, {"mappingId": str(number)} if failed else None))
+        assert (job["type"], job["counters"]["failed"], job["counters"]["processed"]) == (TYPES[path], failed, 1), job
 
 
 def _body(client: EarlierClient, path: str) -> Json | None:
