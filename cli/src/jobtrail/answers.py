@@ -138,6 +138,16 @@ class Accepted(Struct):
     job_id: str
 
 
+class Deletion(Struct):
+    """One page of jobs of a deletion: how many were looked at and deleted; `total` is of all pages."""
+
+    deleted: Count
+    checked: Count
+    next: str | None
+    total: Count
+    total_exact: bool
+
+
 class DeadLetterEntry(Struct):
     consumer: str
     reason: str

@@ -1,4 +1,4 @@
-"""`jobtrail jobs`: list, show, start, watch and control jobs."""
+"""`jobtrail jobs`: list, show, start, watch, control, delete and simulate jobs."""
 
 import json
 import re
@@ -18,11 +18,14 @@ from uuid_utils import uuid7
 from job_events.chains import CHAINS
 from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import JOB_TYPES
+from job_events.topics import SERVICES
 from jobtrail import terminal
+from jobtrail.canary import CANARY, checks_table, run_canary, simulation_of
+from jobtrail.deletion import delete_older
 from jobtrail.errors import UserError
 from jobtrail.home import Home
 from jobtrail.items_table import items_table
-from jobtrail.options import HELP, json_object, span
+from jobtrail.options import HELP, json_object, moment, named_values, span
 from jobtrail.plan_tokens import approved_text, confirmation, issuer, next_step, reversion, takes, with_token
 from jobtrail.tables import Jobs
 from jobtrail.tracker import Json, Tracker, job_path, staleness
@@ -37,6 +40,10 @@ def _checked_id(job_id: str) -> str:
     if not re.fullmatch(JOB_ID_PATTERN, job_id):
         raise UserError(f"{job_id!r} is not a job id: 1 to 128 letters, digits, dots, colons, hyphens or underscores")
     return job_id
+
+
+def _checked_or_none(job_id: str | None) -> str | None:
+    return None if job_id is None else _checked_id(job_id)
 
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="show the changes without writing them")]
@@ -131,7 +138,9 @@ def start(
     account: Annotated[str, typer.Option(help="account of the job")],
     tenant: Annotated[str, typer.Option(help="tenant of the account")] = "default",
     params: Annotated[str, typer.Option(help="parameters as JSON")] = "{}",
-    priority: Annotated[str, typer.Option(help="low, normal, high or urgent")] = "normal",
+    priority: Annotated[
+        str | None, typer.Option(help="low, normal, high or urgent (default: normal; high for one chosen record)")
+    ] = None,
     dry_run: DryRun = False,
     confirm: Annotated[
         str | None, typer.Option(metavar="TOKEN", help="plan token of a job that stopped or held items")
@@ -157,7 +166,7 @@ def start(
         if not takes(what, "dry_run"):
             raise UserError(f"{what} writes to no platform: --dry-run is for a sync")
         given |= {"dry_run": True}
-    common = {"tenant": tenant, "account": account, "priority": priority}
+    common = {"tenant": tenant, "account": account} | ({"priority": priority} if priority is not None else {})
     together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}
     for job_type in chain.first if chain else (what,):
         own = given | first.get(job_type, {})
@@ -205,18 +214,86 @@ def resume(job_id: JobId, reason: Reason = "") -> None:
 
 
 @app.command()
-def delete(job_id: JobId, reason: Reason = "") -> None:
-    """Delete a finished job from the table for good."""
-    _tracker().delete_job(job_id, reason)
-    console.print(f"Requested: delete {job_id}", markup=False)
+def delete(
+    job_id: Annotated[str | None, typer.Argument(help="id of one job", callback=_checked_or_none)] = None,
+    older_than: Annotated[str | None, typer.Option(help=f"all jobs that finished before: {HELP}")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="COMPLETED, MIXED, FAILED or CANCELLED; may be repeated")
+    ] = None,
+    job_type: Annotated[list[str] | None, typer.Option("--type", help="such as PRODUCT_SYNC; may be repeated")] = None,
+    account: str | None = None,
+    tenant: str | None = None,
+    yes: Annotated[bool, typer.Option("--yes", help="delete without asking")] = False,
+    reason: Reason = "",
+) -> None:
+    """Delete a finished job, or all that are older than a date, from the table for good."""
+    filters = {"status": status or None, "type": job_type or None, "account": account, "tenant": tenant}
+    filters = {name: value for name, value in filters.items() if value is not None}
+    if (job_id is None) == (older_than is None) or (job_id is not None and filters):
+        raise UserError("Give the id of one job, or --older-than with or without filters")
+    tracker = _tracker()
+    if job_id is not None:
+        tracker.delete_job(job_id, reason)
+        console.print(f"Requested: delete {job_id}", markup=False)
+    elif older_than is not None:
+        before = moment(older_than, "--older-than", datetime.now(UTC))
+        delete_older(console, tracker, before, filters, reason, ask=not yes)
 
 
 @app.command()
-def retry(job_id: JobId) -> None:
-    """Retry a finished job as a new job."""
-    answer = _tracker().post(job_path(job_id, "retry"))
+def retry(
+    job_id: JobId,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="change a parameter; VALUE is JSON or text, null leaves it out"),
+    ] = None,
+    priority: Annotated[str | None, typer.Option(help="low, normal, high or urgent (default: as before)")] = None,
+) -> None:
+    """Retry a finished job as a new job, perhaps with other parameters."""
+    changes: Json = {"params": named_values(param, "--param")} if param else {}
+    if priority is not None:
+        changes["priority"] = priority
+    answer = _tracker().post(job_path(job_id, "retry"), changes)
     job_id = answer["job_id"]
     console.print(Text.assemble("New job ", (job_id, "bold"), f"  (follow: jobtrail jobs watch {job_id})"))
+
+
+@app.command()
+def simulate(
+    service: Annotated[str, typer.Option(help=f"the service that runs it: {', '.join(SERVICES)}")] = "puller",
+    items: Annotated[int, typer.Option(help="number of items")] = 100,
+    per_second: Annotated[float, typer.Option(help="items a second; 0: as fast as possible")] = 20.0,
+    failed: Annotated[float, typer.Option(help="share of the items that fail, from 0 to 1")] = 0.0,
+    outcome: Annotated[str | None, typer.Option(help="failure or error (default: by its items)")] = None,
+    account: Annotated[str, typer.Option(help="any name: no shop is needed")] = CANARY,
+    tenant: Annotated[str, typer.Option(help="tenant of the account")] = CANARY,
+    follow: Annotated[bool, typer.Option("--watch", help="follow it as `jobs watch` does")] = False,
+) -> None:
+    """Run a job without effects, which emits real events through the real runtime."""
+    params: Json = {"items": items, "per_second": per_second, "failed": failed}
+    if outcome is not None:
+        params["outcome"] = outcome
+    job_type = simulation_of(service)
+    answer = _tracker().post("/jobs", {"type": job_type, "tenant": tenant, "account": account, "params": params})
+    _print_request(job_type, answer)
+    if follow:
+        watch(answer["job_id"])
+
+
+@app.command()
+def verify(
+    timeout: Annotated[float, typer.Option(min=1, max=3600, help="seconds until the chain must have ended")] = 60.0,
+    account: Annotated[str, typer.Option(help="any name: no shop is needed")] = CANARY,
+    tenant: Annotated[str, typer.Option(help="tenant of the account")] = CANARY,
+) -> None:
+    """Run a chain of simulated jobs through all services and check it; exit code 0 if every check passes."""
+    with console.status("Running a chain of simulated jobs"):
+        checks = run_canary(_tracker(), tenant, account, timeout)
+    console.print(checks_table(checks))
+    if wrong := [check for check in checks if not check.passed]:
+        first = wrong[0]
+        raise UserError(f"{len(wrong)} of {len(checks)} checks failed; {first.job} {first.name}: {first.detail}")
+    console.print(f"All {len(checks)} checks passed")
 
 
 def _dry(step: Then) -> Then:

@@ -58,3 +58,25 @@ def json_object(text: str, option: str) -> dict[str, Any]:
         raise UserError(f"{option} is not JSON: it holds bytes that are not UTF-8") from None
     except RecursionError:
         raise UserError(f"{option} nests too deeply") from None
+
+
+def named_values(texts: list[str], option: str) -> dict[str, Any]:
+    """The values of an option NAME=VALUE that may be repeated: each JSON, or else the text itself.
+
+    Raises:
+        UserError: one has no name or is given twice, or holds no text.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(f"{option} is {text!r}; it takes NAME=VALUE, such as dry_run=true")
+        if name in values:
+            raise UserError(f"{option} {name} is given twice")
+        try:
+            values[name] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            values[name] = value
+        except (UnicodeEncodeError, RecursionError) as error:
+            raise UserError(f"{option} {name} is not a value: {error}") from None
+    return values

@@ -63,6 +63,23 @@ class Tracker:
         """DELETE a finished job."""
         self._request("DELETE", job_path(job_id), params={"reason": reason})
 
+    def delete_jobs(self, body: Json) -> Iterator[answers.Deletion]:
+        """Delete finished jobs page by page; each page is deleted when it is asked for.
+
+        Raises:
+            UserError: a page names itself as the next one.
+        """
+        cursor: str | None = None
+        while True:
+            asked = body | ({"cursor": cursor} if cursor else {})
+            page = self._checked(self._request("POST", "/jobs/delete", json=asked), answers.Deletion)
+            yield (found := msgspec.convert(page, answers.Deletion))
+            if not found.next:
+                return
+            if found.next == cursor:
+                raise UserError(f"The server at {self.address} is not a tracker: a page names itself as the next one")
+            cursor = found.next
+
     def jobs(self, limit: int, **filters: Any) -> Iterator[Json]:
         """Up to `limit` jobs, newest first, over as many pages as that takes."""
         for page in self.pages(limit, **filters):

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from tests.api_answers import accepted, answers, problem
 from tests.api_routes import api_routes
 
+from job_tracker.api.earlier_routes import EARLIER_ROUTES
 from job_tracker.api.tenancy import caller_scope
 from job_tracker.bootstrap_api import build_app
 from job_tracker.domain.scope import ALL_TENANTS, Scope
@@ -31,8 +32,15 @@ INSERT INTO puller.product (tenant, account, platform, product_id, title)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'p', 'Áo');
 INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, product_id, name, sku, prices)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'v', 'p', 'p', 'Áo', 'SKU-1', '{}');
+INSERT INTO puller.product (tenant, account, platform, product_id, title)
+VALUES (%(tenant)s, 'shop', 'shopify', 'p', 'Áo');
+INSERT INTO puller.variant (tenant, account, platform, variant_id, record_id, product_id, name, sku, prices)
+VALUES (%(tenant)s, 'shop', 'shopify', 'gid://1', 'p', 'p', 'Áo', 'SKU-1', '{}');
 INSERT INTO puller.customer (tenant, account, platform, customer_id, name, phones, totals)
 VALUES (%(tenant)s, 'shop', 'nhanh', 'c', 'Áo', '{}', '{}');
+INSERT INTO puller.sales_document
+    (tenant, account, platform, kind, document_id, total, currency, content_hash, seen_by_job, changed_at)
+VALUES (%(tenant)s, 'shop', 'nhanh', 'order', 'o', 1, 'VND', 'h', 'job', now());
 INSERT INTO matcher.match (tenant, account, kind, platform, hub_id, remote_id, status, method, score, job_id)
 VALUES (%(tenant)s, 'shop', 'product', 'shopify', 'v', 'gid://1', 'auto', 'sku', 1, 'job');
 INSERT INTO accounts.account (tenant, account) VALUES (%(tenant)s, 'shop');
@@ -50,9 +58,16 @@ LISTS = {
     "/products?search": ("products", {"text": "áo"}),
     "/customers": ("customers", {}),
     "/customers?search": ("customers", {"text": "áo"}),
+    "/orders": ("orders", {}),
     "/matches": ("matches", {"names": True}),
     "/accounts": ("accounts", {}),
 }
+EARLIER_LISTS = (
+    "/api/nhanh/local-products",
+    "/api/shopify/local-products",
+    "/api/shopify/search-products",
+    "/api/sync/product-mapping",
+)
 JOB_READS = ("", "/events", "/items", "/family")
 CHECKED_ROUTES = {
     *(("GET", path.partition("?")[0]) for path in LISTS),
@@ -62,9 +77,17 @@ CHECKED_ROUTES = {
     *(("DELETE", "/jobs/{job_id}"), ("POST", "/queues/{service}/{verb}"), ("POST", "/dead-letters/ack")),
     *(("POST", "/accounts/{tenant}/{account}/{verb}"), ("POST", "/matches")),
     *(("PATCH", "/matches/{kind}/{hub_id:path}"), ("DELETE", "/matches/{kind}/{hub_id:path}")),
+    ("POST", "/jobs/delete"),
+    *(("POST", route.path) for route in EARLIER_ROUTES),
+    *((method, "/api/sync/product-mapping") for method in ("GET", "POST", "PATCH", "DELETE")),
+    *(("GET", path) for path in EARLIER_LISTS),
+    ("POST", "/api/shopify/search-products"),
 }
 # Figures of the whole system, without data of a tenant, for those who run it.
-OPERATION = {("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/freshness"), ("GET", "/metrics")}
+OPERATION = {
+    *(("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/freshness"), ("GET", "/metrics")),
+    *(("GET", "/api/sync/schedule/global"), ("POST", "/api/sync/schedule/global")),
+}
 
 
 class Api:
@@ -190,6 +213,26 @@ def test_lists_and_their_counts(api: Api, world: World, path: str) -> None:
             problem(http.get(path, params=query | {"limit": 1, "cursor": answer["next"]}), 422, "cursor")
     with api.scoped() as http:
         assert asked(http) == ([], 0)
+
+
+@pytest.mark.parametrize("path", EARLIER_LISTS)
+def test_lists_of_the_earlier_system(api: Api, world: World, path: str) -> None:
+    assert world
+
+    def tenants(answer: httpx.Response) -> list[str]:
+        assert answer.status_code == 200, answer.text
+        data = answer.json()["data"]
+        rows = data if isinstance(data, list) else data.get("products") or data.get("mappings") or []
+        return sorted(row["tenant"] for row in rows)
+
+    asked = {"keyword": "áo"} if path.endswith("search-products") else {}
+    assert tenants(api.http.get(path, params=asked)) == [OTHER, OWN]
+    with api.scoped(OWN) as http:
+        assert tenants(http.get(path, params=asked)) == [OWN]
+        assert tenants(http.get(path, params=asked | {"tenant": OTHER})) == []
+        if asked:
+            assert tenants(http.post(path, json=asked)) == [OWN]
+            assert tenants(http.post(path, json=asked | {"tenant": OTHER})) == []
 
 
 @pytest.mark.parametrize("path", JOB_READS)
@@ -327,6 +370,37 @@ COMMANDS: dict[str, tuple[Callable[[httpx.Client, World], httpx.Response], int]]
 }
 
 
+MAPPING = "/api/sync/product-mapping"
+PAIR = {"nhanhProductId": "1", "shopifyVariantId": "2"}
+COMMANDS.update(
+    {
+        "create mapping": (lambda http, _: http.post(MAPPING, json=PAIR | place_of(OTHER)), 422),
+        "change mapping": (
+            lambda http, _: http.patch(MAPPING, json={"id": "1", "shopifyVariantId": "2"} | place_of(OTHER)),
+            422,
+        ),
+        "delete mapping": (lambda http, _: http.delete(MAPPING, params={"id": "1"} | place_of(OTHER)), 422),
+        "delete mapping of the only account": (
+            lambda http, _: http.delete(MAPPING, params={"id": "1", "tenant": OTHER}),
+            422,
+        ),
+    }
+)
+for _route in EARLIER_ROUTES:
+    COMMANDS[_route.path] = (
+        lambda http, _, path=_route.path: http.post(path, json=place_of(OTHER) | needed_by(path)),
+        422,
+    )
+
+
+def place_of(tenant: str) -> dict[str, Any]:
+    return {"tenant": tenant, "account": "shop"}
+
+
+def needed_by(path: str) -> dict[str, Any]:
+    return {"mappingId": "7"} if "/sync-" in path else {}
+
+
 def job_of(tenant: str) -> dict[str, Any]:
     return {"type": "PULL_NHANH_PRODUCTS", "tenant": tenant, "account": "shop"}
 
@@ -345,6 +419,26 @@ def test_commands_touch_nothing_of_another_tenant(api: Api, world: World, shared
     with api.scoped(OWN) as http:
         problem(command(http, world), status)
     assert broker.ends(partitions) == before
+
+
+@pytest.mark.parametrize("path", [route.path for route in EARLIER_ROUTES])
+def test_the_only_account_is_that_of_the_own_tenant(api: Api, world: World, shared_connection: Any, path: str) -> None:
+    assert world
+    with api.scoped(OWN) as http:
+        answer = http.post(path, json=needed_by(path))
+        job_id = answer.json()["jobId"]
+        token = answer.headers["Jobtrail-Freshness"]
+        job = http.get(f"/jobs/{job_id}", params={"wait_for": token}).json()["job"]
+    assert (job["tenant"], job["account"]) == (OWN, "shop")
+    # The test's job goes: other tests count jobs.
+    shared_connection.execute("DELETE FROM tracker.job WHERE job_id = %s", [job_id])
+
+
+def test_a_deletion_finds_no_job_of_another_tenant(api: Api, world: World) -> None:
+    with api.scoped(OWN) as http:
+        body = accepted(http.post("/jobs/delete", json={"finished_before": "2100-01-01T00:00:00Z", "tenant": OTHER}))
+    assert (body["deleted"], body["checked"], body["total"]) == (0, 0, 0)
+    assert api.http.get(f"/jobs/{world.finished[OTHER]}").status_code == 200
 
 
 def test_commands_of_the_own_tenant_are_accepted(api: Api, world: World) -> None:

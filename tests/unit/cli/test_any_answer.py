@@ -61,6 +61,7 @@ COMMANDS: list[tuple[list[str], Json]] = [
     (["jobs", "confirm", "job-1"], ONE | MADE),
     (["jobs", "revert", "job-1"], ONE | MADE),
     (["jobs", "retry", "job-1"], MADE),
+    (["jobs", "delete", "--older-than", "1d", "--yes"], PAGE | {"deleted": 3, "checked": 5}),
     (["matches", "list"], PAGE | {"matches": [MATCH | {"reason": "names", "hub": RECORD, "remote": RECORD}]}),
     (["queues", "list"], {"queues": [QUEUE | {"oldest_waiting_seconds": 3.5}]}),
     (["stats"], {"jobs": 1, "by_status": {"MIXED": 1}, "by_type": [BY_TYPE], "success_rate": 0.5}),

@@ -259,7 +259,7 @@ class RequestConsumer:
         if reason is None:
             read_params(job.type, event.data.params)
         check_then(event.data.then, job.type, newer_allowed=True)
-        if not self._known_account(event.tenant, job.account):
+        if not (known is not None and known.any_account) and not self._known_account(event.tenant, job.account):
             raise InvalidRequest("account", f"tenant {event.tenant!r} has no account {job.account!r}")
         # By both times: a request that is produced again from the archive has a new append time.
         if self._clock.now() - min(_appended(message), event.time) > REACH:

@@ -14,6 +14,7 @@ from service_kit.settings import ServiceSettings
 from worker.attempt import Handler
 from worker.job_result import JobResult
 from worker.loop import Limits, WorkerLoop
+from worker.simulation import simulations
 
 
 def run_worker(
@@ -44,7 +45,7 @@ def run_worker(
     with open_pool(settings.database_url, service, settings.jobtrail_workers + 4) as pool:
         WorkerLoop(
             service,
-            handlers(pool, topics),
+            handlers(pool, topics) | simulations(service),
             pool=pool,
             open_consumer=lambda: kafka.consumer(settings.kafka, group, service),
             producer=kafka.producer(settings.kafka, service),

@@ -38,6 +38,34 @@ def test_the_same_key_asks_once(*, api: httpx.Client, asked: Any, tenant: str) -
     assert shown(api, "/jobs", accepted(first)["token"], tenant=tenant)["total"] == 1
 
 
+def test_a_job_of_one_chosen_record_goes_first(*, api: httpx.Client, asked: Any) -> None:
+    def priority(**changes: Any) -> str:
+        made = accepted(api.post("/jobs", json={**asked, "type": "PRODUCT_SYNC", **changes}))
+        return shown(api, f"/jobs/{made['job_id']}", made["token"])["job"]["priority"]
+
+    assert priority(params={"only": ["7"]}) == "high"
+    assert priority(params={"only": ["7"]}, priority="low") == "low"
+    assert priority(params={"only": ["7"]}, priority=None) == "high"
+    assert priority(params={"only": ["7", "8"]}) == priority() == "normal"
+
+
+def test_a_key_without_a_priority_is_the_same_as_with_normal(*, api: httpx.Client, asked: Any) -> None:
+    """As keys were stored before one chosen record went first."""
+    key = {"Idempotency-Key": "before"}
+    body = {**asked, "type": "PRODUCT_SYNC", "params": {"only": ["7"]}}
+    first = accepted(api.post("/jobs", json={**body, "priority": "normal"}, headers=key))
+    assert accepted(api.post("/jobs", json=body, headers=key)) == first
+    problem(api.post("/jobs", json={**body, "priority": "high"}, headers=key), 422, "Idempotency-Key")
+
+
+def test_a_simulation_needs_no_account(*, api: httpx.Client, tenant: str) -> None:
+    place = {"tenant": tenant, "account": "nobody"}
+    made = accepted(api.post("/jobs", json={"type": "SIMULATE_PULL", **place, "params": {"items": 3}}))
+    assert shown(api, f"/jobs/{made['job_id']}", made["token"])["job"]["params"] == {"items": 3}
+    problem(api.post("/jobs", json={"type": "SIMULATE_PULL", **place, "params": {"failed": 2}}), 422, "params.failed")
+    problem(api.post("/jobs", json={"type": "PULL_NHANH_PRODUCTS", **place}), 422, "account")
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -120,6 +148,39 @@ def test_control_and_retry(*, api: httpx.Client, asked: Any, system: Any, stream
         family = shown(api, f"/jobs/{member}/family")
         assert [one["job_id"] for one in family["retries"]] == [job, again["job_id"]]
         assert len(family["chain"]) == 2
+
+
+def test_a_retry_changes_and_leaves_out_parameters(
+    *, api: httpx.Client, asked: Any, system: Any, stream: Any, wait_until: Any
+) -> None:
+    body = {**asked, "type": "PRODUCT_SYNC", "params": {"only": ["7"], "dry_run": True}, "priority": "low"}
+    made = accepted(api.post("/jobs", json=body))
+    job = made["job_id"]
+    shown(api, f"/jobs/{job}", made["token"])
+    end = stream.job(1, attempts=1, progresses=0)[-1] | {"subject": job, "correlationid": made["chain"]}
+    end["data"] |= {"job": {"type": body["type"], "account": asked["account"]}, "outcome": "cancelled"}
+    system.send([end])
+    wait_until(lambda: shown(api, f"/jobs/{job}")["job"]["state"] == "finished", "not ended")
+
+    def retried(**changes: Any) -> tuple[Any, str]:
+        again = accepted(api.post(f"/jobs/{job}/retry", json=changes))
+        new = shown(api, f"/jobs/{again['job_id']}", again["token"])["job"]
+        return new["params"], new["priority"]
+
+    assert retried() == (body["params"], "low")
+    assert retried(params={"dry_run": None}, priority="urgent") == ({"only": ["7"]}, "urgent")
+    assert retried(params={"only": ["8"], "dry_run": False}) == ({"only": ["8"], "dry_run": False}, "low")
+    for changes, field in (
+        ({"params": {"colour": "red"}}, "params.colour"),
+        ({"params": {"only": 7}}, "params.only"),
+        ({"priority": "whenever"}, "priority"),
+        ({"colour": "red"}, "colour"),
+    ):
+        problem(api.post(f"/jobs/{job}/retry", json=changes), 422, field)
+    key = {"Idempotency-Key": "edited"}
+    first = accepted(api.post(f"/jobs/{job}/retry", json={"priority": "high"}, headers=key))
+    assert accepted(api.post(f"/jobs/{job}/retry", json={"priority": "high"}, headers=key)) == first
+    problem(api.post(f"/jobs/{job}/retry", json={}, headers=key), 422, "Idempotency-Key")
 
 
 def test_queues_accounts_and_mappings_are_changed_by_events(*, api: httpx.Client, tenant: str) -> None:

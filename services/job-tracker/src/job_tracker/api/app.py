@@ -14,7 +14,18 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, stream
+from job_tracker.api import (
+    catalogue,
+    commands,
+    dead_letters,
+    deletions,
+    earlier_lists,
+    earlier_routes,
+    jobs,
+    ops,
+    problems,
+    stream,
+)
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
 from job_tracker.errors import Problem
@@ -46,7 +57,7 @@ def create_app(
         dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, dead_letters, stream, ops):
+    for module in (jobs, commands, deletions, catalogue, dead_letters, stream, ops, earlier_routes, earlier_lists):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)
@@ -140,7 +151,7 @@ class RequestGuard:
             return message
 
         if (refusal := _refusal(scope["method"], Headers(scope=scope), self._names)) is not None:
-            await problems.problem_response(refusal)(scope, receive, measure)
+            await problems.problem_response(refusal, path=scope["path"])(scope, receive, measure)
             return
         try:
             await self._app(scope, bounded, measure)

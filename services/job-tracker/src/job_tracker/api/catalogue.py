@@ -1,4 +1,4 @@
-"""What other services publish through views: products, customers, matches, accounts, queues."""
+"""What other services publish through views: products, customers, orders, matches, accounts, queues."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -75,6 +75,14 @@ CUSTOMERS = Listing(
     search_view=("puller", "api_customer_search"),
     search_index=("puller", "customer_search"),
 )
+ORDERS = Listing(
+    source=("puller", "api_orders"),
+    key=("tenant", "account", "platform", "kind", "document_id"),
+    key_types=(str, str, str, str, str),
+    served=_along("sales_document_pkey", "tenant", "account", "platform", "kind"),
+    filters=("tenant", "account", "platform", "kind", "status_word", "channel_word", "customer_id"),
+    search=("document_id", "order_id", "customer_id"),
+)
 MATCHES = Listing(
     source=("matcher", "api_matches"),
     key=("tenant", "account", "kind", "platform", "hub_id", "remote_id"),
@@ -117,13 +125,42 @@ async def _records(
 @router.get("/products")
 async def list_products(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Product variants as the platforms have them."""
-    return await _list(parts, PRODUCTS, records, "products", total=_total("puller", records, "product"))
+    return await _list(parts, PRODUCTS, records, "products", total=service_total("puller", records, "product"))
 
 
 @router.get("/customers")
 async def list_customers(*, parts: PartsNow, _: NoWait, records: Annotated[ListQuery, Depends(_records)]) -> Response:
     """Customers as the platforms have them."""
-    return await _list(parts, CUSTOMERS, records, "customers", total=_total("puller", records, "customer"))
+    return await _list(parts, CUSTOMERS, records, "customers", total=service_total("puller", records, "customer"))
+
+
+@router.get("/orders")
+async def list_orders(
+    *,
+    parts: PartsNow,
+    _: NoWait,
+    tenant: Tenant = None,
+    account: Account = None,
+    platform: Platform | None = None,
+    kind: Annotated[Literal["order", "bill"] | None, Query(description="bill: a retail bill without an order")] = None,
+    status: Annotated[str | None, Query(description="by its word, as in `status_word`")] = None,
+    channel: Annotated[str | None, Query(description="by its word, as in `channel_word`")] = None,
+    customer_id: str | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """Sales: orders, and retail bills that belong to no order. One with `deleted_at` is none any more."""
+    filters: dict[str, str | list[str] | None] = {
+        "tenant": tenant,
+        "account": account,
+        "platform": platform,
+        "kind": kind,
+        "status_word": status,
+        "channel_word": channel,
+        "customer_id": customer_id,
+    }
+    return await _list(parts, ORDERS, list_query(parts.scope, filters, text, cursor, limit), "orders")
 
 
 @router.get("/matches")
@@ -164,8 +201,8 @@ async def list_matches(
         MATCHES,
         request,
         "matches",
-        show=_match,
-        total=_total("matcher", request),
+        show=shown_match,
+        total=service_total("matcher", request),
         add=_add_names if names else None,
         needs="hub_id",
     )
@@ -196,7 +233,7 @@ async def list_queues(*, parts: PartsNow, _: NoWaitForQueues) -> Response:
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
+def service_total(service: str, request: ListQuery, kind: str | None = None) -> Statement | None:
     """The service's own count, where it keeps one for these filters."""
     filters: dict[str, Any] = request.filters | ({"kind": [kind]} if kind else {})
     if request.forms or not filters.keys() <= {"tenant", "account", "platform", "kind"}:
@@ -216,19 +253,10 @@ async def _list(
     add: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
     needs: str | None = None,
 ) -> Response:
-    """A page of a list. needs: a column that the view of an earlier release does not have."""
+    """The answer with a page of a list; see `page_of_service`."""
 
     async def read(connection: AsyncConnection, _: datetime) -> Row:
-        service, missing = listing.source[0], None
-        if not await exists(connection, listing.source):
-            missing = f"{service} has never started"
-        elif needs is not None and not await has_column(connection, listing.source, needs):
-            missing = f"{service} has not been upgraded yet"
-        if missing is not None:
-            list_statements_of(listing, request)  # refuses a cursor of another list
-            empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
-            return {name: [], **empty, "missing": missing}
-        shown = await page(connection, listing, request, show, name, total)
+        shown = await page_of_service(connection, listing, request, name, show, total, needs)
         if add is not None:
             await add(connection, shown[name])
         return shown
@@ -236,7 +264,33 @@ async def _list(
     return await parts.reader.answer(read, AT_ONCE)
 
 
-def _match(row: Row) -> Row:
+async def page_of_service(
+    connection: AsyncConnection,
+    listing: Listing,
+    request: ListQuery,
+    name: str,
+    show: Callable[[Row], Row] = dict,
+    total: Statement | None = None,
+    needs: str | None = None,
+) -> Row:
+    """A page of a list that a service publishes; `missing` says why it is not there.
+
+    needs: a column that the view of an earlier release does not have.
+    """
+    service, missing = listing.source[0], None
+    if not await exists(connection, listing.source):
+        upgrade = await exists(connection, (service, "api_inbox"))
+        missing = f"{service} has {'not been upgraded yet' if upgrade else 'never started'}"
+    elif needs is not None and not await has_column(connection, listing.source, needs):
+        missing = f"{service} has not been upgraded yet"
+    if missing is not None:
+        list_statements_of(listing, request)  # refuses a cursor of another list
+        empty = {"next": None, "total": 0, "total_exact": True, "total_text": "0", "partial": False}
+        return {name: [], **empty, "missing": missing}
+    return await page(connection, listing, request, show, name, total)
+
+
+def shown_match(row: Row) -> Row:
     """A match without the columns that the view has for the last release."""
     return {name: value for name, value in row.items() if name not in FORMER_MATCH_NAMES}
 

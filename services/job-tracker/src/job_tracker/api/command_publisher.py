@@ -104,24 +104,30 @@ class CommandPublisher:
         event = self._control(verb, row["job_id"], row["tenant"], target, requested_by, reason, row["chain"], job)
         return await self._send([(self._topics.requests(service), request_key(row["tenant"], row["account"]), event)])
 
-    async def delete_job(self, *, row: dict[str, str], job: JobInfo, requested_by: str, reason: str) -> str:
-        """Take the job of `row` (job_id, tenant, chain, parent) out of the table for good; the token.
+    async def delete_jobs(
+        self, jobs: Sequence[tuple[dict[str, str], JobInfo]], *, requested_by: str, reason: str
+    ) -> str:
+        """Take jobs, each a row (job_id, tenant, chain, parent) and a description, out of the table; the token.
 
         Raises:
-            NotAcknowledged
+            NotAcknowledged: some of the events may have been sent.
         """
-        event = Deleted(
-            specversion="1.0",
-            id=f"{row['job_id']}/deleted",
-            source=SOURCE,
-            job_id=row["job_id"],
-            time=self._clock.now(),
-            tenant=row["tenant"],
-            correlationid=row["chain"],
-            causationid=row["parent"],
-            data=DeletedData(job=job, requested_by=requested_by, reason=reason),
-        )
-        return await self._send([(self._topics.events, row["job_id"].encode(), event)])
+        time = self._clock.now()
+        events = [
+            Deleted(
+                specversion="1.0",
+                id=f"{row['job_id']}/deleted",
+                source=SOURCE,
+                job_id=row["job_id"],
+                time=time,
+                tenant=row["tenant"],
+                correlationid=row["chain"],
+                causationid=row["parent"],
+                data=DeletedData(job=job, requested_by=requested_by, reason=reason),
+            )
+            for row, job in jobs
+        ]
+        return await self._send([(self._topics.events, event.job_id.encode(), event) for event in events])
 
     async def control_account(
         self, verb: Verb, *, tenant: str, account: str, services: Sequence[str], requested_by: str, reason: str

@@ -4,62 +4,56 @@ Every answer is 202 with a token; `wait_for=TOKEN` waits until it is applied, on
 tracker. Routes that read tables of other services (matches, products, queues) refuse it.
 """
 
-from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from job_events.chains import check_then
-from job_events.events import JOB_ID_PATTERN, JobInfo, RequestedData, Then
+from job_events.events import JOB_ID_PATTERN, JobInfo, Priority, RequestedData, Then
 from job_events.job_params import DEFAULT_CHANNEL, renamed_match_fields
-from job_events.job_types import JOB_TYPES, job_type
+from job_events.job_types import JOB_TYPES, default_priority, job_type
 from job_events.request_checks import check_address, check_params, check_steps, read_steps
 from job_events.topics import SERVICES
-from job_tracker.api.command_publisher import Identity, Verb, check_request, request_hash
+from job_tracker.api.command_publisher import Verb
 from job_tracker.api.deps import Parts, PartsNow
-from job_tracker.api.idempotency import IdempotencyClaim
+from job_tracker.api.job_requests import (
+    Actor,
+    Key,
+    Name,
+    StrictBody,
+    accepted,
+    acknowledged,
+    check_account,
+    check_account_exists,
+    request_job,
+)
 from job_tracker.api.jobs import find_job
-from job_tracker.api.listing import exists
-from job_tracker.api.problems import Json
 from job_tracker.domain.job_view import parents
-from job_tracker.errors import IdempotencyKeyReused, NotAcknowledged, Problem
+from job_tracker.errors import Problem
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
 Row = dict[str, Any]
-Name = Annotated[str, Field(min_length=1, max_length=128)]
+Params = dict[str, Any]
 Kind = Literal["product", "customer"]
 Service = Literal["puller", "matcher", "syncer"]
 router = APIRouter(tags=["commands"])
 
 
-def _as_written(value: str) -> str:
-    """Headers are read as Latin-1; what is sent is UTF-8, which was checked before."""
-    return value.encode("latin-1").decode()
-
-
-class StrictBody(BaseModel):
-    """A body that refuses unknown fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-Params = dict[str, Any]
-Actor = Annotated[str, Header(alias="Jobtrail-Actor", max_length=128), AfterValidator(_as_written)]
-Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
-
-
 class JobBody(StrictBody):
-    """A job to run. `then` lists what follows; `chain` joins jobs that start together."""
+    """A job to run. `then` lists what follows; `chain` joins jobs that start together.
+
+    priority: normal if it is left out, and high for a job of one chosen record.
+    """
 
     type: Name
     tenant: Name
     account: Name
     params: Params = Field(default_factory=dict)
-    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    priority: Priority | None = None
     then: list[Params] = Field(default_factory=list[dict[str, Any]], max_length=20)
     chain: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = None
     batch: Annotated[str, Field(max_length=512)] | None = None
@@ -73,12 +67,14 @@ class ReasonBody(StrictBody):
 
 
 class RetryBody(StrictBody):
-    """`params` are laid over those of the job that is retried, such as {"confirm": TOKEN}.
+    """`params` are laid over those of the job that is retried, such as {"confirm": TOKEN}; null leaves one out.
 
-    TOKEN is the plan token that a stopped run, or one that held items back, has handed out in its metadata.
+    TOKEN is the plan token that a stopped run, or one that held items back, has handed out in its metadata. priority:
+    that of the job that is retried if it is left out.
     """
 
     params: Params = Field(default_factory=dict)
+    priority: Priority | None = None
 
 
 class _MatchFields(StrictBody):
@@ -119,41 +115,46 @@ async def start_job(*, parts: PartsNow, body: JobBody, actor: Actor = "api", key
     check_steps(then)
     if body.chain is not None:
         check_address(body.chain, "chain")
-    await _known_account(parts, body.tenant, body.account)
     data = RequestedData(
         params=body.params,
-        priority=body.priority,
+        priority=body.priority or default_priority(body.type, body.params),
         then=then,
         requested_by=actor,
         job=JobInfo(body.type, body.account, body.batch, body.about),
     )
-    return await _request(parts, body.tenant, data, key=key, asked=body.model_dump(), chain=body.chain)
+    await check_account(parts, body.tenant, data.job)
+    # As keys have always been stored: a request without a priority is the same as one with "normal".
+    asked = body.model_dump() | {"priority": body.priority or "normal"}
+    return await request_job(parts, body.tenant, data, key=key, asked=asked, chain=body.chain)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202)
 async def retry_job(
     *, parts: PartsNow, job_id: str, body: RetryBody | None = None, actor: Actor = "api", key: Key = None
 ) -> Response:
-    """A new job that does the same again; the finished one stays as it is."""
+    """A new job that does the same again, with other parameters where the body has some; the finished one stays."""
     row = await _job(parts, job_id)
     if row["state"] != "finished":
         raise Problem(409, f"{job_id} is {row['state']}; only a finished job can be retried")
     if row["requested_at"] is None:
         raise Problem(409, f"the request of {job_id} is not known, so nobody knows what to repeat")
     asked = msgspec.json.decode(row["r_body"])
-    params = _laid_over(asked["params"], body.params if body else {}, row["job_type"])
+    changes = body or RetryBody()
+    params = _laid_over(asked["params"], changes.params, row["job_type"])
     check_params(row["job_type"], params)
     data = RequestedData(
         params=params,
-        priority=asked["priority"],
+        priority=changes.priority or asked["priority"],
         then=msgspec.convert(asked["then"], tuple[Then, ...]),
         requested_by=actor,
         retryof=row["job_id"],
         parents=tuple(parents(row)),
         job=msgspec.convert(asked["job"], JobInfo),
     )
-    same = {"retry_of": job_id, "params": body.params if body else {}}
-    return await _request(parts, row["tenant"], data, key=key, asked=same, chain=row["chain"], retry_of=job_id)
+    same: Row = {"retry_of": job_id, "params": changes.params}
+    if changes.priority is not None:
+        same["priority"] = changes.priority
+    return await request_job(parts, row["tenant"], data, key=key, asked=same, chain=row["chain"], retry_of=job_id)
 
 
 @router.post("/jobs/{job_id}/{verb}", status_code=202)
@@ -174,7 +175,7 @@ async def control_job(
     sending = parts.requests.control_job(
         verb, row=row, job=_info(row), service=service, requested_by=actor, reason=reason
     )
-    return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
+    return accepted({"job_id": job_id, "token": await acknowledged(sending)})
 
 
 @router.delete("/jobs/{job_id}", status_code=202)
@@ -192,8 +193,8 @@ async def delete_job(
     row, service = await _held_by(parts, job_id)
     if row["state"] != "finished" and service is not None:
         raise Problem(409, f"{job_id} is {row['state']}; only a finished job can be deleted: cancel it first")
-    sending = parts.requests.delete_job(row=row, job=_info(row), requested_by=actor, reason=reason)
-    return _accepted({"job_id": job_id, "token": await _acknowledged(sending)})
+    sending = parts.requests.delete_jobs([(row, _info(row))], requested_by=actor, reason=reason)
+    return accepted({"job_id": job_id, "token": await acknowledged(sending)})
 
 
 @router.post("/queues/{service}/{verb}", status_code=202)
@@ -213,7 +214,7 @@ async def control_queue(
         raise Problem(403, f"the queue of {service} holds jobs of all tenants; {verb} accounts or jobs instead")
     reason = body.reason if body else ""
     sending = parts.requests.control_queue(verb, tenant="all", service=service, requested_by=actor, reason=reason)
-    return _accepted({"service": service, "token": await _acknowledged(sending)})
+    return accepted({"service": service, "token": await acknowledged(sending)})
 
 
 @router.post("/accounts/{tenant}/{account}/{verb}", status_code=202)
@@ -227,7 +228,7 @@ async def control_account(
     actor: Actor = "api",
 ) -> Response:
     """Pause or resume all jobs of one account, at every service."""
-    await _known_account(parts, tenant, account, status=404)
+    await check_account_exists(parts, tenant, account, status=404)
     sending = parts.requests.control_account(
         verb,
         tenant=tenant,
@@ -236,7 +237,7 @@ async def control_account(
         requested_by=actor,
         reason=body.reason if body else "",
     )
-    return _accepted({"tenant": tenant, "account": account, "token": await _acknowledged(sending)})
+    return accepted({"tenant": tenant, "account": account, "token": await acknowledged(sending)})
 
 
 @router.post("/matches", status_code=202, tags=["matches"])
@@ -278,65 +279,9 @@ async def _edit(
     parts: Parts, tenant: str, account: str, params: dict[str, Any], actor: str, key: str | None
 ) -> Response:
     check_params("EDIT_MATCH", params)
-    await _known_account(parts, tenant, account)
+    await check_account_exists(parts, tenant, account)
     data = RequestedData(params=params, priority="high", requested_by=actor, job=JobInfo("EDIT_MATCH", account))
-    return await _request(parts, tenant, data, key=key, asked={"account": account, **params})
-
-
-async def _request(
-    parts: Parts,
-    tenant: str,
-    data: RequestedData,
-    *,
-    key: str | None,
-    asked: Row,
-    chain: str | None = None,
-    **more: str,
-) -> Response:
-    """Request a job, once for each key. `asked` identifies the request; `more` is added to the answer."""
-    claim = IdempotencyClaim(parts.requests.identity(chain=chain), None)
-    if key is not None:
-        check_request(claim.identity, tenant, data)  # a key that comes with what is refused stays free
-        claim = await _claim(parts, tenant, key, asked, claim.identity)
-    token, replayed = claim.token, claim.token is not None
-    if token is None:
-        token = await _acknowledged(parts.requests.request(claim.identity, tenant, data), key)
-        if key is not None:
-            await parts.keys.settle(tenant, key, token)
-    return _accepted(
-        {"job_id": claim.identity.job_id, "chain": claim.identity.chain, **more, "token": token},
-        {"Idempotent-Replayed": "true"} if replayed else {},
-    )
-
-
-async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> IdempotencyClaim:
-    try:
-        return await parts.keys.claim(tenant, key, request_hash(asked), fresh)
-    except IdempotencyKeyReused:
-        detail = "this Idempotency-Key came with another body before"
-        raise Problem(422, detail, [("Idempotency-Key", "belongs to another request")]) from None
-
-
-async def _acknowledged(sending: Awaitable[str], key: str | None = None) -> str:
-    try:
-        return await sending
-    except NotAcknowledged as error:
-        then = "ask again with the same key" if key else "it may come all the same: look before you ask again"
-        raise Problem(503, f"Kafka has not acknowledged the request: {error}; {then}") from None
-
-
-async def _known_account(parts: Parts, tenant: str, account: str, status: int = 422) -> None:
-    async with parts.reader.snapshot() as connection:
-        known = (
-            parts.scope.holds(tenant)
-            and await exists(connection, ("accounts", "api_accounts"))
-            and await (
-                await connection.execute(_SQL["account_exists"], {"tenant": tenant, "account": account})
-            ).fetchone()
-        )
-    if not known:
-        reason = f"tenant {tenant!r} has no account {account!r}"
-        raise Problem(status, reason, [("account", reason)])
+    return await request_job(parts, tenant, data, key=key, asked={"account": account, **params})
 
 
 async def _job(parts: Parts, job_id: str) -> Row:
@@ -366,14 +311,10 @@ async def _held_by(parts: Parts, job_id: str) -> tuple[Row, str | None]:
 
 def _laid_over(params: Params, changes: Params, type_name: str) -> Params:
     """The parameters of a job with those that a retry changes; both may name the fields of a match as before."""
-    if type_name != "EDIT_MATCH":
-        return params | changes
-    return renamed_match_fields(params) | renamed_match_fields(changes, "params.")
+    if type_name == "EDIT_MATCH":
+        params, changes = renamed_match_fields(params), renamed_match_fields(changes, "params.")
+    return {name: value for name, value in (params | changes).items() if changes.get(name, value) is not None}
 
 
 def _info(row: Row) -> JobInfo:
     return msgspec.convert(msgspec.json.decode(row["r_body"])["job"], JobInfo)
-
-
-def _accepted(body: Row, headers: dict[str, str] | None = None) -> Response:
-    return Json(body, 202, {"Jobtrail-Freshness": str(body["token"])} | (headers or {}))

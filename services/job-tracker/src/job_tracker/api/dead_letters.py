@@ -10,9 +10,9 @@ from pydantic import Field
 
 from job_events.events import MAX_COUNT
 from job_tracker.api.acknowledgements import DeadLetterPosition
-from job_tracker.api.commands import Actor, StrictBody
 from job_tracker.api.deps import Cursor, Limit, PartsNow, Wait, list_query
 from job_tracker.api.freshness import AsyncConnection
+from job_tracker.api.job_requests import Actor, StrictBody
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import MAX_PAGE, page
 from job_tracker.api.problems import Json

@@ -1,5 +1,6 @@
 """The dependencies of the routes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -84,7 +85,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
 def list_query(
-    scope: Scope, filters: dict[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int
+    scope: Scope, filters: Mapping[str, str | list[str] | None], text: str | None, cursor: str | None, limit: int
 ) -> ListQuery:
     """What a caller asks of a list, within `scope`. Filters that were not given are left out.
 

@@ -53,6 +53,12 @@ class IdempotencyKeys:
             raise IdempotencyKeyReused
         return IdempotencyClaim(Identity(job_id, chain, time), token)
 
+    async def holds(self, tenant: str, key: str) -> bool:
+        """Whether a request has come with this key before."""
+        async with self._pool.connection() as connection, with_timeout(connection):
+            found = await connection.execute(_SQL["held_key"], {"tenant": tenant, "key": key})
+            return await found.fetchone() is not None
+
     async def settle(self, tenant: str, key: str, token: str) -> None:
         """Store the token of an acknowledged request; later requests with the key get the same answer.
 

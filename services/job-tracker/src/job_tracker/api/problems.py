@@ -20,6 +20,8 @@ from job_tracker.errors import Problem
 
 log = structlog.get_logger()
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+EARLIER = "/api/"
+"""The paths of the earlier system begin with it. Its clients read `success` and `error` of a body."""
 WITHOUT_HEAD = {"/stream"}
 """Routes that take GET and not HEAD: their response has no end."""
 
@@ -31,6 +33,8 @@ _SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "success": {"const": False, "description": "on the addresses of the earlier system"},
+        "error": {"type": "string", "description": "`detail`, on the addresses of the earlier system"},
         "errors": {
             "type": "array",
             "items": {
@@ -60,8 +64,8 @@ class Json(Response):
         return msgspec.json.encode(content)
 
 
-def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """The response for a problem."""
+def problem_response(problem: Problem, headers: dict[str, str] | None = None, path: str = "") -> Response:
+    """The response for a problem of a request to `path`."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -70,24 +74,29 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
     }
     if problem.errors:
         body["errors"] = [{"field": field, "reason": reason} for field, reason in problem.errors]
+    if path.startswith(EARLIER):
+        body |= {"success": False, "error": problem.detail}
     return Json(body | problem.more, problem.status, headers, media_type="application/problem+json")
 
 
 def install(app: FastAPI) -> None:
     """Answer with a problem to every error of `app`."""
 
-    def on_problem(_: Request, error: Exception) -> Response:
+    def answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+        return problem_response(problem, headers, request.url.path)
+
+    def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101 - registered for this class
-        return problem_response(error)
+        return answer(request, error)
 
-    def on_invalid(_: Request, error: Exception) -> Response:
+    def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, InvalidRequest)  # noqa: S101 - registered for this class
-        return problem_response(Problem(422, str(error), [(error.field, error.reason)]))
+        return answer(request, Problem(422, str(error), [(error.field, error.reason)]))
 
-    def on_validation(_: Request, error: Exception) -> Response:
+    def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
         found = [(_field(one["loc"]), str(one["msg"])) for one in error.errors()]
-        return problem_response(Problem(422, "; ".join(f"{field}: {reason}" for field, reason in found), found))
+        return answer(request, Problem(422, "; ".join(f"{field}: {reason}" for field, reason in found), found))
 
     def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
@@ -95,25 +104,25 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             # The router names those of one of the address's routes only.
             headers["Allow"] = ", ".join(allowed_methods(request))
-        return problem_response(Problem(error.status_code, str(error.detail)), headers)
+        return answer(request, Problem(error.status_code, str(error.detail)), headers)
 
-    def on_database(_: Request, error: Exception) -> Response:
+    def on_database(request: Request, error: Exception) -> Response:
         log.warning("PostgreSQL unavailable", reason=str(error))
-        return problem_response(Problem(503, "PostgreSQL does not answer; try again soon"), {"Retry-After": "2"})
+        return answer(request, Problem(503, "PostgreSQL does not answer; try again soon"), {"Retry-After": "2"})
 
-    def on_other_version(_: Request, error: Exception) -> Response:
+    def on_other_version(request: Request, error: Exception) -> Response:
         # During a rolling update the API may be newer, or older, than the service whose views it reads.
         reason = str(error).splitlines()[0]
         log.warning("incompatible tables", reason=reason)
         detail = f"the tables are of another version than this API ({reason}); it passes when every service is updated"
-        return problem_response(Problem(503, detail), {"Retry-After": "10"})
+        return answer(request, Problem(503, detail), {"Retry-After": "10"})
 
-    def on_data(_: Request, error: Exception) -> Response:
-        return problem_response(Problem(422, f"a value cannot be looked for: {str(error).splitlines()[0]}"))
+    def on_data(request: Request, error: Exception) -> Response:
+        return answer(request, Problem(422, f"a value cannot be looked for: {str(error).splitlines()[0]}"))
 
     def on_crash(request: Request, error: Exception) -> Response:
         log.error("unexpected error", path=request.url.path, exc_info=error)
-        return problem_response(Problem(500, "this is a fault of the server; it is in its log"))
+        return answer(request, Problem(500, "this is a fault of the server; it is in its log"))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(InvalidRequest, on_invalid)

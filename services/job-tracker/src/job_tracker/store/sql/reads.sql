@@ -103,6 +103,20 @@ ORDER BY day DESC, status
 -- name: account_exists
 SELECT 1 FROM accounts.api_accounts WHERE tenant = %(tenant)s AND account = %(account)s LIMIT 1
 
+-- name: accounts_named
+-- The accounts that a request may mean which names a tenant or an account, both or none.
+SELECT tenant, account FROM accounts.api_accounts
+WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s) AND (%(account)s::text IS NULL OR account = %(account)s){scope}
+ORDER BY tenant, account LIMIT %(most)s
+
+-- name: has_failed_items
+SELECT 1 FROM syncer.api_failed_items
+WHERE tenant = %(tenant)s AND account = %(account)s AND platform = %(platform)s
+  AND (%(job_id)s::text IS NULL OR %(job_id)s = ANY(failed_in))
+  AND (%(category)s::text IS NULL OR category = %(category)s)
+  AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+LIMIT 1
+
 -- name: status_counts
 SELECT status, sum(jobs) AS jobs FROM tracker.rollup WHERE tenant = '' AND account = '' AND day = '-infinity' GROUP BY status
 
@@ -140,6 +154,9 @@ VALUES (%(tenant)s, %(key)s, %(request_hash)s, %(job_id)s, %(chain)s, %(event_ti
 -- The update returns an existing row, and locks it against retention.
 ON CONFLICT (tenant, key) DO UPDATE SET key = excluded.key
 RETURNING request_hash, job_id, chain, event_time, token
+
+-- name: held_key
+SELECT 1 FROM tracker.api_key WHERE tenant = %(tenant)s AND key = %(key)s
 
 -- name: settle_key
 UPDATE tracker.api_key SET token = %(token)s WHERE tenant = %(tenant)s AND key = %(key)s AND token IS NULL
