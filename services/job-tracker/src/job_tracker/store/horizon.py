@@ -17,14 +17,15 @@ _LOCK_SWEEPS = queries("job_tracker.store", "retention.sql")["lock"]
 _FORGOTTEN = _SQL["is_forgotten"]
 _ROLL: LiteralString = _SQL["forgotten_changes"] + JOB_STATEMENTS["roll"]
 _DELETE_OLDEST: LiteralString = (
-    _SQL["delete_forgotten"].format(is_forgotten=_FORGOTTEN)
-    + _ROLL
-    + _SQL["deleted_of_oldest"].format(is_forgotten=_FORGOTTEN)
+    _SQL["delete_forgotten"].format(is_forgotten=_FORGOTTEN) + _ROLL + _SQL["deleted_of_oldest"]
 )
+_ANY_LEFT: LiteralString = _SQL["any_left"].format(is_forgotten=_FORGOTTEN)
 _DELETE_OF_SHADOW: LiteralString = (
     _SQL["delete_forgotten_of_shadow"].format(is_forgotten=_FORGOTTEN) + _ROLL + _SQL["deleted"]
 )
-ROWS = 2000  # looked at in one transaction, which holds the rollups' locks for some hundredths of a second
+# Looked at in one transaction. The fewer, the more rollups change for each of them; the more, the longer projectors
+# wait for the rollups.
+ROWS = 10_000
 
 
 class StoredHorizon(NamedTuple):
@@ -80,21 +81,19 @@ def sweep_jobs(connection: Connection, rows: int = ROWS) -> Counter[str]:
         return gone
     behind = {"ended_before": horizon.ended_before, "rows": rows}
     place: tuple[object, object] = (NEVER, "")
-    left = 0
     while (
         row := connection.execute(_DELETE_OLDEST, {**behind, "after_at": place[0], "after_id": place[1]}).fetchone()
     ) is not None:
-        looked, deleted, found = (int(str(number)) for number in row[:3])
+        looked, deleted = int(str(row[0])), int(str(row[1]))
         gone["forgotten_jobs"] += deleted
-        left += found - deleted
-        place = row[3], row[4]
+        place = row[2], row[3]
         if looked < rows:
             break
     while (deleted := connection.execute(_SQL["delete_forgotten_tombstones"], behind).rowcount) > 0:
         gone["forgotten_tombstones"] += deleted
     while connection.execute(_SQL["delete_empty_rollups"], behind).rowcount > 0:
         pass
-    swept = left == 0
+    swept = connection.execute(_ANY_LEFT, behind).fetchone() == (False,)  # false: some were in use
     connection.execute(_SQL["record_sweep"], {"swept": swept, "deleted": gone["forgotten_jobs"] > 0})
     return +gone
 

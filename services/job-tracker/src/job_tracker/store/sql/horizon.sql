@@ -88,11 +88,12 @@ WITH gone AS (
 SELECT count(*) AS deleted FROM gone
 
 -- name: deleted_of_oldest
--- How many were looked at and deleted, and the place of the last one; how many are left because they are in use.
-SELECT (SELECT count(*) FROM oldest) AS looked, (SELECT count(*) FROM gone) AS deleted,
-       (SELECT count(*) FROM oldest JOIN job AS j USING (job_id) WHERE {is_forgotten}) AS found,
-       last.created_at, last.job_id
+-- How many were looked at and deleted, and the place of the last one.
+SELECT (SELECT count(*) FROM oldest) AS looked, (SELECT count(*) FROM gone) AS deleted, last.created_at, last.job_id
 FROM (SELECT created_at, job_id FROM oldest ORDER BY created_at DESC, job_id DESC LIMIT 1) AS last
+
+-- name: any_left
+SELECT EXISTS (SELECT FROM job AS j WHERE NOT deleted AND created_at < %(ended_before)s AND {is_forgotten})
 
 -- name: kept_jobs
 -- Jobs with rows that events from before the horizon have made: request and other times may differ by two days.
