@@ -1,4 +1,4 @@
-"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 25 minutes."""
+"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 28 minutes."""
 
 import argparse
 import shutil
@@ -67,7 +67,11 @@ def main() -> int:
         problems = run(stage, figures, plan, peers, DebeziumWithHistory(connect))
     shutil.rmtree(FOLDER / "stack", ignore_errors=True)
     if plan.read_sizes:
-        problems += _guarded("reads", lambda: measure_reads(figures, plan.read_sizes))
+        sizes = ",".join(map(str, plan.read_sizes))
+        problems += _guarded("reads", lambda: run_program(figures, "bench.reads", "--sizes", sizes))
+    if plan.retention_jobs:
+        jobs = str(plan.retention_jobs)
+        problems += _guarded("retention", lambda: run_program(figures, "bench.retention", "--jobs", jobs))
     figures.put("bench_minutes", (time.monotonic() - began) / 60, "min")
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -88,9 +92,9 @@ def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], 
     return [problem for name, section in sections.items() for problem in _guarded(name, section)]
 
 
-def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
-    """Run the read benchmark as a program and keep its figures with the others."""
-    argv = [sys.executable, "-m", "bench.reads", "--sizes", ",".join(map(str, sizes))]
+def run_program(figures: Figures, module: str, *arguments: str) -> None:
+    """Run a benchmark that has servers of its own, and keep its figures with the others."""
+    argv = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         for line in process.stdout or ():
             match line.split():
@@ -99,7 +103,7 @@ def measure_reads(figures: Figures, sizes: Sequence[int]) -> None:
                 case _:
                     say(line.rstrip())
     if process.returncode:
-        raise RuntimeError(f"bench.reads exited with {process.returncode}")
+        raise RuntimeError(f"{module} exited with {process.returncode}")
 
 
 def _guarded(name: str, section: Callable[[], None]) -> list[str]:

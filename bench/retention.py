@@ -78,7 +78,7 @@ LISTS: dict[str, MakePath] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.retention", description=__doc__)
     parser.add_argument("--jobs", type=int, default=JOBS_A_DAY, help="rows in the table")
-    parser.add_argument("--events", type=int, default=300_000, help="events of each drain")
+    parser.add_argument("--events", type=int, help="events of each drain; a tenth of the jobs by default")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="jobtrail-bench-retention-") as folder:
         Path(folder).chmod(0o755)
@@ -87,7 +87,7 @@ def main() -> None:
             settings = Settings(
                 kafka_bootstrap_servers=stack.bootstrap_servers, database_url=url, jobtrail_topic_prefix=prefix
             )
-            measure(settings, Path(folder), asked.jobs, asked.events)
+            measure(settings, Path(folder), asked.jobs, asked.events or asked.jobs // 10)
 
 
 def measure(settings: Settings, folder: Path, jobs: int, events: int) -> None:
