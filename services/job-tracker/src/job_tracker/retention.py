@@ -25,8 +25,7 @@ from job_tracker.domain.horizon import (
     reached_horizon,
     rule_in_force,
 )
-from job_tracker.domain.positions import MAX_BEHIND
-from job_tracker.projector.jobs_projection import JobsProjection
+from job_tracker.domain.positions import JOBS_PROJECTION, MAX_BEHIND
 from job_tracker.settings import Settings
 from job_tracker.store.horizon import (
     move_horizon,
@@ -103,8 +102,8 @@ def _advance_horizon(connection: Connection, now: datetime, settings: Settings) 
     horizon, read_until = reached_horizon(rule, now)
     if horizon <= stored_horizon(connection).ended_before:
         return
-    projection = JobsProjection(Topics(settings.jobtrail_topic_prefix))
-    unread = unread_partitions(connection, projection.name, projection.topics, read_until)
+    topics = Topics(settings.jobtrail_topic_prefix)
+    unread = unread_partitions(connection, topics.prefix + JOBS_PROJECTION, topics.lifecycle(), read_until)
     if unread:
         log.info("horizon waits for the projectors", horizon=horizon.isoformat(), unread=unread[:5])
         return

@@ -27,6 +27,7 @@ from job_events.fold import JobState
 from job_events.topics import Topics
 from job_tracker.domain.horizon import Lateness
 from job_tracker.domain.job_row import STORED, STORED_NAMES, job_row
+from job_tracker.domain.positions import JOBS_PROJECTION
 from job_tracker.log.records import Record, TopicPartition
 from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, copy_statement, type_oids
@@ -79,7 +80,7 @@ class JobsProjection:
     def __init__(
         self,
         topics: Topics,
-        name: str = "tracker-jobs",
+        name: str = JOBS_PROJECTION,
         history_since: datetime = _ALWAYS,
         *,
         with_rollups: bool = True,
