@@ -212,7 +212,7 @@ def read_horizon(folder: Path) -> ArchiveHorizon | None:
     path = folder / HORIZON
     try:
         horizon = msgspec.json.decode(path.read_bytes(), type=ArchiveHorizon)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, OSError) as error:
         raise ArchiveDamaged(f"{path} cannot be read: {error}") from None
