@@ -69,7 +69,7 @@ $(PEERS): $(READY) bench/peers/requirements.txt
 	$(BIN)/uv pip install --quiet --python .bench/venv/bin/python --require-hashes -r bench/peers/requirements.txt
 	@touch $(PEERS)
 
-bench: $(PEERS) ## Measure Jobtrail beside its peers (25 minutes)
+bench: $(PEERS) ## Measure Jobtrail beside its peers (28 minutes)
 	$(BIN)/python -m bench
 
 bench-full: $(PEERS) ## The same with 10 million jobs and more repeats (hours)

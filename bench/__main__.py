@@ -1,4 +1,4 @@
-"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 25 minutes."""
+"""`python -m bench [usual|full|smoke]`: run all measurements. The usual plan takes 28 minutes."""
 
 import argparse
 import shutil
@@ -73,6 +73,9 @@ def main() -> int:
     if plan.rate_seconds:
         seconds = str(plan.rate_seconds)
         problems += _guarded("rate limits", lambda: run_program(figures, "bench.rates", "--seconds", seconds))
+    if plan.retention_jobs:
+        jobs = str(plan.retention_jobs)
+        problems += _guarded("retention", lambda: run_program(figures, "bench.retention", "--jobs", jobs))
     figures.put("bench_minutes", (time.monotonic() - began) / 60, "min")
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -95,7 +98,7 @@ def run(stage: Stage, figures: Figures, plan: Plan, peers: Sequence[Candidate], 
 
 
 def run_program(figures: Figures, module: str, *arguments: str) -> None:
-    """Run a benchmark that is a program of its own, and keep its figures with the others."""
+    """Run a benchmark that has servers of its own, and keep its figures with the others."""
     argv = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         for line in process.stdout or ():

@@ -25,11 +25,7 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
     Twenty tenants of different sizes, one with most of the jobs; histories, items, dead letters, products,
     customers, matches and the rollups. `report` is called with one sentence after each step.
     """
-    for schema, packages in (
-        ("puller", ["worker", "puller"]),
-        ("matcher", ["worker", "matcher"]),
-    ):
-        migrate(database_url, schema, packages)
+    migrate_readers(database_url)
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
         connection.execute(
             "SELECT tracker.ensure_event_days((%s::timestamptz - %s * interval '1 day')::date, %s)", [until, DAYS, DAYS]
@@ -43,9 +39,23 @@ def fill(database_url: str, jobs: int, until: datetime, report: Report) -> None:
         report("vacuumed and analysed")
 
 
-def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report) -> None:
-    """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster."""
-    connection.execute(_SQL["functions"])
+def migrate_readers(database_url: str) -> None:
+    """The schemas that the API reads besides the tracker's."""
+    for schema, packages in (
+        ("puller", ["worker", "puller"]),
+        ("matcher", ["worker", "matcher"]),
+    ):
+        migrate(database_url, schema, packages)
+
+
+def fill_jobs(
+    connection: Connection, jobs: int, until: datetime, report: Report, days: float = DAYS, kind: str = "functions"
+) -> None:
+    """The jobs and their rollups alone. The lists' indexes are made when all rows are there, which is faster.
+
+    kind: `functions`, or `accounts` for 1,000 accounts of the same size.
+    """
+    _define(connection, kind)
     indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
         "WHERE indrelid = 'tracker.job'::regclass AND NOT indisprimary"
@@ -54,7 +64,7 @@ def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report
         connection.execute(f"DROP INDEX {name}".encode())
     for first in range(0, jobs, _STEP):
         last = min(first + _STEP, jobs) - 1
-        values = {"jobs": jobs, "days": DAYS, "until": until, "first": first, "last": last}
+        values = {"jobs": jobs, "days": days, "until": until, "first": first, "last": last}
         connection.execute(_SQL["jobs"], values)
         report(f"{last + 1:,} of {jobs:,} jobs")
     for name, definition in indexes:
@@ -64,12 +74,17 @@ def fill_jobs(connection: Connection, jobs: int, until: datetime, report: Report
     connection.execute("VACUUM (ANALYZE) tracker.job")
 
 
-def sample(database_url: str, numbers: Sequence[int]) -> list[tuple[str, str, str, datetime]]:
+def sample(database_url: str, numbers: Sequence[int], kind: str = "functions") -> list[tuple[str, str, str, datetime]]:
     """Id, tenant, chain and creation of the jobs with these numbers."""
     with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as connection:
-        connection.execute(_SQL["functions"])
+        _define(connection, kind)
         return connection.execute(
             "SELECT job_id, tenant, chain, created_at FROM unnest(%s::bigint[]) AS n "
             "JOIN tracker.job ON job_id = pg_temp.job_name(n) ORDER BY n",
             [list(numbers)],
         ).fetchall()
+
+
+def _define(connection: Connection, kind: str) -> None:
+    for name in dict.fromkeys(("functions", kind)):
+        connection.execute(_SQL[name])

@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
 
-from job_tracker import bootstrap_rebuild
+from job_tracker import bootstrap_archive
 from service_kit.kafka_admin import create_topics
 
 JOBS = "SELECT md5(string_agg(j::text, ',' ORDER BY job_id)), count(*) FROM tracker.job j"
@@ -46,7 +46,7 @@ class At:
 def archive_days(system: Any, folder: Path, ahead: timedelta = TOMORROW) -> str:
     """Archive all days that are finished `ahead` from now; returns the printed text."""
     out = StringIO()
-    bootstrap_rebuild.run_archive(system.settings, At(ahead), Console(file=out, width=200), folder)
+    bootstrap_archive.run_archive(system.settings, At(ahead), Console(file=out, width=200), folder)
     return out.getvalue()
 
 

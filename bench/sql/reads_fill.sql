@@ -22,6 +22,14 @@ LANGUAGE sql IMMUTABLE RETURN (ARRAY['PULL_NHANH_PRODUCTS', 'PULL_SHOPIFY_PRODUC
     'PRODUCT_SYNC', 'PULL_NHANH_CUSTOMERS', 'PULL_SHOPIFY_CUSTOMERS', 'AUTO_MATCH_CUSTOMERS', 'CUSTOMER_SYNC'
     ])[1 + floor(8 * pg_temp.chance(n, 4) ^ 1.5)::int];
 
+-- name: accounts
+-- Instead: 250 tenants with four accounts each, which take turns.
+CREATE OR REPLACE FUNCTION pg_temp.tenant_of(chain bigint) RETURNS text
+LANGUAGE sql IMMUTABLE RETURN 'tenant-' || lpad((1 + chain % 1000 / 4)::text, 3, '0');
+
+CREATE OR REPLACE FUNCTION pg_temp.account_of(chain bigint) RETURNS text
+LANGUAGE sql IMMUTABLE RETURN 'shop-' || (1 + chain % 4)::text;
+
 -- name: jobs
 -- Numbers from first to last of `jobs` in all, spread evenly over `days` until `until`.
 INSERT INTO tracker.job (

@@ -78,9 +78,14 @@ def audit(
 def archive_days(
     archive: Annotated[Path | None, typer.Option("--to", help="folder (default: archive in the system's home)")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check every file instead of writing")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="only remove jobs that ended before the retention horizon, from all days")
+    ] = False,
 ) -> None:
     """Write finished days of the log into compressed files, from which `rebuild` reads."""
-    exec_tracker(Home(), "archive", archive, *(["--verify"] if verify else []))
+    if verify and prune:
+        raise typer.BadParameter("--verify and --prune: choose one of them")
+    exec_tracker(Home(), "archive", archive, *(["--verify"] if verify else ["--prune"] if prune else []))
 
 
 def exec_tracker(home: Home, part: str, archive: Path | None, *arguments: str) -> NoReturn:

@@ -18,7 +18,7 @@ from rich.console import Console
 from tests.checked_producer import CheckedProducer
 from tests.tracker_actions import TOMORROW, archive_days, recreate, trim
 
-from job_tracker import bootstrap_rebuild
+from job_tracker import bootstrap_archive
 from job_tracker.archive.catalogue import ArchiveCatalogue
 from job_tracker.archive.files import PartWriter, exclusive_lock, read_segment
 from job_tracker.archive.lines import Archived, read_line
@@ -239,7 +239,7 @@ def test_a_partition_that_was_trimmed_before_its_first_day_is_told_unless_the_ar
     trim(system, (topic, 3, 1))
     with pytest.raises(NotArchived, match="offsets 0 to 1 left the log"):
         archive(ahead=next_day + timedelta(days=1))
-    bootstrap_rebuild.run_verify(system.settings, Console(file=StringIO()), tmp_path / "archive")
+    bootstrap_archive.run_verify(system.settings, Console(file=StringIO()), tmp_path / "archive")
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])  # what is held back is written when the file is closed

@@ -12,7 +12,7 @@ import zstandard
 from tests.sync_log import read_sync_log
 from tests.tracker_actions import TOMORROW, archive_days, recreate, run, trim
 
-from job_tracker import bootstrap_rebuild
+from job_tracker import bootstrap_archive
 from job_tracker.archive.catalogue import MANIFEST, Manifest, sealed
 from job_tracker.errors import NotArchived
 
@@ -120,7 +120,7 @@ def test_a_log_that_ends_before_its_archive_is_refused(
 def test_no_day_of_another_topic_is_written(
     *, system: Any, wait_until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_day = bootstrap_rebuild.write_day
+    write_day = bootstrap_archive.write_day
 
     def recreated(*arguments: Any) -> Any:
         recreate(system, system.topics.events, wait_until)
@@ -130,7 +130,7 @@ def test_no_day_of_another_topic_is_written(
 
     system.send_raw(b"{}", key=b"key", partition=0)
     system.flush()
-    monkeypatch.setattr(bootstrap_rebuild, "write_day", recreated)
+    monkeypatch.setattr(bootstrap_archive, "write_day", recreated)
     with pytest.raises(NotArchived, match="was recreated while it was read"):
         archive_days(system, tmp_path)
     assert not list(tmp_path.rglob(MANIFEST))

@@ -24,7 +24,7 @@ ALLOWED = {
 # The layers of the tracker, lowest first: each imports itself and what stands before it.
 LAYERS = (
     *("errors", "settings", "domain", "log", "store", "retention", "projector", "archive", "rebuild", "api"),
-    *("arguments", "bootstrap", "bootstrap_api", "bootstrap_rebuild", "commands", "__main__"),
+    *("arguments", "bootstrap", "bootstrap_api", "bootstrap_archive", "bootstrap_rebuild", "commands", "__main__"),
 )
 # Layers on one level, which do not import each other.
 BESIDE = ({"archive", "rebuild", "projector"}, {"api"})

@@ -37,7 +37,11 @@ def read_arguments() -> argparse.Namespace:
     audit.add_argument("--seed", type=int, default=1, help="another seed chooses other jobs (default %(default)s)")
     archive = parts.add_parser("archive", help="write finished days of the log into files")
     archive.add_argument("--archive", type=Path, default=Path("archive"), help="folder to write to")
-    archive.add_argument("--verify", action="store_true", help="check every file instead of writing")
+    instead = archive.add_mutually_exclusive_group()
+    instead.add_argument("--verify", action="store_true", help="check every file instead of writing")
+    instead.add_argument(
+        "--prune", action="store_true", help="instead, remove all jobs that ended before the retention horizon"
+    )
     return parser.parse_args()
 
 

@@ -23,6 +23,7 @@ from job_tracker.projector.loop import Projector
 from job_tracker.projector.source import KafkaSource
 from job_tracker.retention import Sweeper
 from job_tracker.settings import Settings
+from job_tracker.store.horizon import stored_lateness
 from job_tracker.store.positions import PositionStore
 from job_tracker.store.postgres import SCHEMA, RetryingConnection, connect, pause
 from job_tracker.store.status import Status
@@ -141,10 +142,21 @@ def run_projector(
 
 def run_jobs_projector(settings: Settings, stop: threading.Event, instance: str | None = None) -> None:
     """Run the projection `jobs` until `stop` is set, and delete what is older than the retention."""
-    sweeper = Sweeper(settings, SystemClock())
+    projection = JobsProjection(Topics(settings.jobtrail_topic_prefix))
+
+    def load_lateness() -> None:
+        with connect(settings.database_url) as connection:
+            projection.use_lateness(stored_lateness(connection))
+
+    try:
+        prepare_schema(settings, stop.wait)
+        _retry_until_available("PostgreSQL", load_lateness, stop.wait)
+    except Stopping:
+        return
+    sweeper = Sweeper(settings, SystemClock(), projection.use_lateness)
     sweeper.start()
     try:
-        run_projector(settings, JobsProjection(Topics(settings.jobtrail_topic_prefix)), stop, instance)
+        run_projector(settings, projection, stop, instance)
     finally:
         sweeper.stop()
 

@@ -1,4 +1,4 @@
-"""Wires the commands that run once: rebuild, audit, archive."""
+"""Wires the commands that read the whole log: rebuild, audit, skip-gap."""
 
 import sys
 import time
@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import LiteralString
 
@@ -17,9 +16,9 @@ from rich.prompt import Confirm
 
 from job_events.topics import Topics
 from job_tracker import bootstrap
-from job_tracker.archive.catalogue import ArchiveCatalogue
-from job_tracker.archive.days import finished_days, write_day
-from job_tracker.archive.files import exclusive_lock, verify
+from job_tracker.archive.catalogue import ArchiveCatalogue, ArchiveHorizon, read_horizon
+from job_tracker.archive.files import reading
+from job_tracker.domain.horizon import Lateness
 from job_tracker.errors import ShareLost
 from job_tracker.log.broker import Broker
 from job_tracker.log.messages import to_record
@@ -42,6 +41,7 @@ from job_tracker.rebuild.skip import GapSkipper, LogGap
 from job_tracker.rebuild.sources import Sources
 from job_tracker.retention import dead_letters_since, history_since
 from job_tracker.settings import Settings
+from job_tracker.store.horizon import stored_horizon, stored_rules
 from job_tracker.store.postgres import SCHEMA, Connection, RetryingConnection, connect
 from job_tracker.store.status import Status
 from service_kit.bootstrap import configure_logging
@@ -174,53 +174,6 @@ def run_audit(settings: Settings, clock: Clock, console: Console, *, archive: Pa
         return DIFFERENT if found else 0
 
 
-def run_archive(settings: Settings, clock: Clock, console: Console, folder: Path) -> None:
-    """Write every finished day that the archive does not have yet.
-
-    Raises:
-        ArchiveBusy, ArchiveDamaged, NotArchived, LogBroken, LogTimeout, BrokerAway
-    """
-    topics = _archived_topics(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    broker = Broker(settings.kafka, attempts=10)
-    days = 0
-    with exclusive_lock(folder), RebuildReport(console) as report:
-        catalogue = ArchiveCatalogue(folder, topics)
-        for topic in topics:
-            for day in finished_days(catalogue, broker, topic, clock.now()):
-                done = report.progress(f"{topic} {day.day}", day.offsets)
-                manifest = write_day(folder, settings.kafka, broker, day, done)
-                days += 1
-                report.say(f"{topic} {day.day}: {sum(part.records for part in manifest.parts):,} messages")
-        report.say(f"{days} days written; the archive in {folder} is up to date.")
-
-
-def run_verify(settings: Settings, console: Console, folder: Path) -> None:
-    """Read the whole archive and check every file against its manifest.
-
-    Raises:
-        ArchiveDamaged
-    """
-    catalogue = ArchiveCatalogue(folder, _archived_topics(settings))
-    unfinished = catalogue.check_folders()
-    segments = list(catalogue.all_segments())
-    with RebuildReport(console) as report:
-        verify(segments, report.progress("verifying", len(segments)))
-        for (topic, topic_id), days in groupby(segments, lambda segment: (segment.topic, segment.topic_id)):
-            held = list(days)
-            records = sum(segment.part.records for segment in held)
-            report.say(f"{topic} ({topic_id}): {held[0].day} to {held[-1].day}, {records:,} messages")
-        records = sum(segment.part.records for segment in segments)
-        report.say(f"{len(segments):,} files with {records:,} messages are as their manifests say.")
-        for day in unfinished:
-            report.say(f"{day.relative_to(folder)} has no manifest and is not read: the next `archive` writes it anew.")
-
-
-def _archived_topics(settings: Settings) -> list[str]:
-    topics = Topics(settings.jobtrail_topic_prefix)
-    return [*topics.lifecycle(), topics.items, topics.dead_letters]
-
-
 @dataclass(frozen=True, slots=True)
 class _ShadowWork:
     """What a process needs to know to fold the log, or a share of it, into the shadow `schema`."""
@@ -231,10 +184,13 @@ class _ShadowWork:
     history_since: datetime
     now: datetime
     sample: Sample | None
+    lateness: Lateness
 
     def projection(self, *, with_rollups: bool = True) -> ShadowProjection:
         topics = Topics(self.settings.jobtrail_topic_prefix)
-        return ShadowProjection(topics, self.history_since, self.sample, with_rollups=with_rollups)
+        return ShadowProjection(
+            topics, self.history_since, self.sample, with_rollups=with_rollups, lateness=self.lateness
+        )
 
     def sources(self) -> Sources:
         return _sources(self.settings, self.archive, self.projection().topics)
@@ -272,13 +228,17 @@ def _shadow_rebuild(
 ) -> Generator[tuple[ShadowRebuild, RebuildReport]]:
     """A rebuild whose shadow is dropped at the end in any case."""
     now = clock.now().astimezone(UTC)
-    work = _ShadowWork(settings, schema, archive, history_since(now, settings), now, sample)
-    projection, sources = work.projection(), work.sources()
     with (
         bootstrap.garbage_collection_disabled(),
-        work.connect() as connection,
+        reading(archive),
+        connect(settings.database_url, schema) as connection,
         RebuildReport(console) as report,
     ):
+        pruned = read_horizon(archive)
+        horizon = partial(_horizon, connection, pruned)
+        lateness = _lateness(connection, pruned)
+        work = _ShadowWork(settings, schema, archive, history_since(now, settings, horizon()), now, sample, lateness)
+        projection, sources = work.projection(), work.sources()
         shadow, writer = ShadowTables(connection, schema), work.writer()
         own = work.filler(sources, connection, writer)
         rebuild = ShadowRebuild(
@@ -290,10 +250,11 @@ def _shadow_rebuild(
             shadow=shadow,
             filler=SharedFiller(own, partial(_share, work), connection, projection.name),
             sample=sample,
-            history_since=lambda: history_since(clock.now(), settings),
-            dead_letters_since=lambda: dead_letters_since(clock.now(), settings),
+            history_since=lambda: history_since(clock.now(), settings, horizon()),
+            dead_letters_since=lambda: dead_letters_since(clock.now(), settings, horizon()),
             progress=report.progress,
             ensure_days=Days(connection, schema, work.history_since, now).ensure_days,
+            horizon=horizon,
         )
 
         def standing() -> str:
@@ -316,15 +277,17 @@ def _items_rebuild(
 ) -> Generator[tuple[ItemsRebuild, Committer[ItemsContent], RebuildReport]]:
     """A rebuild of the items whose positions are deleted at the end in any case."""
     topics = Topics(settings.jobtrail_topic_prefix)
-    projection = ItemsReplay(topics, dead_letters_since(clock.now().astimezone(UTC), settings))
-    sources = _sources(settings, archive, projection.topics)
-    # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
-    writer = _unsynced_connection(settings, projection.session)
     with (
         bootstrap.garbage_collection_disabled(),
+        reading(archive),
         connect(settings.database_url) as connection,
         RebuildReport(console) as report,
     ):
+        since = dead_letters_since(clock.now().astimezone(UTC), settings, _horizon(connection, read_horizon(archive)))
+        projection = ItemsReplay(topics, since)
+        sources = _sources(settings, archive, projection.topics)
+        # What a crash takes is read again; the last commit, of the positions, waits for the disk and takes all with it.
+        writer = _unsynced_connection(settings, projection.session)
         committer = Committer(writer, projection)
         rebuild = ItemsRebuild(
             connection=connection,
@@ -342,6 +305,17 @@ def _items_rebuild(
                 writer.close()
                 with connect(settings.database_url) as another:
                     rebuild.end(another)
+
+
+def _lateness(connection: Connection, pruned: ArchiveHorizon | None) -> Lateness:
+    rules = stored_rules(connection)
+    return Lateness(rules) if pruned is None else Lateness(rules, pruned.midnight(), frozenset(pruned.jobs))
+
+
+def _horizon(connection: Connection, pruned: ArchiveHorizon | None) -> datetime:
+    """The later one of those of the live table and of the archive."""
+    stored = stored_horizon(connection).ended_before
+    return stored if pruned is None else max(stored, pruned.midnight())
 
 
 def _sources(settings: Settings, archive: Path, topics: list[str]) -> Sources:

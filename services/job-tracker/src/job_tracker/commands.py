@@ -10,7 +10,7 @@ import psycopg
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from job_tracker import bootstrap_rebuild
+from job_tracker import bootstrap_archive, bootstrap_rebuild
 from job_tracker.errors import TrackerError
 from job_tracker.settings import Settings
 from service_kit.clock import SystemClock
@@ -64,9 +64,11 @@ def _part(settings: Settings, arguments: argparse.Namespace) -> int:
             )
         case _:
             if arguments.verify:
-                bootstrap_rebuild.run_verify(settings, console, arguments.archive)
+                bootstrap_archive.run_verify(settings, console, arguments.archive)
+            elif arguments.prune:
+                bootstrap_archive.run_prune(settings, console, arguments.archive)
             else:
-                bootstrap_rebuild.run_archive(settings, clock, console, arguments.archive)
+                bootstrap_archive.run_archive(settings, clock, console, arguments.archive)
             return 0
 
 

@@ -1,19 +1,41 @@
-"""Retention: once an hour, deletes what is older than the settings say. Job rows stay.
+"""Retention: once an hour, deletes what is older than the settings say.
 
-History is dropped by day tables. Items, dead letters, idempotency keys, and the history and items of deleted jobs are
-deleted in batches, each in a transaction of its own, so that locks are short.
+One horizon, a stored midnight, says which jobs are forgotten (domain/horizon.py). History, items and dead letters have
+shorter lives of their own; none is kept from before the horizon.
+
+History is dropped by day tables. All else is deleted in batches, each in a transaction of its own, so that locks are
+short.
 """
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import psycopg
 import structlog
 from psycopg import sql
 
-from job_tracker.domain.positions import MAX_BEHIND
+from job_events.topics import Topics
+from job_tracker.domain.horizon import (
+    NEVER,
+    Lateness,
+    midnight,
+    next_rule,
+    reached_horizon,
+    rule_in_force,
+)
+from job_tracker.domain.positions import JOBS_PROJECTION, MAX_BEHIND
 from job_tracker.settings import Settings
+from job_tracker.store.horizon import (
+    move_horizon,
+    store_rule,
+    stored_horizon,
+    stored_lateness,
+    stored_rules,
+    sweep_jobs,
+    unread_partitions,
+)
 from job_tracker.store.postgres import Connection, connect
 from service_kit.clock import Clock
 from service_kit.sql_files import queries
@@ -26,15 +48,14 @@ _FIRST, _EVERY = 60.0, 3600.0  # seconds from the start to the first sweep, and 
 _LATE = timedelta(days=40)  # longer than the topics keep an event of a job that was deleted
 
 
-def history_since(now: datetime, settings: Settings) -> datetime:
-    """Where the kept history begins: a midnight in UTC."""
-    day = now.astimezone(UTC).date() - timedelta(days=settings.jobtrail_history_days)
-    return datetime.combine(day, time(), UTC)
+def history_since(now: datetime, settings: Settings, horizon: datetime = NEVER) -> datetime:
+    """Where the kept history begins: a midnight in UTC, at the earliest the horizon of finished jobs."""
+    return max(midnight(now) - timedelta(days=settings.jobtrail_history_days), horizon)
 
 
-def dead_letters_since(now: datetime, settings: Settings) -> datetime:
+def dead_letters_since(now: datetime, settings: Settings, horizon: datetime = NEVER) -> datetime:
     """Where the kept items and dead letters begin."""
-    return now - timedelta(days=settings.jobtrail_items_days)
+    return max(now - timedelta(days=settings.jobtrail_items_days), horizon)
 
 
 def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[str]:
@@ -45,11 +66,14 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     gone: Counter[str] = Counter()
     if connection.execute(_SQL["try_lock"]).fetchone() != (True,):
         return gone
-    since = history_since(now, settings)
+    _advance_horizon(connection, now, settings)
+    gone += sweep_jobs(connection)
+    horizon = stored_horizon(connection).ended_before
+    since = history_since(now, settings, horizon)
     days = connection.execute(_SQL["old_days"], {"first_kept": f"event_{since:%Y%m%d}"}).fetchall()
     for (day,) in days:
         gone["days"] += _drop_day(connection, str(day))
-    items_since = dead_letters_since(now, settings)
+    items_since = dead_letters_since(now, settings, horizon)
     batches: list[tuple[str, dict[str, datetime | int]]] = [
         ("delete_default_history", {"before": since}),
         ("delete_items", {"before": items_since}),
@@ -66,6 +90,27 @@ def sweep(connection: Connection, now: datetime, settings: Settings) -> Counter[
     return gone
 
 
+def _advance_horizon(connection: Connection, now: datetime, settings: Settings) -> None:
+    """Store a new rule if the setting has changed; move the horizon once a day, when the log has been read so far."""
+    rules = stored_rules(connection)
+    if (rule := next_rule(rules, settings.jobtrail_job_days, now)) is not None:
+        store_rule(connection, rule)
+        log.info("horizon rule stored", days=rule.days, in_force_from=rule.in_force_from.isoformat())
+    rule = rule_in_force(rules, now)
+    if rule is None:
+        return
+    horizon, read_until = reached_horizon(rule, now)
+    if horizon <= stored_horizon(connection).ended_before:
+        return
+    topics = Topics(settings.jobtrail_topic_prefix)
+    unread = unread_partitions(connection, topics.prefix + JOBS_PROJECTION, topics.lifecycle(), read_until)
+    if unread:
+        log.info("horizon waits for the projectors", horizon=horizon.isoformat(), unread=unread[:5])
+        return
+    move_horizon(connection, horizon)
+    log.info("horizon moved", ended_before=horizon.isoformat())
+
+
 def _drop_day(connection: Connection, day: str) -> bool:
     """DROP waits for readers of the history, and new readers wait for it: so the lock time-out is short."""
     try:
@@ -80,11 +125,12 @@ def _drop_day(connection: Connection, day: str) -> bool:
 
 
 class Sweeper:
-    """A thread that sweeps once an hour until it is stopped."""
+    """A thread that sweeps once an hour until it is stopped, and passes on the rules of lateness."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, use_lateness: Callable[[Lateness], None]) -> None:
         self._settings = settings
         self._clock = clock
+        self._use_lateness = use_lateness
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -102,6 +148,8 @@ class Sweeper:
             try:
                 with connect(self._settings.database_url) as connection:
                     gone = sweep(connection, self._clock.now(), self._settings)
+                    # Also what another tracker has stored: a rule is in force a day later at the earliest.
+                    self._use_lateness(stored_lateness(connection))
             except psycopg.Error as error:
                 log.warning("retention failed; retried with the next sweep", reason=str(error).strip())
             else:

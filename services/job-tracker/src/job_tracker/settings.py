@@ -19,5 +19,8 @@ class Settings(ServiceSettings):
     jobtrail_api_port: int = Field(default=8400, ge=0, le=65535, description="port of the API; 0 picks a free one")
     jobtrail_batch_events: int = Field(default=40_000, ge=1, le=100_000, description="most events in one transaction")
     jobtrail_history_days: Days = Field(default=90, description="days that events of the history are kept")
+    jobtrail_job_days: Days = Field(
+        default=400, description="days that finished and deleted jobs are kept after their end"
+    )
     jobtrail_items_days: Days = Field(default=90, description="days that items and dead letters are kept")
     jobtrail_keys_days: Days = Field(default=30, description="days that idempotency keys of the API are kept")

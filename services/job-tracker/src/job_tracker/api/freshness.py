@@ -142,6 +142,7 @@ class SnapshotReader:
             projectors=_instances.decode(row["projectors"]),
             faults=_faults.decode(row["faults"]),
             topics=self._topics[projection],
+            horizon=row["horizon"],
         )
 
     def _wanted(self, projection: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from job_tracker.errors import Problem
 from service_kit.sql_files import queries
 
 _SQL = queries("job_tracker.store", "reads.sql")
+_FRESHNESS = queries("job_tracker.store", "freshness.sql")
 Row = dict[str, Any]
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "MIXED", "FAILED", "CANCELLED"]
 MAX_HISTORY = 20_000  # events of one job that are folded for its timeline
@@ -101,7 +102,10 @@ async def show_job(*, parts: PartsNow, wait: Wait, job_id: str) -> Response:
     """Everything known of one job."""
 
     async def show(row: Row | None, now: datetime) -> Row:
-        known, signals, reason = _known(row, job_id), NO_SIGNALS, None
+        if row is None:
+            async with parts.reader.snapshot() as connection:
+                raise await _unknown(connection, job_id)
+        known, signals, reason = row, NO_SIGNALS, None
         if known["state"] != "finished":
             async with parts.reader.snapshot() as connection:
                 signals = (await read_health_signals(connection, [known], now))[job_id]
@@ -272,7 +276,9 @@ async def find_job(connection: AsyncConnection, job_id: str, scope: Scope) -> Ro
     """
     statement = _SQL["job"].format(scope=scope_condition(scope))
     reading = await connection.execute(statement, {"job_id": job_id} | scope_values(scope))
-    return _known(await reading.fetchone(), job_id)
+    if (row := await reading.fetchone()) is None:
+        raise await _unknown(connection, job_id)
+    return row
 
 
 async def _check_visible(connection: AsyncConnection, job_id: str, scope: Scope) -> None:
@@ -285,10 +291,11 @@ async def _check_visible(connection: AsyncConnection, job_id: str, scope: Scope)
         await find_job(connection, job_id, scope)
 
 
-def _known(row: Row | None, job_id: str) -> Row:
-    if row is None:
-        raise Problem(404, f"the table knows no job {job_id[:128]!r}", [("job_id", "is unknown")])
-    return row
+async def _unknown(connection: AsyncConnection, job_id: str) -> Problem:
+    """The 404 of a job that has no row: perhaps it had one."""
+    row = await (await connection.execute(_FRESHNESS["horizon"])).fetchone()
+    forgotten = f"; jobs that ended before {row['ended_before']:%Y-%m-%d} are forgotten" if row else ""
+    return Problem(404, f"the table knows no job {job_id[:128]!r}{forgotten}", [("job_id", "is unknown")])
 
 
 def _item(row: Row) -> Row:

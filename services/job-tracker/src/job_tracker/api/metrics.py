@@ -1,6 +1,7 @@
 """The API's metrics for Prometheus, in a registry of their own, so that several apps can share a process."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -27,6 +28,15 @@ class Metrics:
             "jobtrail_projector_alive", "1 while one is at work", ["projection"], registry=self.registry
         )
 
+        self._horizon = Gauge(
+            "jobtrail_horizon_seconds", "Jobs that ended before this time are forgotten", registry=self.registry
+        )
+        self._late = Gauge(
+            "jobtrail_late_events",
+            "Events that came from before the horizon and changed no row",
+            registry=self.registry,
+        )
+
     def set_jobs(self, by_status: Mapping[str, int]) -> None:
         for status in STATUSES:
             self._jobs.labels(status).set(by_status.get(status, 0))
@@ -35,6 +45,10 @@ class Metrics:
         self._lag_events.labels(projection).set(lag_events)
         self._lag_seconds.labels(projection).set(float("nan") if lag_seconds is None else lag_seconds)
         self._alive.labels(projection).set(int(alive))
+
+    def set_horizon(self, ended_before: datetime | None, late_events: int) -> None:
+        self._horizon.set(float("nan") if ended_before is None else ended_before.timestamp())
+        self._late.set(late_events)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -42,7 +42,10 @@ async def ready(*, parts: PartsNow) -> Response:
 
 @router.get("/freshness")
 async def freshness(*, parts: PartsNow) -> Response:
-    """Where each projection stands: each partition's watermark, and all instances at work."""
+    """Where each projection stands: each partition's watermark, and all instances at work.
+
+    Jobs that ended before `horizon` are forgotten; null: none is.
+    """
     async with parts.reader.snapshot() as connection:
         standings = {
             name: await parts.reader.standing(connection, projection)
@@ -57,7 +60,8 @@ async def freshness(*, parts: PartsNow) -> Response:
         }
         for name, standing in standings.items()
     }
-    return Json({"now": standings["jobs"].now, **body}, headers=standings["jobs"].freshness.headers())
+    jobs = standings["jobs"]
+    return Json({"now": jobs.now, "horizon": jobs.horizon, **body}, headers=jobs.freshness.headers())
 
 
 @router.get("/metrics")
@@ -67,7 +71,11 @@ async def metrics(*, parts: PartsNow) -> Response:
         rows = await (await connection.execute(_SQL["status_counts"])).fetchall()
         parts.instruments.set_jobs({row["status"]: int(row["jobs"]) for row in rows})
         for name, projection in (("jobs", parts.reader.jobs), ("items", parts.reader.items)):
-            found = (await parts.reader.standing(connection, projection)).freshness
+            standing = await parts.reader.standing(connection, projection)
+            found = standing.freshness
+            if name == "jobs":
+                late = sum(partition.late_events for partition in standing.partitions)
+                parts.instruments.set_horizon(standing.horizon, late)
             parts.instruments.set_freshness(name, found.lag_events, found.lag_seconds, found.alive)
     return Response(parts.instruments.text(), media_type=CONTENT_TYPE_LATEST)
 

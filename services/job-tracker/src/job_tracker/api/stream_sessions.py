@@ -103,8 +103,8 @@ class StreamSession:
 
     async def _step(self) -> Sequence[bytes]:
         step = await self._changes.since(self._place.positions)
-        if self._place.epoch not in {None, step.standing.epoch}:
-            raise HistoryGap("the table was rebuilt")
+        if (reason := step.standing.reason_to_begin_again(self._place.epoch)) is not None:
+            raise HistoryGap(reason)
         self._place, self._fresh = StreamPosition(step.positions, step.standing.epoch), step.last
         return list(event_stream.jobs(changes_in_view(self._view, step.changes, former_known=False), self._place))
 

@@ -5,18 +5,20 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 import msgspec
 import zstandard
 
-from job_tracker.archive.catalogue import MANIFEST, Manifest, Part, Segment, part_name
+from job_tracker.archive.catalogue import HORIZON, MANIFEST, ArchiveHorizon, Manifest, Part, Segment, part_name
 from job_tracker.archive.lines import Archived, read_line, write_line
 from job_tracker.errors import ArchiveBusy, ArchiveDamaged
 from job_tracker.log.records import Record
 
+_READERS = ".readers"
 LEVEL = 6  # of zstd: events shrink about fifteenfold, and higher levels win little for their time
 
 
@@ -35,12 +37,37 @@ def exclusive_lock(folder: Path) -> Generator[None]:
         yield
 
 
+@contextmanager
+def reading(folder: Path) -> Generator[None]:
+    """Keep pruning away while files are read. Where no lock file can be made, no one prunes either."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            lock = stack.enter_context((folder / _READERS).open("w"))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def no_readers(folder: Path) -> Generator[None]:
+    """Keep readers away while files are replaced; they wait.
+
+    Raises:
+        ArchiveBusy: somebody reads.
+    """
+    with (folder / _READERS).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArchiveBusy(f"a rebuild or an audit reads {folder}; wait for its end") from None
+        yield
+
+
 class PartWriter:
     """Writes the messages of one partition and day; `close` gives the part of the manifest."""
 
-    def __init__(self, folder: Path, partition: int) -> None:
+    def __init__(self, folder: Path, partition: int, pruned: date | None = None) -> None:
         self._partition = partition
-        self._path = folder / part_name(partition)
+        self._path = folder / part_name(partition, pruned)
         self._file = _temporary(self._path).open("wb")
         self._hashing = _Hashing(self._file)
         self._compressed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(
@@ -73,16 +100,34 @@ class PartWriter:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """The last step of a day: from now on it counts."""
-    path = folder / MANIFEST
+    _write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+
+
+def write_horizon(folder: Path, horizon: ArchiveHorizon) -> None:
+    """From now on the archive is read as one that is pruned."""
+    _write_whole(folder / HORIZON, msgspec.json.encode(horizon) + b"\n")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     file = _temporary(path).open("wb")
     try:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        file.write(content)
         _settle(file, path)
     except OSError as error:
         raise _named(error, path) from None
 
 
 def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
+    """The messages in batches of up to `most`, without what no projection reads.
+
+    Raises:
+        ArchiveDamaged
+    """
+    for batch in read_archived(segment, most):
+        yield [archived.record for archived in batch]
+
+
+def read_archived(segment: Segment, most: int) -> Iterator[list[Archived]]:
     """The messages in batches of up to `most`.
 
     The hash of the whole file is known only at its end: what was read before is not to be trusted until then.
@@ -91,7 +136,8 @@ def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
         ArchiveDamaged: the file is missing, broken, or not the one of its manifest.
     """
     topic, partition = segment.partition
-    part, batch, records, expected = segment.part, [], 0, segment.part.start
+    part, records, expected = segment.part, 0, segment.part.start
+    batch: list[Archived] = []
     try:
         with segment.path.open("rb") as file:
             hashing = _Hashing(file)
@@ -99,11 +145,12 @@ def read_segment(segment: Segment, most: int) -> Iterator[list[Record]]:
                 zstandard.ZstdDecompressor().stream_reader(cast("IO[bytes]", hashing), closefd=False), 1 << 20
             )
             for line in lines:
-                record = read_line(topic, partition, line).record
+                archived = read_line(topic, partition, line)
+                record = archived.record
                 if not expected <= record.offset < part.end:
                     raise ArchiveDamaged(f"{segment.path} holds offset {record.offset} out of place")
                 expected, records = record.offset + 1, records + 1
-                batch.append(record)
+                batch.append(archived)
                 if len(batch) == most:
                     yield batch
                     batch = []

@@ -9,12 +9,15 @@ import msgspec
 
 from job_events.tokens import Positions, encode_token
 
+_TABLE = 0xFFFF_FFFF  # the bits of an epoch that number the table; those above count sweeps
+
 
 class Watermark(msgspec.Struct, frozen=True, array_like=True):
     """How far one partition has been read. Offsets are those of the next record; times are the database's but one.
 
     `applied_at`: LogAppendTime of the last applied record, by the broker's clock. `checked_at`: when Kafka was last
-    asked for the end. `reached_at`: when it was last asked and the answer had already been read.
+    asked for the end. `reached_at`: when it was last asked and the answer had already been read. `late_events`: how
+    many changed no row, because their own time was behind the horizon when they came.
     """
 
     topic: str
@@ -24,6 +27,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
     end_offset: int | None
     checked_at: datetime | None
     reached_at: datetime | None
+    late_events: int = 0
 
     @property
     def lag(self) -> int:
@@ -47,6 +51,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
             "lag_events": self.lag,
             "as_of": self.as_of,
             "applied_at": self.applied_at,
+            "late_events": self.late_events,
         }
 
 
@@ -122,7 +127,8 @@ class Freshness(msgspec.Struct, frozen=True):
 class Standing:
     """Where a projection stands in one snapshot, whose time is `now`.
 
-    `epoch` is another number after the job table was swapped for a rebuilt one.
+    `epoch` is another number after the job table was swapped for a rebuilt one, or after a sweep has deleted rows of
+    it. Jobs that ended before `horizon` are forgotten (None: none is).
     """
 
     now: datetime
@@ -131,10 +137,18 @@ class Standing:
     projectors: Sequence[Instance]
     faults: Sequence[PartitionFault] = ()
     topics: Sequence[str] = ()
+    horizon: datetime | None = None
 
     @property
     def positions(self) -> Positions:
         return {(one.topic, one.partition): one.next_offset for one in self.partitions}
+
+    def reason_to_begin_again(self, epoch: int | None) -> str | None:
+        """Why what was read of the table with the number `epoch` (None: any) is void; None if it is not."""
+        if epoch is None or epoch == self.epoch:
+            return None
+        same_table = (epoch ^ self.epoch) & _TABLE == 0
+        return "jobs that ended before the horizon left the table" if same_table else "the table was rebuilt"
 
     @property
     def freshness(self) -> Freshness:

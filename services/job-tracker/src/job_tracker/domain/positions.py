@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from job_events.tokens import Positions
 
+JOBS_PROJECTION = "tracker-jobs"  # behind the prefix of the topics: the name of the positions of the job table
 MAX_BEHIND = 20_000  # events; a reader further behind is sent the newest jobs instead of the way to them
 
 

@@ -76,7 +76,7 @@ class Projection(Protocol[Content]):
         """The content of a batch without records."""
         ...
 
-    def add(self, content: Content, records: Iterable[Record]) -> list[DeadLetterRow]:
+    def add(self, content: Content, records: Sequence[Record]) -> list[DeadLetterRow]:
         """Decode records and fold them into the content, without I/O; invalid ones are returned as dead letters."""
         ...
 

@@ -5,7 +5,7 @@ It has a consumer group of its own, so that many items do not delay jobs.
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import LiteralString, NamedTuple
 
@@ -96,7 +96,7 @@ class ItemsProjection:
     def begin(self) -> ItemsContent:
         return ItemsContent()
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+    def add(self, content: ItemsContent, records: Sequence[Record]) -> list[DeadLetterRow]:
         dead: list[DeadLetterRow] = []
         items = content.items
         for record in records:

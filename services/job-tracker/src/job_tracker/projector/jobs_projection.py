@@ -1,6 +1,7 @@
 """The projection `jobs`: lifecycle events become rows of the history and one merged row for each job."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, LiteralString
@@ -24,15 +25,19 @@ from job_events.events import (
 )
 from job_events.fold import JobState
 from job_events.topics import Topics
+from job_tracker.domain.horizon import Lateness
 from job_tracker.domain.job_row import STORED, STORED_NAMES, job_row
-from job_tracker.log.records import Record
+from job_tracker.domain.positions import JOBS_PROJECTION
+from job_tracker.log.records import Record, TopicPartition
 from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.store.binary_copy import EncodedRows, copy_rows, copy_statement, type_oids
 from job_tracker.store.job_statements import JOB_STATEMENTS
 from job_tracker.store.postgres import DATA_ERRORS, Connection, Cursor
+from service_kit.sql_files import queries
 
 _SQL = JOB_STATEMENTS
 _encoder = msgspec.json.Encoder()
+_COUNT_LATE = queries("job_tracker.store", "commit.sql")["count_late"]
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 # Up to so many jobs, and characters, are merged faster from JSON than by way of the staging table.
 _FEW, _SMALL = 50, 2**20
@@ -55,11 +60,13 @@ _COPY_HISTORY = copy_statement("event", _HISTORY)
 class JobsContent:
     """History rows in log order, and the folded jobs of the batch by id, until `pack` encodes them as `rows` or JSON.
 
-    The history is a list of blocks: one block for a whole batch takes a sixth more memory.
+    `late` counts the events that change no row. The history is a list of blocks: one block for a whole batch takes a
+    sixth more memory.
     """
 
     history: list[EncodedRows] = field(default_factory=list)
     jobs: dict[str, JobState] = field(default_factory=dict)
+    late: Counter[TopicPartition] = field(default_factory=Counter)
     rows: EncodedRows = field(default_factory=lambda: EncodedRows(_JOB_TYPES))
     few: str = ""
 
@@ -73,14 +80,16 @@ class JobsProjection:
     def __init__(
         self,
         topics: Topics,
-        name: str = "tracker-jobs",
+        name: str = JOBS_PROJECTION,
         history_since: datetime = _ALWAYS,
         *,
         with_rollups: bool = True,
+        lateness: Lateness | None = None,
     ) -> None:
         self._topics = topics.lifecycle()
         self._name = topics.prefix + name
         self._history_since = history_since
+        self._lateness = lateness or Lateness()
         rolling: LiteralString = _SQL["batch_changes"] + _SQL["roll"] if with_rollups else ""
         self._merge: LiteralString = _SQL["merge_jobs"] + rolling + _SQL["changed"]
 
@@ -92,14 +101,19 @@ class JobsProjection:
     def topics(self) -> list[str]:
         return self._topics
 
+    def use_lateness(self, lateness: Lateness) -> None:
+        """Judge all events that are added from now on by these rules."""
+        self._lateness = lateness
+
     def begin(self) -> JobsContent:
         return JobsContent()
 
-    def add(self, content: JobsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
+    def add(self, content: JobsContent, records: Sequence[Record]) -> list[DeadLetterRow]:
         dead: list[DeadLetterRow] = []
         history = EncodedRows(_HISTORY_TYPES)
         content.history.append(history)
-        jobs, since = content.jobs, self._history_since
+        jobs, since, lateness = content.jobs, self._history_since, self._lateness
+        late_before = lateness.possible_before(max((record.appended_at for record in records), default=_ALWAYS))
         for record in records:
             try:
                 event = decode(record.value, record.appended_at)
@@ -114,6 +128,9 @@ class JobsProjection:
                 dead.append(DeadLetterRow(record, f"holds a value that PostgreSQL cannot take: {error}", event.job_id))
                 continue
             if isinstance(event, Lifecycle):
+                if event.time < late_before and lateness.is_late(event.job_id, event.time, record.appended_at):
+                    content.late[record.topic, record.partition] += 1
+                    continue
                 state = jobs.get(event.job_id)
                 if state is None:
                     state = jobs[event.job_id] = JobState()
@@ -134,6 +151,9 @@ class JobsProjection:
 
     def write(self, cursor: Cursor, content: JobsContent) -> int:
         copy_rows(cursor, _COPY_HISTORY, content.history)
+        for (topic, partition), events in content.late.items():
+            place = {"projection": self._name, "topic": topic, "partition": partition}
+            cursor.execute(_COUNT_LATE, place | {"events": events})
         if content.few:
             merging = cursor.execute(_SQL["sent"] + self._merge, {"rows": content.few})
         elif content.rows.data:

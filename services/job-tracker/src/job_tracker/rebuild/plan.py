@@ -81,7 +81,7 @@ def make_plan(
         plan.detached.add(partition)
         _check_old(plan, partition, live[partition], archived, "is in the table, but the broker does not have it")
     for topic_id, partition, span in live_earlier:
-        for gone in _missing(span, _kept(archived, topic_id, partition)):
+        for gone in missing(span, _kept(archived, topic_id, partition)):
             plan.losses.append(
                 f"{_name(partition)}: the table holds offsets {gone.low} to {gone.high} from an archive that is "
                 "not here, or from before a gap"
@@ -127,7 +127,7 @@ def _plan_partition(
             f"{_name(partition)}: the log ends at {high}, but the archive holds messages up to {kept.high}: the broker "
             "has lost them, and their offsets will be given once more"
         )
-    for gone in _missing(wanted, kept, log.span):
+    for gone in missing(wanted, kept, log.span):
         plan.losses.append(f"{_name(partition)}: {_lost(gone, high, archived=kept is not None)}")
         if live is not None and live.topic_id == log.topic_id:
             read = Span(max(gone.low, live.first_offset), min(gone.high, live.next_offset))
@@ -140,12 +140,12 @@ def _plan_partition(
 def _check_old(plan: Plan, partition: TopicPartition, live: LivePosition, archived: Stretches, what: str) -> None:
     """The table holds what the broker held before: only the archive can still have that."""
     kept = _kept(archived, live.topic_id, partition)
-    for gone in _missing(Span(live.first_offset, live.next_offset), kept):
+    for gone in missing(Span(live.first_offset, live.next_offset), kept):
         plan.losses.append(f"{_name(partition)} {what}: its old offsets {gone.low} to {gone.high} are in no archive")
         plan.gone.append(Stretch(live.topic_id, partition, gone))
 
 
-def _missing(wanted: Span, *held: Span | None) -> list[Span]:
+def missing(wanted: Span, *held: Span | None) -> list[Span]:
     """The parts of a stretch that are in none of those that are held, which come in order."""
     missing: list[Span] = []
     low = wanted.low

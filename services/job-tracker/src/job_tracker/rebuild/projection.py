@@ -1,11 +1,12 @@
 """The projections for a rebuild: the same fold and merge, without what retention has deleted."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from job_events.topics import Topics
+from job_tracker.domain.horizon import Lateness
 from job_tracker.log.records import Record
 from job_tracker.projector.batch import DeadLetterRow
 from job_tracker.projector.items_projection import ItemsContent, ItemsProjection
@@ -44,9 +45,16 @@ class ShadowProjection(JobsProjection):
     """
 
     def __init__(
-        self, topics: Topics, history_since: datetime, sample: Sample | None = None, *, with_rollups: bool = True
+        self,
+        topics: Topics,
+        history_since: datetime,
+        sample: Sample | None = None,
+        *,
+        with_rollups: bool = True,
+        lateness: Lateness | None = None,
     ) -> None:
-        super().__init__(topics, history_since=_NEVER if sample else history_since, with_rollups=with_rollups)
+        since = _NEVER if sample else history_since
+        super().__init__(topics, history_since=since, with_rollups=with_rollups, lateness=lateness)
         self._sample = sample
 
     def pack(self, content: JobsContent) -> None:
@@ -63,8 +71,8 @@ class ItemsReplay(ItemsProjection):
         super().__init__(topics, "tracker-items.again")
         self._since = since
 
-    def add(self, content: ItemsContent, records: Iterable[Record]) -> list[DeadLetterRow]:
-        return super().add(content, (record for record in records if record.appended_at >= self._since))
+    def add(self, content: ItemsContent, records: Sequence[Record]) -> list[DeadLetterRow]:
+        return super().add(content, [record for record in records if record.appended_at >= self._since])
 
     def merge(self, cursor: Cursor) -> int:
         cursor.execute(_SQL["unstage_deleted"])

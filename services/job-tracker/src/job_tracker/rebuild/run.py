@@ -8,6 +8,7 @@ from datetime import date, datetime
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
+from job_tracker.domain.horizon import NEVER
 from job_tracker.log.broker import Broker
 from job_tracker.log.records import Positions, Span, TopicPartition
 from job_tracker.projector.jobs_projection import refill_rollups
@@ -22,6 +23,7 @@ from job_tracker.rebuild.shadow import ShadowTables
 from job_tracker.rebuild.shares import SharedFiller
 from job_tracker.rebuild.sources import Sources
 from job_tracker.rebuild.swap import Swap, drop_replaced, refuse_blockers
+from job_tracker.store.horizon import delete_forgotten_of_shadow, move_horizon, sweeps_locked
 from job_tracker.store.offsets import (
     LivePosition,
     insert_earlier,
@@ -53,6 +55,7 @@ class ShadowRebuild:
     dead_letters_since: Callable[[], datetime]
     progress: Progress
     ensure_days: Callable[[set[date]], None]
+    horizon: Callable[[], datetime]
     _plan: Plan = field(default_factory=Plan, init=False)
     _positions: Positions = field(default_factory=dict, init=False)
     _locked: bool = field(default=False, init=False)
@@ -105,7 +108,9 @@ class ShadowRebuild:
         """
         with ExitStack() as opened:
             live, shadow = (opened.enter_context(self._one_state(name)) for name in ("tracker", self.shadow.name))
-            self.advance(self.live(live))
+            with sweeps_locked(self.database_url):
+                self.advance(self.live(live))
+                self._forget()
             # As of now: what retention took from the live tables since this began is in the shadow still.
             history_since, dead_letters_since = self.history_since(), self.dead_letters_since()
             done = self.progress("comparing jobs", compare.count_jobs(live))
@@ -130,11 +135,13 @@ class ShadowRebuild:
             self.shadow.index(other)
         self.shadow.forget_deleted()
         self.advance(self.live())
-        self.progress("swapping", 0)
-        with connect(self.database_url) as exchanging:
+        with sweeps_locked(self.database_url), connect(self.database_url) as exchanging:
+            self._forget()
+            self.progress("swapping", 0)
             Swap(exchanging, self.connection, self.shadow.name, self.projection.name).run(
                 self.projection.topics, self._plan.detached, self.advance, self.dead_letters_since()
             )
+            move_horizon(exchanging, self.horizon())  # of a database that is newer than its archive
 
     def check_swap(self) -> None:
         """Before a long run: refuse if there are dependent objects that no swap can preserve.
@@ -154,6 +161,12 @@ class ShadowRebuild:
         if self.connection.info.transaction_status == TransactionStatus.ACTIVE:
             self.connection.cancel_safe()
         self.shadow.drop(connection)
+
+    def _forget(self) -> None:
+        """Delete from the shadow what is behind the horizon, as the sweep has done or will do in the live table."""
+        horizon = self.horizon()
+        if horizon > NEVER:
+            delete_forgotten_of_shadow(self.connection, horizon, lossy=bool(self._plan.losses))
 
     def _kept(self, lost_jobs: Collection[str]) -> list[str]:
         if not self._plan.losses or EVERY_JOB in lost_jobs:

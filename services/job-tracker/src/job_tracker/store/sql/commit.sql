@@ -39,6 +39,10 @@ SELECT %(projection)s, * FROM unnest(
 ON CONFLICT (projection, topic, partition, first_offset) DO UPDATE
 SET next_offset = greatest(empty_offsets.next_offset, excluded.next_offset)
 
+-- name: count_late
+UPDATE consumer_offset SET late_events = late_events + %(events)s
+WHERE projection = %(projection)s AND topic = %(topic)s AND partition = %(partition)s
+
 -- name: insert_dead_letter
 -- A recreated topic assigns the same offsets to other records: the newer dead letter stays, in any order of arrival.
 INSERT INTO dead_letter (

@@ -2,6 +2,10 @@
 -- One process at a time.
 SELECT pg_try_advisory_lock(1247040836)
 
+-- name: lock
+-- The same lock: who holds it keeps sweeps away.
+SELECT pg_advisory_lock(1247040836)
+
 -- name: unlock
 -- After a failed sweep the lock is released with its connection.
 SELECT pg_advisory_unlock(1247040836)
