@@ -22,8 +22,7 @@ from job_events.topics import Topics
 from local_stack import free_port
 from sandbox.app import create_app
 from sandbox.transports import Transports
-from worker.inbox import Claim
-from worker.job import Checkpoint, RunningJob, WorkerContext
+from worker.job import Checkpoint, Claim, RunningJob, WorkerContext  # pyright: ignore[reportPrivateImportUsage]
 
 
 class SetClock:
