@@ -74,6 +74,9 @@ def test_each_route_and_each_control_works_to_its_end(user: Any, wait_until: Wai
         ):
             client = EarlierClient(api, wait_until)
             _verify(user, api, wait_until)
+            # With stock, an item of which the price alone fails counts as written in part.
+            alone = ("--tenant", "demo", "--set", '{"write": {"stock": false}}')
+            assert user.run("accounts", "settings", "demo-shop", *alone).returncode == 0
             _routes(client, sandbox)
             _reads_and_edits(client)
             _control(user, api, wait_until)

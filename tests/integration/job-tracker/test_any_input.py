@@ -9,8 +9,12 @@ from tests.api_answers import answers
 from platforms.migrate import migrate as migrate_accounts
 
 ENDLESS = "/stream"
-WITHOUT_INPUT = {"/healthz", "/readyz", "/freshness", "/metrics"}
+WITHOUT_INPUT = {"/healthz", "/readyz", "/freshness", "/metrics", "/api/sync/schedule/global"}  # as GET
 LONGEST_URL = 60_000  # bytes; what is longer never comes to the API: uvicorn's parser refuses it by itself
+
+
+def takes_input(operation: Any) -> bool:
+    return operation.method != "get" or operation.path not in WITHOUT_INPUT
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_good_and_bad_questions_are_answered(url: str, most: int) -> None:
         assert isinstance(found, Ok)
         operation = found.ok()
         for mode in schemathesis.GenerationMode:
-            if operation.path != ENDLESS and (mode.is_positive or operation.path not in WITHOUT_INPUT):
+            if operation.path != ENDLESS and (mode.is_positive or takes_input(operation)):
                 several(given(case=operation.as_strategy(generation_mode=mode))(judge))()
     assert not wrong, "\n".join(wrong)
     assert asked > 30 * most
