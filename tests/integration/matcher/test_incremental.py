@@ -139,7 +139,7 @@ def test_every_kind_of_match_agrees_with_the_whole_one(matching, wait_until, kin
     shops = Shops(matching, wait_until, kind)
     numbers = itertools.count()
 
-    @settings(max_examples=examples(12), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
     @given(records(fields, HUB), records(fields, CHANNEL), steps(fields), st.sampled_from(["review", "auto"]))
     def agree(hub: Any, channel: Any, story: list[dict[str, Any]], link_by_name: str) -> None:
         catalogue: Catalogue = {"nhanh": hub, "shopify": channel}
