@@ -126,13 +126,16 @@ class RateBuckets:
             "maximum": UNKNOWN_POINTS.maximum,
             "rate": UNKNOWN_POINTS.restore_rate,
         }
+        waited = 0.0
         while True:
             granted, pause = self._row("spend_points", values)
             if granted:
                 return
-            # Another worker's answer may correct the bucket and shorten the wait at any moment. A long wait is named as
-            # a whole, so that a job gives its thread back.
-            _wait_for(pause if pause > _LONG_SECONDS else min(pause, _RECHECK_SECONDS), key, wait)
+            # Another worker's answer may correct the bucket and shorten the wait at any moment, above all at the first
+            # calls to a shop. A wait that stays long is named as a whole, so that a job gives its thread back.
+            seconds = min(pause, _RECHECK_SECONDS) if waited < _LONG_SECONDS else pause
+            _wait_for(seconds, key, wait)
+            waited += seconds
 
     def settle_points(self, key: str, *, refund: float, status: PointsStatus) -> None:
         self._run(
