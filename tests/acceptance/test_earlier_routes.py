@@ -171,10 +171,11 @@ def _control(user: Any, api: httpx.Client, wait_until: WaitUntil) -> None:
         return [job["state"] for job in api.get("/jobs", params={"tenant": "canary"}).json()["jobs"]]
 
     wait_until(lambda: set(canaries()) == {"finished"}, "the end of all simulated jobs")
+    before = len(canaries())
     deleted = user.run("jobs", "delete", "--older-than", "0s", "--tenant", "canary", "--yes")
-    assert re.search(rf"Deleted {len(canaries())} jobs", deleted.stdout) or not canaries(), deleted.stdout
+    assert f"Deleted {before} jobs" in deleted.stdout, deleted.stdout
     wait_until(lambda: canaries() == [], "the deletion of the simulated jobs")
-    assert api.get("/jobs", params={"tenant": "demo"}).json()["total"] > 10
+    assert api.get("/jobs", params={"tenant": "demo"}).json()["total"] > 0
 
 
 def _token() -> list[str]:
