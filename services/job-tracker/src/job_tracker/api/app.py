@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, stream
+from job_tracker.api import catalogue, commands, dead_letters, jobs, ops, problems, schedules, stream
 from job_tracker.api.deps import Parts
 from job_tracker.api.input_checks import check_input
 from job_tracker.errors import Problem
@@ -46,7 +46,7 @@ def create_app(
         dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, catalogue, dead_letters, stream, ops):
+    for module in (jobs, commands, catalogue, dead_letters, schedules, stream, ops):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

@@ -27,6 +27,11 @@ class Metrics:
             "jobtrail_projector_alive", "1 while one is at work", ["projection"], registry=self.registry
         )
 
+        self._schedulers = Gauge("jobtrail_schedulers_alive", "Schedulers at work", registry=self.registry)
+
+    def set_schedulers(self, instances: int) -> None:
+        self._schedulers.set(instances)
+
     def set_jobs(self, by_status: Mapping[str, int]) -> None:
         for status in STATUSES:
             self._jobs.labels(status).set(by_status.get(status, 0))
