@@ -52,7 +52,8 @@ JOBS = PAGE | {"jobs": [JOB], "freshness": FRESH}
 ONE = {"job": JOB, "freshness": FRESH}
 MADE = {"job_id": "job-2"}
 ABOUT = RECORD | {"note": "n", "linked_by": "sku"}
-RUN = {"account": "a", "planned_at": "2026-01-02T03:04:05Z", "state": "skipped", "reason": "x", "jobs": [JOB]}
+RUN: Json = {"account": "a", "planned_at": "2026-01-02T03:04:05Z", "state": "skipped", "reason": "x"}
+RUN["jobs"] = [{"job_id": "job-1", "type": "PRODUCT_SYNC", "status": "MIXED"}]
 SCHEDULE = {
     "schedule_id": "s-1",
     "tenant": "demo",
@@ -65,7 +66,7 @@ SCHEDULE |= {"paused": False, "paused_reason": "x", "catch_up": "one", "next_run
 SCHEDULES: Json = {"schedule": SCHEDULE, "runs": [RUN], "scheduler": {"alive": False}, "freshness": FRESH}
 ADD = ["schedules", "add", "sales", "--account", "a", "--every", "1h"]
 COMMANDS: list[tuple[list[str], Json]] = [
-    (["schedules", "list"], PAGE | SCHEDULES | {"schedules": [SCHEDULE]}),
+    (["schedules", "list"], PAGE | {"schedules": [SCHEDULE], "scheduler": {"alive": False}}),
     (["schedules", "show", "s-1"], SCHEDULES),
     (ADD, SCHEDULES),
     (["jobs", "list"], JOBS),

@@ -36,7 +36,7 @@ SCHEDULES, RUNS = 100, 500
 _PLANNING_SECONDS = 2.0  # of one transaction; the rest of its schedules is left to the next
 RETRY = timedelta(seconds=5)
 """Between two looks at a run that waits for the one before it, and two tries to send a request."""
-COMES_WITHIN = timedelta(hours=1)
+COMES_WITHIN = timedelta(hours=6)
 """A job of a run, or its next step, that is not in the job table for so long does not come any more."""
 FLUSH_SECONDS = 6.0  # longer than a message may wait for its acknowledgement, shorter than a transaction may be idle
 PAUSED = "the schedule is paused"
