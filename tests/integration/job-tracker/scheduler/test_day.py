@@ -1,4 +1,4 @@
-"""Two scheduler processes and a clock that moves through a day: exactly the planned jobs, whenever a process is killed."""
+"""Two scheduler processes, a clock that moves through a day, and kills: exactly the planned jobs start."""
 
 import random
 from collections import Counter
