@@ -1,5 +1,6 @@
 """Schedules by the API: create, show, change, pause, delete; what is wrong is refused with its field."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from tests.api_answers import problem, shown
 
 from job_events.job_types import JOB_TYPES
+from job_tracker.api.schedule_store import ScheduleFields, ScheduleStore
+from service_kit.clock import SystemClock
 
 NIGHTLY = {"cron": "30 2 * * *"}
 
@@ -250,3 +254,24 @@ def test_the_last_runs_are_shown_with_the_outcome_of_their_jobs(
 def wait_for_job(api: httpx.Client, path: str, wait_until: Any) -> list[dict[str, Any]]:
     wait_until(lambda: any(run["jobs"] for run in shown(api, path)["runs"]), "the job is not shown")
     return shown(api, path)["runs"]
+
+
+def test_the_schedule_of_all_accounts_of_a_tenant_is_one_however_often_it_is_put(
+    api: httpx.Client, system: Any, tenant: str
+) -> None:
+    assert api
+
+    async def put() -> list[dict[str, Any]]:
+        pool: AsyncConnectionPool = AsyncConnectionPool(system.database_url, open=False, max_size=3)
+        async with pool:
+            store = ScheduleStore(pool, SystemClock())
+            hourly, nightly = ScheduleFields(every_seconds=3600), ScheduleFields(cron="0 2 * * *", catch_up="skip")
+            await asyncio.gather(*(store.put_for_all_accounts(tenant, hourly, "lan", chain="sales") for _ in range(3)))
+            await store.put_for_all_accounts(tenant, nightly, "minh", chain="sales")
+            await store.put_for_all_accounts(tenant, hourly, "lan", job_type="PRODUCT_SYNC", paused=True)
+            return await store.of_all_accounts(tenant)
+
+    sales, sync = asyncio.run(put())
+    assert (sales["chain"], sales["cron"], sales["every_seconds"]) == ("sales", "0 2 * * *", None)
+    assert (sales["account"], sales["created_by"], sales["updated_by"]) == (None, "lan", "minh")
+    assert (sync["job_type"], sync["paused"], sync["next_run_at"]) == ("PRODUCT_SYNC", True, None)

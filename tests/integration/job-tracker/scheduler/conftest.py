@@ -62,7 +62,7 @@ class Schedules:
         self._open.append(opened)
         return Scheduler(
             connection=opened,
-            producer=clients.producer(kafka or self.system.kafka, "test-scheduler", 3000),
+            producer=clients.producer(kafka or self.system.kafka, "test-scheduler", 5000),
             topics=self.system.topics,
             clock=self.clock,
             instance=f"test:{len(self._open)}",
@@ -120,6 +120,16 @@ class Schedules:
         if now is not None:
             self.clock.time = now
         self.scheduler.turn()
+        self.settle()
+
+    def settle(self) -> None:
+        """Send again, without a pause, what a slow Kafka has not acknowledged in time."""
+        again = "UPDATE tracker.schedule_run SET not_before = %s WHERE state = 'requested'"
+        for _ in range(20):
+            if self.connection.execute(again, [self.clock.time]).rowcount == 0:
+                return
+            self.scheduler.turn()
+        raise AssertionError("Kafka acknowledges nothing")
 
     def runs(self, schedule_id: str) -> list[tuple[datetime, str, str]]:
         """Planned time, state and reason of all runs, oldest first."""
