@@ -1,32 +1,39 @@
 """The commands of docs/howto/schedules.md, run against an API."""
 
-import os
 import re
-import subprocess
+import shlex
 import sys
 from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
+
+from jobtrail.main import main
 
 PAGE = Path(__file__).parents[4] / "docs" / "howto" / "schedules.md"
-BIN = Path(sys.executable).parent
 
 
-def test_every_command_works(api: httpx.Client, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def test_every_command_works(
+    *,
+    api: httpx.Client,
+    connection: psycopg.Connection[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     connection.execute("INSERT INTO accounts.account (tenant, account) VALUES ('default', 'lan-shop')")
-    environment = os.environ | {"JOBTRAIL_API": str(api.base_url).rstrip("/"), "COLUMNS": "200"}
+    monkeypatch.setenv("JOBTRAIL_API", str(api.base_url).rstrip("/"))
     commands = re.findall(r"^ {4}\.venv/bin/(jobtrail .+)$", PAGE.read_text("utf-8"), re.MULTILINE)
     said: dict[str, str] = {}
     schedule = ""
     for command in commands:
-        filled = f"{BIN}/{command.replace('SCHEDULE', schedule)}"
-        done = subprocess.run(
-            ["bash", "-c", filled], env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, f"{filled}\n{done.stdout}{done.stderr}"
-        said[command] = done.stdout
-        schedule = schedule or re.findall(r"Schedule (\S+)", done.stdout)[0]
+        monkeypatch.setattr(sys, "argv", shlex.split(command.replace("SCHEDULE", schedule)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code in (None, 0), f"{command}\n{printed.out}{printed.err}"
+        said[command] = printed.out
+        schedule = schedule or re.findall(r"Schedule (\S+)", printed.out)[0]
     assert len(commands) == 8
     first, interval = (said[command] for command in commands[:2])
     assert "At 02:30 every day, Asia/Ho_Chi_Minh" in first and first.count("02:30:00+0700") == 5
