@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import Field, model_validator
 
@@ -49,6 +49,7 @@ CatchUp = Annotated[
     Literal["skip", "one", "all"],
     Field(description="which missed runs are made up: none, the newest, or all up to catch_up_limit"),
 ]
+ScheduleId = Annotated[str, Path(max_length=128)]
 CatchUpLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_CATCH_UP)]
 
 
@@ -134,7 +135,7 @@ async def show_schedule(
     *,
     parts: PartsNow,
     wait: Wait,
-    schedule_id: str,
+    schedule_id: ScheduleId,
     runs: Annotated[int, Query(ge=1, le=200, description="how many of the last runs")] = 20,
 ) -> Response:
     """A schedule with its next runs, and its last runs with their jobs."""
@@ -153,7 +154,9 @@ async def show_schedule(
 
 
 @router.patch("/{schedule_id}", responses=answer_schemas.CHANGED_SCHEDULE)
-async def change_schedule(*, parts: PartsNow, schedule_id: str, body: ScheduleChange, actor: Actor = "api") -> Response:
+async def change_schedule(
+    *, parts: PartsNow, schedule_id: ScheduleId, body: ScheduleChange, actor: Actor = "api"
+) -> Response:
     """Change a schedule. If its times change, the next run is the first after now."""
     return _changed(await parts.schedules.change(schedule_id, body.given(), actor, parts.scope))
 
@@ -162,7 +165,7 @@ async def change_schedule(*, parts: PartsNow, schedule_id: str, body: ScheduleCh
 async def control_schedule(
     *,
     parts: PartsNow,
-    schedule_id: str,
+    schedule_id: ScheduleId,
     verb: Literal["pause", "resume"],
     body: ReasonBody | None = None,
     actor: Actor = "api",
@@ -175,7 +178,7 @@ async def control_schedule(
 
 
 @router.delete("/{schedule_id}")
-async def delete_schedule(*, parts: PartsNow, schedule_id: str) -> Response:
+async def delete_schedule(*, parts: PartsNow, schedule_id: ScheduleId) -> Response:
     """Delete a schedule with its runs. Jobs that it has started stay and go on."""
     await parts.schedules.delete(schedule_id, parts.scope)
     return Json({"schedule_id": schedule_id})
