@@ -169,7 +169,10 @@ def decide_runs(cursor: Cursor, now: datetime) -> int:
 
 
 def send_requests(cursor: Cursor, now: datetime, producer: ReconnectingProducer, topics: Topics) -> int:
-    """Send the requests of up to RUNS runs and mark those that Kafka has acknowledged; how many there were."""
+    """Send the requests of up to RUNS runs and mark those that Kafka has acknowledged.
+
+    Returns how many there were; 0 if Kafka does not acknowledge all, so that a turn waits for it once.
+    """
     unsent = _rows(cursor, UnsentRun, "lock_requests", {"now": now, "limit": RUNS})
     reports = [_Reports(len(run.events)) for run in unsent]
     for run, report in zip(unsent, reports, strict=True):
@@ -191,7 +194,7 @@ def send_requests(cursor: Cursor, now: datetime, producer: ReconnectingProducer,
         reason = next(report.reason for report in reports if report.missing)
         log.warning("requests not acknowledged; sent again soon", runs=len(late), reason=reason)
         _postpone(cursor, late, now)
-    return len(unsent)
+    return 0 if late else len(unsent)
 
 
 def delete_old_runs(cursor: Cursor, before: datetime, rows: int) -> int:
