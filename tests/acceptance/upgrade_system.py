@@ -103,7 +103,7 @@ class Upgrade:
         chain = str(uuid.uuid4())
         then = _plain(_CHAIN.then, sync or {})
         for first in _CHAIN.first:
-            self.world.request(account, first, params=pull_params, then=then, chain=chain)
+            self.world.request(account, first.type, params=pull_params, then=then, chain=chain)
         self.chains[chain] = account
         return chain
 

@@ -143,9 +143,9 @@ class Runner:
         pull = step.params.get("pull", {})
         by_type = {names.job_type(name, self._case.kind): name for name in (*_PULLS, "match", "sync")}
         then = [self._filled(one, step.params) for one in chain.then]
-        for type_ in chain.first:
-            params = self._resolved(by_type[type_], pull | step.params.get(by_type[type_], {}))
-            self._world.request(self._account, type_, params=params, then=then, chain=chain_id)
+        for job in chain.first:
+            params = self._resolved(by_type[job.type], pull | step.params.get(by_type[job.type], {}))
+            self._world.request(self._account, job.type, params=params, then=then, chain=chain_id)
         ended = self._world.finished_chain(chain_id, set(by_type))
         return {names.job_name(job["type"]): job for job in ended}
 

@@ -210,6 +210,56 @@ class Stats(Struct):
     success_rate: float | None = None
 
 
+class Schedule(Struct):
+    schedule_id: str
+    tenant: str
+    words: str
+    paused: bool
+    paused_reason: str
+    catch_up: str
+    next_runs: list[Moment]
+    account: str | None = None
+    type: str | None = None
+    chain: str | None = None
+
+
+class RunJob(Struct):
+    job_id: str
+    type: str
+    status: str
+
+
+class Run(Struct):
+    """A planned run; `account` is empty for all accounts."""
+
+    account: str
+    planned_at: Moment
+    state: str
+    reason: str
+    jobs: list[RunJob]
+
+
+class Schedulers(Struct):
+    alive: bool
+
+
+class SchedulesPage(Struct):
+    schedules: list[Schedule]
+    scheduler: Schedulers
+    total_text: str
+    next: str | None
+
+
+class ScheduleAnswer(Struct):
+    schedule: Schedule
+
+
+class ScheduleWithRuns(Struct):
+    schedule: Schedule
+    runs: list[Run]
+    scheduler: Schedulers
+
+
 class Total(Struct):
     total: Count
 

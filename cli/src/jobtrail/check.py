@@ -16,10 +16,11 @@ from jobtrail import answers
 from jobtrail.home import Home
 from jobtrail.queues import hold_text
 from jobtrail.tracker import Tracker, shown, staleness
+from service_kit.database import instances_at_work
 from service_kit.kafka_admin import group_members
 from service_kit.kafka_diagnosis import quiet_config, reach
 from service_kit.kafka_security import KafkaConnection
-from service_kit.processes import CONSUMER_GROUPS
+from service_kit.processes import CONSUMER_GROUPS, PROCESSES
 
 TIMEOUT = 5.0
 
@@ -32,6 +33,9 @@ def check_system(console: Console, home: Home) -> int:
         "Kafka": lambda: _kafka(kafka),
         "API": lambda: _api(api),
     }
+    for process in PROCESSES:
+        if process.view is not None:
+            parts[process.name] = lambda view=process.view: _instances(database, view)
     down = False
     for name, check in parts.items():
         try:
@@ -60,6 +64,16 @@ def _kafka(kafka: KafkaConnection) -> str:
     with reach(kafka, TIMEOUT) as admin:
         metadata = admin.list_topics(timeout=TIMEOUT)
     return f"{len(metadata.brokers)} broker(s), {len(metadata.topics)} topics"
+
+
+def _instances(database: str, view: str) -> str:
+    try:
+        count = instances_at_work(database, view)
+    except psycopg.errors.UndefinedTable:
+        count = 0
+    if count == 0:
+        raise ValueError("no instance is at work")
+    return f"{count} at work"
 
 
 def _api(address: str) -> str:

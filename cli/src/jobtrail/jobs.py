@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
 
-from job_events.chains import CHAINS
+from job_events.chains import CHAINS, FirstJob
 from job_events.events import JOB_ID_PATTERN, Then
 from job_events.job_types import JOB_TYPES
 from job_events.topics import SERVICES
@@ -168,10 +168,10 @@ def start(
         given |= {"dry_run": True}
     common = {"tenant": tenant, "account": account} | ({"priority": priority} if priority is not None else {})
     together = {"chain": str(uuid7()), "then": to_builtins(then)} if chain else {}
-    for job_type in chain.first if chain else (what,):
-        own = given | first.get(job_type, {})
-        answer = tracker.post("/jobs", {"type": job_type, **common, "params": own, **together})
-        _print_request(job_type, answer)
+    for job in chain.first if chain else (FirstJob(what),):
+        own = job.params | given | first.get(job.type, {})
+        answer = tracker.post("/jobs", {"type": job.type, **common, "params": own, **together})
+        _print_request(job.type, answer)
 
 
 @app.command()

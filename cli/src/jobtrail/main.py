@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from job_events.errors import JobtrailError
-from jobtrail import accounts, jobs, maintenance, matches, queues
+from jobtrail import accounts, jobs, maintenance, matches, queues, schedules
 from jobtrail.errors import UserError
 from jobtrail.home import Home, Ports
 from jobtrail.options import HELP, span
@@ -35,6 +35,7 @@ app.add_typer(accounts.app, name="accounts", help="Connect shops; credentials ar
 app.add_typer(jobs.app, name="jobs", help="Start, watch, cancel and retry jobs.")
 app.add_typer(matches.app, name="matches", help="List linked records, and decide on pairs that wait for review.")
 app.add_typer(queues.app, name="queues", help="Show, pause and resume the queue of each service.")
+app.add_typer(schedules.app, name="schedules", help="Start jobs by the clock.")
 app.add_typer(maintenance.app)
 
 P = ParamSpec("P")

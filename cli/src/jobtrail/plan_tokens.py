@@ -77,7 +77,7 @@ def with_token(chain: Chain, job_type: str, token: str) -> tuple[dict[str, Json]
     Raises:
         UserError: the chain has no such step.
     """
-    first: dict[str, Json] = {name: {"confirm": token} for name in chain.first if name == job_type}
+    first: dict[str, Json] = {job.type: {"confirm": token} for job in chain.first if job.type == job_type}
     then = tuple(_confirmed(step, job_type, token) for step in chain.then)
     if not first and then == chain.then:
         raise UserError(f"The plan token belongs to a {job_type}, which this chain does not run")

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from jobtrail.errors import UserError
 from jobtrail.home import Home, Ports, Running, kafka_of
 from local_stack import LocalStack, ServiceSpec, StackEvent, free_port, is_free
-from service_kit.database import watched
+from service_kit.database import instances_at_work, watched
 from service_kit.errors import KafkaUnreachable
 from service_kit.kafka_admin import group_members
 from service_kit.kafka_diagnosis import quiet_config, reach
@@ -96,6 +96,8 @@ def services(running: Running, home: Home) -> list[ServiceSpec]:
     def ready(process: Process) -> Callable[[], bool] | None:
         if process.http is not None:
             return _answers(addresses[process.http.name] + process.http.health)
+        if process.view is not None:
+            return _works(running.database, process.view)
         return _joined(kafka, process.group) if process.group is not None else None
 
     return [ServiceSpec(process.name, argv(process), env, ready(process)) for process in PROCESSES]
@@ -136,6 +138,17 @@ def _joined(kafka: KafkaConnection, group: str) -> Callable[[], bool]:
         # A new client for each check: closing a client whose broker is gone may hang for ever.
         with suppress(KafkaException), AdminClient(quiet_config(kafka)) as admin:
             return group_members(admin, group, ANSWER_SECONDS) > 0
+        return False
+
+    return ask
+
+
+def _works(database: str, view: str) -> Callable[[], bool]:
+    """Ready once the view has a row."""
+
+    def ask() -> bool:
+        with suppress(psycopg.Error):
+            return instances_at_work(database, view) > 0
         return False
 
     return ask

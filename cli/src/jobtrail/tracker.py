@@ -119,6 +119,28 @@ class Tracker:
         """The first `most` matches, and their last page."""
         return self._collect("/matches", "matches", answers.MatchesPage, most, **filters)
 
+    def schedules(self, most: int, **filters: Any) -> tuple[list[answers.Schedule], answers.SchedulesPage]:
+        """The first `most` schedules, newest first, and their last page."""
+        found, last = self._collect("/schedules", "schedules", answers.SchedulesPage, most, **filters)
+        return msgspec.convert(found, list[answers.Schedule]), msgspec.convert(last, answers.SchedulesPage)
+
+    def schedule(self, schedule_id: str, runs: int) -> answers.ScheduleWithRuns:
+        """A schedule with its last runs.
+
+        Raises:
+            NotFound
+        """
+        return self.read(schedule_path(schedule_id), answers.ScheduleWithRuns, runs=runs)
+
+    def add_schedule(self, body: Json) -> answers.Schedule:
+        """POST a new schedule."""
+        made = self._checked(self._request("POST", "/schedules", json=body), answers.ScheduleAnswer)
+        return msgspec.convert(made, answers.ScheduleAnswer).schedule
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """DELETE a schedule."""
+        self._request("DELETE", schedule_path(schedule_id))
+
     def total(self, path: str, **filters: Any) -> int:
         """How many entries a list with an exact total has."""
         return self.read(path, answers.Total, limit=1, **filters).total
@@ -174,6 +196,11 @@ PROBLEMS: dict[int, type[UserError]] = {404: NotFound, 503: TrackerUnreachable}
 def job_path(job_id: str, part: str = "") -> str:
     """The path of a job or of a part of it, with the id quoted."""
     return f"/jobs/{_quoted(job_id)}" + (f"/{part}" if part else "")
+
+
+def schedule_path(schedule_id: str, part: str = "") -> str:
+    """The path of a schedule or of a command to it, with the id quoted."""
+    return f"/schedules/{_quoted(schedule_id)}" + (f"/{part}" if part else "")
 
 
 def account_path(tenant: str, account: str, verb: str) -> str:

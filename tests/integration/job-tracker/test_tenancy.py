@@ -45,6 +45,10 @@ INSERT INTO matcher.match (tenant, account, kind, platform, hub_id, remote_id, s
 VALUES (%(tenant)s, 'shop', 'product', 'shopify', 'v', 'gid://1', 'auto', 'sku', 1, 'job');
 INSERT INTO accounts.account (tenant, account) VALUES (%(tenant)s, 'shop');
 INSERT INTO puller.hold (kind, tenant, account, requested_by, reason) VALUES ('account', %(tenant)s, 'shop', 'lan', '');
+INSERT INTO tracker.schedule (schedule_id, tenant, account, job_type, params, cron, timezone, anchor, jitter_seconds,
+    catch_up, catch_up_limit, next_run_at, created_by, created_at, updated_by, updated_at)
+VALUES ('schedule-' || %(tenant)s, %(tenant)s, 'shop', 'PULL_NHANH_PRODUCTS', '{}', '0 0 * * *', 'UTC', now(), 0,
+    'one', 10, now() + interval '1 day', 'lan', now(), 'lan', now());
 INSERT INTO puller.inbox (job_id, tenant, account, job_type, chain, priority, requested_at, request, waiting_reason)
 VALUES (%(tenant)s, %(tenant)s, 'shop', 'PULL_NHANH_PRODUCTS', 'c', 0, now(), '', 'newer');
 """
@@ -61,6 +65,8 @@ LISTS = {
     "/orders": ("orders", {}),
     "/matches": ("matches", {"names": True}),
     "/accounts": ("accounts", {}),
+    "/schedules": ("schedules", {}),
+    "/schedules?account": ("schedules", {"account": "shop"}),
 }
 EARLIER_LISTS = (
     "/api/nhanh/local-products",
@@ -76,6 +82,8 @@ CHECKED_ROUTES = {
     *(("POST", "/jobs"), ("POST", "/jobs/{job_id}/retry"), ("POST", "/jobs/{job_id}/{verb}")),
     *(("DELETE", "/jobs/{job_id}"), ("POST", "/queues/{service}/{verb}"), ("POST", "/dead-letters/ack")),
     *(("POST", "/accounts/{tenant}/{account}/{verb}"), ("POST", "/matches")),
+    *(("POST", "/schedules"), ("GET", "/schedules/{schedule_id}"), ("PATCH", "/schedules/{schedule_id}")),
+    *(("DELETE", "/schedules/{schedule_id}"), ("POST", "/schedules/{schedule_id}/{verb}")),
     *(("PATCH", "/matches/{kind}/{hub_id:path}"), ("DELETE", "/matches/{kind}/{hub_id:path}")),
     ("POST", "/jobs/delete"),
     *(("POST", route.path) for route in EARLIER_ROUTES),
@@ -358,6 +366,15 @@ COMMANDS: dict[str, tuple[Callable[[httpx.Client, World], httpx.Response], int]]
     "delete": (lambda http, world: http.delete(f"/jobs/{world.finished[OTHER]}"), 404),
     "queue": (lambda http, _: http.post("/queues/puller/pause"), 403),
     "account": (lambda http, _: http.post(f"/accounts/{OTHER}/shop/pause"), 404),
+    "create schedule": (lambda http, _: http.post("/schedules", json=schedule_of(OTHER)), 422),
+    "create schedule of all accounts": (
+        lambda http, _: http.post("/schedules", json=schedule_of(OTHER) | {"account": None}),
+        422,
+    ),
+    "show schedule": (lambda http, _: http.get(f"/schedules/schedule-{OTHER}"), 404),
+    "change schedule": (lambda http, _: http.patch(f"/schedules/schedule-{OTHER}", json={"catch_up": "all"}), 404),
+    "pause schedule": (lambda http, _: http.post(f"/schedules/schedule-{OTHER}/pause"), 404),
+    "delete schedule": (lambda http, _: http.delete(f"/schedules/schedule-{OTHER}"), 404),
     "create match": (
         lambda http, _: http.post("/matches", json=edit_of(OTHER) | {"kind": "product", "hub_id": "1"}),
         422,
@@ -405,6 +422,10 @@ def job_of(tenant: str) -> dict[str, Any]:
     return {"type": "PULL_NHANH_PRODUCTS", "tenant": tenant, "account": "shop"}
 
 
+def schedule_of(tenant: str) -> dict[str, Any]:
+    return job_of(tenant) | {"cron": "0 0 * * *"}
+
+
 def edit_of(tenant: str) -> dict[str, Any]:
     return {"tenant": tenant, "account": "shop", "shopify_id": "2"}
 
@@ -419,6 +440,9 @@ def test_commands_touch_nothing_of_another_tenant(api: Api, world: World, shared
     with api.scoped(OWN) as http:
         problem(command(http, world), status)
     assert broker.ends(partitions) == before
+    with api.scoped(OTHER) as http:
+        (schedule,) = http.get("/schedules").json()["schedules"]
+    assert (schedule["schedule_id"], schedule["paused"], schedule["catch_up"]) == (f"schedule-{OTHER}", False, "one")
 
 
 @pytest.mark.parametrize("path", [route.path for route in EARLIER_ROUTES])
@@ -443,6 +467,8 @@ def test_a_deletion_finds_no_job_of_another_tenant(api: Api, world: World) -> No
 
 def test_commands_of_the_own_tenant_are_accepted(api: Api, world: World) -> None:
     with api.scoped(OWN) as http:
+        assert http.get(f"/schedules/schedule-{OWN}").status_code == 200
+        assert http.post(f"/schedules/schedule-{OWN}/pause").status_code == 200
         accepted(http.post(f"/jobs/{world.queued[OWN]}/pause"))
         accepted(http.post(f"/accounts/{OWN}/shop/resume"))
     accepted(api.http.post("/queues/puller/resume"))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from job_events.chains import CHAINS
 from job_events.envelope import decode, encode
 from job_events.events import Counters, Finished, FinishedData, JobInfo, Outcome, Requested, Then
 from worker.job import RunningJob
@@ -77,3 +78,17 @@ def test_a_refused_request_skips_the_steps_behind_it(bench: Any, wait_until: Wai
         wait_until(lambda: bench.rows("select 1 from inbox where outcome = 'skipped'"))
     assert bench.end_of(refused).data.then == (Then(CHILD, (NHANH,)),)
     assert [name for (name,) in bench.rows("select job_type from inbox where outcome = 'skipped'")] == [CHILD]
+
+
+def test_a_step_may_have_the_type_of_the_job_before_it(bench: Any, wait_until: WaitUntil) -> None:
+    """As in the chain `incremental`: changed stock is read behind changed products, once."""
+    pull = "INCREMENTAL_PULL"
+    (step,) = CHAINS["incremental"].then
+    with bench.running({pull: done}):
+        for _ in range(2):
+            end(bench, "products", pull, step)
+        wait_until(lambda: bench.rows("select 1 from inbox where state = 'finished'"))
+    (stock,) = children(bench)
+    assert (stock.data.job.type, stock.data.params) == (pull, {"platform": "nhanh", "kind": "stock"})
+    assert stock.data.parents == ("products",)
+    assert bench.end_of(stock.job_id).data.then == step.then

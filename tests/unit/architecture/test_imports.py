@@ -23,8 +23,21 @@ ALLOWED = {
 }
 # The layers of the tracker, lowest first: each imports itself and what stands before it.
 LAYERS = (
-    *("errors", "settings", "domain", "log", "store", "retention", "projector", "archive", "rebuild", "api"),
-    *("arguments", "bootstrap", "bootstrap_api", "bootstrap_archive", "bootstrap_rebuild", "commands", "__main__"),
+    *(
+        "errors",
+        "settings",
+        "domain",
+        "log",
+        "store",
+        "retention",
+        "projector",
+        "archive",
+        "rebuild",
+        "scheduler",
+        "api",
+    ),
+    *("arguments", "bootstrap", "bootstrap_api", "bootstrap_archive", "bootstrap_rebuild", "bootstrap_scheduler"),
+    *("commands", "__main__"),
 )
 # Layers on one level, which do not import each other.
 BESIDE = ({"archive", "rebuild", "projector"}, {"api"})

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.http_server import running_server
 
-from jobtrail import jobs, matches, queues, terminal
+from jobtrail import jobs, matches, queues, schedules, terminal
 
 Json = dict[str, Any]
 JOB: Json = {
@@ -52,7 +52,23 @@ JOBS = PAGE | {"jobs": [JOB], "freshness": FRESH}
 ONE = {"job": JOB, "freshness": FRESH}
 MADE = {"job_id": "job-2"}
 ABOUT = RECORD | {"note": "n", "linked_by": "sku"}
+RUN: Json = {"account": "a", "planned_at": "2026-01-02T03:04:05Z", "state": "skipped", "reason": "x"}
+RUN["jobs"] = [{"job_id": "job-1", "type": "PRODUCT_SYNC", "status": "MIXED"}]
+SCHEDULE = {
+    "schedule_id": "s-1",
+    "tenant": "demo",
+    "account": None,
+    "type": None,
+    "chain": "sales",
+    "words": "Every hour",
+}
+SCHEDULE |= {"paused": False, "paused_reason": "x", "catch_up": "one", "next_runs": ["2026-01-02T03:04:05+07:00"]}
+SCHEDULES: Json = {"schedule": SCHEDULE, "runs": [RUN], "scheduler": {"alive": False}, "freshness": FRESH}
+ADD = ["schedules", "add", "sales", "--account", "a", "--every", "1h"]
 COMMANDS: list[tuple[list[str], Json]] = [
+    (["schedules", "list"], PAGE | {"schedules": [SCHEDULE], "scheduler": {"alive": False}}),
+    (["schedules", "show", "s-1"], SCHEDULES),
+    (ADD, SCHEDULES),
     (["jobs", "list"], JOBS),
     (["jobs", "show", "job-1"], ONE | PAGE | {"events": [EVENT]}),
     (["jobs", "items", "job-1"], PAGE | {"items": [ITEM | {"held": "half", "about": ABOUT}]}),
@@ -140,6 +156,8 @@ BODIES = [
         ["accounts", "pause", "lan-shop"],
         ["queues", "list"],
         ["queues", "resume", "puller"],
+        ["schedules", "list"],
+        ["schedules", "delete", "s-1"],
         ["stats"],
     ],
     ids="-".join,
@@ -240,7 +258,7 @@ def test_a_terminal_of_any_encoding(shell: Any, encoding: str) -> None:
 def test_a_terminal_of_any_width(
     *, api: Any, run: Any, monkeypatch: pytest.MonkeyPatch, command: list[str], whole: Json, width: int
 ) -> None:
-    for module in (jobs, matches, queues):
+    for module in (jobs, matches, queues, schedules):
         monkeypatch.setattr(module.console, "width", width)
     monkeypatch.setattr(terminal, "PIPED_WIDTH", width)
     api(lambda _: httpx.Response(200, json=whole))

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from jobtrail import check
 from service_kit.processes import CONSUMER_GROUPS
 
-CHECK_API = check._api  # before the fixture replaces it
+CHECK_API, INSTANCES = check._api, check._instances  # before the fixture replaces them
 DEAD_LETTERS = {"dead_letters": [{"consumer": "puller", "reason": "no [/JSON]"}], "total_text": "12"}
 HOLD = {"tenant": "demo", "account": "shop", "requested_by": "lan", "since": "2026-01-02T03:04:05Z", "reason": ""}
 HOLDS = [HOLD | {"kind": "account"}, HOLD | {"kind": "queue", "reason": "moving"}]
@@ -38,7 +38,7 @@ class Broker:
 def servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere")
     monkeypatch.setenv("DATABASE_URL", "nowhere")
-    for part in ("_postgres", "_kafka", "_api"):
+    for part in ("_postgres", "_kafka", "_api", "_instances"):
         monkeypatch.setattr(check, part, lambda *_: "up")
     monkeypatch.setattr(check, "AdminClient", Broker)
     monkeypatch.setattr(check, "Consumer", Broker)
@@ -53,6 +53,18 @@ def test_groups_without_members_are_marked_also_groups_that_never_existed(api: A
     assert ended.code == 1
     assert [line.split()[2] for line in ended.out.splitlines() if "✘" in line] == ["matcher-agent:", "syncer:"]
     assert "!" not in ended.out
+
+
+def test_a_process_without_an_instance_is_marked(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_instances", INSTANCES)
+    counts = iter([2, 0])
+    monkeypatch.setattr(check, "instances_at_work", lambda *_: next(counts))
+    monkeypatch.setattr(check, "group_members", lambda *_: 1)
+    api(lambda _: httpx.Response(200, json={"dead_letters": [], "queues": []}))
+    said = run("check")
+    assert (said.code, "✔ tracker-scheduler: 2 at work" in said.out) == (0, True)
+    said = run("check")
+    assert (said.code, "✘ tracker-scheduler: no instance is at work" in said.out) == (1, True)
 
 
 def test_what_needs_attention_is_shown(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

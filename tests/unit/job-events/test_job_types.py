@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_events.chains import CHAINS, check_then
+from job_events.chains import CHAINS, Chain, FirstJob, check_then
 from job_events.errors import InvalidRequest
 from job_events.events import Then
 from job_events.job_types import JOB_TYPES, read_params, unknown_here
+from job_events.request_checks import check_params, check_steps
 from job_events.tokens import decode_token, encode_token
 
 
@@ -42,9 +43,28 @@ def test_a_match_is_read_by_the_former_names_of_its_fields() -> None:
 
 def test_chains_name_only_known_job_types() -> None:
     for chain in CHAINS.values():
-        assert set(chain.first) <= set(JOB_TYPES)
+        assert set(chain.types()) <= set(JOB_TYPES)
         for first in chain.first:
-            check_then(chain.then, first)
+            check_params(first.type, first.params)
+            check_then(chain.then, first.type)
+            check_steps(chain.then)
+
+
+def test_two_first_jobs_of_one_type_would_start_what_follows_twice() -> None:
+    with pytest.raises(ValueError, match="same type"):
+        Chain((FirstJob(PULL), FirstJob(PULL, {"page_size": 1})))
+
+
+def test_the_incremental_chain_reads_products_and_stock_before_it_writes() -> None:
+    chain = CHAINS["incremental"]
+    assert chain.types() == ("INCREMENTAL_PULL", "AUTO_MATCH_PRODUCTS", "AUTO_SYNC_PRODUCTS")
+    (stock,) = chain.then
+    assert (chain.first[0].params["kind"], stock.type, stock.params["kind"]) == (
+        "products",
+        "INCREMENTAL_PULL",
+        "stock",
+    )
+    assert stock.then[0].params == {"since": "last"}
 
 
 MATCH, SYNC, PULL = "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC", "PULL_NHANH_PRODUCTS"

@@ -1,6 +1,8 @@
 """Chains of jobs: those that people start by name, and the checks of the steps that follow a job."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -10,20 +12,59 @@ from job_events.job_types import JOB_TYPES, read_params, unknown_here
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """Jobs that start together under one chain id, and what follows them."""
+class FirstJob:
+    """A job with which a chain starts."""
 
-    first: tuple[str, ...]
-    then: tuple[Then, ...]
+    type: str
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Jobs that start together under one chain id, and what follows them.
+
+    The first jobs have different types: a step knows its parents by their types, so two parents of one type would
+    start it twice. A second pull of the same type is a step behind the first one.
+
+    Raises:
+        ValueError: two first jobs have the same type.
+    """
+
+    first: tuple[FirstJob, ...]
+    then: tuple[Then, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({job.type for job in self.first}) < len(self.first):
+            raise ValueError("two first jobs of a chain have the same type")
+
+    def types(self) -> tuple[str, ...]:
+        """All job types of the chain, each once, first jobs first."""
+        return tuple(dict.fromkeys([*(job.type for job in self.first), *_types(self.then)]))
+
+
+def _types(steps: Sequence[Then]) -> Iterator[str]:
+    for step in steps:
+        yield step.type
+    for step in steps:
+        yield from _types(step.then)
 
 
 def _chain(pulls: tuple[str, ...], match: str, sync: str) -> Chain:
-    return Chain(pulls, (Then(match, needs=pulls, then=(Then(sync, needs=(match,)),)),))
+    then = (Then(match, needs=pulls, then=(Then(sync, needs=(match,)),)),)
+    return Chain(tuple(FirstJob(pull) for pull in pulls), then)
 
+
+_PULL, _MATCH, _SYNC = "INCREMENTAL_PULL", "AUTO_MATCH_PRODUCTS", "AUTO_SYNC_PRODUCTS"
+_SYNC_LINKED = Then(_SYNC, needs=(_MATCH,))
+_MATCH_CHANGED = Then(_MATCH, needs=(_PULL,), params={"since": "last"}, then=(_SYNC_LINKED,))
+# Nhanh does not count a change of stock as a change of the product, so changed stock is a list of its own.
+_PULL_STOCK = Then(_PULL, needs=(_PULL,), params={"platform": "nhanh", "kind": "stock"}, then=(_MATCH_CHANGED,))
 
 CHAINS: dict[str, Chain] = {
     "products": _chain(("PULL_NHANH_PRODUCTS", "PULL_SHOPIFY_PRODUCTS"), "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC"),
     "customers": _chain(("PULL_NHANH_CUSTOMERS", "PULL_SHOPIFY_CUSTOMERS"), "AUTO_MATCH_CUSTOMERS", "CUSTOMER_SYNC"),
+    "sales": Chain((FirstJob("PULL_NHANH_ORDERS"),)),
+    "incremental": Chain((FirstJob(_PULL, {"platform": "nhanh", "kind": "products"}),), (_PULL_STOCK,)),
 }
 
 MAX_LEVELS = 8

@@ -127,6 +127,19 @@ def refresh_statistics(connection: psycopg.Connection, *tables: str) -> None:
     connection.execute(sql.SQL("analyze {}").format(names))
 
 
+def instances_at_work(database_url: str, view: str) -> int:
+    """How many rows `view` has: one for each instance of a process that shows itself in PostgreSQL.
+
+    Raises:
+        psycopg.Error: the server does not answer, or the view is missing because no instance has ever started.
+    """
+    with psycopg.connect(watched(database_url)) as connection:
+        (count,) = connection.execute(
+            sql.SQL("select count(*) from {}").format(sql.Identifier(*view.split(".")))
+        ).fetchall()[0]
+    return count
+
+
 def _yoyo_url(database_url: str, schema: str) -> str:
     """The address with all parameters as libpq parses them; yoyo parses addresses in another way."""
     parameters = conninfo_to_dict(watched(database_url)) | {"schema": schema}

@@ -18,10 +18,11 @@ class HttpServer:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. A process with a `group` is ready when the group has a member, one with `http` when that answers.
+    """One process. It is ready when its `group` has a member, its `http` answers, or its `view` has a row.
 
     command: behind `python -m`. `options` follow it on one machine: {port} is the HTTP port, {state} a folder.
     group: its Kafka consumer group.
+    view: the view in PostgreSQL that has a row for each of its instances at work.
     needs: the servers that it connects to.
     profile: the profile of docker-compose.yml that it belongs to; without one it always runs.
     """
@@ -30,6 +31,7 @@ class Process:
     command: tuple[str, ...]
     options: tuple[str, ...] = ()
     group: str | None = None
+    view: str | None = None
     http: HttpServer | None = None
     needs: tuple[str, ...] = ("kafka", "postgres")
     profile: str | None = None
@@ -50,6 +52,7 @@ PROCESSES = (
     Process("tracker-projector", ("job_tracker", "projector"), group="tracker-jobs"),
     Process("tracker-items", ("job_tracker", "items"), group="tracker-items"),
     Process("tracker-api", ("job_tracker", "api"), http=API),
+    Process("tracker-scheduler", ("job_tracker", "scheduler"), view="tracker.api_schedulers"),
     Process("puller", ("puller",), group="puller"),
     Process("matcher", ("matcher",), group="matcher"),
     Process("matcher-agent", ("matcher", "agent"), group="matcher-agent"),

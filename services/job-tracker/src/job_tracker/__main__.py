@@ -30,6 +30,10 @@ def main() -> int:
         return commands.run(settings, arguments)
     if arguments.part == "api":
         return _api(settings)
+    if arguments.part == "scheduler":
+        from job_tracker.bootstrap_scheduler import run_scheduler
+
+        return _until_signal(lambda stop: run_scheduler(settings, stop))
     run = bootstrap.run_jobs_projector if arguments.part == "projector" else bootstrap.run_items_projector
     return _until_signal(lambda stop: run(settings, stop))
 
@@ -57,7 +61,7 @@ def _until_signal(run: Callable[[threading.Event], None]) -> int:
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     stop = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="projector") as threads:
+    with ThreadPoolExecutor(1, thread_name_prefix="server") as threads:
         running = threads.submit(run, stop)
         while not wait([running], _LOOK_EVERY).done:
             # Not sigtimedwait: in a process that was stopped and continued it reports signals that were not sent.

@@ -1,9 +1,9 @@
-"""`python -m job_tracker projector|items|api|rebuild|skip-gap|audit|archive`: one part of the tracker in a process."""
+"""`python -m job_tracker PART`: one part of the tracker in a process, or one command that ends."""
 
 import argparse
 from pathlib import Path
 
-SERVERS = ("projector", "items", "api")
+SERVERS = ("projector", "items", "api", "scheduler")
 _SAMPLE = 1000
 
 

@@ -27,6 +27,7 @@ from job_tracker.api.freshness import SnapshotReader, reader_pool
 from job_tracker.api.idempotency import IdempotencyKeys
 from job_tracker.api.jobs import JOBS
 from job_tracker.api.metrics import Metrics
+from job_tracker.api.schedule_store import ScheduleStore
 from job_tracker.api.stream import MAX_READERS, SEND_TIMEOUT
 from job_tracker.api.stream_sessions import StreamSessions
 from job_tracker.log.broker import Broker
@@ -91,6 +92,7 @@ def build_app(settings: Settings) -> FastAPI:
                 streams=StreamSessions(feed, changes),
                 broker=Broker(settings.kafka, timeout=KAFKA_TIMEOUT),
                 acknowledgements=Acknowledgements(writers),
+                schedules=ScheduleStore(writers, SystemClock()),
             )
 
     names = settings.jobtrail_api_names.lower().replace(",", " ").split()

@@ -77,6 +77,13 @@ class UnknownDeadLetters(TrackerError):
         self.indexes = indexes
 
 
+class UnknownSchedule(TrackerError):
+    """no schedule has the id {schedule_id}"""
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"no schedule has the id {schedule_id[:128]!r}")
+
+
 class HistoryGap(TrackerError):
     """The changes between a reader's positions and now cannot be sent one by one."""
 

@@ -61,8 +61,37 @@ _PAGE = {
 
 def answers(**properties: Schema) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: a 200 with these members and its freshness."""
-    schema = _object({**properties, "freshness": FRESHNESS})
-    return {200: {"description": "As of `freshness`", "content": {"application/json": {"schema": schema}}}}
+    return _response(200, "As of `freshness`", _object({**properties, "freshness": FRESHNESS}))
+
+
+def _response(status: int, description: str, schema: Schema) -> dict[int | str, dict[str, Any]]:
+    return {status: {"description": description, "content": {"application/json": {"schema": schema}}}}
+
+
+_SCHEDULE = {
+    **dict.fromkeys(("schedule_id", "tenant", "timezone", "words", "paused_reason", "created_by", "updated_by"), _TEXT),
+    **dict.fromkeys(("account", "type", "chain", "cron"), _or_null(_TEXT)),
+    **dict.fromkeys(("created_at", "updated_at"), _TIME),
+    **dict.fromkeys(("jitter_seconds", "catch_up_limit"), _COUNT),
+    "params": {"type": "object"},
+    "every_seconds": _or_null(_COUNT),
+    "catch_up": {"enum": ["skip", "one", "all"]},
+    "paused": {"type": "boolean"},
+    "next_runs": _list(_TIME),
+}
+_RUN = {
+    **dict.fromkeys(("account", "reason"), _TEXT),
+    "planned_at": _TIME,
+    "state": {"enum": ["planned", "requested", "sent", "skipped"]},
+    "sent_at": _or_null(_TIME),
+    "job_ids": _list(_TEXT),
+    "jobs": _list(
+        _object(
+            dict.fromkeys(("job_id", "type", "state", "status"), _TEXT) | {"outcome": _or_null(_TEXT)},
+        )
+    ),
+}
+_SCHEDULER = _object({"last_tick": _or_null(_TIME), "alive": {"type": "boolean"}})
 
 
 JOBS_PAGE = answers(jobs=_list(JOB), **_PAGE)
@@ -76,3 +105,7 @@ STATS = answers(
     ),
     by_day=_list(_object({"day": _TEXT, "status": _TEXT, "jobs": _COUNT})),
 )
+SCHEDULES_PAGE = answers(schedules=_list(_object(_SCHEDULE)), scheduler=_SCHEDULER, **_PAGE)
+ONE_SCHEDULE = answers(schedule=_object(_SCHEDULE), runs=_list(_object(_RUN)), scheduler=_SCHEDULER)
+MADE_SCHEDULE = _response(201, "The schedule", _object({"schedule": _object(_SCHEDULE)}))
+CHANGED_SCHEDULE = _response(200, "The schedule as it is now", _object({"schedule": _object(_SCHEDULE)}))

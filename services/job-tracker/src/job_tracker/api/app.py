@@ -24,6 +24,7 @@ from job_tracker.api import (
     jobs,
     ops,
     problems,
+    schedules,
     stream,
 )
 from job_tracker.api.deps import Parts
@@ -57,7 +58,8 @@ def create_app(
         dependencies=[Depends(check_input)],
     )
     problems.install(app)
-    for module in (jobs, commands, deletions, catalogue, dead_letters, stream, ops, earlier_routes, earlier_lists):
+    own = (jobs, commands, deletions, catalogue, dead_letters, schedules, stream, ops)
+    for module in (*own, earlier_routes, earlier_lists):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

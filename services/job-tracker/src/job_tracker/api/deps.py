@@ -13,6 +13,7 @@ from job_tracker.api.idempotency import IdempotencyKeys
 from job_tracker.api.list_statements import ListQuery
 from job_tracker.api.listing import MAX_PAGE
 from job_tracker.api.metrics import Metrics
+from job_tracker.api.schedule_store import ScheduleStore
 from job_tracker.api.stream_sessions import StreamSessions
 from job_tracker.api.tenancy import CallerScope
 from job_tracker.domain.scope import ALL_TENANTS, Scope
@@ -31,6 +32,7 @@ class Parts:
     streams: StreamSessions
     broker: Broker
     acknowledgements: Acknowledgements
+    schedules: ScheduleStore
     scope: Scope = ALL_TENANTS
 
 

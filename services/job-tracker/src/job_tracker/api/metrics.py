@@ -36,6 +36,10 @@ class Metrics:
             "Events that came from before the horizon and changed no row",
             registry=self.registry,
         )
+        self._schedulers = Gauge("jobtrail_schedulers_alive", "Schedulers at work", registry=self.registry)
+
+    def set_schedulers(self, instances: int) -> None:
+        self._schedulers.set(instances)
 
     def set_jobs(self, by_status: Mapping[str, int]) -> None:
         for status in STATUSES:

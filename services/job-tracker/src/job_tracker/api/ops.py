@@ -13,6 +13,7 @@ from job_tracker.api.catalogue import ACCOUNTS
 from job_tracker.api.deps import Parts, PartsNow
 from job_tracker.api.listing import exists
 from job_tracker.api.problems import Json
+from job_tracker.api.schedules import last_tick
 from job_tracker.domain.freshness import Standing
 from job_tracker.errors import BrokerAway
 from service_kit.sql_files import queries
@@ -31,8 +32,8 @@ async def alive() -> Response:
 async def ready(*, parts: PartsNow) -> Response:
     """200 when PostgreSQL and Kafka answer and projectors are at work; 503 otherwise, with the reason for each part.
 
-    Reads are answered without Kafka too, with their true age. `notes` names services that have never started; they do
-    not make the API unready.
+    Reads are answered without Kafka too, with their true age. `notes` names services that have never started and a
+    missing scheduler; they do not make the API unready.
     """
     kafka, (checks, notes) = await asyncio.gather(_kafka(parts), _tables(parts))
     checks = [kafka, *checks]
@@ -77,6 +78,7 @@ async def metrics(*, parts: PartsNow) -> Response:
                 late = sum(partition.late_events for partition in standing.partitions)
                 parts.instruments.set_horizon(standing.horizon, late)
             parts.instruments.set_freshness(name, found.lag_events, found.lag_seconds, found.alive)
+        parts.instruments.set_schedulers((await last_tick(connection))["instances"])
     return Response(parts.instruments.text(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -110,6 +112,9 @@ async def _tables(parts: Parts) -> tuple[list[dict[str, Any]], list[str]]:
             views = [*((service, "api_inbox") for service in SERVICES), ACCOUNTS.source]
             missing = [view[0] for view in views if not await exists(connection, view)]
             notes = [f"{name} has never started: its lists are empty" for name in missing]
+            tick = await last_tick(connection)
+            if tick["needed"] and not tick["instances"]:
+                notes.append("no scheduler is at work: schedules start no jobs")
     except psycopg.OperationalError as error:
         return [{"name": "postgresql", "ok": False, "detail": str(error)}], []
     return [{"name": "postgresql", "ok": True, "detail": ""}, *checks], notes

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from job_events.errors import InvalidRequest
-from job_tracker.errors import Problem
+from job_tracker.errors import Problem, UnknownSchedule
 
 log = structlog.get_logger()
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -93,6 +93,9 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, InvalidRequest)  # noqa: S101 - registered for this class
         return answer(request, Problem(422, str(error), [(error.field, error.reason)]))
 
+    def on_unknown_schedule(request: Request, error: Exception) -> Response:
+        return answer(request, Problem(404, str(error), [("schedule_id", "is unknown")]))
+
     def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
         found = [(_field(one["loc"]), str(one["msg"])) for one in error.errors()]
@@ -126,6 +129,7 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(InvalidRequest, on_invalid)
+    app.add_exception_handler(UnknownSchedule, on_unknown_schedule)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     for kind in (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
