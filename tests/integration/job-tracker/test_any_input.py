@@ -9,7 +9,7 @@ from tests.api_answers import answers
 from platforms.migrate import migrate as migrate_accounts
 
 ENDLESS = "/stream"
-WITHOUT_INPUT = {"/healthz", "/readyz", "/freshness", "/metrics", "/api/sync/schedule/global"}  # as GET
+WITHOUT_INPUT = {"/healthz", "/readyz", "/freshness", "/metrics"}  # as GET
 LONGEST_URL = 60_000  # bytes; what is longer never comes to the API: uvicorn's parser refuses it by itself
 
 

@@ -90,11 +90,11 @@ CHECKED_ROUTES = {
     *((method, "/api/sync/product-mapping") for method in ("GET", "POST", "PATCH", "DELETE")),
     *(("GET", path) for path in EARLIER_LISTS),
     ("POST", "/api/shopify/search-products"),
+    *(("GET", "/api/sync/schedule/global"), ("POST", "/api/sync/schedule/global")),
 }
 # Figures of the whole system, without data of a tenant, for those who run it.
 OPERATION = {
     *(("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/freshness"), ("GET", "/metrics")),
-    *(("GET", "/api/sync/schedule/global"), ("POST", "/api/sync/schedule/global")),
 }
 
 
@@ -369,6 +369,14 @@ COMMANDS: dict[str, tuple[Callable[[httpx.Client, World], httpx.Response], int]]
     "create schedule": (lambda http, _: http.post("/schedules", json=schedule_of(OTHER)), 422),
     "create schedule of all accounts": (
         lambda http, _: http.post("/schedules", json=schedule_of(OTHER) | {"account": None}),
+        422,
+    ),
+    "show schedule of the earlier system": (
+        lambda http, _: http.get("/api/sync/schedule/global", params={"tenant": OTHER}),
+        422,
+    ),
+    "change schedule of the earlier system": (
+        lambda http, _: http.post("/api/sync/schedule/global", json={"tenant": OTHER, "schedule": "0 1 * * *"}),
         422,
     ),
     "show schedule": (lambda http, _: http.get(f"/schedules/schedule-{OTHER}"), 404),

@@ -267,9 +267,27 @@ def listed_after(api: httpx.Client, query: Json) -> list[str]:
     return [row["sku"] for row in api.get("/api/shopify/local-products", params=query).json()["data"]["products"]]
 
 
-def test_there_is_no_schedule_yet(*, api: httpx.Client) -> None:
-    path = "/api/sync/schedule/global"
-    answer = api.get(path).json()
+def test_the_schedule_is_created_changed_and_paused(*, api: httpx.Client, tenant: str) -> None:
+    path, of_tenant = "/api/sync/schedule/global", {"tenant": tenant}
+    answer = api.get(path, params=of_tenant).json()
     assert (answer["success"], answer["data"]) == (True, {"enabled": False, "schedule": None})
-    assert "cron" in refused(api.post(path, json={"enabled": True, "schedule": "0 */6 * * *"}), 409)["error"]
+    refused(api.post(path, json=of_tenant), 422, "schedule")
+    refused(api.post(path, json=of_tenant | {"schedule": "0 0 31 2 *"}), 422, "cron")
+
+    made = api.post(path, json=of_tenant | {"enabled": True, "schedule": "0 */6 * * *"}).json()["data"]
+    assert (made["enabled"], made["schedule"], made["timezone"]) == (True, "0 */6 * * *", "Asia/Ho_Chi_Minh")
+    assert [run[11:16] in {"00:00", "06:00", "12:00", "18:00"} for run in made["nextRuns"]] == [True] * 5
+    assert api.get(path, params=of_tenant).json()["data"] == made
+    (listed,) = api.get("/schedules", params=of_tenant).json()["schedules"]
+    assert (listed["schedule_id"], listed["type"], listed["account"]) == (
+        made["scheduleId"],
+        "AUTO_SYNC_CUSTOMERS",
+        None,
+    )
+
+    paused = api.post(path, json=of_tenant | {"enabled": False}).json()["data"]
+    assert (paused["enabled"], paused["schedule"], paused["nextRuns"]) == (False, "0 */6 * * *", [])
+    assert api.post(path, json=of_tenant | {"schedule": "15 7 * * *"}).json()["data"]["schedule"] == "15 7 * * *"
+    assert len(api.get("/schedules", params=of_tenant).json()["schedules"]) == 1
+    refused(api.get(path, params={"tenant": "nobody"}), 422, "tenant")
     refused(api.post(path, json={"cron": "* * * * *"}), 422, "cron")

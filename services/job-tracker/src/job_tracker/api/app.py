@@ -21,6 +21,7 @@ from job_tracker.api import (
     deletions,
     earlier_lists,
     earlier_routes,
+    earlier_schedule,
     jobs,
     ops,
     problems,
@@ -59,7 +60,7 @@ def create_app(
     )
     problems.install(app)
     own = (jobs, commands, deletions, catalogue, dead_letters, schedules, stream, ops)
-    for module in (*own, earlier_routes, earlier_lists):
+    for module in (*own, earlier_routes, earlier_lists, earlier_schedule):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

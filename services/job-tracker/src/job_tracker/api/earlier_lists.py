@@ -1,11 +1,10 @@
-"""The addresses at which users of the earlier system read products, edit mappings and read the schedule."""
+"""The addresses at which users of the earlier system read products and edit mappings."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import Field
 
 from job_tracker.api.catalogue import AT_ONCE, MATCHES, PRODUCTS, page_of_service, service_total, shown_match
 from job_tracker.api.deps import Account, Cursor, Limit, NoWait, PartsNow, Tenant, Text, list_query
@@ -13,7 +12,6 @@ from job_tracker.api.earlier_routes import REQUESTED, AccountBody, NoEffect, no_
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.job_requests import Actor, Key, Name
 from job_tracker.api.list_statements import Listing, ListQuery, Statement
-from job_tracker.api.problems import Json
 from job_tracker.errors import Problem
 
 Row = dict[str, Any]
@@ -21,10 +19,6 @@ Page = Annotated[int, Query(ge=1, le=1, description="1 alone; the next page: `cu
 Keyword = Annotated[str | None, Query(max_length=200, description="search text")]
 Status = Literal["auto", "review", "confirmed", "rejected"]
 FOUND = 20  # products of a search
-NO_SCHEDULE = (
-    "this version has no schedules: start AUTO_SYNC_CUSTOMERS and AUTO_SYNC_PRODUCTS from cron, such as with "
-    "POST /api/sync/auto-sync"
-)
 router = APIRouter(tags=["earlier system"])
 
 
@@ -64,13 +58,6 @@ class MappingChange(_Shown):
 
     id: Name
     shopify_variant_id: Name
-
-
-class ScheduleBody(AccountBody):
-    """A schedule as the earlier system took it."""
-
-    enabled: bool | None = None
-    schedule: Annotated[str, Field(max_length=128)] | None = None
 
 
 @router.get("/api/nhanh/local-products")
@@ -176,18 +163,6 @@ async def delete_mapping(
     """Reject a mapping, as DELETE /matches does."""
     params = {"action": "delete", "hub_id": mapping_id}
     return await _edit(parts, AccountBody(tenant=tenant, account=account), params, actor, key)
-
-
-@router.get("/api/sync/schedule/global")
-async def show_schedule() -> Response:
-    """The schedule of the automatic sync: there is none in this version."""
-    return Json({"success": True, "data": {"enabled": False, "schedule": None}, "message": NO_SCHEDULE})
-
-
-@router.post("/api/sync/schedule/global")
-async def change_schedule(*, body: ScheduleBody) -> Response:
-    """Refused with 409: there are no schedules in this version."""
-    raise Problem(409, NO_SCHEDULE)
 
 
 async def _edit(parts: PartsNow, body: AccountBody, params: Row, actor: str, key: str | None) -> Response:

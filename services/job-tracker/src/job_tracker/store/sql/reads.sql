@@ -109,6 +109,10 @@ SELECT tenant, account FROM accounts.api_accounts
 WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s) AND (%(account)s::text IS NULL OR account = %(account)s){scope}
 ORDER BY tenant, account LIMIT %(most)s
 
+-- name: tenants_named
+-- The tenants that a request may mean which names one or none; two are enough to know that it must name one.
+SELECT DISTINCT tenant FROM accounts.api_accounts WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s){scope} LIMIT 2
+
 -- name: has_failed_items
 SELECT 1 FROM syncer.api_failed_items
 WHERE tenant = %(tenant)s AND account = %(account)s AND platform = %(platform)s
