@@ -258,6 +258,13 @@ class System:
         self._stops.append(stop)
         return stop
 
+    def end_all(self) -> None:
+        """End all projectors of this process and wait for them."""
+        for stop in self._stops:
+            stop.set()
+        for running in self._running:
+            running.result(60)
+
     def keep(self, projection: Projection[Any]) -> None:
         """Keep a projection of the test's own until the test ends."""
         stop = threading.Event()

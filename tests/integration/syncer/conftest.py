@@ -245,6 +245,10 @@ class Shop:
         if self.api is not None:
             job_id: str = accepted(self.ask(job_type, **params))["job_id"]
             return job_id
+        return self.request_directly(job_type, **params)
+
+    def request_directly(self, job_type: str, **params: Any) -> str:
+        """Ask for a job as a service does, behind the API."""
         event = job_request(job_type, TENANT, self.account, **params)
         self.send(event, request_key(TENANT, self.account))
         return event.job_id
@@ -284,6 +288,10 @@ class Shop:
 
     def run(self, job_type: str, **params: Any) -> tuple[str, Finished]:
         job_id = self.request(job_type, **params)
+        return job_id, self.finished(job_id)
+
+    def run_directly(self, job_type: str, **params: Any) -> tuple[str, Finished]:
+        job_id = self.request_directly(job_type, **params)
         return job_id, self.finished(job_id)
 
 

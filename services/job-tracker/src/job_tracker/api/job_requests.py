@@ -126,7 +126,9 @@ async def _check_failed_items(parts: Parts, tenant: str, data: RequestedData, ke
             return
     narrowed = [f"{name} {wanted[name]}" for name in ("job_id", "category", "kind") if wanted[name] is not None]
     which = f" ({', '.join(narrowed)})" if narrowed else ""
-    raise Problem(409, f"{account} has no item whose last sync to {params.platform} failed{which}: nothing to retry")
+    nothing = f"{account} has no item whose last sync to {params.platform} failed{which}: nothing to retry"
+    whole = f"; a job that failed as a whole is run again with `jobtrail jobs retry {params.job_id}`"
+    raise Problem(409, nothing + (whole if params.job_id is not None else ""))
 
 
 async def _claim(parts: Parts, tenant: str, key: str, asked: Row, fresh: Identity) -> IdempotencyClaim:
