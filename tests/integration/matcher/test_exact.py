@@ -2,7 +2,10 @@
 
 import signal
 
+import pytest
 
+
+@pytest.mark.long
 def test_codes_link_what_names_found_stays_and_a_kill_changes_nothing(room, ended, wait_until):
     room.set_settings({"link_by_name": "auto"})
     room.put_products(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 DAY = 86_400
 BUYER = {"id": 7, "name": "Nguyễn Văn An", "mobile": "0912345678"}
 SALES = "select kind, document_id, bill_ids, total::float8 as total, status_word, customer_id from puller.api_orders"
@@ -90,6 +92,7 @@ def _assert_no_personal_data(world: Any) -> None:
         assert not [part for part in ("Nguyễn Văn An", "0912345678") if part in text]
 
 
+@pytest.mark.long
 def test_kill_9_in_the_middle_of_a_span(world: Any, puller: Callable[[], Any]) -> None:
     now = int(time.time())
     for number in range(1, 13):

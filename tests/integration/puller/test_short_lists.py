@@ -40,6 +40,7 @@ def test_a_list_that_ends_before_its_count_is_a_failure(world: Any, puller: Call
         assert (whole.outcome, whole.metadata["gone"], whole.counters.processed) == ("success", 0, held)
 
 
+@pytest.mark.long
 def test_a_resumed_pull_compares_the_records_of_all_its_attempts(world: Any, puller: Callable[[], Any]) -> None:
     held = world.shops["shopify"]["records"]["customers"]
 

@@ -338,6 +338,7 @@ def big_shop(shop: Any) -> Any:
     return shop
 
 
+@pytest.mark.long
 def test_killed_paused_and_resumed_it_counts_each_product_once(big_shop: Any, syncer: Any) -> None:
     shop = big_shop
     pairs = shop.truth("product")

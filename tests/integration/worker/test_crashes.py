@@ -67,7 +67,7 @@ def supervised(bench: Any, tmp_path: Path) -> Iterator[Supervisor]:
     assert supervisor.others == []
 
 
-@pytest.mark.parametrize("neighbour", ["step", "wait"])
+@pytest.mark.parametrize("neighbour", ["step", pytest.param("wait", marks=pytest.mark.long)])
 def test_a_job_that_crashes_its_process_ends_as_poison_and_other_jobs_succeed(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil, tmp_path: Path, neighbour: str
 ) -> None:
@@ -91,6 +91,7 @@ def test_a_job_that_crashes_its_process_ends_as_poison_and_other_jobs_succeed(
     assert end.attempt == len({event.data.attempt for event in bench.events(guilty, Started)}) == MAX_ATTEMPTS + 1
 
 
+@pytest.mark.long
 def test_a_job_alone_in_its_process_ends_after_five_attempts(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil
 ) -> None:

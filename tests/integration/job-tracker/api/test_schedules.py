@@ -262,7 +262,7 @@ def test_the_schedule_of_all_accounts_of_a_tenant_is_one_however_often_it_is_put
     assert api
 
     async def put() -> list[dict[str, Any]]:
-        pool: AsyncConnectionPool = AsyncConnectionPool(system.database_url, open=False, max_size=3)
+        pool: AsyncConnectionPool = AsyncConnectionPool(system.database_url, open=False, min_size=1, max_size=3)
         async with pool:
             store = ScheduleStore(pool, SystemClock())
             hourly, nightly = ScheduleFields(every_seconds=3600), ScheduleFields(cron="0 2 * * *", catch_up="skip")
