@@ -263,3 +263,18 @@ def test_claims_under_load_go_on_until_nothing_may_run(hostile: ConnectionPool) 
     assert len(seconds_of_claims(hostile, 50)) == 50
     with hostile.connection() as conn:
         assert conn.execute(DERIVED).fetchall() == []
+
+
+def test_a_control_of_many_rows_derives_their_account_once(pool: ConnectionPool) -> None:
+    rows = 400
+    with pool.connection() as conn:
+        for _ in range(rows):
+            inbox.insert_request(conn, request_of())
+    with pool.connection() as conn:
+        before = rows_read(conn)
+        conn.execute(inbox.SQL["cancel_account"], {"tenant": "t", "account": "shop", "reason": "closed"})
+        conn.execute("set constraints all immediate")
+        # Once for each row, all of the account's rows would be read hundreds of times.
+        assert rows_read(conn) - before < 10 * rows
+    with pool.connection() as conn:
+        assert conn.execute(DERIVED).fetchall() == []

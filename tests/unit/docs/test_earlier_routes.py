@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.api_routes import api_routes
 
-from job_tracker.api import earlier_lists, earlier_routes
+from job_tracker.api import earlier_lists, earlier_routes, earlier_schedule
 from job_tracker.api.earlier_routes import EARLIER_ROUTES, EarlierFields, EarlierRoute, NoEffect
 
 PLACE = {"tenant", "account"}
@@ -27,7 +27,8 @@ def test_a_job_is_on_the_page_with_its_fields(route: EarlierRoute) -> None:
 
 
 def test_the_page_has_every_route_of_the_earlier_system() -> None:
-    routes = [*api_routes(earlier_routes.router), *api_routes(earlier_lists.router)]
+    modules = (earlier_routes, earlier_lists, earlier_schedule)
+    routes = [route for module in modules for route in api_routes(module.router)]
     served = {f"{method} {route.path}" for route in routes for method in route.methods or ()}
     assert ROWS.keys() == served
     assert len(EARLIER_ROUTES) == 18

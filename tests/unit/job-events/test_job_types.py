@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from job_events.chains import CHAINS, Chain, FirstJob, check_then
 from job_events.errors import InvalidRequest
 from job_events.events import Then
-from job_events.job_types import JOB_TYPES, read_params, unknown_here
+from job_events.job_types import JOB_TYPES, concurrency_key, default_priority, read_params, unknown_here
 from job_events.request_checks import check_params, check_steps
 from job_events.tokens import decode_token, encode_token
 
@@ -147,3 +147,22 @@ def test_only_a_running_service_lets_types_and_parameters_of_a_newer_version_pas
         check_then((Then("SYNC_LAZADA", ()),), PULL, newer_allowed=True)
     with pytest.raises(InvalidRequest, match="auto"):
         check_then((Then(MATCH, (PULL,), {"auto": 2}),), PULL, newer_allowed=True)
+
+
+def test_one_chosen_record_does_not_wait_for_a_sync_of_all() -> None:
+    everything = concurrency_key("AUTO_SYNC_PRODUCTS", {})
+    assert everything == concurrency_key("PRODUCT_SYNC", {}) == concurrency_key("PRODUCT_SYNC", {"only": ["7", "8"]})
+    one = concurrency_key("PRODUCT_SYNC", {"only": ["7"]})
+    assert len({everything, one, concurrency_key("PRODUCT_SYNC", {"only": ["8"]})}) == 3
+    assert default_priority("PRODUCT_SYNC", {"only": ["7"]}) == "high"
+    assert default_priority("PRODUCT_SYNC", {"only": ["7", "8"]}) == default_priority("NEW", {}) == "normal"
+
+
+def test_a_pull_of_stock_excludes_pulls_of_products_and_no_others() -> None:
+    full = concurrency_key("PULL_NHANH_PRODUCTS", {})
+    kinds = {kind: {"platform": "nhanh", "kind": kind} for kind in ("products", "stock", "customers")}
+    keys = {kind: concurrency_key("INCREMENTAL_PULL", params) for kind, params in kinds.items()}
+    assert keys["products"] == keys["stock"] == full
+    assert keys["customers"] == concurrency_key("PULL_NHANH_CUSTOMERS", {}) != full
+    assert concurrency_key("INCREMENTAL_PULL", {"platform": "shopify", "kind": "stock"}) != full
+    assert concurrency_key("NEW", {}) == "NEW"

@@ -40,13 +40,21 @@ def test_the_pause_of_a_client_doubles_up_to_the_longest_backoff_and_ends_with_t
     assert 1800 <= sum(found) < 1800 + 60
 
 
-def test_a_time_that_the_platform_named_is_kept_exactly_and_not_begun_beyond_the_retry_timeout() -> None:
-    assert waits(700.5, exact=True, error=RuntimeError()) == [700.5, 700.5]
+@pytest.mark.parametrize("error", [None, RuntimeError()])
+def test_a_time_that_the_platform_named_is_kept_exactly_however_long_but_not_for_ever(error: Exception | None) -> None:
+    assert waits(3600, exact=True, error=error) == [3600] * 30
+    assert waits(700.5, exact=True, error=error) == [700.5] * 30
+    assert len(waits(31, exact=True, error=error)) == 59
 
 
-def test_a_limit_is_waited_for_as_told_however_long_and_not_twice_without_progress() -> None:
-    assert waits(3000, exact=True, error=None) == [3000]
-    assert len(waits(31, exact=True, error=None)) == 59
+def test_a_lock_longer_than_the_retry_timeout_ends_neither_the_job_nor_its_next_wait() -> None:
+    for held_ms in (0, 400):
+        made = defer(
+            deferred(2400, exact=True, error=RuntimeError()), POLICY, deferrals=0, waited_ms=0, held_ms=held_ms
+        )
+        assert made is not None
+        again = deferred(7, exact=True, error=None)
+        assert defer(again, POLICY, deferrals=1, waited_ms=made.waited_ms, held_ms=0) is not None
 
 
 def test_what_the_attempt_waited_in_its_thread_counts() -> None:

@@ -53,7 +53,7 @@ class Policy:
     """
 
     attempts: int = 5
-    deadline: timedelta | None = None
+    deadline: timedelta | None = timedelta(days=1)
     concurrency: Callable[[Any], str] | None = None
     limit: int = 1
     retry_timeout: timedelta = timedelta(minutes=30)
@@ -112,6 +112,16 @@ def _by_channel(what: str) -> Policy:
     return Policy(concurrency=lambda params: f"{what} {params.platform}")
 
 
+def _write(kind: str) -> Policy:
+    """A sync of one chosen record does not wait for one of all: two jobs never write one item at the same time."""
+
+    def key(params: SyncParams | AutoSyncParams) -> str:
+        only = params.only if isinstance(params, SyncParams) else ()
+        return f"write {kind} {params.platform}" + (f" {only[0]}" if len(only) == 1 else "")
+
+    return Policy(concurrency=key)
+
+
 def _simulation(name: str, service: Literal["puller", "matcher", "syncer"]) -> JobType:
     summary = f"Run a job of the {service} without effects"
     return JobType(name, service, SimulateParams, summary, policy=Policy(limit=20), any_account=True)
@@ -164,28 +174,28 @@ JOB_TYPES: dict[str, JobType] = {
             "syncer",
             SyncParams,
             "Write the hub's stock and prices to a channel",
-            policy=_by_channel("write products"),
+            policy=_write("products"),
         ),
         JobType(
             "CUSTOMER_SYNC",
             "syncer",
             SyncParams,
             "Write the hub's customer fields to a channel",
-            policy=_by_channel("write customers"),
+            policy=_write("customers"),
         ),
         JobType(
             "AUTO_SYNC_PRODUCTS",
             "syncer",
             AutoSyncParams,
             "Sync all linked products to a channel",
-            policy=_by_channel("write products"),
+            policy=_write("products"),
         ),
         JobType(
             "AUTO_SYNC_CUSTOMERS",
             "syncer",
             AutoSyncParams,
             "Sync all linked customers to a channel",
-            policy=_by_channel("write customers"),
+            policy=_write("customers"),
         ),
         JobType("RETRY_FAILED_SYNCS", "syncer", RetryFailedParams, "Write items again whose sync failed"),
         JobType(

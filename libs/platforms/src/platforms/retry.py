@@ -46,6 +46,12 @@ class Retrying:
         self._failures = self._unreadable = 0
         self._first_failure = 0.0
 
+    def _patience(self, error: PlatformError) -> float:
+        """Seconds from the first failure within which a pause must end. A job waits as long as a limit is locked."""
+        if isinstance(error, RateLimited) and self._retry_timeout >= DEFAULT_RETRY_TIMEOUT:
+            return self._retry_timeout + MAX_RETRY_AFTER
+        return self._retry_timeout
+
     @property
     def failures(self) -> int:
         """How often this call has failed so far."""
@@ -70,7 +76,7 @@ class Retrying:
             self._first_failure = now
         elif now - self._first_failure >= self._retry_timeout:
             raise error
-        if pause is not None and now + pause > self._first_failure + self._retry_timeout:
+        if pause is not None and now + pause > self._first_failure + self._patience(error):
             raise error
         error.retry_after = pause
         if pause is None:

@@ -14,6 +14,8 @@ PATIENCE = 3.0
 """Seconds that an attempt waits in its thread; for longer it gives the thread back."""
 LONGEST_PATIENCE = 60.0
 """Longer than a rate bucket makes a single call wait: so work of several calls between two checkpoints finishes."""
+_LONGEST_COUNTED = 60.0
+"""Seconds of one sleep that count toward the retry timeout."""
 _PATIENCE_KEEPING = 15.0  # reached when one call has failed for about half a minute
 
 
@@ -49,13 +51,13 @@ def defer(deferred: JobDeferred, policy: Policy, *, deferrals: int, waited_ms: i
     """
     limit = policy.retry_timeout / timedelta(milliseconds=1)
     waited = waited_ms + held_ms
+    if deferrals > 0 and waited >= limit:
+        return None
     if deferred.exact:
         wait = deferred.seconds
-        over = waited > 0 and deferred.__cause__ is not None and waited + wait * 1000 > limit
     else:
         longest = policy.longest_backoff.total_seconds()
         wait = min(longest, deferred.seconds * 2.0 ** min(deferrals, 10))
-        over = False
-    if over or (deferrals > 0 and waited >= limit):
-        return None
-    return Deferral(timedelta(seconds=wait), deferred.reason[:512], round(wait * 1000) + held_ms)
+    # A platform may lock for longer than the retry timeout; waiting as told must not end the job behind the lock.
+    counted = min(wait, _LONGEST_COUNTED)
+    return Deferral(timedelta(seconds=wait), deferred.reason[:512], round(counted * 1000) + held_ms)

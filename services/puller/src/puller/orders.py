@@ -31,12 +31,13 @@ from puller.completion import is_endless
 from puller.opening import connection_of, in_use
 from puller.store import marks
 from puller.store.marks import mark_scope
-from puller.store.sales import SalesScope, mark_deleted, write_sales
+from puller.store.sales import SalesScope, mark_deleted, oldest_change, write_sales
 from puller.windows import OVERLAP, earliest, spans
 from worker.errors import JobFailed
 from worker.job import Checkpoint, RunningJob, params_of
 
-BILL_OVERLAP: Final = timedelta(days=3)
+BILL_OVERLAP: Final = timedelta(days=30)
+"""A bill may be entered or corrected so long after its date. Nhanh lists bills by their dates alone."""
 FIRST_SPAN: Final = timedelta(days=30)
 """What a first pull reads. Earlier sales are read by a time span in the parameters."""
 
@@ -101,11 +102,18 @@ class PullOrders:
                 mark = marks.mark(db, mark_scope(connection, what))
                 if mark is not None and what == "bills":
                     mark -= BILL_OVERLAP
-                since[what] = params.updated_from or mark or until - FIRST_SPAN
+                begin = until - FIRST_SPAN
+                if mark is None and what.startswith("deleted_"):
+                    # What a time span has read before may have been deleted since.
+                    begin = min(begin, oldest_change(db, self._scope(job, what)) or begin)
+                since[what] = params.updated_from or mark or begin
         if params.updated_from and params.updated_from > until:
             reason = f"updated_from: {params.updated_from.isoformat()} lies behind the end, {until.isoformat()}"
             raise JobFailed("VALIDATION_FAILED", "WRONG_PARAMETER", reason)
         return SalesCursor(since={what: min(begin, until) for what, begin in since.items()}, until=until)
+
+    def _scope(self, job: RunningJob, what: SalesList) -> SalesScope:
+        return SalesScope(job.tenant, job.account, self._platform, _LISTS[what])
 
     def _read_parts(
         self,
@@ -157,7 +165,7 @@ class PullOrders:
 
     def _store(self, job: RunningJob, page: Checkpoint, source: SalesSource, what: SalesList, answer: Page) -> None:
         kind = _LISTS[what]
-        scope = SalesScope(job.tenant, job.account, self._platform, kind)
+        scope = self._scope(job, what)
         if what in {"deleted_orders", "deleted_bills"}:
             deletions = self._read(page, what, answer, source.deletion)
             deleted = mark_deleted(page.connection, scope, deletions)

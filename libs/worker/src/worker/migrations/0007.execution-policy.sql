@@ -40,6 +40,8 @@ create table account_queue (
     account   text not null,
     running   integer not null default 0,
     next_turn timestamptz,
+    -- The transaction that derived the row last: once is enough, because it does so at its commit.
+    refreshed_in xid8,
     primary key (tenant, account)
 );
 
@@ -96,6 +98,12 @@ declare
     first_turn timestamptz;
 begin
     perform lock_account(of_tenant, of_account);
+    if exists (
+        select from account_queue q
+        where q.tenant = of_tenant and q.account = of_account and q.refreshed_in = pg_current_xact_id()
+    ) then
+        return;
+    end if;
     -- Statements behind the lock see what its last holder has committed.
     now_running := (
         select count(*) from inbox r where r.state = 'running' and r.tenant = of_tenant and r.account = of_account
@@ -105,9 +113,8 @@ begin
     ) then
         first_turn := (select min(h.turn) from claimable_heads(of_tenant, of_account, null, null) h);
     end if;
-    update account_queue q set running = now_running, next_turn = first_turn
-    where q.tenant = of_tenant and q.account = of_account
-      and (q.running, q.next_turn) is distinct from (now_running, first_turn);
+    update account_queue q set running = now_running, next_turn = first_turn, refreshed_in = pg_current_xact_id()
+    where q.tenant = of_tenant and q.account = of_account;
 end
 $$;
 

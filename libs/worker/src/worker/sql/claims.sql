@@ -11,6 +11,7 @@ with dead as (
            ) as alone
     from inbox i
     where i.state = 'running' and i.lease_until <= now()
+    order by i.tenant, i.account  -- as everybody locks accounts
     for update of i skip locked
 )
 update inbox i
@@ -41,7 +42,7 @@ where i.job_id = due.job_id
 -- Rows that a process of an older release has inserted.
 select job_id, job_type, priority, request from inbox
 where state <> 'finished' and concurrency_key is null
-order by job_id
+order by tenant, account, job_id
 limit %(rows)s
 for update skip locked
 

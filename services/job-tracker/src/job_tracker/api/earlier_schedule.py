@@ -23,7 +23,7 @@ Row = dict[str, Any]
 router = APIRouter(tags=["earlier system"])
 
 
-class ScheduleBody(EarlierFields):
+class EarlierScheduleBody(EarlierFields):
     """A cron expression in the time of Vietnam; the stored one stays if it is left out.
 
     The tenant can be left out where there is only one.
@@ -41,7 +41,7 @@ async def show_schedule(*, parts: PartsNow, tenant: Tenant = None) -> Response:
 
 
 @router.post(PATH)
-async def change_schedule(*, parts: PartsNow, body: ScheduleBody, actor: Actor = "api") -> Response:
+async def change_schedule(*, parts: PartsNow, body: EarlierScheduleBody, actor: Actor = "api") -> Response:
     """Create, change, pause or resume it. `enabled: false` pauses."""
     tenant = await _tenant(parts, body.tenant)
     stored = await _stored(parts, tenant)

@@ -74,7 +74,8 @@ where d.kind = 'order' or not exists (
 );
 comment on view api_orders is
     'One row a sale: each order, and each retail bill that belongs to no stored order. bill_ids: the bills of an order, '
-    'which are no rows of their own, so that nothing counts twice. Rows with deleted_at are no sales any more.';
+    'which are no rows of their own, so that nothing counts twice. Rows with deleted_at are no sales any more. Returns '
+    '(type 1 of a bill, 14 of an order) are rows with a positive total.';
 
 create view api_order_lines as
 select tenant, account, platform, kind, document_id, line, product_id, code, name, quantity, price, discount,

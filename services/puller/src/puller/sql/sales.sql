@@ -62,3 +62,7 @@ where d.tenant = %(tenant)s and d.account = %(account)s and d.platform = %(platf
   and d.document_id = i.document_id
   and d.deleted_at is distinct from i.deleted_at
   and coalesce(d.updated_at <= i.deleted_at, true)
+
+-- name: oldest_change
+select min(changed_at) from sales_document
+where tenant = %(tenant)s and account = %(account)s and platform = %(platform)s and kind = %(kind)s

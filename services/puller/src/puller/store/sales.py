@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -49,6 +50,12 @@ def write_sales(
     if changed:
         _put(connection, {**scope.key(), "job_id": job_id}, changed, hashes)
     return {document_id: verdict for document_id, verdict, _ in compared}
+
+
+def oldest_change(connection: Connection, scope: SalesScope) -> datetime | None:
+    """The earliest time of change of a stored document of this kind; None without one."""
+    row = connection.execute(_SQL["oldest_change"], scope.key()).fetchone()
+    return row[0] if row else None
 
 
 def mark_deleted(connection: Connection, scope: SalesScope, deletions: Sequence[Deletion]) -> int:

@@ -76,6 +76,8 @@ def _retry(job: RunningJob, params: RetryFailedParams, targets: Targets) -> Sync
     if job.cursor is None:
         with job.context.pool.connection() as conn:
             count = sum(outcomes.count_failed(conn, scope) for scope in scopes)
+        if count == 0 and params.job_id is None and params.category is None and params.kind is None:
+            return SyncRequest((), params.dry_run, params.confirm)  # as by schedule: there is nothing to do
         if count == 0:
             raise JobFailed("VALIDATION_FAILED", "NOTHING_TO_RETRY", _nothing_to_retry(job, params))
     return SyncRequest(tuple(Part(targets[scope.kind](), scope) for scope in scopes), params.dry_run, params.confirm)

@@ -68,14 +68,6 @@ where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and v
 select customer_id from puller.api_customers
 where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and customer_id = any(%(ids)s)
 
--- name: product_in_hub
-select variant_id from puller.api_products
-where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and variant_id = any(%(ids)s)
-
--- name: customer_in_hub
-select customer_id from puller.api_customers
-where tenant = %(tenant)s and account = %(account)s and platform = %(hub)s and customer_id = any(%(ids)s)
-
 -- name: stock
 select variant_id, place_id, available
 from puller.api_stock

@@ -21,6 +21,8 @@ from staged_outcome where fields is not null
 order by remote_id
 on conflict (tenant, account, kind, platform, remote_id) do update
 set fields = written.fields || excluded.fields, hub_id = excluded.hub_id, job_id = excluded.job_id
+-- What another job has written since the plan began is newer than the pull.
+where written.pending = '{}' and (written.written_at is null or written.written_at < now() - interval '1 minute')
 
 -- name: mark_synced
 insert into synced_item (tenant, account, kind, platform, remote_id, hub_id, synced_at)
