@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def test_a_whole_chain_over_users_and_tls(user: Any, protected: ProtectedListene
         wait_until(lambda: running["api"] in user.output())
         jobs = httpx.get(f"{running['api']}/jobs", timeout=120).json()["jobs"]
         assert {"PULL_NHANH_PRODUCTS", "AUTO_MATCH_PRODUCTS", "PRODUCT_SYNC"} <= {job["type"] for job in jobs}
-        assert {job["status"] for job in jobs} == {"COMPLETED"}
+        # Of one sync the demo lets Shopify refuse a price.
+        statuses = Counter((job["type"], job["status"]) for job in jobs if job["status"] != "COMPLETED")
+        assert statuses == {("PRODUCT_SYNC", "MIXED"): 1}
 
         checked = user.run("check")
         assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -172,14 +172,26 @@ def _failed_items(tracker: Tracker, job: Json) -> list[Json]:
 
 
 def _in_order(events: Sequence[Json]) -> bool:
-    """Requested first, then started, finished last; attempts and sequence numbers rise."""
-    kinds = [event["type"] for event in events]
+    """Requested first, started before finished, finished last; attempts and sequence numbers rise.
+
+    A progress may reach the log before the start of its attempt, which comes from the outbox.
+    """
+    if not events or events[0]["type"] != "job.requested.v1" or events[-1]["type"] != "job.finished.v1":
+        return False
     keys = [(event.get("attempt"), event.get("seq")) for event in events[1:]]
-    if kinds[:2] != ["job.requested.v1", "job.started.v1"] or kinds[-1] != "job.finished.v1":
+    if any(None in key for key in keys) or len(set(keys)) != len(keys) or max(keys) != keys[-1]:
         return False
-    if any(None in key for key in keys):
-        return False
-    return kinds.count("job.requested.v1") == kinds.count("job.finished.v1") == 1 and keys == sorted(set(keys))
+    stored = [event for event in events[1:] if event["type"] != "job.progress.v1"]
+    order = [(event["attempt"], event["seq"]) for event in stored]
+    return (
+        order == sorted(order)
+        and [event["type"] for event in stored]
+        == [
+            *["job.started.v1"] * (len(stored) - 1),
+            "job.finished.v1",
+        ]
+        and len(stored) > 1
+    )
 
 
 def _chain_check(step: CanaryStep, job: Json, chain: str | None, first: str | None, parent: str | None) -> CanaryCheck:

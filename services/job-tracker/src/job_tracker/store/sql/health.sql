@@ -18,8 +18,10 @@ WHERE (asked.owned OR inbox.job_id IS NOT NULL) AND inbox.state IS DISTINCT FROM
 
 -- name: deferred
 -- Jobs that sleep in their rows, which give no sign of life before they wake.
-SELECT inbox.job_id, inbox.not_before FROM {inbox} AS inbox
-WHERE inbox.job_id = ANY(%(job_ids)s::text[]) AND inbox.state = 'queued' AND inbox.not_before IS NOT NULL
+-- As JSON: during an upgrade a service of the last release may have a view without the column.
+SELECT inbox.job_id, (to_jsonb(inbox) ->> 'not_before')::timestamptz AS not_before FROM {inbox} AS inbox
+WHERE inbox.job_id = ANY(%(job_ids)s::text[]) AND inbox.state = 'queued'
+  AND to_jsonb(inbox) ->> 'not_before' IS NOT NULL
 
 -- name: newest
 -- The newest request, start, progress or resumption of each job, and the newest resumption of each account and queue,
