@@ -137,6 +137,7 @@ def test_two_trackers_are_listed_and_one_is_enough(
     assert other.poll() is None
 
 
+@pytest.mark.long
 def test_readiness_names_what_is_away_and_questions_are_answered_without_kafka(
     *, system: Any, connection: Any, postgres_server: str, start_api: Any, stream: Any, wait_until: Any
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_killed_agent_is_followed_by_another(filled, ended, wait_until, tmp_pa
     assert len([*temporary.iterdir()]) == 1, "each agent leaves files of its own behind"
 
 
+@pytest.mark.long
 def test_a_killed_owner_is_followed_by_another_attempt(filled, ended, wait_until):
     slow(filled, 3)
     filled.start("agent")

@@ -127,6 +127,7 @@ def test_people_have_the_last_word(room, ended):
     assert (run["matched"], run["created"], run["unchanged"]) == (2, 0, 2)
 
 
+@pytest.mark.long
 def test_links_that_would_move_wait_for_a_person(room, ended):
     room.set_settings({"link_by_name": "auto"})
     room.put_products(

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 PAGES_BEFORE = 3
 
 
@@ -67,6 +69,7 @@ def _assert_counters_never_fell(world: Any, job_id: str) -> None:
     assert {data.attempt for data in progress} == {1, 2}
 
 
+@pytest.mark.long
 def test_after_sigkill_another_worker_resumes_from_the_cursor(world: Any, puller: Callable[[], Any]) -> None:
     held = world.held()
     with puller() as process:

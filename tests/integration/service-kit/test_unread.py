@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from service_kit import kafka as clients
 
 
+@pytest.mark.long
 def test_an_unread_partition_stalls_a_consumer_once(*, topics: Any, kafka: str, wait_until: Any) -> None:
     now = [0.0]
     topic, group = topics.events, topics.events + "-group"

@@ -33,6 +33,7 @@ def _nhanh_stock(shop: Any) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.long
 def test_killed_between_the_write_and_the_checkpoint_repeats_the_same_keys(shop: Any, syncer: Any) -> None:
     pairs = shop.truth("product")
     shop.map("product", pairs)

@@ -67,7 +67,8 @@ def supervised(bench: Any, tmp_path: Path) -> Iterator[Supervisor]:
     assert supervisor.others == []
 
 
-@pytest.mark.parametrize("neighbour", ["step", pytest.param("wait", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("neighbour", ["step", "wait"])
 def test_a_job_that_crashes_its_process_ends_as_poison_and_other_jobs_succeed(
     bench: Any, supervised: Supervisor, wait_until: WaitUntil, tmp_path: Path, neighbour: str
 ) -> None:

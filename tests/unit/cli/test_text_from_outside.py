@@ -122,13 +122,15 @@ def test_a_check_shows_the_message_of_a_server(monkeypatch: pytest.MonkeyPatch, 
     def down(*_: object, **__: object) -> None:
         raise ValueError(name)
 
-    for ask in ("_postgres", "_kafka", "_api"):
+    for ask in ("_postgres", "_kafka", "_api", "_instances"):
         monkeypatch.setattr(check, ask, down)
     for variable in ("JOBTRAIL_API", "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
         monkeypatch.setenv(variable, "http://nowhere")
     console = Console(width=160, record=True, emoji=False)
     assert check.check_system(console, Home()) == 1
-    assert console.export_text() == "".join(f"✘ {part}: {name}\n" for part in ("PostgreSQL", "Kafka", "API"))
+    assert console.export_text() == "".join(
+        f"✘ {part}: {name}\n" for part in ("PostgreSQL", "Kafka", "API", "tracker-scheduler")
+    )
 
 
 @pytest.mark.parametrize("name", ODD)
