@@ -101,7 +101,7 @@ class AccountStore:
         return [Connection(**row) for row in rows]
 
     def mark(self, connection: Connection, status: str, reason: str = "") -> None:
-        """Set the status of a connection, such as "needs re-authorisation"; a repeat writes nothing."""
+        """Set the status of a connection: OK, NEEDS_AUTHORISATION or another word; a repeat writes nothing."""
         with self._pool.connection() as db:
             db.execute(_SQL["mark"], {**_key(connection), "status": status, "reason": reason})
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from platforms.errors import InvalidAccount
 from platforms.settings import AccountSettings
 
+OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
+"""The states of a connection that pulls and syncs note."""
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CREDENTIAL = re.compile(r"[!-~]*")  # what a header can carry: printable ASCII
 
@@ -27,7 +29,7 @@ class Connection:
     """Everything a client needs to talk to one shop. Credentials stay out of `repr`.
 
     base_url: https://pos.open.nhanh.vn, https://{shop}.myshopify.com or a sandbox's, without a final slash.
-    status: "ok", "needs re-authorisation" or another word for people; reason says why.
+    status: OK, NEEDS_AUTHORISATION or another word for people; reason says why.
     """
 
     tenant: str
@@ -35,7 +37,7 @@ class Connection:
     platform: str
     base_url: str
     credentials: Mapping[str, str] = field(repr=False)
-    status: str = "ok"
+    status: str = OK
     reason: str = ""
     updated_at: datetime | None = None
 

@@ -14,13 +14,11 @@ from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts, ChangedPages, Kind, OpenChanged, Platform
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import MalformedRecord
-from platforms.json_fields import mapping
 from platforms.records import StockRecord
 from platforms.registry import platforms
 from puller.completion import is_endless
 from puller.opening import connection_of, in_use
-from puller.pages import read_page, write_page
+from puller.pages import read_items, read_page, write_page
 from puller.store import catalogue, marks
 from puller.store.catalogue import CatalogueScope
 from puller.store.marks import MarkKind, mark_scope
@@ -176,17 +174,7 @@ def _store_stock(
     number: int,
     read: Callable[[Mapping[str, Any]], StockRecord],
 ) -> None:
-    records: list[StockRecord] = []
-    for place, item in enumerate(items, start=1):
-        try:
-            records.append(read(mapping(item, "item")))
-        except MalformedRecord as error:
-            page.item(
-                f"page {number} item {place}",
-                "failed",
-                error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(error)[:4096]),
-            )
-            page.counters.count(failed=1)
+    records = read_items(page, items, f"page {number}", read)
     verdicts = write_stock(page.connection, scope, records)
     for variant_id, verdict in verdicts.items():
         if verdict == "unknown":

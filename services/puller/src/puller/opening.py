@@ -5,12 +5,10 @@ from contextlib import contextmanager
 
 from platforms.accounts import AccountStore
 from platforms.adapter import Client
-from platforms.connections import Connection
+from platforms.connections import NEEDS_AUTHORISATION, OK, Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount
 from worker.errors import JobFailed
 from worker.job import RunningJob
-
-OK, NEEDS_AUTHORISATION = "ok", "needs re-authorisation"
 
 
 def connection_of(accounts: AccountStore, job: RunningJob, platform: str) -> Connection:

@@ -16,19 +16,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from job_events.events import ErrorInfo
 from job_events.job_params import PullOrdersParams
 from platforms.accounts import AccountStore
 from platforms.adapter import CallCounts, SalesReader, SalesSource
 from platforms.buckets import Buckets
 from platforms.connections import Connection
-from platforms.errors import MalformedRecord
-from platforms.json_fields import mapping
 from platforms.registry import platforms
 from platforms.results import Page
 from platforms.sales import Deletion, SalesDocument, SalesKind, SalesList
 from puller.completion import is_endless
 from puller.opening import connection_of, in_use
+from puller.pages import read_items
 from puller.store import marks
 from puller.store.marks import mark_scope
 from puller.store.sales import SalesScope, mark_deleted, oldest_change, write_sales
@@ -182,19 +180,8 @@ class PullOrders:
     def _read(
         self, page: Checkpoint, what: SalesList, answer: Page, read: Callable[[Mapping[str, Any]], _Read]
     ) -> list[_Read]:
-        found: list[_Read] = []
-        for place, item in enumerate(answer.items, start=1):
-            try:
-                found.append(read(mapping(item, "item")))
-            except MalformedRecord as error:
-                number = page.counters.metadata.get("pages", 0) + 1
-                page.item(
-                    f"{what} page {number} item {place}",
-                    "failed",
-                    error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(error)[:4096]),
-                )
-                page.counters.count(failed=1)
-        return found
+        number = page.counters.metadata.get("pages", 0) + 1
+        return read_items(page, answer.items, f"{what} page {number}", read)
 
     def _endless(self, what: SalesList, position: SalesCursor) -> JobFailed:
         return JobFailed(

@@ -1,8 +1,8 @@
 """One page of a list: its items are read as records, and written to the catalogue with their counts and failures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from job_events.events import ErrorInfo
 from platforms.errors import MalformedRecord
@@ -11,6 +11,8 @@ from platforms.records import ProductRecord, Record
 from puller.store import catalogue
 from puller.store.catalogue import CatalogueScope
 from worker.job import Checkpoint
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,20 @@ class PageContent:
     def blind(self) -> bool:
         """Whether an item had no readable id."""
         return any(b.record_id is None for b in self.unreadable)
+
+
+def read_items(
+    page: Checkpoint, items: Sequence[Any], where: str, read: Callable[[Mapping[str, Any]], _Read]
+) -> list[_Read]:
+    """The items that can be read. Each other one counts as failed and is recorded as such, by its place in `where`."""
+    found: list[_Read] = []
+    for place, item in enumerate(items, start=1):
+        try:
+            found.append(read(mapping(item, "item")))
+        except MalformedRecord as error:
+            page.item(f"{where} item {place}", "failed", error=_malformed(error))
+            page.counters.count(failed=1)
+    return found
 
 
 def read_page(items: list[Any], page_number: int, read: Callable[[Mapping[str, Any]], Record]) -> PageContent:
@@ -60,7 +76,7 @@ def write_page(page: Checkpoint, scope: CatalogueScope, job_id: str, content: Pa
             b.item,
             "failed",
             {scope.platform: b.record_id} if b.record_id else None,
-            error=ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(b.error)[:4096]),
+            error=_malformed(b.error),
         )
     fresh = {name: counts[name] for name in ("created", "updated", "unchanged")}
     page.counters.count(successful=sum(fresh.values()), failed=len(failed) + len(without_id), **fresh)
@@ -78,6 +94,10 @@ def _contents(records: list[Record], verdicts: dict[str, catalogue.Verdict]) -> 
         "products": sum(record.product is not None for record in fresh),
         "variants": sum(len(record.variants) for record in fresh),
     }
+
+
+def _malformed(error: MalformedRecord) -> ErrorInfo:
+    return ErrorInfo("VALIDATION_FAILED", "MALFORMED_RECORD", str(error)[:4096])
 
 
 def _record_id(item: Any) -> str | None:

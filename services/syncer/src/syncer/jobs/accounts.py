@@ -9,7 +9,7 @@ from psycopg.errors import UndefinedTable
 from platforms import registry
 from platforms.accounts import AccountStore
 from platforms.adapter import OpenWriter
-from platforms.connections import Connection
+from platforms.connections import NEEDS_AUTHORISATION, Connection
 from platforms.errors import CredentialsUnreadable, InvalidCredentials, UnknownAccount, UnknownChannel
 from platforms.settings import AccountSettings
 from syncer.store.rows import Scope
@@ -52,7 +52,7 @@ def marked_if_refused(accounts: AccountStore, connection: Connection) -> Generat
     try:
         yield
     except InvalidCredentials as error:
-        accounts.mark(connection, "needs re-authorisation", error.message)
+        accounts.mark(connection, NEEDS_AUTHORISATION, error.message)
         raise
 
 
