@@ -1,9 +1,10 @@
 """The addresses at which users of the earlier system read products and edit mappings."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from job_tracker.api.catalogue import AT_ONCE, MATCHES, PRODUCTS, page_of_service, service_total, shown_match
@@ -12,6 +13,7 @@ from job_tracker.api.earlier_routes import REQUESTED, AccountBody, NoEffect, no_
 from job_tracker.api.freshness import AsyncConnection
 from job_tracker.api.job_requests import Actor, Key, Name
 from job_tracker.api.list_statements import Listing, ListQuery, Statement
+from job_tracker.api.tenancy import CallerScope
 from job_tracker.errors import Problem
 
 Row = dict[str, Any]
@@ -60,38 +62,39 @@ class MappingChange(_Shown):
     shopify_variant_id: Name
 
 
+def _pulled_from(platform: str) -> Callable[..., Awaitable[ListQuery]]:
+    """The query parameters of a list of what was pulled from one platform."""
+
+    async def read(
+        *,
+        scope: CallerScope,
+        tenant: Tenant = None,
+        account: Account = None,
+        keyword: Keyword = None,
+        page: Page = 1,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> ListQuery:
+        filters = {"tenant": tenant, "account": account, "platform": platform}
+        return list_query(scope, filters, keyword, cursor, limit)
+
+    return read
+
+
+PulledFromNhanh = Annotated[ListQuery, Depends(_pulled_from("nhanh"))]
+PulledFromShopify = Annotated[ListQuery, Depends(_pulled_from("shopify"))]
+
+
 @router.get("/api/nhanh/local-products")
-async def list_nhanh_products(
-    *,
-    parts: PartsNow,
-    _: NoWait,
-    tenant: Tenant = None,
-    account: Account = None,
-    keyword: Keyword = None,
-    page: Page = 1,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Response:
+async def list_nhanh_products(*, parts: PartsNow, _: NoWait, pulled: PulledFromNhanh) -> Response:
     """The products that were pulled from Nhanh, as GET /products with `platform=nhanh` has them."""
-    filters = {"tenant": tenant, "account": account, "platform": "nhanh"}
-    return await _products(parts, list_query(parts.scope, filters, keyword, cursor, limit))
+    return await _products(parts, pulled)
 
 
 @router.get("/api/shopify/local-products")
-async def list_shopify_products(
-    *,
-    parts: PartsNow,
-    _: NoWait,
-    tenant: Tenant = None,
-    account: Account = None,
-    keyword: Keyword = None,
-    page: Page = 1,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Response:
+async def list_shopify_products(*, parts: PartsNow, _: NoWait, pulled: PulledFromShopify) -> Response:
     """The products that were pulled from Shopify, as GET /products with `platform=shopify` has them."""
-    filters = {"tenant": tenant, "account": account, "platform": "shopify"}
-    return await _products(parts, list_query(parts.scope, filters, keyword, cursor, limit))
+    return await _products(parts, pulled)
 
 
 @router.get("/api/shopify/search-products")

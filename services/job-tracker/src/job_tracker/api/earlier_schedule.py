@@ -10,7 +10,7 @@ from job_tracker.api.deps import Parts, PartsNow, Tenant
 from job_tracker.api.earlier_routes import EarlierFields
 from job_tracker.api.job_requests import Actor, Name
 from job_tracker.api.problems import Json
-from job_tracker.api.schedule_store import NEXT_RUNS, ScheduleFields, fields_of, timing_of
+from job_tracker.api.schedule_store import ScheduleFields, fields_of, next_runs, timing_of
 from job_tracker.api.tenancy import scope_condition, scope_values
 from job_tracker.errors import Problem
 from job_tracker.scheduler.timing import LONGEST_CRON
@@ -77,14 +77,12 @@ async def _tenant(parts: Parts, given: str | None) -> str:
 def _answer(row: Row | None) -> Response:
     if row is None:
         return Json({"success": True, "data": {"enabled": False, "schedule": None}, "message": "There is no schedule."})
-    timing, first = timing_of(row), row["next_run_at"]
-    runs = [] if first is None else [first, *timing.upcoming(first, NEXT_RUNS - 1)]
     data = {
         "enabled": not row["paused"],
         "schedule": row["cron"],
         "scheduleId": row["schedule_id"],
         "timezone": row["timezone"],
-        "nextRuns": timing.local(runs),
+        "nextRuns": next_runs(row),
     }
-    message = f"{JOB_TYPE} of all accounts of {row['tenant']}: {timing.words()}."
+    message = f"{JOB_TYPE} of all accounts of {row['tenant']}: {timing_of(row).words()}."
     return Json({"success": True, "data": data, "message": message})

@@ -202,6 +202,12 @@ def timing_of(row: Row) -> Timing:
     return Timing(row["cron"], row["every_seconds"], row["timezone"], row["anchor"])
 
 
+def next_runs(row: Row) -> list[datetime]:
+    """The next runs of a stored schedule, in its own time zone; none while it is paused."""
+    timing, first = timing_of(row), row["next_run_at"]
+    return timing.local([] if first is None else [first, *timing.upcoming(first, NEXT_RUNS - 1)])
+
+
 def fields_of(row: Row) -> ScheduleFields:
     """The fields of a stored schedule that can be changed."""
     stored = {name: row[name] for name in ScheduleFields.__dataclass_fields__}

@@ -16,7 +16,7 @@ from job_tracker.api.job_requests import Actor, Key, Name, StrictBody
 from job_tracker.api.list_statements import Listing
 from job_tracker.api.listing import exists, page
 from job_tracker.api.problems import Json
-from job_tracker.api.schedule_store import NEXT_RUNS, ScheduleFields, Target, fields_of, timing_of
+from job_tracker.api.schedule_store import ScheduleFields, Target, fields_of, next_runs, timing_of
 from job_tracker.domain.list_plans import IndexedFilter
 from job_tracker.errors import IdempotencyKeyReused, Problem, UnknownSchedule
 from job_tracker.scheduler.checks import MAX_JITTER
@@ -187,14 +187,12 @@ async def delete_schedule(*, parts: PartsNow, schedule_id: ScheduleId) -> Respon
 
 def _shown(row: Row) -> Row:
     """A schedule as answers show it: with its times in words, and the next runs in its own time zone."""
-    timing, first = timing_of(row), row["next_run_at"]
-    next_runs = [] if first is None else [first, *timing.upcoming(first, NEXT_RUNS - 1)]
     hidden = {"job_type", "anchor", "next_run_at"}
     return {name: value for name, value in row.items() if name not in hidden} | {
         "type": row["job_type"],
         "params": fields_of(row).params,
-        "words": timing.words(),
-        "next_runs": timing.local(next_runs),
+        "words": timing_of(row).words(),
+        "next_runs": next_runs(row),
     }
 
 
