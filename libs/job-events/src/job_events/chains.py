@@ -79,7 +79,7 @@ def check_then(then: tuple[Then, ...], parent: str, *, newer_allowed: bool = Fal
     """Check every step of a chain before its first job, of type `parent`, runs.
 
     A step may need more than the job that it follows: jobs that start together under one chain id name each other.
-    Whether those will ever be asked for, nobody knows yet. `newer_allowed`: types and parameters that this version does
+    Those may be requested later, or never. `newer_allowed`: types and parameters that this version does
     not know pass, because the service that runs the step may know them by then.
 
     Raises:

@@ -1,7 +1,7 @@
 """What becomes of an attempt that would wait for longer than it may keep its thread. Pure.
 
-The row sleeps instead (`not_before`). It wakes exactly when it was told to, or later and later where nobody named a
-time. A job that has waited for its type's retry timeout without any progress ends with the error that makes it wait.
+The row sleeps instead (`not_before`). It wakes exactly when it was told to, or later and later where no time was
+named. A job that has waited for its type's retry timeout without any progress ends with the error that makes it wait.
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ class ItemOutcome:
     """What became of one linked item.
 
     synced: it was written, or found as it should be. failure: why it failed; None: it did not, which ends earlier
-    failures. agreed: field -> value as stored that a pull found as it should be and nobody has stored yet.
+    failures. agreed: field -> value as stored that a pull found as it should be and that is not stored yet.
     """
 
     hub_id: str
